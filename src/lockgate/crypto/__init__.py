@@ -1,0 +1,44 @@
+"""Cryptography: `cryptography` for everything secret, own code only where it has nothing.
+
+Nothing here draws entropy or asks the time; what must, stands behind `ports`. Verification functions
+return a bool and never raise, opening and loading raise typed errors, no secret is ever printed.
+
+- `errors`: typed failures
+- `ports`: `Signer`, `Decapsulator`, `Encapsulator`, `Kem`
+- `hashes`, `mac`, `kdf`, `aead`, `keywrap`: symmetric algorithms as values
+- `ed25519`, `edwards25519`: strict and ZIP-215 acceptance, fixed by formula (P7)
+- `ec`, `ecdsa`, `rsa`, `mldsa`: other signatures
+- `dh`, `dhkem`, `mlkem`, `xwing`, `kem`: key agreement and KEMs, with their registry
+- `labeled`, `hpke`: RFC 9180 in four modes, with associated data and exporter
+- `signatures`, `suites`: algorithms and suites as data, preference, heights, downgrade (P6)
+- `hybrid`, `keys`: what a signature covers, hybrid signatures, key records' public keys, roles
+- `commitment`: key commitment (P17)
+"""
+
+__all__ = (
+    "aead",
+    "commitment",
+    "dh",
+    "dhkem",
+    "ec",
+    "ecdsa",
+    "ed25519",
+    "edwards25519",
+    "errors",
+    "hashes",
+    "hpke",
+    "hybrid",
+    "kdf",
+    "kem",
+    "keys",
+    "keywrap",
+    "labeled",
+    "mac",
+    "mldsa",
+    "mlkem",
+    "ports",
+    "rsa",
+    "signatures",
+    "suites",
+    "xwing",
+)

@@ -1,0 +1,281 @@
+"""The embedded ledger: orders transactions, runs the machine, commits and signs blocks.
+
+One `produce` is one block: choose the time, execute, hash, sign, write everything in one database
+commit, sync the signing state, and only then let anybody see it (P12). The state after block h is
+version h of the store and stands in the header of block h + 1. Synchronous and without sockets: the
+node around it owns the event loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.engines.embedded.ports import BlockRow, BlockStore, SigningState
+from lockgate.engines.embedded.results import BlockResults
+from lockgate.engines.embedded.timekeeping import BlockTime
+from lockgate.ibc.ports import Application
+from lockgate.lightclients.cometbft import decoding, encoding, hashing
+from lockgate.lightclients.cometbft.signing import VoteFrame
+from lockgate.lightclients.cometbft.types import (
+    BlockID,
+    BlockIdFlag,
+    Commit,
+    CommitSig,
+    Header,
+    SignedHeader,
+    Validator,
+    ValidatorSet,
+    VoteType,
+)
+from lockgate.machine.context import OwnHeader
+from lockgate.machine.genesis import Genesis
+from lockgate.machine.machine import APP_VERSION, BlockInput, Machine, TxResult
+from lockgate.merkle.errors import NotAvailable
+from lockgate.merkle.multistore import MultiStore
+from lockgate.primitives.errors import Misuse
+from lockgate.primitives.ids import Height
+from lockgate.primitives.ports import Clock
+from lockgate.primitives.state import Block, Overlay, View, Writes
+from lockgate.primitives.time import UnixNanos
+
+FIRST_HEIGHT: Final = 1
+SignVote = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalValidator:
+    """A validator key this process signs with: public key, signing function, its sign-state."""
+
+    public_key: bytes
+    sign: SignVote
+    state: SigningState
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlock:
+    """What became visible: the signed header, transactions, results, and whether state changed."""
+
+    signed: SignedHeader
+    block_id: BlockID
+    transactions: tuple[bytes, ...]
+    hashes: tuple[bytes, ...]  # of the transactions
+    last_commit: Commit
+    results: BlockResults
+    app_hash: bytes  # after this block; the next header carries it
+    changed: bool
+
+    @property
+    def height(self) -> int:
+        return self.signed.header.height
+
+
+@dataclass(frozen=True, slots=True)
+class _Tip:
+    height: int
+    block_id: BlockID
+    commit: Commit
+    results_hash: bytes
+    app_hash: bytes
+
+
+class EmbeddedChain:
+    """One ledger in one process. `open` recovers it; `produce` is the only thing that writes."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        store: BlockStore,
+        state: MultiStore,
+        validators: Sequence[LocalValidator],
+        clock: Clock,
+        *,
+        accept_clock: bool = False,
+        applications: Mapping[str, Application] | None = None,
+    ) -> None:
+        self.genesis = genesis
+        self.store = store
+        self.state = state
+        self.machine = Machine(genesis, self, applications)
+        self.validators = ValidatorSet.of(tuple(Validator.from_key(v.public_key, v.power) for v in genesis.validators))
+        own = {validator.public_key: validator for validator in validators}
+        self._signers = [own.get(member.public_key) for member in self.validators.validators]
+        if not any(self._signers):
+            raise Misuse("none of the keys given is a validator of this ledger")
+        self._checked: Writes = {}
+        self._tip = self._load_tip()
+        last = self._header_time(self._tip.height) if self._tip.height else genesis.time
+        self._time = BlockTime.starting(clock, last, accept_jump=accept_clock or not self._tip.height)
+
+    @property
+    def height(self) -> int:
+        return self._tip.height
+
+    @property
+    def app_hash(self) -> bytes:
+        """Root after the newest block."""
+        return self._tip.app_hash
+
+    @property
+    def time(self) -> UnixNanos:
+        return self._time.last
+
+    def view(self) -> View:
+        """State after the newest block (the genesis state before the first one)."""
+        if self._tip.height:
+            return self.state
+        return Overlay(self.state, self.machine.initial_state())
+
+    def signed_header(self, height: int) -> SignedHeader:
+        """The header of a height with the commit that decided it. Raises NotAvailable."""
+        stored = self.store.block(height)
+        if stored is None:
+            raise NotAvailable("no such block", height=height, tip=self.height)
+        return _signed(stored)
+
+    def view_at(self, version: int) -> View:
+        """State after block `version`; raises NotAvailable for a pruned or future one."""
+        return self.view() if version == self.height else self.state.view(version)
+
+    def block_at(self, version: int) -> Block:
+        """What a handler running after block `version` would know of its block: for status queries."""
+        time = self.time if version == self.height else self.signed_header(version).header.time
+        return Block(self.genesis.chain_id, Height(self.genesis.revision, version), time)
+
+    def own_header(self, height: int) -> OwnHeader | None:
+        """Meets `OwnHeaders`: a header of this ledger, from its own block table (P9)."""
+        stored = self.store.block(height)
+        if stored is None:
+            return None
+        header = _signed(stored).header
+        return OwnHeader(header.time, header.app_hash, header.next_validators_hash)
+
+    def check(self, data: bytes) -> TxResult:
+        """Would the transaction be admitted after those checked since the newest block?"""
+        view = Overlay(self.view(), self._checked)
+        result, writes = self.machine.check(view, data, self.height + 1, self._now())
+        if result.code == 0:
+            self._checked.update(writes)
+        return result
+
+    def simulate(self, data: bytes) -> TxResult:
+        return self.machine.simulate(self.view(), data, self.height + 1, self._now())
+
+    def state_ahead_of_header(self) -> bool:
+        """Has the newest block changed the state, so that no header carries its root yet (I5)?"""
+        stored = self.store.block(self.height)
+        return stored is not None and _signed(stored).header.app_hash != stored.app_hash
+
+    def produce(self, transactions: Sequence[bytes]) -> NewBlock:
+        """Make, commit and sign one block. Raises ClockJumped, StoreFull, WouldSignTwice; then nothing changed."""
+        height = self.height + 1
+        time = self._time.next(None)
+        txs = tuple(transactions)
+        first = height == FIRST_HEIGHT
+        view = self.view()
+        decided = self.machine.execute(view, BlockInput(height=height, time=time, transactions=txs))
+        results = BlockResults.of(decided)
+        writes = {**self.machine.initial_state(), **decided.writes} if first else decided.writes
+        header = self._header(height, time, txs)
+        block_id = hashing.block_id(header, txs, self._tip.commit)
+        votes = [self._vote(place, header, block_id) for place in range(len(self._signers))]
+        commit = Commit(height, 0, block_id, tuple(sig for sig, _ in votes))
+        signed = SignedHeader(header, commit)
+        before, last_commit = self._tip.app_hash, self._tip.commit
+        hashes = tuple(hashlib.sha256(tx).digest() for tx in txs)
+        try:
+            with self.store.commit():
+                self.state.apply(writes)
+                app_hash = self.state.commit(height)
+                self._write(signed, txs, hashes, results, app_hash)
+        except BaseException:
+            self.state.rollback()
+            raise
+        for place, (_, vote) in enumerate(votes):
+            signer = self._signers[place]
+            if signer is not None:
+                signer.state.record(height, vote, votes[place][0].signature)
+        self._tip = _Tip(height, block_id, commit, results.hash, app_hash)
+        self._time.made(time)
+        self._checked = {}
+        return NewBlock(signed, block_id, txs, hashes, last_commit, results, app_hash, app_hash != before)
+
+    def _now(self) -> UnixNanos:
+        return UnixNanos(max(self._time.clock.now(), self._time.last))
+
+    def _header(self, height: int, time: UnixNanos, txs: tuple[bytes, ...]) -> Header:
+        tip = self._tip
+        return Header(
+            version_app=APP_VERSION,
+            chain_id=self.genesis.chain_id,
+            height=height,
+            time=time,
+            last_block_id=tip.block_id,
+            last_commit_hash=hashing.commit_hash(tip.commit),
+            data_hash=hashing.data_hash(txs),
+            validators_hash=self.validators.hash,
+            next_validators_hash=self.validators.hash,
+            consensus_hash=consensus_hash(self.genesis),
+            app_hash=tip.app_hash,
+            last_results_hash=tip.results_hash,
+            evidence_hash=hashing.evidence_hash(),
+            proposer_address=self.validators.proposer.address,
+        )
+
+    def _vote(self, place: int, header: Header, block_id: BlockID) -> tuple[CommitSig, bytes]:
+        signer = self._signers[place]
+        if signer is None:
+            return CommitSig(BlockIdFlag.ABSENT), b""
+        # I5: the vote carries the header's own time, so the next block never dates from before it.
+        frame = VoteFrame.of(header.chain_id, VoteType.PRECOMMIT, header.height, 0, block_id)
+        sign_bytes = frame.sign_bytes(header.time)
+        signer.state.permit(header.height, sign_bytes)
+        signature = signer.sign(sign_bytes)
+        address = self.validators.validators[place].address
+        sig = CommitSig(BlockIdFlag.COMMIT, address, header.time, signature)
+        return sig, sign_bytes
+
+    def _write(
+        self,
+        signed: SignedHeader,
+        txs: tuple[bytes, ...],
+        hashes: tuple[bytes, ...],
+        results: BlockResults,
+        app_hash: bytes,
+    ) -> None:
+        header = signed.header
+        self.store.add_block(
+            height=header.height,
+            hash=signed.commit.block_id.hash,
+            block=encoding.block(header, txs, self._tip.commit),
+            signed=encoding.signed_header(signed),
+            results=results.to_bytes(),
+            app_hash=app_hash,
+            time=header.time,
+        )
+        self.store.add_transactions(header.height, list(hashes))
+        self.store.add_events(results.index_rows(header.height))
+
+    def _header_time(self, height: int) -> UnixNanos:
+        stored = self.store.block(height)
+        assert stored is not None, "the tip is in the block table"
+        return UnixNanos(stored.time)
+
+    def _load_tip(self) -> _Tip:
+        stored = self.store.tip()
+        if stored is None:
+            return _Tip(0, BlockID(), Commit(), hashing.EMPTY_HASH, hashing.EMPTY_HASH)
+        commit = _signed(stored).commit
+        results = BlockResults.from_bytes(stored.results)
+        return _Tip(stored.height, commit.block_id, commit, results.hash, stored.app_hash)
+
+
+def _signed(row: BlockRow) -> SignedHeader:
+    return decoding.signed_header(decoding.parse(wire.SignedHeader, row.signed))
+
+
+def consensus_hash(genesis: Genesis) -> bytes:
+    return hashing.consensus_hash(genesis.parameters.max_block_bytes, -1)

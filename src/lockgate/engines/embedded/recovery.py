@@ -1,0 +1,133 @@
+"""What a starting ledger checks before it makes a block (I14, P12), and the full walk of `verify`.
+
+Sign-state against store; the links, hashes and commits of the newest blocks; the recorded state root
+against the newest block. Tree nodes are checked as they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.engines.embedded.ports import BlockRow, BlockStore, SigningState
+from lockgate.engines.embedded.results import BlockResults
+from lockgate.lightclients.cometbft import decoding, hashing
+from lockgate.lightclients.cometbft.commit import check_commit_light
+from lockgate.lightclients.cometbft.signing import VoteFrame
+from lockgate.lightclients.cometbft.types import Commit, SignedHeader, Validator, ValidatorSet
+from lockgate.machine.genesis import Genesis
+from lockgate.primitives.errors import LockgateError, Refused
+
+CHECKED_AT_START: Final = 1_000  # blocks; a second of work, and over an hour of heartbeats
+
+
+class StoreTampered(Refused):
+    code = "ledger.store_tampered"
+    summary = "A stored block, result or root does not match the signed headers."
+    untouched = "The ledger did not start; nothing was written."
+    next_step = "Run `lockgate verify --store` for the first bad height; restore a good copy under a new revision."
+
+
+class StoreBehind(Refused):
+    code = "signer.store_behind"
+    summary = "The validator has signed blocks that the store does not have: it was rolled back or restored (P12)."
+    untouched = "The ledger did not start; nothing was signed."
+    next_step = "Start the ledger again under a new revision (name-N+1), with new clients."
+
+
+def recover(genesis: Genesis, store: BlockStore, signers: Sequence[tuple[bytes, SigningState]]) -> None:
+    """Check the newest blocks and bring the sign-state up to the store, or refuse to start."""
+    tip = store.tip()
+    height = 0 if tip is None else tip.height
+    for _, state in signers:
+        if state.height > height:
+            raise StoreBehind("signed above the store", signed=state.height, stored=height)
+    if tip is None:
+        return
+    first = max(store.base_height(), height - CHECKED_AT_START + 1)
+    check_blocks(genesis, store, range(first, height + 1))
+    signed = _signed(tip)
+    for public_key, state in signers:
+        vote = _vote_of(genesis, signed, public_key)
+        if vote is None:
+            continue
+        sign_bytes, signature = vote
+        if state.height == height and state.sign_bytes != sign_bytes:
+            raise StoreBehind("the store holds another block of a signed height", height=height)
+        if state.height < height - 1:
+            raise StoreBehind("the sign-state itself was rolled back", signed=state.height, stored=height)
+        state.record(height, sign_bytes, signature)
+
+
+def check_blocks(genesis: Genesis, store: BlockStore, heights: Iterable[int]) -> None:
+    """Check blocks in a row against themselves and each other. Raises StoreTampered with the height."""
+    validators = validator_set(genesis)
+    before: tuple[SignedHeader, BlockRow] | None = None
+    for height in heights:
+        row = store.block(height)
+        if row is None:
+            raise StoreTampered("a block is missing", height=height)
+        try:
+            signed = _signed(row)
+            _check_block(genesis, validators, row, signed, before)
+        except StoreTampered:
+            raise
+        except (LockgateError, ValueError, TypeError, KeyError, IndexError) as error:
+            raise StoreTampered("a block does not verify", height=height, cause=type(error).__name__) from error
+        before = signed, row
+
+
+def validator_set(genesis: Genesis) -> ValidatorSet:
+    return ValidatorSet.of(tuple(Validator.from_key(v.public_key, v.power) for v in genesis.validators))
+
+
+def _check_block(
+    genesis: Genesis,
+    validators: ValidatorSet,
+    row: BlockRow,
+    signed: SignedHeader,
+    before: tuple[SignedHeader, BlockRow] | None,
+) -> None:
+    def same(what: str, one: object, other: object) -> None:
+        if one != other:
+            raise StoreTampered(f"{what} does not match", height=row.height)
+
+    header = signed.header
+    block = decoding.parse(wire.Block, row.block)
+    txs = tuple(block.data.txs)
+    last_commit = decoding.commit(block.last_commit) if block.HasField("last_commit") else Commit()
+    same("height", header.height, row.height)
+    same("time", header.time, row.time)
+    same("chain id", header.chain_id, genesis.chain_id)
+    same("stored header", decoding.header(block.header), header)
+    same("block hash", hashing.header_hash(header), row.hash)
+    same("signed block id", signed.commit.block_id, hashing.block_id(header, txs, last_commit))
+    same("validators", header.validators_hash, validators.hash)
+    same("data hash", header.data_hash, hashing.data_hash(txs))
+    same("last commit hash", header.last_commit_hash, hashing.commit_hash(last_commit))
+    check_commit_light(genesis.chain_id, validators, signed.commit)
+    if before is None:
+        return
+    earlier, earlier_row = before
+    same("last block id", header.last_block_id, earlier.commit.block_id)
+    same("app hash", header.app_hash, earlier_row.app_hash)
+    same("results", header.last_results_hash, BlockResults.from_bytes(earlier_row.results).hash)
+    if header.time <= earlier.header.time:
+        raise StoreTampered("time does not rise", height=row.height)
+
+
+def _vote_of(genesis: Genesis, signed: SignedHeader, public_key: bytes) -> tuple[bytes, bytes] | None:
+    validators = validator_set(genesis)
+    for member, sig in zip(validators.validators, signed.commit.signatures, strict=True):
+        if member.public_key == public_key and sig.signature:
+            frame = VoteFrame.precommits(genesis.chain_id, signed.commit)
+            return frame.sign_bytes(sig.timestamp), sig.signature
+    return None
+
+
+def _signed(row: BlockRow) -> SignedHeader:
+    return decoding.signed_header(decoding.parse(wire.SignedHeader, row.signed))
+
+
+__all__ = ("StoreBehind", "StoreTampered", "check_blocks", "recover", "validator_set")

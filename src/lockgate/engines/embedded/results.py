@@ -1,0 +1,90 @@
+"""Stored form of a block's results: deterministic CBOR, one array per block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lockgate.codec import cbor
+from lockgate.lightclients.cometbft import hashing
+from lockgate.machine.machine import BlockResult, TxResult
+from lockgate.primitives.state import Event
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResults:
+    """Transaction results in order, and the events of the block itself."""
+
+    transactions: tuple[TxResult, ...]
+    events: tuple[Event, ...]
+
+    @classmethod
+    def of(cls, result: BlockResult) -> BlockResults:
+        return cls(result.results, result.events)
+
+    def to_bytes(self) -> bytes:
+        return cbor.encode(
+            [
+                [
+                    [r.code, r.codespace, r.data, r.log, r.gas_wanted, r.gas_used, _events(r.events)]
+                    for r in self.transactions
+                ],
+                _events(self.events),
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> BlockResults:
+        decoded: Any = cbor.decode(data)
+        transactions, events = decoded
+        return cls(
+            tuple(
+                TxResult(
+                    code=code,
+                    codespace=codespace,
+                    data=payload,
+                    log=log,
+                    gas_wanted=wanted,
+                    gas_used=used,
+                    events=_read_events(own),
+                )
+                for code, codespace, payload, log, wanted, used, own in transactions
+            ),
+            _read_events(events),
+        )
+
+    @property
+    def hash(self) -> bytes:
+        """What the next header's `last_results_hash` holds."""
+        return hashing.results_hash(
+            hashing.TxResult(code=r.code, data=r.data, gas_wanted=r.gas_wanted, gas_used=r.gas_used)
+            for r in self.transactions
+        )
+
+    def index_rows(self, height: int) -> list[tuple[str, str, int, int]]:
+        """Rows for the event index: (type.attribute, value, height, transaction number or -1)."""
+        rows = [
+            (f"{event.type}.{key}", value, height, number)
+            for number, result in enumerate(self.transactions)
+            for event in result.events
+            for key, value in event.attributes
+            if len(value) <= MAX_INDEXED_VALUE
+        ]
+        rows += [
+            (f"{event.type}.{key}", value, height, -1)
+            for event in self.events
+            for key, value in event.attributes
+            if len(value) <= MAX_INDEXED_VALUE
+        ]
+        return rows
+
+
+MAX_INDEXED_VALUE = 128  # ids, sequences, hashes; encoded packets are found through them
+
+
+def _events(events: tuple[Event, ...]) -> list[Any]:
+    return [[event.type, [list(pair) for pair in event.attributes]] for event in events]
+
+
+def _read_events(values: Any) -> tuple[Event, ...]:
+    return tuple(Event(kind, tuple((k, v) for k, v in attributes)) for kind, attributes in values)

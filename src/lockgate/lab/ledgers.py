@@ -1,0 +1,140 @@
+"""A whole embedded ledger in memory: the real chain, store and signatures, with a simulated clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.crypto import ed25519
+from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator, NewBlock
+from lockgate.ibc.ports import Application
+from lockgate.lightclients.cometbft.types import LightBlock
+from lockgate.machine import accounts
+from lockgate.machine import keys as stores
+from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Parameters
+from lockgate.machine.machine import TxResult
+from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, sign
+from lockgate.merkle.multistore import MultiStore, StoreProof
+from lockgate.primitives.ids import ChainId, Height
+from lockgate.primitives.ports import Clock
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
+from lockgate.storage.ledger import LedgerStore
+from lockgate.storage.memory import MemoryNodes
+
+VALID_FOR_S = 600
+
+
+class MemorySigningState:
+    """Meets `SigningState` without a disk."""
+
+    def __init__(self) -> None:
+        self.height = 0
+        self.sign_bytes = b""
+
+    def permit(self, height: int, sign_bytes: bytes, /) -> None:
+        assert height > self.height or (height == self.height and sign_bytes == self.sign_bytes)
+
+    def record(self, height: int, sign_bytes: bytes, signature: bytes, /) -> None:
+        self.height, self.sign_bytes = height, sign_bytes
+
+
+@dataclass(slots=True)
+class LabAccount:
+    """An account with its own count of sequences."""
+
+    key: ed25519.SigningKey
+    sequence: int = 0
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.id = accounts.account_id(SUITE_ED25519, self.key.public_key)
+
+
+class LabLedger:
+    """One ledger. `transact` makes one block with one transaction of the given messages."""
+
+    def __init__(
+        self,
+        chain_id: str,
+        clock: Clock,
+        *,
+        validators: int = 1,
+        parameters: Parameters | None = None,
+        authority: Sequence[str] = (),
+        applications: Mapping[str, Application] | None = None,
+        store: LedgerStore | None = None,
+    ) -> None:
+        seeds = [f"{chain_id}/validator/{i}".encode().ljust(32, b"\0")[:32] for i in range(validators)]
+        keys = [ed25519.SigningKey(seed) for seed in seeds]
+        ledger_class = LedgerClass.BFT if validators >= 4 else LedgerClass.OPERATED
+        self.genesis = Genesis(
+            chain_id=ChainId(chain_id),
+            ledger_class=ledger_class,
+            time=clock.now(),
+            validators=tuple(GenesisValidator(key.public_key, 10) for key in keys),
+            authority=tuple(authority),
+            parameters=parameters or Parameters(),
+        )
+        local = [LocalValidator(key.public_key, key.sign, MemorySigningState()) for key in keys]
+        self.clock = clock
+        self.chain = EmbeddedChain(
+            self.genesis,
+            store or LedgerStore.in_memory(),
+            MultiStore(stores.STORES, MemoryNodes()),
+            local,
+            clock,
+            applications=applications,
+        )
+        self.chain.produce([])
+        self.chain.produce([])
+
+    @property
+    def height(self) -> int:
+        return self.chain.height
+
+    @property
+    def revision(self) -> int:
+        return self.genesis.revision
+
+    def block(self, *transactions: bytes) -> NewBlock:
+        return self.chain.produce(transactions)
+
+    def signed(self, account: LabAccount, messages: Sequence[Message]) -> bytes:
+        """Sign the account's next transaction."""
+        transaction = Transaction(
+            domain=self.chain.machine.domain,
+            chain_id=self.genesis.chain_id,
+            public_key=account.key.public_key,
+            nonce_lane=0,
+            sequence=account.sequence,
+            valid_until=UnixSeconds(self.chain.time // NANOS_PER_SECOND + VALID_FOR_S),
+            gas_limit=50_000_000,
+            fee=0,
+            messages=tuple(messages),
+        )
+        account.sequence += 1
+        return sign(transaction, self.revision, account.key.sign)
+
+    def transact(self, account: LabAccount, *messages: Message) -> TxResult:
+        """One transaction in a block of its own, and the empty block that carries its root."""
+        result = self.block(self.signed(account, messages)).results.transactions[0]
+        self.chain.produce([])
+        return result
+
+    def light_block(self, height: int) -> LightBlock:
+        return LightBlock(self.chain.signed_header(height), self.chain.validators, self.chain.validators)
+
+    def prove(self, store: str, key: bytes, at: int) -> StoreProof:
+        """Proof for the header of height `at`."""
+        return self.chain.state.prove(store, key, at - 1)
+
+    def at(self, height: int) -> Height:
+        return Height(self.revision, height)
+
+
+def responses(result: TxResult) -> list[bytes]:
+    """The response bytes of each message of a successful transaction."""
+    return [response.value for response in wire.TxMsgData.FromString(result.data).msg_responses]
+
+

@@ -1,0 +1,7 @@
+"""Light clients: believing a ledger's headers without believing anyone who serves them.
+
+- `cometbft`: headers, commits and validator sets; hashing, sign bytes, verification, bisection.
+  Verifies the embedded engine, CometBFT clusters and Cosmos chains, and helps the engine build blocks
+- `tendermint`: the 07-tendermint client module that meets the `LightClient` port of `ibc`
+- `follower`: a host's own client of a ledger, from a pinned header
+"""

@@ -1,0 +1,214 @@
+"""The 07-tendermint client module: meets the `LightClient` port of `lockgate.ibc`.
+
+Stateless: every answer is a function of the view and the arguments. Refusals are raised, decisions
+returned as outcomes. Source: ICS-07; ibc-go v11 modules/light-clients/07-tendermint.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lockgate.codec.type_urls import TENDERMINT_HEADER, TENDERMINT_MISBEHAVIOUR
+from lockgate.lightclients.cometbft.verification import is_expired
+from lockgate.lightclients.tendermint import recovery, update
+from lockgate.lightclients.tendermint.errors import (
+    ClientExpired,
+    ClientFrozen,
+    ConsensusStateMissing,
+    MalformedState,
+    ProofHeightAhead,
+    RootUnset,
+    SubstituteUnusable,
+)
+from lockgate.lightclients.tendermint.memo import ClientMemo
+from lockgate.lightclients.tendermint.messages import decode_header, decode_misbehaviour
+from lockgate.lightclients.tendermint.states import (
+    ClientState,
+    ConsensusState,
+    check_client_state,
+    check_consensus_state,
+    decode_client_state,
+    decode_committed_client_state,
+    decode_consensus_state,
+)
+from lockgate.lightclients.tendermint.store import ClientStore, processed_now
+from lockgate.lightclients.tendermint.update import ClientUpdate
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.time import UnixNanos
+
+CLIENT_TYPE: Final = "07-tendermint"
+ACTIVE: Final = "Active"
+FROZEN: Final = "Frozen"
+EXPIRED: Final = "Expired"
+UNKNOWN: Final = "Unknown"
+
+
+class TendermintClient:
+    """Light clients of CometBFT ledgers, embedded ones among them."""
+
+    __slots__ = ("_memo",)
+
+    def __init__(self) -> None:
+        self._memo: Final = ClientMemo()
+
+    def initialise(
+        self,
+        view: View,
+        client_id: ClientId,
+        client_state: bytes,
+        consensus_state: bytes,
+        now: UnixNanos,
+        own_height: Height,
+        /,
+    ) -> Outcome:
+        """Store a new client's first states, both given as Any bytes."""
+        state = decode_client_state(client_state)
+        check_client_state(state)
+        first = decode_consensus_state(consensus_state)
+        check_consensus_state(first)
+        store = self._store(view, client_id)
+        outcome = Outcome()
+        store.put_client_state(outcome, state)
+        store.put_consensus_state(outcome, state.latest_height, first, processed_now(now, own_height))
+        return outcome
+
+    def status(self, view: View, client_id: ClientId, now: UnixNanos, /) -> str:
+        """Return "Active", "Frozen", "Expired", or "Unknown" for a client that does not exist."""
+        store = self._store(view, client_id)
+        state = store.find_client_state()
+        return UNKNOWN if state is None else _status(store, state, now)
+
+    def latest_height(self, view: View, client_id: ClientId, /) -> Height:
+        """Return the newest height, 0-0 for a client that does not exist."""
+        state = self._store(view, client_id).find_client_state()
+        return Height(0, 0) if state is None else state.latest_height
+
+    def timestamp_at(self, view: View, client_id: ClientId, height: Height, /) -> UnixNanos:
+        """Return the time of the header at `height`. Raises `ConsensusStateMissing`."""
+        return self._store(view, client_id).consensus_state(height).timestamp
+
+    def update(
+        self,
+        view: View,
+        client_id: ClientId,
+        message: tuple[str, bytes],
+        now: UnixNanos,
+        own_height: Height,
+        /,
+    ) -> ClientUpdate:
+        """Verify a Header or Misbehaviour message, given as (type URL, value), and decide.
+
+        A header that contradicts what is stored freezes the client, as a Misbehaviour message does;
+        that outcome must be applied like any other.
+        """
+        store = self._store(view, client_id)
+        state = self._active_state(store, now)
+        kind, value = message
+        if kind == TENDERMINT_HEADER:
+            header = decode_header(value, self._memo.validator_set)
+            update.check_header(store, state, header, now)
+            if not update.contradicts(store, state, header):
+                return update.advance(store, state, header, now, own_height)
+        elif kind == TENDERMINT_MISBEHAVIOUR:
+            evidence = decode_misbehaviour(value, self._memo.validator_set)
+            update.check_misbehaviour(store, state, evidence, now)
+        else:
+            raise MalformedState("not a client message", type_url=kind)
+        return ClientUpdate(store.freeze(state), misbehaviour=True)
+
+    def verify_membership(
+        self,
+        view: View,
+        client_id: ClientId,
+        height: Height,
+        proof: bytes,
+        path: tuple[bytes, ...],
+        value: bytes,
+        /,
+    ) -> None:
+        """Require that the client's ledger held `value` under `path` at `height`."""
+        state, consensus = self._provable(view, client_id, height)
+        self._memo.proofs(state, consensus).membership(proof, path, value)
+
+    def verify_non_membership(
+        self, view: View, client_id: ClientId, height: Height, proof: bytes, path: tuple[bytes, ...], /
+    ) -> None:
+        """Require that the client's ledger held nothing under `path` at `height`."""
+        state, consensus = self._provable(view, client_id, height)
+        self._memo.proofs(state, consensus).non_membership(proof, path)
+
+    def recover(
+        self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, own_height: Height, /
+    ) -> Outcome:
+        """Revive an expired or frozen client from an active one of the same chain."""
+        old, new = self._store(view, subject), self._store(view, substitute)
+        if _status(old, old.client_state(), now) == ACTIVE:
+            raise SubstituteUnusable("the subject is active", subject=subject)
+        if _status(new, new.client_state(), now) != ACTIVE:
+            raise SubstituteUnusable("the substitute is not active", substitute=substitute)
+        return recovery.recover(old, new)
+
+    def upgrade(
+        self,
+        view: View,
+        client_id: ClientId,
+        client_state: bytes,
+        consensus_state: bytes,
+        proof_client: bytes,
+        proof_consensus_state: bytes,
+        now: UnixNanos,
+        own_height: Height,
+        /,
+    ) -> Outcome:
+        """Move a client to the chain its own chain committed to become, at its latest height."""
+        store = self._store(view, client_id)
+        state = self._active_state(store, now)
+        upgraded = decode_committed_client_state(client_state)
+        consensus = decode_consensus_state(consensus_state)
+        parts = recovery.upgrade_proof_parts(state, upgraded, consensus)
+        proofs = self._memo.proofs(state, _with_root(store, state.latest_height))
+        for (path, value), proof in zip(parts, (proof_client, proof_consensus_state), strict=True):
+            proofs.membership(proof, path, value)
+        return recovery.upgrade(store, state, upgraded, consensus, now, own_height)
+
+    def _store(self, view: View, client_id: ClientId) -> ClientStore:
+        return ClientStore(view, client_id, self._memo)
+
+    def _active_state(self, store: ClientStore, now: UnixNanos) -> ClientState:
+        state = store.client_state()
+        status = _status(store, state, now)
+        if status == FROZEN:
+            raise ClientFrozen(client_id=store.client_id)
+        if status == EXPIRED:
+            raise ClientExpired(client_id=store.client_id, latest_height=state.latest_height)
+        return state
+
+    def _provable(self, view: View, client_id: ClientId, height: Height) -> tuple[ClientState, ConsensusState]:
+        store = self._store(view, client_id)
+        state = store.client_state()
+        if state.is_frozen:
+            raise ClientFrozen(client_id=client_id)
+        if state.latest_height < height:
+            raise ProofHeightAhead(latest=state.latest_height, proof=height)
+        return state, _with_root(store, height)
+
+
+def _with_root(store: ClientStore, height: Height) -> ConsensusState:
+    consensus = store.consensus_state(height)
+    if not consensus.has_root:
+        raise RootUnset(client_id=store.client_id, height=height, root=consensus.root)
+    return consensus
+
+
+def _status(store: ClientStore, state: ClientState, now: UnixNanos) -> str:
+    if state.is_frozen:
+        return FROZEN
+    try:
+        latest = store.consensus_state(state.latest_height)
+    except ConsensusStateMissing:
+        return EXPIRED
+    return EXPIRED if is_expired(latest.timestamp, state.trusting_period, now) else ACTIVE
+
+
+__all__ = ("ACTIVE", "CLIENT_TYPE", "EXPIRED", "FROZEN", "UNKNOWN", "TendermintClient")

@@ -1,0 +1,154 @@
+"""Advancing a client by a header, and freezing it on evidence. Source: digest §11; ibc-go update.go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lockgate.lightclients.cometbft.commit import (
+    NotEnoughTrust,
+    check_commit_light,
+    check_commit_light_trusting,
+)
+from lockgate.lightclients.cometbft.errors import (
+    InsufficientOverlap,
+    TrustedHeaderExpired,
+    UntrustedValidators,
+    WrongChain,
+)
+from lockgate.lightclients.cometbft.verification import Invalid, TrustedState, TrustOptions, is_expired, verify
+from lockgate.lightclients.tendermint.errors import InvalidHeight, NotMisbehaviour, RootUnset
+from lockgate.lightclients.tendermint.messages import ClientHeader, ClientMisbehaviour
+from lockgate.lightclients.tendermint.states import ClientState, ConsensusState
+from lockgate.lightclients.tendermint.store import ClientStore, processed_now
+from lockgate.primitives.errors import PeerFault, Refused
+from lockgate.primitives.ids import Height, revision_number
+from lockgate.primitives.state import Outcome
+from lockgate.primitives.time import UnixNanos
+
+
+@dataclass(frozen=True, slots=True)
+class ClientUpdate:
+    """What an update decided. After misbehaviour the outcome freezes the client and must be applied."""
+
+    outcome: Outcome
+    consensus_heights: tuple[Height, ...] = ()
+    misbehaviour: bool = False
+
+
+def check_header(store: ClientStore, state: ClientState, header: ClientHeader, now: UnixNanos) -> None:
+    """Verify a header from the consensus state it names. Raises the refusal; returns when it holds."""
+    trusted = store.consensus_state(header.trusted_height)
+    _check_trusted_validators(header, trusted)
+    if header.height.revision != header.trusted_height.revision:
+        raise InvalidHeight("revision", header=header.height, trusted=header.trusted_height)
+    verdict = verify(
+        TrustedState(state.chain_id, header.trusted_height.height, trusted.timestamp, trusted.next_validators_hash),
+        header.trusted_validators,
+        header.block,
+        TrustOptions(
+            trusting_period=state.trusting_period,
+            clock_drift=state.max_clock_drift,
+            trust_level=state.trust_level,
+        ),
+        now,
+    )
+    if isinstance(verdict, Invalid):
+        raise verdict.failure
+    if isinstance(verdict, NotEnoughTrust):
+        raise InsufficientOverlap(signed=verdict.signed_power, more_than=verdict.more_than)
+
+
+def _check_trusted_validators(header: ClientHeader, trusted: ConsensusState) -> None:
+    computed = header.trusted_validators.hash
+    if computed != trusted.next_validators_hash:
+        raise UntrustedValidators(expected=trusted.next_validators_hash, computed=computed)
+
+
+def contradicts(store: ClientStore, state: ClientState, header: ClientHeader) -> bool:
+    """Tell whether a verified header proves two histories, given what the client has stored.
+
+    Another consensus state at its height, or a time that is not strictly between its neighbours'.
+    """
+    height, fresh = header.height, header.consensus_state
+    stored = store.find_consensus_state(height)
+    if stored is not None:
+        return stored != fresh
+    before: Height | None = state.latest_height
+    after: Height | None = None
+    if height < state.latest_height:  # the rare case: a gap is filled, and its edges must be found
+        before = store.previous_height(height, header.trusted_height)
+        after = store.next_height(height)
+    previous = None if before is None else store.find_consensus_state(before)
+    following = None if after is None else store.find_consensus_state(after)
+    return (previous is not None and previous.timestamp >= fresh.timestamp) or (
+        following is not None and following.timestamp <= fresh.timestamp
+    )
+
+
+def advance(
+    store: ClientStore, state: ClientState, header: ClientHeader, now: UnixNanos, own_height: Height
+) -> ClientUpdate:
+    """Store a verified header's consensus state, and drop the oldest one if it has expired.
+
+    A height that is stored already changes nothing. Heights below the latest are filled in: of two
+    relayers that race, the slower one needs its header too.
+    """
+    outcome = Outcome()
+    oldest = store.oldest_height()
+    if oldest is not None and _has_expired(store, state, oldest, now):
+        store.delete_consensus_state(outcome, oldest)
+    height = header.height
+    if store.find_consensus_state(height) is not None:
+        return ClientUpdate(outcome, (height,))
+    fresh = header.consensus_state
+    if not fresh.has_root:
+        raise RootUnset(height=height, root=fresh.root)
+    if height > state.latest_height:
+        store.put_client_state(outcome, replace(state, latest_height=height))
+    store.put_consensus_state(outcome, height, fresh, processed_now(now, own_height))
+    return ClientUpdate(outcome, (height,))
+
+
+def _has_expired(store: ClientStore, state: ClientState, height: Height, now: UnixNanos) -> bool:
+    stored = store.find_consensus_state(height)
+    return stored is None or is_expired(stored.timestamp, state.trusting_period, now)
+
+
+def check_misbehaviour(store: ClientStore, state: ClientState, evidence: ClientMisbehaviour, now: UnixNanos) -> None:
+    """Verify that a client could have been made to believe both headers. Raises the refusal.
+
+    Each must be signed by its own set, and by enough of a set the client trusts. The clock drift is
+    not asked: evidence from the future is evidence. A header may be of an earlier revision.
+    """
+    for header in (evidence.first, evidence.second):
+        trusted = store.consensus_state(header.trusted_height)
+        _check_trusted_validators(header, trusted)
+        if is_expired(trusted.timestamp, state.trusting_period, now):
+            raise TrustedHeaderExpired(height=header.trusted_height, now=now)
+        try:
+            _check_signers(state, header)
+        except (PeerFault, Refused) as failure:
+            raise NotMisbehaviour(failure.code) from failure
+    if not evidence.is_contradiction:
+        raise NotMisbehaviour("no contradiction", first=evidence.first.height, second=evidence.second.height)
+
+
+def _check_signers(state: ClientState, header: ClientHeader) -> None:
+    chain_id = header.block.header.chain_id
+    if not _same_chain(chain_id, state.chain_id):
+        raise WrongChain(expected=state.chain_id, found=chain_id)
+    overlap = check_commit_light_trusting(chain_id, header.trusted_validators, header.block.commit, state.trust_level)
+    if isinstance(overlap, NotEnoughTrust):
+        raise InsufficientOverlap(signed=overlap.signed_power, more_than=overlap.more_than)
+    check_commit_light(chain_id, header.block.validators, header.block.commit, overlap)
+
+
+def _same_chain(one: str, other: str) -> bool:
+    """Tell whether two chain ids are equal, or differ only in the revision both of them carry."""
+    first, second = revision_number(one), revision_number(other)
+    if not first or not second:
+        return one == other
+    return one.removesuffix(str(first)) == other.removesuffix(str(second))
+
+
+__all__ = ("ClientUpdate", "advance", "check_header", "check_misbehaviour", "contradicts")

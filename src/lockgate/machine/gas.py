@@ -1,0 +1,59 @@
+"""Gas: a published price for logical work, never for how fast it was done (I3).
+
+Prices count what a message asks for (bytes, signatures, proofs, records), so two nodes with unlike
+caches charge alike. The table is part of the protocol: changing a price is a new app version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from lockgate.machine.errors import OutOfGas
+
+PER_TRANSACTION: Final = 3_000  # envelope, one account read and write
+PER_SIGNATURE: Final = 1_000  # one Ed25519 verification
+PER_BYTE: Final = 1  # of the encoded transaction
+
+PER_MESSAGE: Final[Mapping[str, int]] = {
+    "/ibc.core.client.v1.MsgCreateClient": 20_000,
+    "/ibc.core.client.v1.MsgUpdateClient": 60_000,  # two signature rounds over a validator set
+    "/ibc.core.client.v1.MsgUpgradeClient": 40_000,
+    "/ibc.core.client.v1.MsgDeleteClientCreator": 2_000,
+    "/ibc.core.client.v2.MsgRegisterCounterparty": 5_000,
+    "/ibc.core.client.v2.MsgUpdateClientConfig": 5_000,
+    "/ibc.core.channel.v2.MsgSendPacket": 10_000,
+    "/ibc.core.channel.v2.MsgRecvPacket": 20_000,
+    "/ibc.core.channel.v2.MsgAcknowledgement": 18_000,
+    "/ibc.core.channel.v2.MsgTimeout": 18_000,
+    "endpoint.register": 60_000,  # an ML-DSA-65 verification and 10 KB of state
+    "endpoint.rotate": 80_000,
+    "endpoint.fence": 5_000,
+    "endpoint.grant": 5_000,
+    "endpoint.ungrant": 3_000,
+    "endpoint.answer": 15_000,
+    "endpoint.advance": 8_000,
+    "lane.open": 100_000,  # four proofs
+    "lane.prune": 15_000,
+    "gov.announce": 5_000,
+    "gov.cancel": 3_000,
+    "gov.stop": 5_000,
+}
+PER_SEND: Final = 10_000  # each send inside an answer or advance
+
+
+class Meter:
+    """Counts gas up to a limit."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+    def charge(self, amount: int, what: str) -> None:
+        """Add `amount`; raise OutOfGas, with the limit charged in full, when it does not fit."""
+        if self.used + amount > self.limit:
+            self.used = self.limit
+            raise OutOfGas("out of gas", at=what, limit=self.limit)
+        self.used += amount

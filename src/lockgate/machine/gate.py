@@ -1,0 +1,139 @@
+"""The one gate every packet passes: lanes, endpoints, grants (P2, P9, P15). Nothing avoids it.
+
+A payload addressed to an endpoint is held as a whole: receive only validates and puts it into the
+inbox; what it does happens at the endpoint's Answer. A refusal here is the packet's, never the
+transaction's: it becomes the error acknowledgement, and its reason a provable record (P3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from lockgate.ibc.packet import Packet, Payload
+from lockgate.ibc.ports import Admission, Ending, Held, Passage, Passed, Rejected, Terms
+from lockgate.machine import answers, endpoints, inbox, lanes, pruning
+from lockgate.machine.context import Context
+from lockgate.machine.errors import BadPayload, EndpointRevoked, LaneStopped, NoLane, SendOutsideAnswer
+from lockgate.machine.records import Entry, Lane, LanePhase
+from lockgate.primitives.errors import Refused
+from lockgate.primitives.ids import ClientId, EndpointId, Hash32
+from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.time import UnixNanos
+
+PAYLOAD_VERSION: Final = "lockgate-1"
+PAYLOAD_ENCODING: Final = "application/cose"
+
+
+class LaneGate:
+    """Meets `ibc.ports.Gate`. `from_answer` says whether sends come out of an Answer or Advance."""
+
+    def __init__(self, context: Callable[[], Context], *, from_answer: bool) -> None:
+        self._context = context
+        self._from_answer = from_answer
+
+    def on_send(self, view: View, passage: Passage, /) -> Outcome:
+        packet = passage.packet
+        ours = [p for p in packet.payloads if _addresses_endpoint(p)]
+        lane = lanes.lane_of(view, packet.source_client)
+        if lane is not None and lane.phase is not LanePhase.OPEN:
+            raise LaneStopped("no sends over a stopped lane", lane=lane.lane_id, phase=lane.phase.name.lower())
+        if not ours:
+            return Outcome()
+        if lane is None:
+            raise NoLane("endpoints use open lanes only", client=packet.source_client)
+        if not self._from_answer:
+            raise SendOutsideAnswer("an endpoint's port is not free to use", port=ours[0].source_port)
+        _check_endpoint_payloads(packet)
+        return Outcome()
+
+    def on_receive(self, view: View, passage: Passage, /) -> Admission:
+        packet = passage.packet
+        client = packet.destination_client
+        lane = lanes.lane_of(view, client)
+        ours = [p for p in packet.payloads if endpoints.endpoint_of_port(p.destination_port) is not None]
+        if not ours:
+            if lane is not None and lane.phase is not LanePhase.OPEN:
+                return Rejected(LaneStopped.code)
+            return Passed()
+        try:
+            if lane is None:
+                raise NoLane("endpoints use open lanes only", client=client)
+            if lane.phase is not LanePhase.OPEN:
+                raise LaneStopped("stopped", lane=lane.lane_id)
+            _check_endpoint_payloads(packet)
+            return Held(self._admit(view, passage, lane, ours[0]))
+        except Refused as refusal:
+            return Rejected(refusal.code)
+
+    def on_settled(self, view: View, passage: Passage, ending: Ending, /) -> Outcome:
+        packet = passage.packet
+        return answers.forget_message(view, packet.source_client, packet.sequence)
+
+    def _admit(self, view: View, passage: Passage, lane: Lane, payload: Payload) -> Outcome:
+        context = self._context()
+        receiver = endpoints.endpoint_of_port(payload.destination_port)
+        sender = endpoints.endpoint_of_port(payload.source_port)
+        if receiver is None or sender is None:
+            raise BadPayload("both ports of a payload to an endpoint are endpoint ids")
+        state = endpoints.load(view, receiver)
+        if state.revoked_at:
+            raise EndpointRevoked("revoked", endpoint=receiver, height=state.revoked_at)
+        entry = Entry(
+            receiver,
+            lane.lane_id,
+            EndpointId(Hash32(sender)),
+            bytes(passage.commitment),
+            UnixNanos(context.block.time + lane.grace),
+            context.block.height.height,
+        )
+        outcome = inbox.admit(view, context, lane, entry, passage.packet.sequence)
+        outcome.emit(
+            "inbox",
+            ("endpoint", receiver.hex()),
+            ("client", passage.packet.destination_client),
+            ("sequence", str(passage.packet.sequence)),
+            ("deadline", str(entry.deadline)),
+        )
+        return outcome
+
+
+class LaneTerms:
+    """Meets `ibc.ports.Lanes`: own lanes carry several payloads and bind acknowledgements (P2, P4)."""
+
+    def __init__(self, context: Callable[[], Context]) -> None:
+        self._context = context
+
+    def terms(self, view: View, client_id: ClientId, /) -> Terms:
+        lane = lanes.lane_of(view, client_id)
+        if lane is None:
+            return Terms.FOREIGN
+        return Terms(
+            own=True,
+            max_payloads=self._context().parameters.max_payloads,
+            forgotten_to=pruning.watermark(view, client_id),
+        )
+
+
+def _addresses_endpoint(payload: Payload) -> bool:
+    return (
+        endpoints.endpoint_of_port(payload.source_port) is not None
+        or endpoints.endpoint_of_port(payload.destination_port) is not None
+    )
+
+
+def _check_endpoint_payloads(packet: Packet) -> None:
+    """P2: at most one payload addresses an endpoint, and it is an envelope (I7)."""
+    ours = [p for p in packet.payloads if _addresses_endpoint(p)]
+    if len(ours) != 1 or len(packet.payloads) != 1:
+        raise BadPayload("a packet to an endpoint carries exactly its one payload", count=len(packet.payloads))
+    for payload in ours:
+        if endpoints.endpoint_of_port(payload.source_port) is None:
+            raise BadPayload("the source port is the sending endpoint's id", port=payload.source_port)
+        if endpoints.endpoint_of_port(payload.destination_port) is None:
+            raise BadPayload("the destination port is the receiving endpoint's id", port=payload.destination_port)
+        if payload.version != PAYLOAD_VERSION or payload.encoding != PAYLOAD_ENCODING:
+            raise BadPayload("not an envelope", version=payload.version, encoding=payload.encoding)
+
+
+__all__ = ("LaneGate", "LaneTerms")

@@ -1,0 +1,177 @@
+"""The genesis document of a ledger: who signs it, what it permits, and so what its name is.
+
+The domain id is the hash of this document (P9): two ledgers with one id have one genesis, and a
+fork under the same keys keeps the id, which is what makes its two histories comparable (P20).
+Source: schemas `genesis.cddl`; P9, P10, P16; INTERFACES I4.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
+
+from lockgate.codec import cbor
+from lockgate.machine.errors import BadGenesis
+from lockgate.primitives.ids import MAX_CHAIN_ID, ChainId, DomainId, Hash32, revision_number
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, seconds
+
+DOMAIN_LABEL: Final = b"lockgate/domain/1"
+FORMAT: Final = 1
+MAX_VALIDATORS: Final = 10_000  # CometBFT's own bound on a validator set
+MAX_GENESIS_ACCOUNTS: Final = 100_000  # keeps the document below 10 MB
+MAX_TOTAL_POWER: Final = (1 << 63) // 8  # CometBFT types/validator_set.go
+
+
+class LedgerClass(enum.StrEnum):
+    """What a header of this ledger proves (P10)."""
+
+    OPERATED = "operated"
+    WITNESSED = "witnessed"
+    BFT = "bft"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """Limits the rules of a ledger fix. Durations in nanoseconds, sizes in bytes, prices per gas."""
+
+    max_tx_bytes: int = 1_048_576  # CometBFT's mempool default; a larger one cannot reach a cluster
+    max_block_bytes: int = 22_020_096  # CometBFT's default consensus parameter
+    max_tx_gas: int = 50_000_000  # about 1,000 packets in one transaction
+    max_messages: int = 1_024  # bounds the loop of one transaction
+    min_gas_price: int = 0
+    max_payloads: int = 8  # own lanes (P2); foreign lanes carry one
+    default_grace_ns: int = seconds(60)  # I6
+    max_grace_ns: int = seconds(24 * 3600)
+    sweep_per_block: int = 256  # expired entries settled at the start of one block (I6)
+    inbox_per_grant: int = 256
+    inbox_per_lane: int = 4_096
+    inbox_total: int = 16_384
+    inbox_reserved: int = 2  # slots of each grant that a full lane cannot take from it
+    max_grants_per_endpoint: int = 1_024
+    max_sends_per_answer: int = 64
+    header_memory: int = 100_000  # own headers a lane opening may be compared with
+    authority_delay_blocks: int = 10  # P16: announced actions wait this long
+    account_admission_open: bool = True
+    lane_admission_open: bool = True
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, bool):
+                continue
+            if not isinstance(value, int) or not 0 <= value < 1 << 63:
+                raise BadGenesis("a parameter is out of range", parameter=item.name, value=value)
+        if self.max_tx_bytes > self.max_block_bytes:
+            raise BadGenesis("a transaction may not be larger than a block")
+        if not 1 <= self.inbox_per_grant <= self.inbox_per_lane <= self.inbox_total:
+            raise BadGenesis("inbox bounds must rise: grant, lane, total")
+        if not 1 <= self.default_grace_ns <= self.max_grace_ns or not self.sweep_per_block:
+            raise BadGenesis("the grace and the sweep must be positive")
+
+    def to_cbor(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    @classmethod
+    def from_cbor(cls, value: Any) -> Self:
+        if not isinstance(value, dict) or set(value) - {item.name for item in fields(cls)}:
+            raise BadGenesis("unknown parameter")
+        for item in fields(cls):
+            if item.name in value and type(value[item.name]) is not type(item.default):
+                raise BadGenesis("a parameter has the wrong type", parameter=item.name)
+        return cls(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisValidator:
+    """A validator's Ed25519 public key (32 bytes) and voting power."""
+
+    public_key: bytes
+    power: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisAccount:
+    """An account that exists from the first block: signature suite, public key, balance."""
+
+    suite: int
+    public_key: bytes
+    balance: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Genesis:
+    """A ledger's genesis. `authority` lists the accounts that may announce governance actions (P16)."""
+
+    chain_id: ChainId
+    ledger_class: LedgerClass
+    time: UnixNanos
+    validators: tuple[GenesisValidator, ...]
+    accounts: tuple[GenesisAccount, ...] = ()
+    authority: tuple[str, ...] = ()
+    parameters: Parameters = Parameters()
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.chain_id.encode()) <= MAX_CHAIN_ID or not self.chain_id.isprintable():
+            raise BadGenesis("the chain id is 1 to 50 printable bytes", chain_id=self.chain_id)
+        if revision_number(self.chain_id) == 0:
+            raise BadGenesis("the chain id must end in -N, N >= 1: a restore needs the next N (P12)")
+        if not NANOS_PER_SECOND <= self.time < 1 << 63:
+            raise BadGenesis("the genesis time is out of range", time=self.time)
+        if not 1 <= len(self.validators) <= MAX_VALIDATORS:
+            raise BadGenesis("a ledger has 1 to 10,000 validators", count=len(self.validators))
+        if any(len(v.public_key) != 32 or v.power < 1 for v in self.validators):
+            raise BadGenesis("a validator has a 32-byte key and positive power")
+        if len({v.public_key for v in self.validators}) != len(self.validators):
+            raise BadGenesis("two validators share a key")
+        if sum(v.power for v in self.validators) > MAX_TOTAL_POWER:
+            raise BadGenesis("total voting power is above 2^60")
+        if (self.ledger_class is LedgerClass.BFT) != (len(self.validators) >= 4):
+            raise BadGenesis("class bft needs four validators or more, and fewer are not bft (P10)")
+        if len(self.accounts) > MAX_GENESIS_ACCOUNTS:
+            raise BadGenesis("too many genesis accounts", count=len(self.accounts))
+
+    def to_bytes(self) -> bytes:
+        return cbor.encode(
+            {
+                "format": FORMAT,
+                "chain_id": self.chain_id,
+                "class": self.ledger_class.value,
+                "time": self.time,
+                "validators": [[v.public_key, v.power] for v in self.validators],
+                "accounts": [[a.suite, a.public_key, a.balance] for a in self.accounts],
+                "authority": list(self.authority),
+                "parameters": self.parameters.to_cbor(),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Decode a genesis document; every accepted byte string re-encodes to itself."""
+        value: Any = cbor.decode(data)
+        try:
+            if value["format"] != FORMAT:
+                raise BadGenesis("unknown genesis format", format=value["format"])
+            genesis = cls(
+                chain_id=ChainId(value["chain_id"]),
+                ledger_class=LedgerClass(value["class"]),
+                time=UnixNanos(value["time"]),
+                validators=tuple(GenesisValidator(bytes(k), p) for k, p in value["validators"]),
+                accounts=tuple(GenesisAccount(s, bytes(k), b) for s, k, b in value["accounts"]),
+                authority=tuple(value["authority"]),
+                parameters=Parameters.from_cbor(dict(value["parameters"])),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadGenesis("the document does not have the shape of genesis.cddl") from error
+        if genesis.to_bytes() != data:
+            raise BadGenesis("the document has fields this version does not know")
+        return genesis
+
+    @property
+    def domain_id(self) -> DomainId:
+        return DomainId(Hash32(hashlib.sha256(DOMAIN_LABEL + self.to_bytes()).digest()))
+
+    @property
+    def revision(self) -> int:
+        return revision_number(self.chain_id)

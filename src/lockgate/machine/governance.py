@@ -1,0 +1,153 @@
+"""The genesis authority, already governance-shaped (P16): typed actions, announced, delayed, visible.
+
+An action is announced on the ledger, waits `authority_delay_blocks`, and takes effect at the start of
+its block. Stopping a lane is immediate; resuming one is an action like any other. What stands is
+visible under one provable key, the rules digest, which changes no earlier than the announcement said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from lockgate.codec import cbor
+from lockgate.machine import endpoints, keys, lanes
+from lockgate.machine.accounts import account_id
+from lockgate.machine.context import Context, field, only_fields
+from lockgate.machine.errors import NotAuthority, NothingScheduled, UnknownAction
+from lockgate.machine.genesis import Genesis, Parameters
+from lockgate.machine.records import Account, Scheduled
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.state import Outcome, Overlay, View
+from lockgate.primitives.time import UnixNanos
+
+MAX_SCHEDULED_PER_BLOCK: Final = 16  # actions are rare; the bound keeps the start of a block short
+RULES_LABEL: Final = "lockgate/rules/1"
+Recover = Callable[[View, ClientId, ClientId, UnixNanos, Height], Outcome]
+
+
+def announce(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
+    """Announce an action; it takes effect after the delay. Emits its height and number."""
+    only_fields(message, "action", "arguments")
+    _authority(context)
+    action = field(message, "action", str)
+    arguments = field(message, "arguments", dict)
+    if action not in ACTIONS or set(arguments) != set(ACTIONS[action]):
+        raise UnknownAction("unknown action or arguments", action=action)
+    for name, kind in ACTIONS[action].items():
+        field(arguments, name, kind)
+    due = context.block.height.height + context.parameters.authority_delay_blocks
+    number = int.from_bytes(view.get(keys.GOVERNANCE, keys.ACTION_NUMBER) or b"", "big")
+    waiting = sum(1 for _ in view.scan(keys.GOVERNANCE, keys.scheduled(due, 0), keys.scheduled(due + 1, 0)))
+    if waiting >= MAX_SCHEDULED_PER_BLOCK:
+        raise UnknownAction("too many actions are due at that height; announce in a later block", due=due)
+    record = Scheduled(action, cbor.encode(arguments), context.block.height.height, context.signer)
+    outcome = Outcome()
+    outcome.set(keys.GOVERNANCE, keys.ACTION_NUMBER, keys.u64(number + 1))
+    outcome.set(keys.GOVERNANCE, keys.scheduled(due, number), record.to_bytes())
+    outcome.emit("gov_announced", ("action", action), ("due", str(due)), ("number", str(number)))
+    return outcome
+
+
+def cancel(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
+    """Withdraw an announced action before it is due."""
+    only_fields(message, "due", "number")
+    _authority(context)
+    due, number = field(message, "due", int), field(message, "number", int)
+    if not (0 <= due < 1 << 63 and 0 <= number < 1 << 63):
+        raise NothingScheduled("no such action", due=due, number=number)
+    key = keys.scheduled(due, number)
+    if view.get(keys.GOVERNANCE, key) is None:
+        raise NothingScheduled("no such action", due=due, number=number)
+    outcome = Outcome()
+    outcome.delete(keys.GOVERNANCE, key)
+    outcome.emit("gov_cancelled", ("due", str(due)), ("number", str(number)))
+    return outcome
+
+
+def stop(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
+    """Stop a lane at once. It can only stop: resuming takes the announced path."""
+    only_fields(message, "lane", "note")
+    _authority(context)
+    note = f"{context.signer}: {field(message, 'note', str)}"
+    return lanes.move(view, field(message, "lane", bytes, size=32), "stop", note)
+
+
+def due_actions(view: View, context: Context, recover: Recover) -> Outcome:
+    """Carry out what is due at this height. An action that fails is dropped and says so."""
+    height = context.block.height.height
+    outcome = Outcome()
+    last = keys.scheduled(height + 1, 0)
+    for key, data in list(view.scan(keys.GOVERNANCE, keys.SCHEDULE_PREFIX, last)):
+        record = Scheduled.from_bytes(data)
+        outcome.delete(keys.GOVERNANCE, key)
+        current = Overlay(view, outcome.writes)
+        try:
+            done = _carry_out(current, context, record, recover)
+        except LockgateError as error:
+            outcome.emit("gov_failed", ("action", record.action), ("code", error.code))
+            continue
+        outcome.then(done)
+        outcome.emit("gov_done", ("action", record.action), ("announced_at", str(record.announced_at)))
+    return outcome
+
+
+ACTIONS: Final[Mapping[str, Mapping[str, type]]] = {
+    "lane.resume": {"lane": bytes},
+    "lane.close": {"lane": bytes, "note": str},
+    "endpoint.revoke": {"endpoint": bytes},
+    "account.admit": {"suite": int, "public_key": bytes, "balance": int},
+    "parameters.set": {"parameters": dict},
+    "client.recover": {"subject": str, "substitute": str},
+}
+
+
+def _carry_out(view: View, context: Context, record: Scheduled, recover: Recover) -> Outcome:
+    arguments: Any = cbor.decode(record.arguments)
+    match record.action:
+        case "lane.resume":
+            return lanes.move(view, arguments["lane"], "resume", "")
+        case "lane.close":
+            return lanes.move(view, arguments["lane"], "close", f"{record.announced_by}: {arguments['note']}")
+        case "endpoint.revoke":
+            return endpoints.revoke(view, context.block.height, arguments["endpoint"])
+        case "account.admit":
+            return admit_account(arguments["suite"], arguments["public_key"], arguments["balance"])
+        case "client.recover":
+            subject, substitute = ClientId(arguments["subject"]), ClientId(arguments["substitute"])
+            return recover(view, subject, substitute, context.block.time, context.block.height)
+    changed = Parameters.from_cbor({**parameters(view, context.genesis).to_cbor(), **arguments["parameters"]})
+    return rules(replace(context.genesis, parameters=changed), context.genesis)
+
+
+def admit_account(suite: int, public_key: bytes, balance: int) -> Outcome:
+    outcome = Outcome()
+    name = account_id(suite, public_key)
+    outcome.set(keys.ACCOUNT, keys.account(name), Account(suite, public_key, balance).to_bytes())
+    outcome.emit("account_admitted", ("account", name))
+    return outcome
+
+
+def rules(current: Genesis, genesis: Genesis) -> Outcome:
+    """Write the parameters in force and their digest under the rules store; hosts pin the digest."""
+    parameters_bytes = cbor.encode(current.parameters.to_cbor())
+    digest = hashlib.sha256(cbor.encode([RULES_LABEL, genesis.domain_id, list(genesis.authority), parameters_bytes]))
+    outcome = Outcome()
+    outcome.set(keys.RULES, keys.RULES_PARAMETERS, parameters_bytes)
+    outcome.set(keys.RULES, keys.RULES_DIGEST, digest.digest())
+    outcome.emit("rules_changed", ("digest", digest.hexdigest()))
+    return outcome
+
+
+def parameters(view: View, genesis: Genesis) -> Parameters:
+    """The parameters in force: the genesis ones until an action changed them."""
+    data = view.get(keys.RULES, keys.RULES_PARAMETERS)
+    return genesis.parameters if data is None else Parameters.from_cbor(cbor.decode(data))
+
+
+def _authority(context: Context) -> None:
+    if context.signer not in context.genesis.authority:
+        raise NotAuthority("not an authority account", signer=context.signer)

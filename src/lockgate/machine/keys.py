@@ -1,0 +1,120 @@
+"""Where the machine keeps what: the stores of I4 and the keys inside them.
+
+Every key begins with a word that names its kind, so that a scan of one kind is a key range. Numbers
+inside keys are fixed-width big-endian, so that key order is number order.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lockgate.primitives.time import UnixNanos
+
+IBC: Final = "ibc"
+ACCOUNT: Final = "acc"
+ENDPOINT: Final = "endpoint"
+INBOX: Final = "inbox"
+REASON: Final = "reason"
+LANE: Final = "lane"
+GOVERNANCE: Final = "gov"
+RULES: Final = "rules"
+
+STORES: Final = (
+    "acc",
+    "app",
+    "asset",
+    "endpoint",
+    "fee",
+    "gov",
+    "guard",
+    "ibc",
+    "inbox",
+    "lane",
+    "log",
+    "policy",
+    "reason",
+    "rules",
+    "upgrade",
+)
+SCHEMA_KEY: Final = b"schema"  # seeded everywhere: an empty store cannot prove absence (I4)
+SCHEMA_VERSION: Final = b"\x01"
+
+RULES_DIGEST: Final = b"digest"
+RULES_PARAMETERS: Final = b"parameters"
+RULES_DOMAIN: Final = b"domain"
+
+DEADLINE_PREFIX: Final = b"deadline/"
+ENTRY_PREFIX: Final = b"entry/"
+SCHEDULE_PREFIX: Final = b"schedule/"
+
+
+def u64(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+def account(account_id: str) -> bytes:
+    return b"account/" + account_id.encode()
+
+
+def sequence(account_id: str, nonce_lane: int) -> bytes:
+    return b"sequence/" + account_id.encode() + b"/" + nonce_lane.to_bytes(2, "big")
+
+
+def key_record(endpoint: bytes, index: int) -> bytes:
+    return b"record/" + endpoint + u64(index)
+
+
+def endpoint_state(endpoint: bytes) -> bytes:
+    return b"state/" + endpoint
+
+
+def open_message(endpoint: bytes, fence: int, counter: int) -> bytes:
+    return b"message/" + endpoint + u64(fence) + u64(counter)
+
+
+def message_of_packet(client: str, sequence_number: int) -> bytes:
+    return b"packet/" + client.encode() + b"/" + u64(sequence_number)
+
+
+def grant(endpoint: bytes, lane_id: bytes, remote: bytes) -> bytes:
+    return b"grant/" + endpoint + lane_id + remote
+
+
+def grants_of(endpoint: bytes) -> tuple[bytes, bytes]:
+    return b"grant/" + endpoint, b"grant/" + endpoint + b"\xff" * 65
+
+
+def entry(client: str, sequence_number: int) -> bytes:
+    return ENTRY_PREFIX + client.encode() + b"/" + u64(sequence_number)
+
+
+def deadline(at: UnixNanos, client: str, sequence_number: int) -> bytes:
+    return DEADLINE_PREFIX + u64(at) + client.encode() + b"/" + u64(sequence_number)
+
+
+def deadline_bound(at: UnixNanos) -> bytes:
+    """First key of the deadline index that is later than `at`."""
+    return DEADLINE_PREFIX + u64(at + 1)
+
+
+def inbox_count(scope: bytes) -> bytes:
+    return b"count/" + scope
+
+
+def reason(client: str, sequence_number: int) -> bytes:
+    return client.encode() + b"/" + u64(sequence_number)
+
+
+def lane(lane_id: bytes) -> bytes:
+    return b"lane/" + lane_id
+
+
+def lane_of_client(client: str) -> bytes:
+    return b"client/" + client.encode()
+
+
+def scheduled(height: int, number: int) -> bytes:
+    return SCHEDULE_PREFIX + u64(height) + u64(number)
+
+
+ACTION_NUMBER: Final = b"next_action"

@@ -1,0 +1,163 @@
+"""Lanes: explicit records over two domain ids and two client ids (P9).
+
+A lane opens only with proofs, read under a header of the remote ledger that our client has verified:
+the remote client state names this chain, the remote counterparty names our client, and a remote
+consensus state equals our own header at its height. So a client that follows a fork or a look-alike
+of this ledger cannot be one end of a lane.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from lockgate.codec import cbor
+from lockgate.machine import keys
+from lockgate.machine.context import Context, field, only_fields
+from lockgate.machine.errors import LaneExists, LaneNotAdmitted, LaneProof, LaneStopped, NoLane
+from lockgate.machine.genesis import Genesis
+from lockgate.machine.records import LANE_MOVES, Lane, LaneKind, LanePhase, lane_id
+from lockgate.primitives.ids import ClientId, Height, client_id
+from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.time import DurationNanos
+
+MAX_NOTE: Final = 256  # bytes of a stop reason; it is read by people
+
+
+class RemoteState(Protocol):
+    """What opening a lane needs of a light client and of the wire forms it proves."""
+
+    def remote_counterparty(self, view: View, client: ClientId) -> ClientId: ...
+
+    def verify(
+        self, view: View, client: ClientId, height: Height, proof: bytes, store: str, key: bytes, value: bytes
+    ) -> None: ...
+
+    def check_client_state(self, value: bytes, chain_id: str) -> Height: ...
+
+    def consensus_state(self, header: Any) -> bytes: ...
+
+
+def parameters_value(genesis: Genesis) -> bytes:
+    """The value under `rules/domain`: what a remote ledger proves to learn whom it talks to."""
+    return cbor.encode([genesis.domain_id, genesis.chain_id, genesis.ledger_class.value])
+
+
+def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: RemoteState) -> Outcome:
+    """Open a lane over `local_client` after checking the four proofs. Raises LaneProof on any mismatch."""
+    only_fields(
+        message, "local_client", "remote_client", "remote_genesis", "height", "grace",
+        "client_state", "client_state_proof", "counterparty_proof", "consensus_height",
+        "consensus_proof", "domain_proof",
+    )  # fmt: skip
+    parameters = context.parameters
+    if not parameters.lane_admission_open and context.signer not in context.genesis.authority:
+        raise LaneNotAdmitted("only an authority opens lanes here", signer=context.signer)
+    local = client_id(field(message, "local_client", str))
+    far = client_id(field(message, "remote_client", str))
+    if view.get(keys.LANE, keys.lane_of_client(local)) is not None:
+        raise LaneExists("the client carries a lane already", client=local)
+    if remote.remote_counterparty(view, local) != far:
+        raise LaneProof("our counterparty record names another client", client=local)
+    height = Height.parse(field(message, "height", str))
+    remote_genesis = Genesis.from_bytes(field(message, "remote_genesis", bytes))
+
+    def proven(name: str, store: str, key: bytes, value: bytes) -> None:
+        remote.verify(view, local, height, field(message, name, bytes), store, key, value)
+
+    prefix = b"clients/" + far.encode() + b"/"
+    client_state = field(message, "client_state", bytes)
+    proven("client_state_proof", keys.IBC, prefix + b"clientState", client_state)
+    remote.check_client_state(client_state, context.block.chain_id)
+    proven("counterparty_proof", keys.IBC, prefix + b"counterparty", counterparty_value(local))
+    at = Height.parse(field(message, "consensus_height", str))
+    own = context.headers.own_header(at.height)
+    if at.revision != context.block.height.revision or own is None:
+        raise LaneProof("this ledger has no header of that height in memory", height=at)
+    proven("consensus_proof", keys.IBC, prefix + b"consensusStates/" + str(at).encode(), remote.consensus_state(own))
+    proven("domain_proof", keys.RULES, keys.RULES_DOMAIN, parameters_value(remote_genesis))
+    grace = field(message, "grace", int) if "grace" in message else parameters.default_grace_ns
+    if not 0 < grace <= parameters.max_grace_ns:
+        raise LaneProof("the grace is outside the ledger's bounds", grace=grace)
+    record = Lane(
+        lane_id((context.domain, local), (remote_genesis.domain_id, far)),
+        LaneKind.OWN,
+        LanePhase.OPEN,
+        context.domain,
+        remote_genesis.domain_id,
+        local,
+        far,
+        remote_genesis.ledger_class.value,
+        DurationNanos(grace),
+        context.block.height.height,
+        "",
+    )
+    outcome = Outcome()
+    outcome.set(keys.LANE, keys.lane(record.lane_id), record.to_bytes())
+    outcome.set(keys.LANE, keys.lane_of_client(local), record.lane_id)
+    outcome.emit(
+        "lane_open",
+        ("lane", record.lane_id.hex()),
+        ("client", local),
+        ("remote_client", far),
+        ("remote_domain", record.remote_domain.hex()),
+        ("remote_class", record.remote_class),
+    )
+    return outcome
+
+
+def counterparty_value(our_client: ClientId) -> bytes:
+    """The CounterpartyInfo the remote ledger must hold: prefix ["ibc", ""] and our client id.
+
+    Source: ibc.core.client.v2.CounterpartyInfo {1 merkle_prefix, 2 client_id}.
+    """
+    name = our_client.encode()
+    return b"\x0a\x03ibc\x0a\x00\x12" + bytes((len(name),)) + name
+
+
+def lane_of(view: View, client: str) -> Lane | None:
+    """The lane over a local client, whatever its phase."""
+    name = view.get(keys.LANE, keys.lane_of_client(client))
+    if name is None:
+        return None
+    data = view.get(keys.LANE, keys.lane(name))
+    return None if data is None else Lane.from_bytes(data)
+
+
+def open_lane_of(view: View, client: str) -> Lane:
+    """The open lane over a local client; raises NoLane or LaneStopped."""
+    lane = lane_of(view, client)
+    if lane is None:
+        raise NoLane("no lane over this client", client=client)
+    if lane.phase is not LanePhase.OPEN:
+        raise LaneStopped("the lane is not open", lane=lane.lane_id, phase=lane.phase.name.lower(), note=lane.note)
+    return lane
+
+
+def move(view: View, name: bytes, verb: str, note: str) -> Outcome:
+    """Stop, resume or close a lane by the table of legal moves."""
+    data = view.get(keys.LANE, keys.lane(name))
+    if data is None:
+        raise NoLane("no such lane", lane=name)
+    lane = Lane.from_bytes(data)
+    phase = LANE_MOVES.get((lane.phase, verb))
+    if phase is None:
+        raise LaneStopped("the lane cannot do this now", lane=name, phase=lane.phase.name.lower(), verb=verb)
+    kept = note.encode()[:MAX_NOTE].decode(errors="ignore")
+    moved = dataclasses.replace(lane, phase=phase, note="" if phase is LanePhase.OPEN else kept)
+    outcome = Outcome()
+    outcome.set(keys.LANE, keys.lane(lane.lane_id), moved.to_bytes())
+    outcome.emit("lane_" + phase.name.lower(), ("lane", lane.lane_id.hex()), ("note", kept))
+    return outcome
+
+
+__all__ = (
+    "RemoteState",
+    "counterparty_value",
+    "lane_of",
+    "move",
+    "open_lane",
+    "open_lane_of",
+    "parameters_value",
+)

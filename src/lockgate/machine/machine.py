@@ -1,0 +1,268 @@
+"""The deterministic state machine every ledger runs, in decide-then-apply form.
+
+`execute` reads a view and returns a `BlockResult`; the engine applies its writes, which is the only
+line that changes state. The same bytes in the same order give the same result under every engine:
+nothing here asks the time, draws a byte, or looks outside the view, the block and the genesis.
+
+Order inside a block: announced actions that are due, expired inbox entries, then transactions. A
+transaction checks shape, signature, domain, expiry, sequence, fee; then its messages run one after
+the other on an overlay that is dropped whole when one is refused. Sequence, fee and gas stay spent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockgate.ibc.ports import Application
+from lockgate.machine import accounts, answers, endpoints, gas, governance, keys, lanes, pruning
+from lockgate.machine.context import Context, Handler, OwnHeaders
+from lockgate.machine.errors import (
+    CODESPACE,
+    BadMessage,
+    FeeTooLow,
+    InternalFault,
+    TransactionExpired,
+    UnknownAccount,
+    UnknownMessage,
+    WrongDomain,
+    WrongSequence,
+)
+from lockgate.machine.genesis import Genesis
+from lockgate.machine.packets import PacketLayer
+from lockgate.machine.records import Account
+from lockgate.machine.transaction import SUITE_ED25519, SignedTransaction, Transaction, decode_and_verify
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ids import AccountId, Hash32, Height
+from lockgate.primitives.state import Block, Event, Outcome, Overlay, View, Writes
+from lockgate.primitives.time import UnixNanos, floor_seconds
+
+APP_VERSION: Final = 1
+MAX_LOG: Final = 512  # bytes of a refusal's text in a transaction result; it is not hashed
+OK: Final = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockInput:
+    """What an engine hands over: a height, its header time, and transactions in order."""
+
+    height: int
+    time: UnixNanos
+    transactions: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TxResult:
+    """An ExecTxResult: code 0 is success; `data` holds the message responses."""
+
+    code: int = OK
+    codespace: str = ""
+    data: bytes = b""
+    log: str = ""
+    gas_wanted: int = 0
+    gas_used: int = 0
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResult:
+    """What a block does: results in transaction order, the block's own events, and all writes."""
+
+    results: tuple[TxResult, ...]
+    events: tuple[Event, ...]
+    writes: Writes
+
+
+class Machine:
+    """One ledger's rules. Stateless but for memos of checked signatures, which never change a result."""
+
+    def __init__(
+        self, genesis: Genesis, headers: OwnHeaders, applications: Mapping[str, Application] | None = None
+    ) -> None:
+        """`applications` are bound to ports beside the endpoints; every node must name the same ones."""
+        self.genesis = genesis
+        self.domain = genesis.domain_id
+        self._headers = headers
+        self.packets = PacketLayer(applications or {})
+        self._verified: dict[Hash32, SignedTransaction] = {}
+        self._messages: Mapping[str, Handler] = {
+            "endpoint.register": endpoints.register,
+            "endpoint.rotate": endpoints.rotate,
+            "endpoint.fence": endpoints.fence,
+            "endpoint.grant": endpoints.grant,
+            "endpoint.ungrant": endpoints.ungrant,
+            "endpoint.answer": lambda view, context, message: answers.answer(view, context, message, self.packets),
+            "endpoint.advance": lambda view, context, message: answers.advance(view, context, message, self.packets),
+            "lane.open": lambda view, context, message: lanes.open_lane(view, context, message, self.packets),
+            "lane.prune": lambda view, context, message: pruning.prune(view, context, message, self.packets),
+            "gov.announce": governance.announce,
+            "gov.cancel": governance.cancel,
+            "gov.stop": governance.stop,
+        }
+
+    def initial_state(self) -> Writes:
+        """The writes of genesis: every store seeded, listed accounts, rules in force (I4)."""
+        outcome = Outcome()
+        for store in keys.STORES:
+            outcome.set(store, keys.SCHEMA_KEY, keys.SCHEMA_VERSION)
+        for listed in self.genesis.accounts:
+            name = accounts.account_id(listed.suite, listed.public_key)
+            record = Account(listed.suite, listed.public_key, listed.balance)
+            outcome.set(keys.ACCOUNT, keys.account(name), record.to_bytes())
+        outcome.set(keys.RULES, keys.RULES_DOMAIN, lanes.parameters_value(self.genesis))
+        outcome.then(governance.rules(self.genesis, self.genesis))
+        return outcome.writes
+
+    def execute(self, view: View, block: BlockInput) -> BlockResult:
+        """Decide a whole block. Reads `view`, which is the state after the block before; writes nothing."""
+        writes: Writes = {}
+        current = Overlay(view, writes)
+        context = self._context(view, block.height, block.time, AccountId(""))
+        opening = Outcome()
+        opening.then(governance.due_actions(current, context, self.packets.recover))
+        opening.then(answers.sweep(Overlay(current, opening.writes), context, self.packets))
+        writes.update(opening.writes)
+        results = []
+        for data in block.transactions:
+            result, done_writes = self._deliver(current, block, data)
+            writes.update(done_writes)
+            results.append(result)
+        return BlockResult(tuple(results), tuple(opening.events), writes)
+
+    def check(self, view: View, data: bytes, height: int, now: UnixNanos) -> tuple[TxResult, Writes]:
+        """Would the transaction be admitted on top of `view`? Returns what it would write, too, so that
+        the next transaction of the same account can be checked before this one is in a block.
+
+        A transaction whose packet messages are all done already is refused here (redundant), while in
+        a block it succeeds and changes nothing. Source: ibc-go RedundantRelayDecorator.
+        """
+        block = BlockInput(height=height, time=now, transactions=())
+        return self._deliver(view, block, data, check=True)
+
+    def simulate(self, view: View, data: bytes, height: int, now: UnixNanos) -> TxResult:
+        """Run a signed transaction for its gas; the sequence and the fee are not checked."""
+        block = BlockInput(height=height, time=now, transactions=())
+        result, _ = self._deliver(view, block, data, simulate=True)
+        return result
+
+    def _context(self, view: View, height: int, time: UnixNanos, signer: AccountId) -> Context:
+        parameters = governance.parameters(view, self.genesis)
+        block = Block(self.genesis.chain_id, Height(self.genesis.revision, height), time)
+        return Context(block, self.genesis, parameters, self.domain, self._headers, signer)
+
+    def _deliver(
+        self, view: View, block: BlockInput, data: bytes, *, check: bool = False, simulate: bool = False
+    ) -> tuple[TxResult, Writes]:
+        try:
+            signed = self._signed(data, keep=check)
+            transaction = signed.transaction
+            context = self._context(view, block.height, block.time, transaction.account)
+            spent = self._admit(view, context, transaction, simulate=simulate)
+        except LockgateError as error:
+            return _refusal(error, 0, 0), {}
+        meter = gas.Meter(min(transaction.gas_limit, context.parameters.max_tx_gas))
+        outcome = Outcome(writes=dict(spent.writes))
+        try:
+            meter.charge(gas.PER_TRANSACTION + gas.PER_SIGNATURE + gas.PER_BYTE * signed.size, "transaction")
+            done = self._run(Overlay(view, spent.writes), context, transaction, meter, check=check)
+        except LockgateError as error:
+            return _refusal(error, transaction.gas_limit, meter.used), spent.writes
+        outcome.then(done)
+        result = TxResult(
+            data=done.response,
+            gas_wanted=transaction.gas_limit,
+            gas_used=meter.used,
+            events=tuple(done.events),
+        )
+        return result, outcome.writes
+
+    def _signed(self, data: bytes, *, keep: bool) -> SignedTransaction:
+        digest = Hash32(hashlib.sha256(data).digest())
+        known = self._verified.pop(digest, None)
+        if known is None:
+            parameters = self.genesis.parameters
+            known = decode_and_verify(
+                data, self.genesis.revision, max_bytes=parameters.max_tx_bytes, max_messages=parameters.max_messages
+            )
+        if keep:
+            while len(self._verified) >= MAX_VERIFIED:
+                self._verified.pop(next(iter(self._verified)))
+            self._verified[digest] = known
+        return known
+
+    def _admit(self, view: View, context: Context, transaction: Transaction, *, simulate: bool) -> Outcome:
+        """Everything that must hold before a message runs; what it returns is spent in any case."""
+        if transaction.domain != self.domain or transaction.chain_id != self.genesis.chain_id:
+            raise WrongDomain("signed for another ledger", chain_id=transaction.chain_id)
+        if floor_seconds(context.block.time) > transaction.valid_until:
+            raise TransactionExpired("expired", valid_until=transaction.valid_until)
+        name = transaction.account
+        account = accounts.load(view, name)
+        if account is None:
+            if not context.parameters.account_admission_open:
+                raise UnknownAccount("not listed", account=name)
+            account = Account(SUITE_ED25519, transaction.public_key, 0)
+        expected = accounts.next_sequence(view, name, transaction.nonce_lane)
+        spent = Outcome()
+        if simulate:
+            return spent
+        if transaction.sequence != expected:
+            raise WrongSequence("not the next sequence", got=transaction.sequence, expected=expected)
+        if transaction.fee < transaction.gas_limit * context.parameters.min_gas_price:
+            raise FeeTooLow("the fee does not cover the gas limit", fee=transaction.fee)
+        if transaction.fee > account.balance:
+            raise FeeTooLow("the balance does not cover the fee", fee=transaction.fee, balance=account.balance)
+        spent.set(keys.ACCOUNT, keys.sequence(name, transaction.nonce_lane), keys.u64(expected + 1))
+        if transaction.fee:
+            paid = Account(account.suite, account.public_key, account.balance - transaction.fee)
+            spent.set(keys.ACCOUNT, keys.account(name), paid.to_bytes())
+            pool = int.from_bytes(view.get("fee", FEE_POOL) or b"", "big") + transaction.fee
+            spent.set("fee", FEE_POOL, pool.to_bytes(16, "big"))
+        return spent
+
+    def _run(self, view: View, context: Context, transaction: Transaction, meter: gas.Meter, *, check: bool) -> Outcome:
+        outcome = Outcome()
+        current = Overlay(view, outcome.writes)
+        responses = []
+        packet_messages = noops = 0
+        for name, content in transaction.messages:
+            price = gas.PER_MESSAGE.get(name)
+            if price is None:
+                raise UnknownMessage("no such message", message=name)
+            meter.charge(price, name)
+            if isinstance(content, bytes):
+                done = self.packets.dispatch(current, context, name, content)
+                packet_messages += done.is_packet
+                noops += done.is_noop
+                outcome.then(done.outcome)
+                responses.append((done.response_url, done.outcome.response))
+            else:
+                meter.charge(gas.PER_SEND * len(_sends(content)), name)
+                step = self._messages[name](current, context, content) if name in self._messages else None
+                if step is None:
+                    raise UnknownMessage("no such message", message=name)
+                outcome.then(step)
+                responses.append(("/lockgate." + name, step.response))
+        if check and packet_messages and packet_messages == noops == len(transaction.messages):
+            raise self.packets.redundant()
+        outcome.response = self.packets.message_data(responses)
+        return outcome
+
+
+FEE_POOL: Final = b"pool"
+MAX_VERIFIED: Final = 4_096  # transactions checked and not yet in a block: a full mempool
+
+
+def _sends(content: Mapping[str, Any]) -> tuple[Any, ...]:
+    sends = content.get("sends", ())
+    if not isinstance(sends, tuple):
+        raise BadMessage("sends is an array", field="sends")
+    return sends
+
+
+def _refusal(error: LockgateError, wanted: int, used: int) -> TxResult:
+    codespace, number = error.wire or InternalFault.wire or (CODESPACE, 1)
+    log = str(error).encode()[:MAX_LOG].decode(errors="ignore")
+    return TxResult(code=number, codespace=codespace, log=log, gas_wanted=wanted, gas_used=used)

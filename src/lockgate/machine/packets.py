@@ -1,0 +1,244 @@
+"""The packet layer of the machine: IBC core wired with our light clients, lanes and endpoints.
+
+Endpoints are applications whose port is their id. What they receive is held for their Answer; what
+they send comes out of an Answer or Advance only, which is why there are two wirings that differ in
+the gate alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from lockgate.codec.type_urls import TENDERMINT_CLIENT_STATE, TENDERMINT_CONSENSUS_STATE
+from lockgate.codec.wire import ics23_pb2, tendermint_pb2
+from lockgate.ibc import answering, dispatch, host, sending, wire
+from lockgate.ibc.counterparty import find_counterparty
+from lockgate.ibc.modules import ClientModules
+from lockgate.ibc.packet import SENTINEL, Payload
+from lockgate.ibc.ports import Application, Call, ClientKind, LightClient, Reception, Rejected
+from lockgate.ibc.router import Router
+from lockgate.ibc.wiring import Wiring
+from lockgate.lightclients.tendermint import TendermintClient
+from lockgate.lightclients.tendermint import states as tendermint_states
+from lockgate.machine import answers, endpoints
+from lockgate.machine.context import Context, OwnHeader
+from lockgate.machine.errors import LaneProof, NotPrunable, SendOutsideAnswer
+from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION, LaneGate, LaneTerms
+from lockgate.merkle import ics23
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.time import UnixNanos
+
+CLIENT_TYPE: Final = "07-tendermint"
+
+
+class Redundant(LockgateError):
+    code = "tx.redundant"
+    summary = "Every packet message of the transaction has been done already."
+    untouched = "The transaction was not admitted; its sequence was not consumed."
+    next_step = "Nothing: another relayer was first."
+    wire = ("channel", 22)
+
+
+class EndpointPort:
+    """Meets `ibc.ports.Application` for every endpoint id. The gate has done the checks."""
+
+    def on_send(self, view: View, call: Call, /) -> Outcome:
+        return Outcome()
+
+    def on_receive(self, view: View, call: Call, /) -> Reception:
+        # The gate holds or rejects every packet to an endpoint before an application is asked.
+        return Rejected(SendOutsideAnswer.code)
+
+    def on_acknowledgement(self, view: View, call: Call, acknowledgement: bytes, /) -> Outcome:
+        ended = "refused" if acknowledgement == SENTINEL else "acknowledged"
+        return self._ended(call, ended)
+
+    def on_timeout(self, view: View, call: Call, /) -> Outcome:
+        return self._ended(call, "timed_out")
+
+    @staticmethod
+    def _ended(call: Call, how: str) -> Outcome:
+        outcome = Outcome()
+        outcome.emit(
+            "message_ended",
+            ("endpoint", call.payload.source_port),
+            ("client", call.packet.source_client),
+            ("sequence", str(call.packet.sequence)),
+            ("how", how),
+        )
+        return outcome
+
+
+class EndpointRouter(Router):
+    """A router that also knows every endpoint's port."""
+
+    __slots__ = ("_endpoint",)
+
+    def __init__(self, applications: Mapping[str, Application]) -> None:
+        super().__init__(applications)
+        self._endpoint = EndpointPort()
+
+    def find(self, port: str) -> Any:
+        if endpoints.endpoint_of_port(port) is not None:
+            return self._endpoint
+        return super().find(port)
+
+
+class PacketLayer:
+    """IBC for one machine. `context` of the running message is set by the machine around each call."""
+
+    def __init__(self, applications: Mapping[str, Application]) -> None:
+        self._context: Context | None = None
+        self.client: LightClient = TendermintClient()
+        self.kinds = ClientModules(
+            [
+                ClientKind(
+                    client_type=CLIENT_TYPE,
+                    client_state_url=TENDERMINT_CLIENT_STATE,
+                    consensus_state_url=TENDERMINT_CONSENSUS_STATE,
+                    module=self.client,
+                )
+            ]
+        )
+        self._applications = applications
+        self._outside = self._wiring(from_answer=False)
+        self._inside = self._wiring(from_answer=True)
+
+    def _wiring(self, *, from_answer: bool) -> Wiring:
+        return Wiring(
+            clients=self.kinds,
+            router=EndpointRouter(self._applications),
+            gate=LaneGate(self._current, from_answer=from_answer),
+            lanes=LaneTerms(self._current),
+            authority=self,
+        )
+
+    def _current(self) -> Context:
+        assert self._context is not None, "the machine sets the context before any message runs"
+        return self._context
+
+    def is_authority(self, view: View, account: str, /) -> bool:
+        return account in self._current().genesis.authority
+
+    def dispatch(self, view: View, context: Context, name: str, data: bytes) -> dispatch.Dispatched:
+        """Run one IBC message; a refused packet's reason is recorded beside its sentinel (P3)."""
+        self._context = context
+        done = dispatch.dispatch(self._outside, view, context.block, context.signer, name, data)
+        if done.received is not None and done.received.rejected is not None:
+            received = done.received
+            assert received.rejected is not None
+            done.outcome.then(
+                answers.reason(
+                    received.packet.destination_client,
+                    received.packet.sequence,
+                    received.commitment,
+                    received.rejected.code,
+                    received.rejected.detail,
+                )
+            )
+        return done
+
+    # What answers need.
+
+    def acknowledge(self, view: View, context: Context, client: str, sequence: int, ack: bytes) -> Outcome:
+        """Acknowledge a held packet; IBC puts the packet's commitment in front (P4)."""
+        self._context = context
+        done = answering.answer(self._inside, view, context.block, client, sequence, context.signer, given={0: ack})
+        if done.rejected is not None:
+            done.outcome.then(
+                answers.reason(client, sequence, done.commitment, done.rejected.code, done.rejected.detail)
+            )
+        return done.outcome
+
+    def refuse(self, view: View, context: Context, client: str, sequence: int) -> Outcome:
+        self._context = context
+        return answering.refuse(self._inside, view, client, sequence).outcome
+
+    def send(self, view: View, context: Context, endpoint: bytes, message: answers.Sending) -> tuple[int, Outcome]:
+        self._context = context
+        payload = Payload(
+            source_port=endpoint.hex(),
+            destination_port=message.destination,
+            version=PAYLOAD_VERSION,
+            encoding=PAYLOAD_ENCODING,
+            value=message.value,
+        )
+        request = wire.SendMessage(message.client, message.timeout, (payload,), context.signer)
+        sent = sending.send(self._inside, view, context.block, request)
+        return sent.packet.sequence, sent.outcome
+
+    # What lanes need.
+
+    def remote_counterparty(self, view: View, client: ClientId) -> ClientId:
+        record = find_counterparty(view, client)
+        if record is None:
+            raise LaneProof("the client has no counterparty", client=client)
+        return ClientId(record.client_id)
+
+    def verify(
+        self, view: View, client: ClientId, height: Height, proof: bytes, store: str, key: bytes, value: bytes
+    ) -> None:
+        self.client.verify_membership(view, client, height, proof, (store.encode(), key), value)
+
+    def check_client_state(self, value: bytes, chain_id: str) -> Height:
+        state = tendermint_states.decode_client_state(value)
+        if state.chain_id != chain_id:
+            raise LaneProof("the remote client follows another chain", chain_id=state.chain_id)
+        return state.latest_height
+
+    def consensus_state(self, header: OwnHeader) -> bytes:
+        return tendermint_states.encode_consensus_state(
+            tendermint_states.ConsensusState(header.time, header.app_hash, header.next_validators_hash)
+        )
+
+    # What governance and pruning need.
+
+    def recover(self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, height: Height) -> Outcome:
+        return self.client.recover(view, subject, substitute, now, height)
+
+    def received_keys(self, client: ClientId, sequence: int) -> tuple[bytes, bytes]:
+        return host.packet_receipt(client, sequence), host.packet_acknowledgement(client, sequence)
+
+    def prove_commitments_gone(
+        self, view: View, client: ClientId, first: int, last: int, height: Height, proof: bytes
+    ) -> None:
+        """Check one absence proof of the last commitment whose left neighbour lies before the first.
+
+        The verified neighbours are adjacent leaves, so no key stands between them.
+        """
+        remote = self.remote_counterparty(view, client)
+        key = host.packet_commitment(remote, last)
+        self.client.verify_non_membership(view, client, height, proof, (host.STORE.encode(), key))
+        innermost = ics23.parse_merkle_proof(proof).proofs[0]
+        absent = _absence(innermost)
+        before = absent.left.key if absent.HasField("left") else b""
+        if before >= host.packet_commitment(remote, first):
+            raise NotPrunable("a commitment of the run still stands", client=client, first=first, last=last)
+
+    # What the machine needs.
+
+    @staticmethod
+    def redundant() -> Redundant:
+        return Redundant("all of it is done")
+
+    @staticmethod
+    def message_data(responses: Sequence[tuple[str, bytes]]) -> bytes:
+        """TxMsgData: one response per message. Source: cosmos.base.abci.v1beta1.TxMsgData."""
+        data = tendermint_pb2.TxMsgData(
+            msg_responses=[AnyMessage(type_url=url, value=value) for url, value in responses]
+        )
+        return data.SerializeToString(deterministic=True)
+
+
+def _absence(proof: ics23_pb2.CommitmentProof) -> ics23_pb2.NonExistenceProof:
+    if not proof.HasField("nonexist"):
+        raise NotPrunable("the proof must be a single absence proof")
+    return proof.nonexist
+
+
+__all__ = ("CLIENT_TYPE", "EndpointPort", "PacketLayer", "Redundant")

@@ -1,0 +1,70 @@
+"""Forgetting finished packets of own lanes, by proof and never by age alone (I15).
+
+Receipt, acknowledgement and reason of a packet may go once the sender's commitment is proven gone:
+the acknowledgement has arrived. One absence proof covers a whole run of sequences, because the two
+neighbours in it leave no room for a key between them. What is left is one number per client, the
+watermark: a sequence at or below it was received, ended, and must never be received again, even where
+an old consensus state still proves its commitment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from lockgate.machine import inbox, keys, lanes
+from lockgate.machine.context import Context, field, only_fields
+from lockgate.machine.errors import NotPrunable
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.state import Outcome, View
+
+MAX_RUN: Final = 4_096  # sequences one message may forget: bounds its deletes
+
+
+class PacketStore(Protocol):
+    """The provable objects of received packets, and proofs about the sender's."""
+
+    def prove_commitments_gone(
+        self, view: View, client: ClientId, first: int, last: int, height: Height, proof: bytes
+    ) -> None: ...
+
+    def received_keys(self, client: ClientId, sequence: int) -> tuple[bytes, bytes]: ...
+
+
+def watermark_key(client: str) -> bytes:
+    return b"pruned/" + client.encode()
+
+
+def watermark(view: View, client: str) -> int:
+    """Greatest sequence up to which every packet of this client was received, ended and forgotten."""
+    return int.from_bytes(view.get(keys.LANE, watermark_key(client)) or b"", "big")
+
+
+def prune(view: View, context: Context, message: Mapping[str, Any], packets: PacketStore) -> Outcome:
+    """Forget packets up to `last` on one own lane. Anyone may bring the proof."""
+    only_fields(message, "client", "last", "height", "proof")
+    client = ClientId(field(message, "client", str))
+    last = field(message, "last", int)
+    if lanes.lane_of(view, client) is None:
+        raise NotPrunable("only packets of own lanes are pruned", client=client)
+    first = watermark(view, client) + 1
+    if not first <= last < first + MAX_RUN:
+        raise NotPrunable("the run must start after the watermark and stay within bounds", first=first, last=last)
+    for sequence in range(first, last + 1):
+        receipt, acknowledgement = packets.received_keys(client, sequence)
+        if view.get(keys.IBC, receipt) is None:
+            raise NotPrunable("never received", client=client, sequence=sequence)
+        if view.get(keys.IBC, acknowledgement) is None or inbox.find(view, client, sequence) is not None:
+            raise NotPrunable("not answered yet", client=client, sequence=sequence)
+    height = Height.parse(field(message, "height", str))
+    packets.prove_commitments_gone(view, client, first, last, height, field(message, "proof", bytes))
+    outcome = Outcome()
+    for sequence in range(first, last + 1):
+        for key in packets.received_keys(client, sequence):
+            outcome.delete(keys.IBC, key)
+        reason_key = keys.reason(client, sequence)
+        if view.get(keys.REASON, reason_key) is not None:
+            outcome.delete(keys.REASON, reason_key)
+    outcome.set(keys.LANE, watermark_key(client), keys.u64(last))
+    outcome.emit("lane_pruned", ("client", client), ("last", str(last)))
+    return outcome

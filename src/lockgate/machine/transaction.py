@@ -1,0 +1,167 @@
+"""Transactions: COSE_Sign1 over deterministic CBOR, in exactly one encoding (I3, P6).
+
+The signature covers a label, the purpose, the suite, the hash of the signing key, the domain id and
+its revision beside the body, so it means nothing on another ledger, on a fork under a new revision,
+or for any other purpose. The wire form is fixed to the byte: a transaction that decodes re-encodes
+to itself, so its hash cannot be changed by a courier.
+Source: RFC 9052 §4; schema `transaction.cddl`; INTERFACES I3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from lockgate.codec import cbor
+from lockgate.crypto import ed25519
+from lockgate.crypto.hybrid import Purpose, signing_bytes
+from lockgate.machine.accounts import ACCOUNT_BYTES, account_id
+from lockgate.machine.errors import BadSignature, BadTransaction
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ids import AccountId, DomainId, Hash32
+from lockgate.primitives.time import UnixSeconds
+
+SUITE_ED25519: Final = 1  # crypto.suites: the account suite of this version
+ALGORITHM_EDDSA: Final = -8  # IANA COSE Algorithms
+_SIGN1: Final = frozenset({18})  # CBOR tag of COSE_Sign1
+MAX_GAS: Final = 1 << 48  # far above any block; keeps sums of gas inside 64 bits
+MAX_FEE: Final = 1 << 60
+MAX_NONCE_LANE: Final = 0xFFFF
+Message = tuple[str, Any]  # (type URL, protobuf bytes) or (name, CBOR map)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """One atomic list of messages. `valid_until` is in whole seconds of ledger time."""
+
+    domain: DomainId
+    chain_id: str
+    public_key: bytes
+    nonce_lane: int
+    sequence: int
+    valid_until: UnixSeconds
+    gas_limit: int
+    fee: int
+    messages: tuple[Message, ...]
+
+    @property
+    def account(self) -> AccountId:
+        return account_id(SUITE_ED25519, self.public_key)
+
+    def body(self) -> bytes:
+        return cbor.encode(
+            [
+                self.domain,
+                self.chain_id,
+                [SUITE_ED25519, self.public_key],
+                self.nonce_lane,
+                self.sequence,
+                self.valid_until,
+                self.gas_limit,
+                self.fee,
+                [[name, content] for name, content in self.messages],
+            ]
+        )
+
+    @classmethod
+    def from_body(cls, body: bytes, max_messages: int) -> Self:
+        try:
+            decoded: Any = cbor.decode(body)
+            domain, chain_id, (suite, public_key), lane, sequence, until, gas, fee, messages = decoded
+        except LockgateError as error:
+            raise BadTransaction("the body is not deterministic CBOR") from error
+        except (TypeError, ValueError) as error:
+            raise BadTransaction("the body does not have the shape of transaction.cddl") from error
+        if type(domain) is not bytes or len(domain) != 32 or type(chain_id) is not str:
+            raise BadTransaction("domain id or chain id has the wrong type")
+        if suite != SUITE_ED25519 or type(public_key) is not bytes or len(public_key) != 32:
+            raise BadTransaction("unknown account suite or key size", suite=suite)
+        bounds = (MAX_NONCE_LANE, MAX_GAS, MAX_GAS, MAX_GAS, MAX_FEE)
+        for number, bound in zip((lane, sequence, until, gas, fee), bounds, strict=True):
+            if type(number) is not int or not 0 <= number <= bound:
+                raise BadTransaction("a number is out of range")
+        if type(messages) is not tuple or not 1 <= len(messages) <= max_messages:
+            raise BadTransaction("a transaction has 1 to max_messages messages")
+        return cls(
+            domain=DomainId(Hash32(domain)),
+            chain_id=chain_id,
+            public_key=public_key,
+            nonce_lane=lane,
+            sequence=sequence,
+            valid_until=UnixSeconds(until),
+            gas_limit=gas,
+            fee=fee,
+            messages=tuple(map(_message, messages)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTransaction:
+    """A decoded transaction whose signature has been verified; `hash` is SHA-256 of its bytes."""
+
+    transaction: Transaction
+    hash: Hash32
+    size: int
+
+
+def sign(transaction: Transaction, revision: int, sign_with: Callable[[bytes], bytes]) -> bytes:
+    """Encode and sign. `sign_with` maps signed bytes to a 64-byte Ed25519 signature."""
+    protected = _protected(transaction.account)
+    body = transaction.body()
+    signature = sign_with(_to_be_signed(transaction, revision, protected, body))
+    return _frame(protected, body, signature)
+
+
+def decode_and_verify(data: bytes, revision: int, *, max_bytes: int, max_messages: int) -> SignedTransaction:
+    """Decode the one accepted form and verify its signature.
+
+    Raises BadTransaction on any other bytes, BadSignature when the account did not sign them for
+    this domain and revision. Whether domain and chain id are those of the ledger is the caller's.
+    """
+    if not 0 < len(data) <= max_bytes:
+        raise BadTransaction("the transaction is empty or too long", size=len(data), most=max_bytes)
+    try:
+        outer: Any = cbor.decode(data, tags=_SIGN1)
+        protected, unprotected, body, signature = outer.value
+    except LockgateError as error:
+        raise BadTransaction("not deterministic CBOR") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BadTransaction("not a tagged COSE_Sign1 array") from error
+    if type(body) is not bytes or type(signature) is not bytes or unprotected != {}:
+        raise BadTransaction("not a COSE_Sign1 with an empty unprotected header")
+    transaction = Transaction.from_body(body, max_messages)
+    if protected != _protected(transaction.account):
+        raise BadTransaction("the protected header does not name the account's algorithm and id")
+    message = _to_be_signed(transaction, revision, protected, body)
+    if not ed25519.verify_strict(transaction.public_key, signature, message):
+        raise BadSignature("the signature does not verify", account=transaction.account)
+    return SignedTransaction(transaction, Hash32(hashlib.sha256(data).digest()), len(data))
+
+
+def _protected(account: AccountId) -> bytes:
+    # {1: -8, 4: kid}: canonical map with the two smallest keys in order.
+    return b"\xa2\x01\x27\x04\x54" + bytes.fromhex(account)
+
+
+def _to_be_signed(transaction: Transaction, revision: int, protected: bytes, body: bytes) -> bytes:
+    key_hash = hashlib.sha256(transaction.public_key).digest()
+    context = signing_bytes(Purpose.TRANSACTION, SUITE_ED25519, key_hash, transaction.domain, revision, b"")
+    return cbor.encode(["Signature1", protected, context, body])
+
+
+def _frame(protected: bytes, body: bytes, signature: bytes) -> bytes:
+    return b"\xd2" + cbor.encode([protected, {}, body, signature])
+
+
+def _message(item: Any) -> Message:
+    if type(item) is not tuple or len(item) != 2 or type(item[0]) is not str:
+        raise BadTransaction("a message is [name, content]")
+    name, content = item
+    if name.startswith("/") != (type(content) is bytes):
+        raise BadTransaction("IBC messages carry protobuf bytes, ours carry a map", message=name)
+    return name, content
+
+
+assert len(_protected(AccountId("00" * ACCOUNT_BYTES))) == 25

@@ -1,0 +1,114 @@
+"""The data folder of a deployment: who finds what where.
+
+```
+<data>/passphrase                 opens the key files; 0600
+<data>/ledgers/<name>/genesis.cbor, keys, ledger.sqlite, address.json
+<data>/signers/<name>.state       what each validator signed, outside every database and backup (P12)
+<data>/hosts/<name>/keys, host.sqlite, host.sock, endpoint.json
+<data>/relays/<name>/keys, relay.json
+```
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lockgate.crypto.keys import KeyRole, SecretBytes
+from lockgate.keystore.file import read_key_file, write_key_file
+from lockgate.keystore.sealed import StoredKey
+from lockgate.keystore.software import Ed25519Signer, OsEntropy
+from lockgate.primitives.errors import Refused, Unavailable
+
+SUITE_ED25519 = 1
+
+
+class NotInitialised(Refused):
+    code = "node.not_initialised"
+    summary = "The data folder holds no such ledger, host or relay."
+    next_step = "Run `lockgate up`, or name the right folder with --data."
+
+
+class NotRunning(Unavailable):
+    code = "node.not_running"
+    summary = "The process is not running, or does not answer at its recorded address."
+    next_step = "Start it with `lockgate up`."
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One deployment's data folder."""
+
+    root: Path
+
+    def ledger(self, name: str) -> Path:
+        return self.root / "ledgers" / name
+
+    def host(self, name: str) -> Path:
+        return self.root / "hosts" / name
+
+    def relay(self, name: str) -> Path:
+        return self.root / "relays" / name
+
+    def sign_state(self, name: str) -> Path:
+        return self.root / "signers" / f"{name}.state"
+
+    def names(self, kind: str) -> list[str]:
+        """Names of the ledgers, hosts or relays that exist here, sorted."""
+        base = self.root / kind
+        return sorted(entry.name for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []
+
+    def passphrase(self) -> str:
+        """The deployment's passphrase: `$LOCKGATE_PASSPHRASE`, else a file made on first use, 0600."""
+        named = os.environ.get("LOCKGATE_PASSPHRASE")
+        if named:
+            return named
+        path = self.root / "passphrase"
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_urlsafe(24))
+        return path.read_text()
+
+
+def make_keys(path: Path, wanted: dict[str, tuple[KeyRole, int]], passphrase: str) -> dict[str, StoredKey]:
+    """Create a key file with fresh seeds, or read the one that is there."""
+    if path.exists():
+        return read_key_file(path, passphrase)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    entropy = OsEntropy()
+    keys = {
+        name: StoredKey(role, suite, SecretBytes(entropy.bytes(32))) for name, (role, suite) in wanted.items()
+    }
+    write_key_file(path, keys, passphrase)
+    return keys
+
+
+def account_signer(keys: dict[str, StoredKey], name: str = "account") -> Ed25519Signer:
+    return Ed25519Signer(keys[name].seed.reveal())
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a small record atomically, readable by its owner only."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "w") as file:
+        json.dump(value, file, indent=1, sort_keys=True)
+    Path(name).replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise NotInitialised("nothing is recorded here", file=str(path)) from error
+    except (OSError, ValueError) as error:
+        raise NotRunning("the record does not read", file=str(path)) from error
+    return value

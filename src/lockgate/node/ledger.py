@@ -1,0 +1,149 @@
+"""Runs one embedded ledger: opens its files, makes blocks, serves its RPC."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from lockgate.crypto.keys import KeyRole
+from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator
+from lockgate.engines.embedded.recovery import recover
+from lockgate.engines.embedded.rpc_methods import Methods
+from lockgate.engines.embedded.rpc_server import application
+from lockgate.engines.embedded.service import HEARTBEAT_S, LedgerService
+from lockgate.keystore.software import Ed25519Signer
+from lockgate.machine import keys as stores
+from lockgate.machine.accounts import account_id
+from lockgate.machine.genesis import Genesis, GenesisAccount, GenesisValidator, LedgerClass, Parameters
+from lockgate.merkle.multistore import MultiStore
+from lockgate.node.clock import SystemClock
+from lockgate.node.folder import SUITE_ED25519, Folder, NotInitialised, make_keys, write_json
+from lockgate.primitives.errors import Unavailable
+from lockgate.primitives.ids import ChainId
+from lockgate.storage.ledger import LedgerStore
+from lockgate.storage.nodes import SqliteNodes
+from lockgate.storage.signstate import SignState
+
+
+class PortBusy(Unavailable):
+    code = "node.port_busy"
+    summary = "The port is taken by another program."
+    next_step = "Use port 0, which finds a free one, or stop the other program."
+
+
+VALIDATOR_KEYS = {"validator": (KeyRole.VALIDATOR, SUITE_ED25519), "authority": (KeyRole.ACCOUNT, SUITE_ED25519)}
+
+
+def create(
+    folder: Folder,
+    name: str,
+    chain_id: str,
+    accounts: tuple[GenesisAccount, ...] = (),
+    parameters: Parameters | None = None,
+) -> Genesis:
+    """Make a one-signer ledger's keys and genesis, once; returns the genesis that is there."""
+    home = folder.ledger(name)
+    path = home / "genesis.cbor"
+    if path.exists():
+        return Genesis.from_bytes(path.read_bytes())
+    keys = make_keys(home / "keys", VALIDATOR_KEYS, folder.passphrase())
+    validator = Ed25519Signer(keys["validator"].seed.reveal())
+    authority = Ed25519Signer(keys["authority"].seed.reveal())
+    genesis = Genesis(
+        chain_id=ChainId(chain_id),
+        ledger_class=LedgerClass.OPERATED,
+        time=SystemClock().now(),
+        validators=(GenesisValidator(validator.public_key, 10),),
+        accounts=accounts,
+        authority=(account_id(SUITE_ED25519, authority.public_key),),
+        parameters=parameters or Parameters(),
+    )
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(genesis.to_bytes())
+    temporary.replace(path)
+    return genesis
+
+
+def open_chain(folder: Folder, name: str, *, durable: bool, accept_clock: bool) -> tuple[EmbeddedChain, LedgerStore]:
+    """Open a ledger's files and check them (I14). Raises what is wrong; then nothing was changed."""
+    home = folder.ledger(name)
+    path = home / "genesis.cbor"
+    if not path.exists():
+        raise NotInitialised("no such ledger", name=name, folder=str(folder.root))
+    genesis = Genesis.from_bytes(path.read_bytes())
+    keys = make_keys(home / "keys", VALIDATOR_KEYS, folder.passphrase())
+    signer = Ed25519Signer(keys["validator"].seed.reveal())
+    store = LedgerStore.open(home / "ledger.sqlite", durable=durable)
+    try:
+        state = SignState.open(folder.sign_state(name), fresh=store.tip() is None)
+        recover(genesis, store, [(signer.public_key, state)])
+        nodes = MultiStore(stores.STORES, SqliteNodes(store.connection))
+        validator = LocalValidator(signer.public_key, signer.sign, state)
+        chain = EmbeddedChain(genesis, store, nodes, [validator], SystemClock(), accept_clock=accept_clock)
+    except BaseException:
+        store.close()
+        raise
+    return chain, store
+
+
+async def run(
+    folder: Folder,
+    name: str,
+    *,
+    port: int = 0,
+    heartbeat_s: float = HEARTBEAT_S,
+    durable: bool = False,
+    accept_clock: bool = False,
+) -> None:
+    """Run until cancelled. The address is recorded in the data folder once the RPC answers."""
+    chain, store = open_chain(folder, name, durable=durable, accept_clock=accept_clock)
+    try:
+        service = LedgerService(chain, heartbeat_s=heartbeat_s)
+        listener = _listen(port)
+        node_id = hashlib.sha256(chain.machine.domain).hexdigest()[:40]
+        app = application(Methods(service, node_id=node_id, moniker=name))
+        config = uvicorn.Config(app, log_level="error", lifespan="off", access_log=False, ws="websockets-sansio")
+        server = uvicorn.Server(config)
+        server.install_signal_handlers = lambda: None  # type: ignore[method-assign]  # ours handle them
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        _record(folder.ledger(name), chain, address)
+        producing = asyncio.create_task(service.run())
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            done, _ = await asyncio.wait({producing, serving}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            server.should_exit = True
+            producing.cancel()
+            await asyncio.gather(producing, serving, return_exceptions=True)
+    finally:
+        (folder.ledger(name) / "address.json").unlink(missing_ok=True)
+        store.close()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise PortBusy("cannot listen", port=port) from error
+    return listener
+
+
+def _record(home: Path, chain: EmbeddedChain, address: str) -> None:
+    record: dict[str, Any] = {
+        "rpc": address,
+        "pid": os.getpid(),
+        "chain_id": chain.genesis.chain_id,
+        "domain": chain.machine.domain.hex(),
+    }
+    write_json(home / "address.json", record)

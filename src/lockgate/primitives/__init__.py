@@ -1,0 +1,9 @@
+"""Ids, time, state access, failures: the words every layer shares.
+
+- `errors`: the four kinds of failure and their registry
+- `ids`: heights, client, domain and endpoint ids
+- `time`: seconds and nanoseconds as two types
+- `state`: `View`, `Outcome`, `Overlay`
+- `ports`: `Clock`, `Rng`, `Observer`
+- `sealed`: values that prove a check
+"""

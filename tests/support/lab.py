@@ -1,0 +1,104 @@
+"""Two joined lab ledgers with one endpoint each: the good world that tests spoil."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockgate.crypto import ed25519
+from lockgate.lab.clock import SimulatedClock
+from lockgate.lab.endpoints import LabEndpoint
+from lockgate.lab.ledgers import LabAccount, LabLedger
+from lockgate.lab.paths import (
+    End,
+    acknowledge_message,
+    acknowledgements_of,
+    connect,
+    expect,
+    packets_of,
+    receive_message,
+    update_message,
+)
+from lockgate.ibc.packet import Acknowledgement, Packet
+from lockgate.machine import lanes
+from lockgate.machine.genesis import Parameters
+from lockgate.machine.machine import TxResult
+from lockgate.machine.transaction import Message
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
+
+START = UnixNanos(1_750_000_000 * NANOS_PER_SECOND)
+
+
+def account(name: str) -> LabAccount:
+    return LabAccount(ed25519.SigningKey(name.encode().ljust(32, b"\0")[:32]))
+
+
+@dataclass
+class World:
+    """Ledger A with a sender, ledger B with a receiver, clients and lane open both ways."""
+
+    clock: SimulatedClock
+    a: End
+    b: End
+    relayer_a: LabAccount
+    relayer_b: LabAccount
+    sender: LabEndpoint
+    receiver: LabEndpoint
+    lane: bytes
+
+    @classmethod
+    def make(cls, parameters: Parameters | None = None) -> World:
+        clock = SimulatedClock(START)
+        gov = account("authority")
+        ledgers = [LabLedger(name, clock, authority=(gov.id,), parameters=parameters) for name in ("alpha-1", "beta-1")]
+        a, b = End(ledgers[0], account("operator a")), End(ledgers[1], account("operator b"))
+        connect(a, b)
+        host_a, host_b = account("host a"), account("host b")
+        sender = LabEndpoint(b"sender", (host_a.id,))
+        receiver = LabEndpoint(b"receiver", (host_b.id,))
+        lane = lanes.lane_of(a.ledger.chain.view(), a.client)
+        assert lane is not None
+        world = cls(clock, a, b, account("relayer a"), account("relayer b"), sender, receiver, lane.lane_id)
+        world.host_a, world.host_b, world.gov = host_a, host_b, gov  # type: ignore[attr-defined]  # set below
+        expect(a.ledger.transact(host_a, sender.register(), sender.take_fence()))
+        expect(b.ledger.transact(host_b, receiver.register(), receiver.take_fence()))
+        expect(b.ledger.transact(host_b, receiver.grant(lane.lane_id, sender)))
+        expect(a.ledger.transact(host_a, sender.grant(lane.lane_id, receiver)))
+        return world
+
+    host_a: LabAccount = None  # type: ignore[assignment]  # set by make
+    host_b: LabAccount = None  # type: ignore[assignment]  # set by make
+    gov: LabAccount = None  # type: ignore[assignment]  # set by make
+
+    @property
+    def now_s(self) -> int:
+        return self.clock.now() // NANOS_PER_SECOND
+
+    def send(self, body: bytes = b"sealed", *, timeout_s: int = 600) -> Packet:
+        sending = self.sender.sending(self.a.client, self.receiver, self.now_s + timeout_s, body)
+        result = expect(self.a.ledger.transact(self.host_a, self.sender.advance(sending)))
+        return packets_of(result)[0]
+
+    def deliver(self, packet: Packet) -> TxResult:
+        """Update B's client of A (where it is behind) and receive, in one transaction."""
+        updates = self._update(self.b, self.a)
+        return self.b.ledger.transact(self.b.account, *updates, receive_message(self.b, self.a, packet))
+
+    @staticmethod
+    def _update(on: End, of: End) -> list[Message]:
+        if on.trusted == of.ledger.height:
+            return []
+        message = update_message(on, of.ledger, of.ledger.height)
+        on.trusted = of.ledger.height
+        return [message]
+
+    def answer(self, packet: Packet, ack: bytes = b"reply") -> TxResult:
+        message = self.receiver.answer(self.b.client, packet.sequence, ack=ack)
+        return self.b.ledger.transact(self.host_b, message)
+
+    def acknowledge(self, packet: Packet, acknowledgement: Acknowledgement) -> TxResult:
+        updates = self._update(self.a, self.b)
+        message = acknowledge_message(self.a, self.b, packet, acknowledgement)
+        return self.a.ledger.transact(self.a.account, *updates, message)
+
+    def acknowledgement(self, result: TxResult, packet: Packet) -> Acknowledgement:
+        return acknowledgements_of(result.events)[packet.sequence]
