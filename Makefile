@@ -1,44 +1,47 @@
-# The two commands of the README are `make demo` and `make test`; each installs what it needs.
-PYTHON := .venv/bin/python
+# `make demo` and `make test` are all a newcomer needs: each installs what it needs into .venv by itself.
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check interop bench bench-lifecycle soak requirements clean
+.PHONY: help install dev demo test check interop bench bench-lifecycle soak generate requirements clean
 
 help: ## what there is to make
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
-install: ## .venv with Lockgate and its shipped guests
-	@python3 tools/bootstrap.py install
-	@$(PYTHON) tools/build_guests.py
+install: ## Lockgate and its shipped guests, in .venv
+	@$(PYTHON) tools/bootstrap.py install
+	@$(VENV) -m lockgate.runtime.wasm.build
 
 dev: install
-	@python3 tools/bootstrap.py dev
+	@$(PYTHON) tools/bootstrap.py dev
 
-demo: install ## recorded or computed option quotes across two ledgers, sealed, proven, answered
+demo: install ## option quotes across two ledgers: sealed, proven, answered, acknowledged
 	@.venv/bin/lockgate demo
 
-test: dev ## the tests
-	@$(PYTHON) -m pytest -n 2 --dist worksteal -q tests
+test: dev ## the tests: no root, Go, Node or Java needed
+	@$(VENV) -m pytest -n $(WORKERS) --dist worksteal -m "not interop and not soak" tests
 
-check: dev ## lint, types, import contracts, generated files
-	@$(PYTHON) tools/check.py
+check: dev ## lint, types, import contracts, generated files, documentation examples
+	@$(VENV) tools/check.py
 
-interop: dev ## against the real components
-	@$(PYTHON) -m pytest -q -m interop tests/interop
+interop: dev ## the tests against real outside components; what is absent is skipped with the reason
+	@$(VENV) tools/outside.py
+	@$(VENV) -m pytest -m interop tests/interop
 
-bench: dev ## every measurement, with its reference, into bench/results
-	@$(PYTHON) -m bench all
+bench: dev ## every measurement beside its reference, into bench/results
+	@$(VENV) -m bench all
 
-bench-lifecycle: dev ## the packet life cycle against ibc-go, side by side
-	@$(PYTHON) -m bench lifecycle
+bench-lifecycle: dev ## the packet life cycle beside ibc-go's, in one run
+	@$(VENV) -m bench lifecycle
 
 soak: dev ## long runs: seeds by the thousand, two hundred kills
-	@$(PYTHON) -m pytest -q -m soak tests
+	@$(VENV) -m pytest -m soak --timeout 0 tests
 
-requirements: dev ## recompile the pins from the .in files
-	@for set in runtime install dev; do \
-	  $(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links \
-	    --no-emit-trusted-host --strip-extras --no-header --output-file requirements/$$set.txt requirements/$$set.in || exit 1; \
-	done
+generate: dev ## write every generated file anew
+	@$(VENV) tools/check.py --write
 
-clean: ## remove .venv and everything built
-	rm -rf .venv guests/build build src/lockgate.egg-info
+requirements: dev ## pin requirements/*.in anew, with hashes
+	@$(VENV) tools/pin_requirements.py
+
+clean: ## remove .venv and everything that was built
+	rm -rf .venv .venv-tools guests/build bundles build src/lockgate.egg-info

@@ -1,0 +1,69 @@
+"""Install the outside programs that `make interop` runs against, into `.venv-tools`, by name and version.
+
+Nothing here is needed to use or test Lockgate itself. What cannot be had is said in a sentence, and the tests
+that want it skip with the same reason. A program that should build and does not is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+TOOLS = REPO / ".venv-tools"
+# DEPENDENCIES: the 0.38 line, whose headers the embedded ledger makes. Its `version` text lags behind the tag, so
+# the module version recorded in the binary is what counts.
+COMETBFT = ("github.com/cometbft/cometbft/cmd/cometbft", "v0.38.26")
+OLDEST_GO = (1, 21)  # the first that fetches the toolchain a module asks for
+TRIES = 2  # the module proxy answers late now and then
+
+
+def main() -> int:
+    reason = no_go()
+    if reason:
+        print(f"CometBFT is not installed: {reason}; the tests that need it will be skipped.")
+        return 0
+    return install(*COMETBFT)
+
+
+def no_go() -> str | None:
+    """Return why Go cannot be used here, or None."""
+    if not shutil.which("go"):
+        return "there is no Go on this machine"
+    text = subprocess.run(["go", "version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"go(\d+)\.(\d+)", text)
+    if not found or tuple(map(int, found.groups())) < OLDEST_GO:
+        return f"it needs Go {OLDEST_GO[0]}.{OLDEST_GO[1]} or newer, here is {text.strip() or 'an unknown version'}"
+    return None
+
+
+def install(package: str, version: str) -> int:
+    binary = TOOLS / package.rpartition("/")[2]
+    if built_from(binary) == version:
+        return 0
+    print(f"Building {binary.name} {version} (under a minute; several on a cold machine).", flush=True)
+    TOOLS.mkdir(exist_ok=True)
+    environment = {**os.environ, "GOBIN": str(TOOLS)}
+    for _ in range(TRIES):
+        command = ["go", "install", f"{package}@{version}"]
+        if subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False).returncode == 0:
+            return 0
+    print(f"{binary.name} {version} could not be built; Go's own words are above.")
+    return 1
+
+
+def built_from(binary: Path) -> str | None:
+    """Return the module version a Go binary was built from."""
+    if not binary.exists():
+        return None
+    text = subprocess.run(["go", "version", "-m", str(binary)], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"^\s+mod\s+\S+\s+(\S+)", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
