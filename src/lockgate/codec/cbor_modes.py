@@ -154,10 +154,9 @@ class _Reader:
         while not self.at_break():
             start = self.pos
             initial = self.take(1)[0]
-            info = initial & 0x1F
-            if initial >> 5 != major or info == 31:
-                raise CborIllFormed("a chunk is no definite string of the same type", at=start)
-            length = self.argument(info, start)
+            if initial >> 5 != major:
+                raise CborIllFormed("a chunk is no string of the same type", at=start)
+            length = self.argument(initial & 0x1F, start)  # refuses another indefinite length
             self.spend(1, at)
             pieces.append(self.take(length) if major == 2 else self.text(length, start))
         return b"".join(pieces) if major == 2 else "".join(pieces)
