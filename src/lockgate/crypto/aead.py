@@ -23,13 +23,14 @@ class _Cipher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Aead:
-    """One cipher with its lengths in bytes. Ciphertexts are body ‖ tag."""
+    """One cipher with its lengths in bytes. Ciphertexts are body ‖ tag, the body `max_bytes` at most."""
 
     name: str
     key_bytes: int
     nonce_bytes: int
     tag_bytes: int
     _make: Callable[[bytes], _Cipher] = field(repr=False)
+    max_bytes: int = (1 << 31) - 1 - 16  # the library's own bound; the ciphers' are above it
 
     def keyed(self, key: bytes) -> KeyedAead:
         """Run the key schedule once, for callers that seal many messages under one key."""
@@ -59,17 +60,18 @@ class KeyedAead:
     def seal(self, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
         """Encrypt. Raises WrongLength on a nonce of another length or an oversized message."""
         self._check_nonce(nonce)
-        try:
-            return self._cipher.encrypt(nonce, plaintext, aad)
-        except (OverflowError, ValueError) as error:
-            raise WrongLength("the message is too long for the cipher", size=len(plaintext)) from error
+        if len(plaintext) > self.aead.max_bytes:
+            raise WrongLength("the message is too long", aead=self.aead.name, most=self.aead.max_bytes)
+        return self._cipher.encrypt(nonce, plaintext, aad)
 
     def open(self, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
         """Decrypt. Raises OpenFailed, whatever is wrong with the ciphertext."""
         self._check_nonce(nonce)
+        if len(ciphertext) > self.aead.max_bytes + self.aead.tag_bytes:
+            raise OpenFailed(aead=self.aead.name)
         try:
             return self._cipher.decrypt(nonce, ciphertext, aad)
-        except (InvalidTag, OverflowError, ValueError) as error:
+        except InvalidTag as error:
             raise OpenFailed(aead=self.aead.name) from error
 
     def _check_nonce(self, nonce: bytes) -> None:
@@ -89,7 +91,15 @@ def aes_ccm(key_bytes: int, nonce_bytes: int, tag_bytes: int) -> Aead:
     if key_bytes not in (16, 24, 32) or not 7 <= nonce_bytes <= 13 or tag_bytes not in range(4, 17, 2):
         raise WrongLength("AES-CCM lengths", key_bytes=key_bytes, nonce_bytes=nonce_bytes, tag_bytes=tag_bytes)
     name = f"AES-{key_bytes * 8}-CCM-{tag_bytes * 8}"
-    return Aead(name, key_bytes, nonce_bytes, tag_bytes, lambda key: AESCCM(key, tag_length=tag_bytes))
+    length_bytes = 15 - nonce_bytes  # CCM counts the message in what the nonce leaves
+    return Aead(
+        name,
+        key_bytes,
+        nonce_bytes,
+        tag_bytes,
+        lambda key: AESCCM(key, tag_length=tag_bytes),
+        min((1 << 8 * length_bytes) - 1, (1 << 31) - 1 - 16),
+    )
 
 
 AES_128_GCM: Final = aes_gcm(16)

@@ -39,8 +39,8 @@ class MlDsa:
             return False
         if len(context) > MAX_CONTEXT:
             return False
-        key: _Public = self._public.from_public_bytes(public_key)
         try:
+            key: _Public = self._public.from_public_bytes(public_key)
             key.verify(signature, message, context)
         except (InvalidSignature, ValueError):
             return False

@@ -51,7 +51,9 @@ class MlKem:
         return MlKemKey(self, derive_seed(self.suite_id, ikm, SEED_BYTES))
 
     def encapsulate(self, public_key: bytes, encapsulator: Encapsulator, /) -> Encapsulated:
-        self.check_public_key(public_key)
+        if len(public_key) != self.public_bytes:
+            raise BadKey("not an encapsulation key", kem=self.name, got=len(public_key))
+        # The modulus check of FIPS 203 §7.2 is the encapsulator's: it loads the key anyway.
         shared_secret, enc = encapsulator.mlkem_encapsulate(self.name, public_key)
         return Encapsulated(shared_secret, enc)
 

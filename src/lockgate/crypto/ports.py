@@ -46,7 +46,10 @@ class Encapsulator(Rng, Protocol):
     """What an encapsulation to somebody's public key draws. Holds no secret between calls."""
 
     def mlkem_encapsulate(self, parameter_set: str, public_key: bytes, /) -> tuple[bytes, bytes]:
-        """Return (shared secret, ciphertext) for "ML-KEM-768" or "ML-KEM-1024". Raises BadKey."""
+        """Return (shared secret, ciphertext) for "ML-KEM-768" or "ML-KEM-1024".
+
+        Raises BadKey on another name, and on a key that fails the checks of FIPS 203 §7.2.
+        """
         ...
 
 

@@ -66,8 +66,10 @@ class HybridKem:
 
     def encapsulate(self, public_key: bytes, encapsulator: Encapsulator, /) -> Encapsulated:
         """Encapsulate to both halves; draws for ML-KEM first, then for the group."""
-        self.check_public_key(public_key)
+        if len(public_key) != self.public_bytes:
+            raise BadKey("a public key has the wrong length", kem=self.name, got=len(public_key))
         split = self.mlkem.public_bytes
+        self.group.check_public_key(public_key[split:])
         post_quantum = self.mlkem.encapsulate(public_key[:split], encapsulator)
         ephemeral = self.group_key(encapsulator.bytes(self.scalar_seed_bytes))
         shared = ephemeral.exchange(public_key[split:])

@@ -18,6 +18,7 @@ from kyber_py.ml_kem import ML_KEM_768, ML_KEM_1024
 from lockgate.crypto import ed25519
 from lockgate.crypto.errors import BadKey
 from lockgate.crypto.keys import SEED_BYTES, IdentitySigner, KeyRole, expand_seed
+from lockgate.crypto.mlkem import PARAMETER_SETS
 from lockgate.crypto.ports import Signer
 from lockgate.crypto.signatures import ED25519, ML_DSA_65
 from lockgate.crypto.suites import signature_suite
@@ -46,11 +47,11 @@ class SeededEntropy:
     def mlkem_encapsulate(
         self, parameter_set: str, public_key: builtins.bytes, /
     ) -> tuple[builtins.bytes, builtins.bytes]:
+        if parameter_set not in _MLKEM:
+            raise BadKey("no such parameter set", kem=parameter_set)
+        PARAMETER_SETS[parameter_set].check_public_key(public_key)
         randomness = self.bytes(_MLKEM_RANDOM_BYTES)
-        try:
-            secret, ciphertext = _MLKEM[parameter_set]._encaps_internal(public_key, randomness)
-        except (KeyError, ValueError) as error:
-            raise BadKey("not an encapsulation key", kem=parameter_set) from error
+        secret, ciphertext = _MLKEM[parameter_set]._encaps_internal(public_key, randomness)
         return secret, ciphertext
 
 

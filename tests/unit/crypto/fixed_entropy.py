@@ -6,7 +6,7 @@ import builtins
 
 from kyber_py.ml_kem import ML_KEM_768, ML_KEM_1024
 
-from lockgate.crypto.errors import BadKey
+from lockgate.crypto.mlkem import PARAMETER_SETS
 
 _MLKEM = {"ML-KEM-768": ML_KEM_768, "ML-KEM-1024": ML_KEM_1024}
 
@@ -24,7 +24,5 @@ class FixedEntropy:
     def mlkem_encapsulate(
         self, parameter_set: str, public_key: builtins.bytes, /
     ) -> tuple[builtins.bytes, builtins.bytes]:
-        try:
-            return _MLKEM[parameter_set]._encaps_internal(public_key, self.bytes(32))
-        except ValueError as error:
-            raise BadKey(kem=parameter_set) from error
+        PARAMETER_SETS[parameter_set].check_public_key(public_key)
+        return _MLKEM[parameter_set]._encaps_internal(public_key, self.bytes(32))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import rsa as library_rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from dilithium_py.ml_dsa import ML_DSA_44, ML_DSA_65, ML_DSA_87
 
@@ -60,7 +64,17 @@ def test_ecdsa_has_a_range_and_low_s_one_twin():
     twins = [raw(r, s), raw(r, order - s)]
     assert all(ecdsa.verify(P256, SHA256, key.public_key, twin, b"m") for twin in twins)
     assert sum(ecdsa.verify(P256, SHA256, key.public_key, twin, b"m", low_s=True) for twin in twins) == 1
-    for bad in (raw(0, s), raw(r, 0), raw(order, s), raw(r, order), raw(0, 0), b"", twins[0][:-1], twins[0] + b"\x00"):
+    for bad in (
+        raw(0, s),
+        raw(r, 0),
+        raw(order, s),
+        raw(r, order),
+        raw(0, 0),
+        b"",
+        twins[0][:-1],
+        twins[0] + b"\x00",
+        twins[0][:32] + b"\x00" + twins[0][32:],
+    ):
         assert not ecdsa.verify(P256, SHA256, key.public_key, bad, b"m")
 
 
@@ -69,7 +83,7 @@ def test_der_has_one_encoding():
     der = encode_dss_signature(*split(key.sign(b"m")))
     assert ecdsa.verify_der(P256, SHA256, key.public_key, der, b"m")
     long_form = b"\x30\x81" + der[1:]
-    for bad in (der + b"\x00", der[:-1], long_form, b"", b"\x30\x00", encode_dss_signature(-1, 1)):
+    for bad in (der + b"\x00", der[:-1], long_form, b"", b"\x30\x00", bytes.fromhex("3006020180020101")):
         assert not ecdsa.verify_der(P256, SHA256, key.public_key, bad, b"m")
 
 
@@ -109,6 +123,21 @@ def test_mldsa_agrees_with_another_implementation(ours, oracle):
         assert not ours.verify(bad, signature, b"m", b"context")
     with pytest.raises(BadKey):
         ours.public_from_seed(bytes(31))
+
+
+@pytest.mark.parametrize(("bits", "accepted"), [(1024, False), (2048, True)])
+def test_rsa_keys_below_2048_bits_verify_nothing(bits, accepted):
+    key = library_rsa.generate_private_key(65537, bits)
+    public = key.public_key().public_numbers()
+    pss = padding.PSS(padding.MGF1(SHA256.algorithm), 32)
+    for signature, check in (
+        (key.sign(b"m", padding.PKCS1v15(), SHA256.algorithm), rsa.verify_pkcs1),
+        (key.sign(b"m", pss, SHA256.algorithm), functools.partial(rsa.verify_pss, salt_bytes=32)),
+    ):
+        assert check(SHA256, public.n, public.e, signature, b"m") is accepted
+        assert not check(SHA256, public.n, public.e, b"\x00" + signature, b"m")
+        assert not check(SHA256, public.n, public.e, signature, b"n")
+        assert not check(SHA384, public.n, public.e, signature, b"m")
 
 
 @pytest.mark.parametrize(

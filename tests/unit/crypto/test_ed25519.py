@@ -98,6 +98,24 @@ def test_s_has_one_representation(verify):
     assert not verify(KEY.public_key, SIGNATURE[:32] + s.to_bytes(32, "little"), MESSAGE)
 
 
+# Other encodings of the points (0, 1), (0, −1) and of y = 0, which only ZIP-215 takes.
+NON_CANONICAL_SMALL = [
+    (curve.P + 1).to_bytes(32, "little"),
+    (curve.P).to_bytes(32, "little"),
+    (curve.P | 1 << 255).to_bytes(32, "little"),
+    (1 | 1 << 255).to_bytes(32, "little"),
+    (curve.P - 1 | 1 << 255).to_bytes(32, "little"),
+]
+
+
+@pytest.mark.parametrize("key", [*sorted(SMALL_ORDER), *NON_CANONICAL_SMALL])
+def test_no_key_of_small_order_in_any_encoding_is_ours(key):
+    nonce = 11
+    signature = encode(times(nonce, BASE)) + nonce.to_bytes(32, "little")  # s = nonce, since [8]A = 0
+    assert verify_zip215(key, signature, MESSAGE)
+    assert not verify_strict(key, signature, MESSAGE)
+
+
 @pytest.mark.parametrize("small", sorted(SMALL_ORDER))
 def test_a_small_order_key_signs_anything_for_ledgers_and_nothing_for_us(small):
     signature = small + bytes(32)  # R of small order, s = 0
@@ -108,7 +126,7 @@ def test_a_small_order_key_signs_anything_for_ledgers_and_nothing_for_us(small):
 def test_a_small_order_r_is_refused_although_its_equation_holds():
     secret = int.from_bytes(hashlib.sha512(bytes(range(32))).digest()[:32], "little")
     secret = secret & ((1 << 254) - 8) | 1 << 254
-    for r in SMALL_ORDER:
+    for r in (*SMALL_ORDER, *NON_CANONICAL_SMALL):
         signature = sign_by_hand(secret, KEY.public_key, MESSAGE, 0, r)
         assert ed25519.equation_holds(KEY.public_key, signature, MESSAGE)
         assert verify_zip215(KEY.public_key, signature, MESSAGE)

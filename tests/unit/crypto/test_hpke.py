@@ -21,7 +21,7 @@ from lockgate.crypto.errors import (
 )
 from lockgate.crypto.kem import KEMS, ClassicalEncapsulator
 from lockgate.crypto.mlkem import MLKEM768
-from lockgate.crypto.xwing import XWING
+from lockgate.crypto.xwing import MLKEM768_P256, XWING
 from lockgate.keystore.software import OsEntropy
 
 ENTROPY = OsEntropy()
@@ -131,6 +131,19 @@ def test_a_point_off_the_curve_is_refused():
         hpke.setup_sender(suite, bad, INFO, ENTROPY)
 
 
+@pytest.mark.parametrize("kem", [DHKEM_P256, MLKEM768_P256], ids=lambda k: k.name)
+def test_a_point_has_one_encoding(kem):
+    key, suite = kem.derive_key(b"k" * 32), hpke.suite(kem.id, 0x0001, 0x0001)
+    enc, _ = hpke.setup_sender(suite, key.public_key, INFO, ENTROPY)
+    for encoded, refusal, action in (
+        (enc, BadEncapsulation, lambda short: hpke.setup_receiver(suite, short, key, INFO)),
+        (key.public_key, BadKey, lambda short: hpke.setup_sender(suite, short, INFO, ENTROPY)),
+    ):
+        head, point = encoded[:-65], encoded[-65:]
+        with pytest.raises(refusal):
+            action(head + bytes([2 + point[-1] % 2]) + point[1:33])
+
+
 @pytest.mark.parametrize("scalar", [0, DHKEM_P256.group.order, DHKEM_P256.group.order + 1])
 def test_a_private_key_is_below_the_order(scalar):
     with pytest.raises(BadKey):
@@ -175,9 +188,10 @@ def test_an_export_only_suite_exports_only():
 
 @pytest.mark.parametrize("length", [0, -1, 1 << 16])
 def test_an_export_has_a_sensible_length(length):
-    _, _, sender = world(SUITES[0])
-    with pytest.raises(WrongLength):
-        sender.export(b"", length)
+    for kdf in (0x0001, 0x0003, 0x0011):
+        _, _, sender = world(hpke.suite(DHKEM_X25519.id, kdf, 0x0001))
+        with pytest.raises(WrongLength):
+            sender.export(b"", length)
 
 
 def test_the_last_sequence_number_is_never_used():

@@ -77,7 +77,9 @@ def test_the_tpm_suite_signs_with_p256():
     s = int.from_bytes(signature[32:64])
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     assert not tpm.key.verify(MESSAGE, signature[:32] + (order - s).to_bytes(32) + signature[64:])
-    assert not ES256.verify(b"\x02" + tpm.key.parts[0][1:33], signature[:64], b"")
+    point, covered = tpm.key.parts[0], half_bytes(SIGN_P256_MLDSA65, tpm.key.hash, MESSAGE)
+    assert ES256.verify(point, signature[:64], covered)
+    assert not ES256.verify(bytes([2 + point[-1] % 2]) + point[1:33], signature[:64], covered)
     assert SIGN_P256_MLDSA65.signature_bytes == len(signature)
 
 

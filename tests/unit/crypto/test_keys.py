@@ -126,6 +126,15 @@ def test_signers_that_are_not_the_suites_are_refused():
         IdentitySigner(2, ACCOUNT.signers, KeyRole.IDENTITY)
 
 
+def test_a_signer_of_another_algorithm_is_refused_although_its_key_fits():
+    class Other:
+        algorithm = "Ed448"
+        public_key = ACCOUNT.key.parts[0]
+
+    with pytest.raises(BadKey):
+        IdentitySigner(1, (Other(),), KeyRole.ACCOUNT)
+
+
 def test_secret_bytes_are_compared_and_wiped():
     secret = SecretBytes(SEED)
     assert secret == SecretBytes(SEED)
@@ -170,14 +179,14 @@ def test_no_secret_in_any_text():
 @pytest.mark.parametrize(
     "action",
     [
-        lambda secret: Ed25519Key(secret),
+        Ed25519Key,
         lambda secret: EcdsaKey(P256, SHA256, secret),
-        lambda secret: DHKEM_X25519.private_key(secret),
-        lambda secret: MLKEM768.private_key(secret),
-        lambda secret: XWING.private_key(secret),
+        DHKEM_X25519.private_key,
+        MLKEM768.private_key,
+        XWING.private_key,
         lambda secret: Psk(secret[:20], b"id"),
         lambda secret: expand_seed(secret, KeyRole.ACCOUNT, "Ed25519"),
-        lambda secret: suite(0x20, 1, 1).aead.keyed(secret),
+        suite(0x20, 1, 1).aead.keyed,
     ],
 )
 def test_no_secret_in_an_error(action):

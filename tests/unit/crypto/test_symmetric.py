@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from lockgate.crypto import aead, keywrap, mac
@@ -60,6 +62,20 @@ def test_ccm_message_longer_than_its_length_field():
     short = aead.aes_ccm(16, 13, 8)  # 2-byte length: 65,535 bytes at most
     with pytest.raises(WrongLength):
         short.seal(bytes(16), bytes(13), bytes(1 << 16), b"")
+    with pytest.raises(OpenFailed):
+        short.open(bytes(16), bytes(13), bytes((1 << 16) + 8), b"")
+    sealed = short.seal(bytes(16), bytes(13), bytes((1 << 16) - 1), b"")
+    assert short.open(bytes(16), bytes(13), sealed, b"") == bytes((1 << 16) - 1)
+
+
+def test_a_cipher_has_a_longest_message():
+    small = dataclasses.replace(aead.AES_256_GCM, max_bytes=3)
+    key, nonce = bytes(32), bytes(12)
+    assert small.open(key, nonce, small.seal(key, nonce, b"abc", b""), b"") == b"abc"
+    with pytest.raises(WrongLength):
+        small.seal(key, nonce, b"abcd", b"")
+    with pytest.raises(OpenFailed):
+        small.open(key, nonce, aead.AES_256_GCM.seal(key, nonce, b"abcd", b""), b"")
 
 
 def test_hmac_is_cut_to_what_the_verifier_expects():
