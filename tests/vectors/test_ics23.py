@@ -7,11 +7,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from google.protobuf import json_format
 
 from lockgate.codec.wire import ics23_pb2 as wire
-from lockgate.merkle import ics23
+from lockgate.merkle import absence, ics23, operations
 from lockgate.merkle.specs import IAVL_SPEC, SMT_SPEC, TENDERMINT_SPEC, ProofSpec
 from lockgate.primitives.errors import LockgateError
 from tests.vectors.sets import Tally, vector_set
@@ -70,13 +69,13 @@ def unit(case: dict[str, Any]) -> bool:
     if "Preimage" in case or "PreImage" in case:
         preimage = case.get("Preimage", case.get("PreImage"))
         try:
-            return ics23.do_hash(case["HashOp"], preimage.encode()).hex() == case["ExpectedHash"]
+            return operations.do_hash(case["HashOp"], preimage.encode()).hex() == case["ExpectedHash"]
         except LockgateError:
             return False
     if "IsLeft" in case:
         spec, op = spec_of(case["Spec"]), message(wire.InnerOp, case["Op"])
-        left = ics23.empty_branches(spec, op, left=True)
-        right = ics23.empty_branches(spec, op, left=False)
+        left = absence.has_empty_branches(spec.inner, op, left=True)
+        right = absence.has_empty_branches(spec.inner, op, left=False)
         return (left, right) == (case["IsLeft"], case["IsRight"])
     if "Leaf" in case:
         leaf = message(wire.LeafOp, case["Leaf"])
@@ -91,10 +90,10 @@ def unit(case: dict[str, Any]) -> bool:
         return outcome(case, lambda: ics23.calculate_root(proof))
     if "Child" in case:
         op, child = message(wire.InnerOp, case["Op"]), base64.b64decode(case["Child"] or "")
-        return outcome(case, lambda: ics23.inner_hash(op, child))
+        return outcome(case, lambda: operations.inner_hash(op, child))
     leaf = message(wire.LeafOp, case["Op"])
     key, value = (base64.b64decode(case[name] or "") for name in ("Key", "Value"))
-    return outcome(case, lambda: ics23.leaf_hash(leaf, key, value))
+    return outcome(case, lambda: operations.leaf_hash(leaf, key, value))
 
 
 def outcome(case: dict[str, Any], compute: Callable[[], bytes]) -> bool:
@@ -137,8 +136,3 @@ def verify_any(proof: Any, spec: ProofSpec) -> None:
         verify(spec, b"", b"", b"", proof)
     else:
         ics23.verify_membership((spec, spec), b"", (b"a", b"b"), b"v", proof.SerializeToString())
-
-
-@pytest.mark.parametrize("name", sorted(SPECS))
-def test_every_spec_serialises_as_it_reads(name: str) -> None:
-    assert SPECS[name].inner.child_size > 0

@@ -49,3 +49,22 @@ class NodeDamaged(Unavailable):
     code = "merkle.node_damaged"
     summary = "A stored tree node is missing or does not match the hash that its parent holds."
     next_step = "Run `lockgate verify --store`; restore the store from a good copy."
+
+
+class UnknownStore(Refused):
+    code = "merkle.unknown_store"
+    summary = "There is no store of that name: stores are fixed by genesis (I4)."
+    next_step = "Ask for a store that the ledger has; docs/reference/queries.md lists them."
+    wire = ("sdk", 6)
+
+
+__all__ = (
+    "BadTreeIndex",
+    "EmptyTree",
+    "NodeDamaged",
+    "NotAvailable",
+    "ProofMalformed",
+    "ProofMismatch",
+    "SpecViolation",
+    "UnknownStore",
+)

@@ -1,44 +1,194 @@
-"""Verification of many proofs under one root, without doing the shared part twice.
+"""The same verdicts for many proofs under one root, the shared part checked once.
 
-A batch of packets is proven against one consensus state: every proof ends in the same store-layer
-proof, and the upper nodes of the store's tree are shared. The memo keeps (1) store-layer proofs
-already accepted, by their bytes and the sub-root they lead from, and (2) for each node hash already
-accepted, the exact remaining steps it was accepted with. It lives and dies with one root and one list
-of specs, and refuses exactly what the plain verifier refuses: property tests hold the two equal.
+Theory of operation. A batch of packets is proven against one consensus state: its proofs end in the
+same store-layer proof, and share the upper nodes of the store's tree. `ProofMemo` accepts a membership
+proof straight from its bytes when it has the one canonical form honest provers write for the two
+standard specs, checking every rule of the plain verifier on the way, and remembers of what it accepted
+1. store-layer proofs, by their bytes: which store name and sub-root they bind to the root;
+2. inner nodes, by their hash: the bytes of the steps that remained, the sub-root they lead to, and the
+   greatest layer these steps may begin at, for the height of a step must not be below its layer.
+A later proof that reaches a remembered hash with exactly the remembered bytes left needs no more.
+Whatever is not accepted so goes to the plain verifier: errors, odd forms and absence are decided there
+alone. A memo lives and dies with one root and one list of specs; it changes cost, never a verdict.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
 from lockgate.merkle import ics23
+from lockgate.merkle.framing import LEAF_OP, STEP
 from lockgate.merkle.specs import IAVL_SPEC, TENDERMINT_SPEC, ProofSpec
+from lockgate.merkle.varint import uvarint
+from lockgate.primitives.errors import PeerFault
 
-MAX_STORE_PROOFS: Final = 64  # one per store and root; a ledger has 15 stores
+MAX_STORE_PROOFS: Final = 64  # a ledger has 15 stores, and one proof of each under a root
+MAX_NODES: Final = 2_048  # eight batches of 250; about 1 KiB each
+MAX_HEADERS: Final = 4_096  # distinct (height, size, version); tens of bytes each
 _STANDARD: Final = (IAVL_SPEC, TENDERMINT_SPEC)
+_MAX_PREFIX: Final = 45  # IAVL: 12 and one child of 33
+_MAX_HEIGHT: Final = 63  # of a one-byte zigzag varint; no layer goes past it, nor past the depth bound of 128
+_LEAST_STEP: Final = 43  # tag, length, hash, prefix of three one-byte numbers and a child
+_LEAF_START: Final = LEAF_OP + b"\x2a"
+_LEFT_CHILD: Final = b"\x1a\x21"  # a suffix of 33 bytes follows: the child is on the left
+
+# Headers of IAVL prefixes: zigzag varints of at most nine bytes, not negative (the first byte is even).
+_EVEN_LAST: Final = b"".join(b"\\x%02x" % byte for byte in range(0, 0x80, 2))
+_EVEN_MORE: Final = b"".join(b"\\x%02x" % byte for byte in range(0x80, 0x100, 2))
+_NUMBER: Final = rb"(?:[" + _EVEN_LAST + rb"]|[" + _EVEN_MORE + rb"][\x80-\xff]{0,7}[\x00-\x7f])"
+_LEAF_HEADER: Final = re.compile(rb"\x00" + _NUMBER * 2)
+_INNER_HEADER: Final = re.compile(rb"[" + _EVEN_LAST + rb"]" + _NUMBER * 2)
+
+_Passed = tuple[bytes, int, int]  # hash of a node, where the step above it begins, height of that step
 
 
 class ProofMemo:
-    """Accepted parts of proofs under one root."""
+    """Verifies proofs under one root and one list of specs; remembers accepted parts."""
 
-    __slots__ = ("_outer", "_root", "_specs", "_standard")
+    __slots__ = ("_headers", "_leaves", "_nodes", "_outer", "_root", "_specs", "_standard")
 
-    def __init__(self, root: bytes, specs: Sequence[ProofSpec]) -> None:
+    def __init__(self, root: bytes, specs: Sequence[ProofSpec] = _STANDARD) -> None:
         self._root = root
         self._specs = tuple(specs)
         self._standard = self._specs == _STANDARD
-        self._outer: dict[bytes, bytes] = {}
+        self._outer: dict[bytes, tuple[bytes, bytes]] = {}  # proof -> store, sub-root
+        self._nodes: dict[bytes, tuple[bytes, bytes, int]] = {}  # hash -> steps left, sub-root, greatest layer
+        self._headers: dict[bytes, int] = {}  # header of an inner prefix -> height
+        self._leaves: set[bytes] = set()  # headers of leaf prefixes
 
     def membership(self, proof: bytes, path: Sequence[bytes], value: bytes) -> None:
         """As `ics23.verify_membership`, for this root and these specs."""
-        ics23.verify_membership(self._specs, self._root, path, value, proof)
+        if not (self._standard and len(path) == 2 and self._accepts(proof, path[0], path[1], value)):
+            ics23.verify_membership(self._specs, self._root, path, value, proof)
 
     def non_membership(self, proof: bytes, path: Sequence[bytes]) -> None:
         """As `ics23.verify_non_membership`, for this root and these specs."""
         ics23.verify_non_membership(self._specs, self._root, path, proof)
 
+    def _accepts(self, proof: bytes, store: bytes, key: bytes, value: bytes) -> bool:
+        """Is this the canonical form of a valid proof? False leaves the verdict to the plain verifier."""
+        try:
+            # MerkleProof{1: CommitmentProof{1: ExistenceProof{1: key, 2: value, 3: leaf, 4: path}}, 1: outer}
+            inner_at, end = _field(proof, 0)
+            at, existence_end = _field(proof, inner_at)
+            outer_at, outer_end = _field(proof, end)
+            size = uvarint(len(key))
+            head = b"".join((b"\x0a", size, key, b"\x12", uvarint(len(value)), value, b"\x1a"))
+            if existence_end != end or outer_end != len(proof) or not proof.startswith(head, at):
+                return False
+            leaf_at = at + len(head)
+            at = leaf_at + 1 + proof[leaf_at]
+            header = proof[leaf_at + 9 : at]
+            if proof[leaf_at + 1 : leaf_at + 8] != _LEAF_START or len(header) != proof[leaf_at + 8]:
+                return False
+            if at > end or not key or not value or not self._knows_leaf(header):
+                return False
+            current = sha256(b"".join((header, size, key, b"\x20", sha256(value).digest()))).digest()
+            passed: list[_Passed] = []
+            found = self._climb(proof, at, end, current, passed)
+        except (IndexError, _Unusual):
+            return False
+        if found is None or not self._binds(proof[outer_at:], store, found[0]):
+            return False
+        self._remember(proof, end, passed, *found)
+        return True
 
-def digest(data: bytes) -> bytes:
-    return sha256(data).digest()
+    def _climb(
+        self, proof: bytes, at: int, end: int, current: bytes, passed: list[_Passed]
+    ) -> tuple[bytes, int] | None:
+        """Follow the steps in proof[at:end] from a leaf hash, noting those that were not remembered.
+
+        Returns the sub-root and the greatest layer at which the first step not noted may stand; None
+        when a step is not as it should be.
+        """
+        nodes, headers = self._nodes, self._headers
+        layer = 1
+        while at < end:
+            known = nodes.get(current)
+            if known is not None:
+                steps, subroot, most = known
+                if layer <= most and end - at == len(steps) and proof.startswith(steps, at):
+                    return subroot, most
+            prefix_at = at + 6
+            split, stop = prefix_at + proof[at + 5], at + 2 + proof[at + 1]
+            if proof[at] != 0x22 or proof[at + 2 : at + 5] != STEP or not at + _LEAST_STEP <= stop <= end:
+                return None
+            if split == stop:
+                header = proof[prefix_at : split - 34]
+                following = sha256(proof[prefix_at:split] + current).digest()
+            elif split + 35 == stop and proof[split : split + 2] == _LEFT_CHILD:
+                header = proof[prefix_at : split - 1]
+                following = sha256(b"".join((proof[prefix_at:split], current, proof[split + 2 : stop]))).digest()
+            else:
+                return None
+            height = headers.get(header) or self._height(header)
+            if height < layer or split - prefix_at > _MAX_PREFIX:
+                return None
+            passed.append((current, at, height))
+            current, at, layer = following, stop, layer + 1
+        return current, _MAX_HEIGHT + 1
+
+    def _remember(self, proof: bytes, end: int, passed: list[_Passed], subroot: bytes, greatest: int) -> None:
+        """Keep the inner nodes of an accepted proof; its leaf, which no other proof shares, is left out."""
+        if len(self._nodes) + len(passed) > MAX_NODES:
+            self._nodes.clear()
+        for node, begin, height in reversed(passed[1:]):
+            greatest = min(greatest - 1, height)
+            self._nodes[node] = (proof[begin:end], subroot, greatest)
+
+    def _binds(self, outer: bytes, store: bytes, subroot: bytes) -> bool:
+        """Does the store-layer proof bind the sub-root to the root, under this store's name?"""
+        bound = self._outer.get(outer)
+        if bound is not None:
+            return bound == (store, subroot)
+        try:
+            ics23.verify_layer(ics23.parse_proof(outer), TENDERMINT_SPEC, self._root, store, subroot)
+        except PeerFault:
+            return False
+        if len(self._outer) >= MAX_STORE_PROOFS:
+            self._outer.clear()
+        self._outer[outer] = (store, subroot)
+        return True
+
+    def _knows_leaf(self, header: bytes) -> bool:
+        """Is this the header of an IAVL leaf prefix: height 0, size, version?"""
+        if header in self._leaves:
+            return True
+        if not _LEAF_HEADER.fullmatch(header):
+            return False
+        if len(self._leaves) >= MAX_HEADERS:
+            self._leaves.clear()
+        self._leaves.add(header)
+        return True
+
+    def _height(self, header: bytes) -> int:
+        """Height in the header of an IAVL inner prefix; 0, which no inner node has, when it is none."""
+        if not _INNER_HEADER.fullmatch(header):
+            return 0
+        if len(self._headers) >= MAX_HEADERS:
+            self._headers.clear()
+        self._headers[header] = header[0] >> 1
+        return header[0] >> 1
+
+
+class _Unusual(Exception):
+    """Bytes are not in the canonical form; they may be valid all the same."""
+
+
+def _field(data: bytes, at: int) -> tuple[int, int]:
+    """Start and end of the content of a field 1 with a length of one or two bytes at `at`."""
+    length = data[at + 1]
+    start = at + 2
+    if length >= 0x80:
+        if data[start] >= 0x80:
+            raise _Unusual
+        length, start = length & 0x7F | data[start] << 7, start + 1
+    if data[at] != 0x0A or start + length > len(data):
+        raise _Unusual
+    return start, start + length
+
+
+__all__ = ("MAX_HEADERS", "MAX_NODES", "MAX_STORE_PROOFS", "ProofMemo")

@@ -2,214 +2,196 @@
 
 Reads of the newest state come from plain maps. Writes are handed over for a whole block, go into the
 trees in key order, and become a version at `commit`. A write of the value that stands there already
-changes nothing, so that a block without effect keeps the app hash (I5). Source: ICS-23 §7, I4.
+changes nothing, so that a block without effect keeps the app hash (I5): IAVL itself would give the leaf
+a new version. Source: digest ICS-23 §7, I4.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from lockgate.merkle import proving, tree
-from lockgate.merkle.errors import NodeDamaged, NotAvailable
-from lockgate.merkle.iavl import EMPTY_ROOT, Tree
-from lockgate.merkle.ports import NodeKey, NodeStore
-from lockgate.primitives.errors import Misuse
+from lockgate.merkle import store_map, tree
+from lockgate.merkle.errors import NodeDamaged, NotAvailable, UnknownStore
+from lockgate.merkle.iavl import Tree, TreeMisused
+from lockgate.merkle.node import EMPTY_ROOT, Fill, reader, unread
+from lockgate.merkle.ports import Batch, NodeStore
+from lockgate.merkle.roots import Roots, decode_roots, encode_roots
+from lockgate.merkle.snapshot import Snapshot
+from lockgate.merkle.version import StoreProof, Version
 
-VIEWS_KEPT: Final = 8  # opened old versions; a relayer batch asks for one or two
-
-
-class UnknownStore(Misuse):
-    code = "merkle.unknown_store"
-    summary = "No store of that name: stores are fixed by genesis (I4)."
-    next_step = "Use a store of the genesis; new features add keys, not stores."
-
-
-@dataclass(frozen=True, slots=True)
-class StoreProof:
-    """A value (None: absent) with its two CommitmentProofs, innermost first."""
-
-    value: bytes | None
-    inner: bytes
-    outer: bytes
-
-    @property
-    def merkle_proof(self) -> bytes:
-        """ibc.core.commitment.v1.MerkleProof: both proofs as field 1."""
-        return proving.field(b"\x0a", self.inner) + proving.field(b"\x0a", self.outer)
+VERSIONS_OPEN: Final = 16  # versions held in memory beside a node store: a relayer's batch asks for one or two
 
 
 class MultiStore:
-    """The stores of one ledger. Meets `primitives.state.View` for the newest state."""
+    """The stores of one ledger. Meets `primitives.state.View` for the newest state.
 
-    def __init__(self, names: Sequence[str], nodes: NodeStore) -> None:
+    With `nodes` every version is written there, and the newest one in it is resumed; the caller's
+    transaction makes it durable. Without, versions live in memory until they are pruned.
+    """
+
+    def __init__(self, names: Sequence[str], nodes: NodeStore | None = None) -> None:
         self._names = tuple(sorted(names))
         self._nodes = nodes
-        self._trees = {name: Tree(name, nodes) for name in self._names}
+        self._fill: Fill = reader(nodes)
+        self._trees = {name: Tree(self._fill) for name in self._names}
         self._values: dict[str, dict[bytes, bytes]] = {name: {} for name in self._names}
-        self._keys: dict[str, list[bytes]] = {name: [] for name in self._names}
+        self._complete = True  # a key missing in `_values` is absent; else its tree must be asked
         self._undo: list[tuple[str, bytes, bytes | None]] = []
-        self._views: dict[int, OldVersion] = {}
-        self._outer: dict[tuple[int, str], bytes] = {}
-        self.version = 0
-        self.app_hash = EMPTY_ROOT
-        _, newest = nodes.versions()
+        self._latest = Version.empty(self._names, self._fill)
+        self._open: dict[int, Version] = {}
+        newest = nodes.versions()[1] if nodes is not None else 0
         if newest:
-            self._load(newest)
+            self._go_to(newest)
+
+    @property
+    def version(self) -> int:
+        """Newest committed version; 0 before the first."""
+        return self._latest.version
+
+    @property
+    def app_hash(self) -> bytes:
+        """Root of the newest version; SHA-256 of nothing before the first."""
+        return self._latest.app_hash if self._latest.version else EMPTY_ROOT
 
     def get(self, store: str, key: bytes, /) -> bytes | None:
-        return self._values[store].get(key)
+        """Return a value of the newest state, applied writes included. Raises UnknownStore."""
+        try:
+            values = self._values[store]
+        except KeyError:
+            raise UnknownStore(store=store) from None
+        value = values.get(key)
+        if value is None and not self._complete:
+            value = self._trees[store].get(key)
+            if value is not None:
+                values[key] = value
+        return value
 
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
-        keys, values = self._keys[store], self._values[store]
-        for position in range(bisect_left(keys, start), bisect_left(keys, end)):
-            yield keys[position], values[keys[position]]
+        """Yield (key, value) with start <= key < end, ascending by key. Raises UnknownStore."""
+        if store not in self._trees:
+            raise UnknownStore(store=store)
+        return self._trees[store].scan(start, end)
 
     def apply(self, writes: Mapping[tuple[str, bytes], bytes | None]) -> None:
-        """Take a block's writes, in key order per store. Undone by `rollback` until `commit`."""
-        for store, key in sorted(writes):
-            value = writes[store, key]
-            values = self._values.get(store)
-            if values is None:
-                raise UnknownStore("no such store", store=store)
-            before = values.get(key)
-            if value == before:
-                continue
+        """Take a block's writes, in key order per store; None deletes. `rollback` undoes them.
+
+        Raises UnknownStore or TreeMisused before anything has changed.
+        """
+        changes = []
+        for place in sorted(writes):
+            value, before = writes[place], self.get(*place)
+            if value != before:
+                if not place[1] or value == b"":
+                    raise TreeMisused("empty key or value", store=place[0], key=place[1])
+                changes.append((*place, value, before))
+        for store, key, value, before in changes:
             self._undo.append((store, key, before))
             if value is None:
-                del values[key]
-                keys = self._keys[store]
-                del keys[bisect_left(keys, key)]
+                del self._values[store][key]
                 self._trees[store].remove(key)
             else:
-                values[key] = value
-                if before is None:
-                    insort(self._keys[store], key)
+                self._values[store][key] = value
                 self._trees[store].set(key, value)
 
     def commit(self, version: int) -> bytes:
-        """Save every touched tree as `version` and return the root over all stores."""
+        """Save every changed tree as `version`, write what is new, return the root over all stores."""
         if version <= self.version:
-            raise Misuse("versions rise", version=version, newest=self.version)
-        roots = [self._trees[name].save(version) for name in self._names]
-        records = [(name, self._trees[name].root_key, self._trees[name].root_hash) for name in self._names]
-        self._nodes.put_roots(version, records)
+            raise TreeMisused("versions rise", version=version, newest=self.version)
+        batch = None if self._nodes is None else Batch(version)
+        snapshots = {name: self._trees[name].save(batch, version) for name in self._names}
+        latest = Version.of(version, snapshots, self._latest)
+        if self._nodes is not None and batch is not None:
+            batch.roots = encode_roots(snapshots.items())
+            self._nodes.write(batch)
         self._undo.clear()
-        self._outer.clear()
-        self.version = version
-        self.app_hash = app_hash(self._names, roots)
-        return self.app_hash
+        self._keep(latest)
+        self._latest = latest
+        return latest.app_hash
 
-    def rollback(self) -> None:
-        """Return to the newest committed version; also after a failed commit."""
+    def rollback(self, version: int | None = None) -> None:
+        """Forget applied writes, and every version above `version`.
+
+        The default is the newest version that the node store has: a transaction that failed took back
+        what `commit` wrote. Raises NotAvailable when `version` is not kept.
+        """
         for store, key, before in reversed(self._undo):
-            values, keys = self._values[store], self._keys[store]
             if before is None:
-                del values[key]
-                del keys[bisect_left(keys, key)]
+                del self._values[store][key]
             else:
-                if key not in values:
-                    insort(keys, key)
-                values[key] = before
+                self._values[store][key] = before
         self._undo.clear()
-        self._outer.clear()
-        _, newest = self._nodes.versions()
         for name, tree_ in self._trees.items():
-            if newest:
-                root_key, root_hash = self._roots(newest)[name]
-                tree_.load(newest, root_key, root_hash)
-            else:
-                tree_.load(0, None, EMPTY_ROOT)
-        self.version = newest
-        self.app_hash = EMPTY_ROOT if not newest else self.hash_at(newest)
+            tree_.become(self._latest.snapshots[name])  # not its own `saved`: a commit may have failed half-way
+        if self._nodes is None:
+            target = self.version if version is None else version
+        elif version is None:
+            target = self._nodes.versions()[1]
+        else:
+            target = version
+            self._nodes.discard_after(version)
+        if target != self.version:
+            self._go_to(target)
 
     def prove(self, store: str, key: bytes, version: int) -> StoreProof:
-        """Presence or absence of `key` after `version`. Raises NotAvailable for a version not kept."""
-        if store not in self._trees:
-            raise NotAvailable("no such store", store=store)
-        if version == self.version:
-            trees, roots = self._trees, {name: t.root_hash for name, t in self._trees.items()}
-        else:
-            old = self.view(version)
-            trees, roots = old.trees, old.roots
-        inner, value = proving.commitment_proof(trees[store], key)
-        outer = self._outer.get((version, store))
-        if outer is None:
-            ordered = [roots[name] for name in self._names]
-            outer = proving.store_proof(self._names, ordered, self._names.index(store))
-            if len(self._outer) >= 4 * len(self._names):
-                self._outer.clear()
-            self._outer[version, store] = outer
-        return StoreProof(value, inner, outer)
+        """Prove presence or absence of `key` in `version`. Raises UnknownStore, NotAvailable, EmptyTree."""
+        return self.view(version).prove(store, key)
 
-    def view(self, version: int) -> OldVersion:
-        """Read-only state at a kept version."""
-        found = self._views.get(version)
+    def view(self, version: int) -> Version:
+        """Return the read-only state of a kept version. Raises NotAvailable."""
+        if version == self._latest.version:
+            return self._latest
+        found = self._open.get(version)
         if found is None:
-            roots = self._roots(version)
-            found = OldVersion(self._nodes, version, roots)
-            while len(self._views) >= VIEWS_KEPT:
-                del self._views[next(iter(self._views))]
-            self._views[version] = found
+            found = self._read(version)
+            self._keep(found)
         return found
 
     def hash_at(self, version: int) -> bytes:
-        """Root over all stores at a kept version, from the recorded store roots."""
+        """Root over all stores at a kept version, from its root record alone. Raises NotAvailable."""
+        if self._nodes is None:
+            return self.view(version).app_hash
         roots = self._roots(version)
-        return app_hash(self._names, [roots[name][1] for name in self._names])
+        return tree.root_of_hashes([store_map.leaf_hash(name, roots[name][1]) for name in self._names])
 
     def prune(self, oldest_kept: int) -> int:
-        """Drop versions before `oldest_kept` and the nodes only they had; returns the number of nodes."""
-        self._views = {version: view for version, view in self._views.items() if version >= oldest_kept}
-        self._nodes.prune_roots(oldest_kept)
-        return sum(self._nodes.prune(name, oldest_kept) for name in self._names)
+        """Drop versions before `oldest_kept` and the nodes only they have; returns how many nodes.
 
-    def _roots(self, version: int) -> dict[str, tuple[NodeKey | None, bytes]]:
-        oldest, newest = self._nodes.versions()
-        roots = self._nodes.roots(version)
-        if roots is None:
-            raise NotAvailable("not kept", version=version, oldest=oldest, newest=newest)
-        if set(roots) != set(self._names):
+        The newest version always stays. Without a node store the nodes go with the last reference.
+        """
+        oldest_kept = min(oldest_kept, self.version)
+        self._open = {version: state for version, state in self._open.items() if version >= oldest_kept}
+        return self._nodes.prune(oldest_kept) if self._nodes is not None else 0
+
+    def _keep(self, state: Version) -> None:
+        self._open[state.version] = state
+        if self._nodes is not None and len(self._open) > VERSIONS_OPEN:
+            del self._open[next(iter(self._open))]
+
+    def _go_to(self, version: int) -> None:
+        """Make `version` the newest; values are looked up in the trees as they are asked for."""
+        self._open = {number: state for number, state in self._open.items() if number <= version}
+        self._latest = self.view(version) if version else Version.empty(self._names, self._fill)
+        for name, tree_ in self._trees.items():
+            tree_.become(self._latest.snapshots[name])
+            self._values[name].clear()
+        self._complete = not version
+
+    def _read(self, version: int) -> Version:
+        roots = self._roots(version)
+        snapshots = {
+            name: Snapshot(unread(*roots[name]) if roots[name][0] else None, self._fill) for name in self._names
+        }
+        return Version.of(version, snapshots, None)
+
+    def _roots(self, version: int) -> Roots:
+        record = None if self._nodes is None else self._nodes.roots(version)
+        if record is None:
+            raise NotAvailable(version=version, newest=self.version)
+        roots = decode_roots(record, version)
+        if tuple(roots) != self._names:
             raise NodeDamaged("the root record names other stores", version=version)
         return roots
 
-    def _load(self, version: int) -> None:
-        roots = self._roots(version)
-        for name, tree_ in self._trees.items():
-            root_key, root_hash = roots[name]
-            tree_.load(version, root_key, root_hash)
-            pairs = list(tree_.scan(b"", b"\xff" * 512))
-            self._values[name] = dict(pairs)
-            self._keys[name] = [key for key, _ in pairs]
-        self.version = version
-        self.app_hash = self.hash_at(version)
 
-
-class OldVersion:
-    """State at one kept version, read through its trees."""
-
-    def __init__(
-        self, nodes: NodeStore, version: int, roots: Mapping[str, tuple[NodeKey | None, bytes]]
-    ) -> None:
-        self.trees: dict[str, Tree] = {}
-        self.roots = {name: root_hash for name, (_, root_hash) in roots.items()}
-        for name, (root_key, root_hash) in roots.items():
-            tree_ = Tree(name, nodes)
-            tree_.load(version, root_key, root_hash)
-            self.trees[name] = tree_
-
-    def get(self, store: str, key: bytes, /) -> bytes | None:
-        return self.trees[store].get(key)
-
-    def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
-        return self.trees[store].scan(start, end)
-
-
-def app_hash(names: Sequence[str], roots: Sequence[bytes]) -> bytes:
-    """Root of the map from store name to store root; names sorted. Source: ICS-23 §7."""
-    return tree.root([proving.store_leaf(name, root) for name, root in zip(names, roots, strict=True)])
-
-
-__all__ = ("MultiStore", "OldVersion", "StoreProof", "UnknownStore", "app_hash")
+__all__ = ("MultiStore", "StoreProof", "Version")

@@ -1,41 +1,52 @@
 """Where trees keep their nodes: `NodeStore`, met by memory and by SQLite in `storage`.
 
-A node's key is (store, version, number): the tree version that created it and its place in the
-post-order of that version's new nodes. Nodes are never changed; pruning removes the nodes that a
-later version replaced, which `orphans` records when they are replaced.
+A node is named by one number: the version that made it in the upper bits, its place among the new
+nodes of that version in the lower ones. Nodes are written once and never changed. With each version
+goes the list of nodes it replaced: pruning up to a version deletes exactly what the lists up to it
+name, without walking a tree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
-NodeKey = tuple[int, int]  # (version, number)
+NONCE_BITS: Final = 24  # 16 million new nodes in one version; leaves 39 bits of version in a signed 64
+MAX_VERSION: Final = (1 << 39) - 1
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one version adds: its root record, its new nodes, and the nodes no later version has."""
+
+    version: int
+    roots: bytes = b""
+    nodes: list[tuple[int, bytes]] = field(default_factory=list)
+    orphans: list[int] = field(default_factory=list)
 
 
 class NodeStore(Protocol):
-    """Nodes of several named trees. Writes become durable when the caller commits."""
+    """Nodes and root records by number. Writes become durable when the caller commits."""
 
-    def get(self, store: str, key: NodeKey, /) -> bytes | None: ...
+    def get(self, number: int, /) -> bytes | None: ...
 
-    def put(self, store: str, nodes: Iterable[tuple[NodeKey, bytes]], /) -> None: ...
+    def write(self, batch: Batch, /) -> None: ...
 
-    def orphan(self, store: str, replaced_at: int, keys: Iterable[NodeKey], /) -> None:
-        """Note that these nodes are not part of version `replaced_at` or any later one."""
+    def roots(self, version: int, /) -> bytes | None:
+        """Return the root record of a version, None when it is pruned or not reached."""
         ...
-
-    def prune(self, store: str, oldest_kept: int, /) -> int:
-        """Delete nodes replaced at or before `oldest_kept`; return how many."""
-        ...
-
-    def put_roots(self, version: int, roots: Iterable[tuple[str, NodeKey | None, bytes]], /) -> None:
-        """Record, for every store, the root node's key (None: empty tree) and root hash at a version."""
-        ...
-
-    def roots(self, version: int, /) -> dict[str, tuple[NodeKey | None, bytes]] | None: ...
 
     def versions(self) -> tuple[int, int]:
-        """Oldest and newest version with recorded roots; (0, 0) when there is none."""
+        """Oldest and newest version with a root record; (0, 0) when there is none."""
         ...
 
-    def prune_roots(self, oldest_kept: int, /) -> None: ...
+    def prune(self, oldest_kept: int, /) -> int:
+        """Delete root records below `oldest_kept` and nodes replaced up to it; return how many nodes."""
+        ...
+
+    def discard_after(self, version: int, /) -> None:
+        """Take back every version above `version`: its nodes, its list of replaced ones, its roots."""
+        ...
+
+
+__all__ = ("MAX_VERSION", "NONCE_BITS", "Batch", "NodeStore")

@@ -33,17 +33,54 @@ def root(leaves: Sequence[bytes]) -> bytes:
 
 
 def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
-    """Root over leaf hashes. Level by level: pairing from the left is the split at powers of two."""
-    level = list(hashes)
-    if not level:
-        return EMPTY_ROOT
+    """Root over leaf hashes."""
+    level = hashes
     while len(level) > 1:
-        odd = len(level) & 1
-        above = [_sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - odd, 2)]
-        if odd:
-            above.append(level[-1])
-        level = above
-    return level[0]
+        level = level_above(level)
+    return level[0] if level else EMPTY_ROOT
+
+
+def level_above(level: Sequence[bytes]) -> list[bytes]:
+    """Hash a level pairwise; a last odd one goes up as it is. This is the split at powers of two."""
+    odd = len(level) & 1
+    above = [_sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - odd, 2)]
+    if odd:
+        above.append(level[-1])
+    return above
+
+
+class Appender:
+    """A tree that only grows, in memory of its height: the roots of its complete subtrees."""
+
+    __slots__ = ("_peaks", "size")
+
+    def __init__(self) -> None:
+        self._peaks: list[bytes] = []  # of falling sizes: one per bit set in `size`
+        self.size = 0
+
+    def append(self, leaf: bytes) -> None:
+        """Add a leaf."""
+        self.append_hash(leaf_hash(leaf))
+
+    def append_hash(self, digest: bytes) -> None:
+        """Add a leaf by its hash."""
+        if self.size + 1 >= MAX_SIZE:
+            raise BadTreeIndex("the tree is full", size=self.size)
+        carry = self.size
+        while carry & 1:
+            digest = inner_hash(self._peaks.pop(), digest)
+            carry >>= 1
+        self._peaks.append(digest)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Root over what was appended so far."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        current = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            current = inner_hash(peak, current)
+        return current
 
 
 def inclusion_proof(hashes: Sequence[bytes], index: int) -> tuple[bytes, ...]:
@@ -51,16 +88,12 @@ def inclusion_proof(hashes: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     if not 0 <= index < len(hashes):
         raise BadTreeIndex("no such leaf", index=index, size=len(hashes))
     path: list[bytes] = []
-    level = list(hashes)
+    level = hashes
     while len(level) > 1:
         sibling = index ^ 1
         if sibling < len(level):
             path.append(level[sibling])
-        odd = len(level) & 1
-        above = [inner_hash(level[i], level[i + 1]) for i in range(0, len(level) - odd, 2)]
-        if odd:
-            above.append(level[-1])
-        level, index = above, index >> 1
+        level, index = level_above(level), index >> 1
     return tuple(path)
 
 
@@ -193,10 +226,13 @@ def _check_hashes(hashes: Sequence[bytes]) -> None:
 
 __all__ = (
     "EMPTY_ROOT",
+    "MAX_SIZE",
+    "Appender",
     "consistency_proof",
     "inclusion_proof",
     "inner_hash",
     "leaf_hash",
+    "level_above",
     "root",
     "root_of_hashes",
     "verify_consistency",

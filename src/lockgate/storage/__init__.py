@@ -1,0 +1,7 @@
+"""Disks: what the engines and hosts keep, in SQLite files and in memory.
+
+- `ledger`: blocks, results and indices of an embedded ledger, and the folder's lock
+- `signstate`: what a validator has signed, outside the database (P12)
+- `host`: a host's staged steps, sent and seen messages
+- `nodes`, `memory`: tree nodes, meeting `merkle.ports.NodeStore`
+"""

@@ -19,10 +19,12 @@ from lockgate.storage.ledger import named_failures, take_lock
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS step (
-  version INTEGER PRIMARY KEY, root BLOB NOT NULL, salt BLOB NOT NULL, message BLOB NOT NULL, promoted INTEGER NOT NULL);
+  version INTEGER PRIMARY KEY, root BLOB NOT NULL, salt BLOB NOT NULL, message BLOB NOT NULL,
+  promoted INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (
   ref BLOB PRIMARY KEY, client TEXT, sequence INTEGER, fence INTEGER NOT NULL, counter INTEGER NOT NULL,
-  peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT, record BLOB NOT NULL) WITHOUT ROWID;
+  peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT,
+  record BLOB NOT NULL) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_by_packet ON outbox (client, sequence) WHERE sequence IS NOT NULL;
 CREATE TABLE IF NOT EXISTS inbox (
   client TEXT NOT NULL, sequence INTEGER NOT NULL, peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL,
@@ -155,9 +157,14 @@ class HostStore:
             ),
         )  # fmt: skip
 
+    def keep_sent(self) -> None:
+        """The step that staged these messages stands; their packets are named by the ledger's events."""
+        self.connection.execute("UPDATE outbox SET state = 'sent' WHERE state = 'staged'")
+
     def sent_as(self, fence: int, counter: int, client: str, sequence: int) -> None:
         self.connection.execute(
-            "UPDATE outbox SET state = 'sent', client = ?, sequence = ? WHERE fence = ? AND counter = ?",
+            "UPDATE outbox SET state = 'sent', client = ?, sequence = ? "
+            "WHERE fence = ? AND counter = ? AND sequence IS NULL",
             (client, sequence, fence, counter),
         )
 
@@ -172,8 +179,10 @@ class HostStore:
         return None if row is None else Sent(*row)
 
     def all_sent(self, state: str | None = None) -> list[Sent]:
-        query = "SELECT * FROM outbox" + (" WHERE state = ?" if state else "") + " ORDER BY fence, counter"
-        return [Sent(*row) for row in self.connection.execute(query, (state,) if state else ())]
+        rows = self.connection.execute(
+            "SELECT * FROM outbox WHERE ?1 IS NULL OR state = ?1 ORDER BY fence, counter", (state,)
+        )
+        return [Sent(*row) for row in rows]
 
     def end_sent(self, ref: bytes, state: str, reply: bytes | None, code: str | None) -> None:
         self.connection.execute(

@@ -1,50 +1,55 @@
-"""A node store in plain dictionaries: the lab's, and the one measurements run on."""
+"""A node store in plain dictionaries: the lab's, where a crashed party starts again from it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from lockgate.merkle.ports import NodeKey
+from lockgate.merkle.ports import NONCE_BITS, Batch
 
 
 class MemoryNodes:
     """Meets `merkle.ports.NodeStore`."""
 
     def __init__(self) -> None:
-        self._nodes: dict[tuple[str, NodeKey], bytes] = {}
-        self._orphans: dict[str, list[tuple[int, NodeKey]]] = {}
-        self._roots: dict[int, dict[str, tuple[NodeKey | None, bytes]]] = {}
+        self._nodes: dict[int, bytes] = {}
+        self._orphans: dict[int, list[int]] = {}
+        self._roots: dict[int, bytes] = {}
 
-    def get(self, store: str, key: NodeKey, /) -> bytes | None:
-        return self._nodes.get((store, key))
+    def get(self, number: int, /) -> bytes | None:
+        return self._nodes.get(number)
 
-    def put(self, store: str, nodes: Iterable[tuple[NodeKey, bytes]], /) -> None:
-        for key, data in nodes:
-            self._nodes[store, key] = data
+    def write(self, batch: Batch, /) -> None:
+        self._nodes.update(batch.nodes)
+        self._roots[batch.version] = batch.roots
+        if batch.orphans:
+            self._orphans[batch.version] = list(batch.orphans)
 
-    def orphan(self, store: str, replaced_at: int, keys: Iterable[NodeKey], /) -> None:
-        self._orphans.setdefault(store, []).extend((replaced_at, key) for key in keys)
-
-    def prune(self, store: str, oldest_kept: int, /) -> int:
-        waiting = self._orphans.get(store, [])
-        gone = [key for replaced_at, key in waiting if replaced_at <= oldest_kept]
-        for key in gone:
-            self._nodes.pop((store, key), None)
-        self._orphans[store] = [(at, key) for at, key in waiting if at > oldest_kept]
-        return len(gone)
-
-    def put_roots(self, version: int, roots: Iterable[tuple[str, NodeKey | None, bytes]], /) -> None:
-        self._roots[version] = {name: (key, root) for name, key, root in roots}
-
-    def roots(self, version: int, /) -> dict[str, tuple[NodeKey | None, bytes]] | None:
+    def roots(self, version: int, /) -> bytes | None:
         return self._roots.get(version)
 
     def versions(self) -> tuple[int, int]:
-        return (min(self._roots), max(self._roots)) if self._roots else (0, 0)
+        # Versions are written in rising order and pruned from the front: dictionaries keep both.
+        return (next(iter(self._roots)), next(reversed(self._roots))) if self._roots else (0, 0)
 
-    def prune_roots(self, oldest_kept: int, /) -> None:
-        for version in [v for v in self._roots if v < oldest_kept]:
+    def prune(self, oldest_kept: int, /) -> int:
+        for version in _until(self._roots, oldest_kept - 1):
             del self._roots[version]
+        gone = [number for version in _until(self._orphans, oldest_kept) for number in self._orphans.pop(version)]
+        for number in gone:
+            del self._nodes[number]
+        return len(gone)
+
+    def discard_after(self, version: int, /) -> None:
+        for number in [n for n in self._nodes if n >> NONCE_BITS > version]:
+            del self._nodes[number]
+        for kept in (self._roots, self._orphans):
+            for newer in [v for v in kept if v > version]:
+                del kept[newer]
 
     def __len__(self) -> int:
         return len(self._nodes)
+
+
+def _until(versions: dict[int, object] | dict[int, bytes] | dict[int, list[int]], last: int) -> list[int]:
+    return [version for version in versions if version <= last]
+
+
+__all__ = ("MemoryNodes",)

@@ -1,28 +1,25 @@
-"""Tree nodes in the ledger's SQLite file, written through the ledger's own connection (I14).
+"""Tree nodes in a ledger's SQLite file, written through the ledger's own connection.
 
-Nothing here commits: the engine puts blocks, nodes and indices into one transaction.
+Nothing here commits: the engine puts blocks, nodes and indices into one transaction. Nodes are rows
+by number, so a version appends at the end of the table; the numbers a version replaced are one row.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
-from typing import Any, Final
+from array import array
+from sys import byteorder
+from typing import Final
 
-from lockgate.codec import cbor
-from lockgate.codec.errors import Malformed
 from lockgate.merkle.errors import NodeDamaged
-from lockgate.merkle.ports import NodeKey
+from lockgate.merkle.ports import NONCE_BITS, Batch
+from lockgate.storage.ledger import named_failures
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS node (
-  store TEXT NOT NULL, version INTEGER NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (store, version, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS orphan (
-  store TEXT NOT NULL, replaced_at INTEGER NOT NULL, version INTEGER NOT NULL, number INTEGER NOT NULL,
-  PRIMARY KEY (store, replaced_at, version, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS root (version INTEGER PRIMARY KEY, data BLOB NOT NULL);
-"""
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS tree_node (number INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS tree_orphans (version INTEGER PRIMARY KEY, numbers BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS tree_roots (version INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+)
 
 
 class SqliteNodes:
@@ -30,52 +27,76 @@ class SqliteNodes:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        connection.executescript(_SCHEMA)
+        with named_failures():
+            for statement in _SCHEMA:
+                connection.execute(statement)
 
-    def get(self, store: str, key: NodeKey, /) -> bytes | None:
-        row = self._connection.execute(
-            "SELECT data FROM node WHERE store = ? AND version = ? AND number = ?", (store, *key)
-        ).fetchone()
-        return None if row is None else bytes(row[0])
+    def get(self, number: int, /) -> bytes | None:
+        with named_failures():
+            row = self._connection.execute("SELECT data FROM tree_node WHERE number = ?", (number,)).fetchone()
+        return None if row is None else _blob(row[0], number >> NONCE_BITS)
 
-    def put(self, store: str, nodes: Iterable[tuple[NodeKey, bytes]], /) -> None:
-        self._connection.executemany(
-            "INSERT INTO node VALUES (?, ?, ?, ?)", [(store, v, n, data) for (v, n), data in nodes]
-        )
+    def write(self, batch: Batch, /) -> None:
+        execute = self._connection.execute
+        with named_failures():
+            self._connection.executemany("INSERT INTO tree_node VALUES (?, ?)", batch.nodes)
+            if batch.orphans:
+                execute("INSERT INTO tree_orphans VALUES (?, ?)", (batch.version, _pack(batch.orphans)))
+            execute("INSERT INTO tree_roots VALUES (?, ?)", (batch.version, batch.roots))
 
-    def orphan(self, store: str, replaced_at: int, keys: Iterable[NodeKey], /) -> None:
-        self._connection.executemany(
-            "INSERT INTO orphan VALUES (?, ?, ?, ?)", [(store, replaced_at, v, n) for v, n in keys]
-        )
-
-    def prune(self, store: str, oldest_kept: int, /) -> int:
-        gone = self._connection.execute(
-            "SELECT version, number FROM orphan WHERE store = ? AND replaced_at <= ?", (store, oldest_kept)
-        ).fetchall()
-        self._connection.executemany(
-            "DELETE FROM node WHERE store = ? AND version = ? AND number = ?",
-            [(store, v, n) for v, n in gone],
-        )
-        self._connection.execute("DELETE FROM orphan WHERE store = ? AND replaced_at <= ?", (store, oldest_kept))
-        return len(gone)
-
-    def put_roots(self, version: int, roots: Iterable[tuple[str, NodeKey | None, bytes]], /) -> None:
-        data = cbor.encode([[name, list(key) if key else None, root] for name, key, root in roots])
-        self._connection.execute("INSERT INTO root VALUES (?, ?)", (version, data))
-
-    def roots(self, version: int, /) -> dict[str, tuple[NodeKey | None, bytes]] | None:
-        row = self._connection.execute("SELECT data FROM root WHERE version = ?", (version,)).fetchone()
-        if row is None:
-            return None
-        try:
-            records: Any = cbor.decode(bytes(row[0]))
-            return {name: (tuple(key) if key else None, root) for name, key, root in records}
-        except (Malformed, TypeError, ValueError) as error:
-            raise NodeDamaged("a root record does not decode", version=version) from error
+    def roots(self, version: int, /) -> bytes | None:
+        with named_failures():
+            row = self._connection.execute("SELECT data FROM tree_roots WHERE version = ?", (version,)).fetchone()
+        return None if row is None else _blob(row[0], version)
 
     def versions(self) -> tuple[int, int]:
-        row = self._connection.execute("SELECT min(version), max(version) FROM root").fetchone()
+        with named_failures():
+            row = self._connection.execute(
+                "SELECT (SELECT min(version) FROM tree_roots), (SELECT max(version) FROM tree_roots)"
+            ).fetchone()
         return int(row[0] or 0), int(row[1] or 0)
 
-    def prune_roots(self, oldest_kept: int, /) -> None:
-        self._connection.execute("DELETE FROM root WHERE version < ?", (oldest_kept,))
+    def prune(self, oldest_kept: int, /) -> int:
+        execute = self._connection.execute
+        with named_failures():
+            execute("DELETE FROM tree_roots WHERE version < ?", (oldest_kept,))
+            rows = execute("SELECT version, numbers FROM tree_orphans WHERE version <= ?", (oldest_kept,)).fetchall()
+            gone = [(number,) for version, packed in rows for number in _unpack(_blob(packed, version), version)]
+            if rows:
+                self._connection.executemany("DELETE FROM tree_node WHERE number = ?", gone)
+                execute("DELETE FROM tree_orphans WHERE version <= ?", (oldest_kept,))
+        return len(gone)
+
+    def discard_after(self, version: int, /) -> None:
+        execute = self._connection.execute
+        with named_failures():
+            execute("DELETE FROM tree_node WHERE number >= ?", ((version + 1) << NONCE_BITS,))
+            execute("DELETE FROM tree_orphans WHERE version > ?", (version,))
+            execute("DELETE FROM tree_roots WHERE version > ?", (version,))
+
+
+def _blob(value: object, version: int) -> bytes:
+    # SQLite columns hold any type: an altered row can be text or a number.
+    if not isinstance(value, bytes):
+        raise NodeDamaged("a row holds no bytes", version=version)
+    return value
+
+
+def _pack(numbers: list[int]) -> bytes:
+    packed = array("Q", numbers)
+    if byteorder == "little":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def _unpack(data: bytes, version: int) -> array[int]:
+    numbers = array("Q")
+    if len(data) % numbers.itemsize:
+        raise NodeDamaged("a list of replaced nodes is cut short", version=version)
+    numbers.frombytes(data)
+    if byteorder == "little":
+        numbers.byteswap()
+    return numbers
+
+
+__all__ = ("SqliteNodes",)

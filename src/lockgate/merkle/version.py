@@ -1,0 +1,95 @@
+"""The whole state at one version: reads and both layers of proofs, while later versions are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from lockgate.merkle import store_map, tree
+from lockgate.merkle.errors import UnknownStore
+from lockgate.merkle.node import Fill
+from lockgate.merkle.snapshot import Snapshot
+from lockgate.merkle.varint import uvarint
+
+
+@dataclass(frozen=True, slots=True)
+class StoreProof:
+    """A value (None: absent) with its two CommitmentProofs, of the key and of its store."""
+
+    value: bytes | None
+    inner: bytes
+    outer: bytes
+
+    @property
+    def merkle_proof(self) -> bytes:
+        """ibc.core.commitment.v1.MerkleProof: both proofs as field 1, innermost first."""
+        inner, outer = self.inner, self.outer
+        return b"".join((b"\x0a", uvarint(len(inner)), inner, b"\x0a", uvarint(len(outer)), outer))
+
+
+class Version:
+    """State after one version. Meets `primitives.state.View`."""
+
+    __slots__ = ("_app_hash", "_leaves", "_outer", "snapshots", "version")
+
+    def __init__(self, version: int, snapshots: Mapping[str, Snapshot], leaves: Sequence[bytes]) -> None:
+        self.version = version
+        self.snapshots = snapshots
+        self._leaves = leaves
+        self._outer: dict[str, bytes] = {}
+        self._app_hash = b""
+
+    @property
+    def app_hash(self) -> bytes:
+        """Root over all stores."""
+        if not self._app_hash:
+            self._app_hash = tree.root_of_hashes(self._leaves)
+        return self._app_hash
+
+    @classmethod
+    def of(cls, version: int, snapshots: Mapping[str, Snapshot], before: Version | None) -> Self:
+        """Build from snapshots in ascending order of names; what `before` shares is not hashed again."""
+        if before is None:
+            return cls(version, snapshots, [store_map.leaf_hash(name, s.root_hash) for name, s in snapshots.items()])
+        if all(before.snapshots[name] is snapshot for name, snapshot in snapshots.items()):
+            same = cls(version, before.snapshots, before._leaves)
+            same._outer, same._app_hash = before._outer, before._app_hash
+            return same
+        leaves = [
+            leaf if before.snapshots[name] is snapshot else store_map.leaf_hash(name, snapshot.root_hash)
+            for (name, snapshot), leaf in zip(snapshots.items(), before._leaves, strict=True)
+        ]
+        return cls(version, snapshots, leaves)
+
+    @classmethod
+    def empty(cls, names: Sequence[str], fill: Fill) -> Self:
+        """Version 0: every store is empty."""
+        return cls.of(0, {name: Snapshot(None, fill) for name in names}, None)
+
+    def get(self, store: str, key: bytes, /) -> bytes | None:
+        """Return a value of this version. Raises UnknownStore."""
+        return self._snapshot(store).get(key)
+
+    def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) with start <= key < end, ascending by key. Raises UnknownStore."""
+        return self._snapshot(store).scan(start, end)
+
+    def prove(self, store: str, key: bytes) -> StoreProof:
+        """Prove presence or absence of `key`. Raises UnknownStore and EmptyTree."""
+        snapshot = self._snapshot(store)
+        value, inner = snapshot.prove(key)
+        outer = self._outer.get(store)
+        if outer is None:
+            index = tuple(self.snapshots).index(store)
+            outer = self._outer[store] = store_map.prove(store, snapshot.root_hash, self._leaves, index)
+        return StoreProof(value, inner, outer)
+
+    def _snapshot(self, store: str) -> Snapshot:
+        try:
+            return self.snapshots[store]
+        except KeyError:
+            raise UnknownStore(store=store) from None
+
+
+__all__ = ("StoreProof", "Version")

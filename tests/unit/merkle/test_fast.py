@@ -1,0 +1,117 @@
+"""The memo: what it remembers, what it must not, and that it stays small."""
+
+from __future__ import annotations
+
+import pytest
+
+from lockgate.merkle import ics23, ics23_fast
+from lockgate.merkle.errors import ProofMismatch, SpecViolation
+from lockgate.merkle.ics23_fast import ProofMemo
+from lockgate.merkle.multistore import MultiStore
+from lockgate.merkle.specs import IAVL_SPEC, SMT_SPEC, TENDERMINT_SPEC
+
+SPECS = (IAVL_SPEC, TENDERMINT_SPEC)
+
+
+def ledger(value: bytes = b"value") -> MultiStore:
+    state = MultiStore(("acc", "ibc"))
+    state.apply({(name, b"key/%03d" % i): value for name in ("acc", "ibc") for i in range(64)})
+    state.commit(1)
+    return state
+
+
+STATE = ledger()
+PROOFS = [STATE.prove("ibc", b"key/%03d" % i, 1).merkle_proof for i in range(64)]
+
+
+def warm() -> ProofMemo:
+    memo = ProofMemo(STATE.app_hash, SPECS)
+    for i, proof in enumerate(PROOFS):
+        memo.membership(proof, (b"ibc", b"key/%03d" % i), b"value")
+    return memo
+
+
+def test_the_shared_part_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = ics23.verify_membership
+    calls: list[int] = []
+    monkeypatch.setattr(ics23, "verify_membership", lambda *a: (calls.append(1), plain(*a)))
+    memo = warm()
+    assert not calls, "canonical proofs never reach the plain verifier"
+    assert len(memo._outer) == 1
+    assert len(memo._nodes) == 63 - 1, "every inner node but the root, which has no steps left"
+
+
+def test_absence_is_decided_by_the_plain_verifier() -> None:
+    memo = warm()
+    absent = STATE.prove("ibc", b"key/none", 1).merkle_proof
+    memo.non_membership(absent, (b"ibc", b"key/none"))
+    with pytest.raises(ProofMismatch):
+        memo.non_membership(absent, (b"ibc", b"key/001"))
+    with pytest.raises(ProofMismatch):
+        memo.membership(absent, (b"ibc", b"key/none"), b"value")
+
+
+def test_a_warm_memo_still_checks_key_value_and_store() -> None:
+    memo = warm()
+    for path, value in (
+        ((b"ibc", b"key/001"), b"value"),
+        ((b"ibc", b"key/000"), b"other"),
+        ((b"acc", b"key/000"), b"value"),
+        ((b"ibc",), b"value"),
+        ((b"ibc", b"key/000", b"x"), b"value"),
+        ((b"ibc", b"key/000"), b""),
+    ):
+        with pytest.raises(ProofMismatch):
+            memo.membership(PROOFS[0], path, value)
+
+
+def test_one_store_root_does_not_pass_for_another() -> None:
+    """Both stores hold the same keys and versions: only the store-layer proof tells them apart."""
+    memo = warm()
+    other = STATE.prove("acc", b"key/000", 1)
+    memo.membership(other.merkle_proof, (b"acc", b"key/000"), b"value")
+    with pytest.raises(ProofMismatch):
+        memo.membership(other.merkle_proof, (b"ibc", b"key/000"), b"value")
+
+
+@pytest.mark.parametrize("root", [b"", bytes(32), ledger(b"another").app_hash])
+def test_a_memo_accepts_under_its_own_root_only(root: bytes) -> None:
+    memo = ProofMemo(root, SPECS)
+    for _ in range(2):
+        with pytest.raises(ProofMismatch):
+            memo.membership(PROOFS[0], (b"ibc", b"key/000"), b"value")
+
+
+@pytest.mark.parametrize("specs", [SPECS[::-1], (IAVL_SPEC,), (SMT_SPEC, TENDERMINT_SPEC)])
+def test_other_specs_take_the_plain_path(specs: tuple[object, ...]) -> None:
+    memo = ProofMemo(STATE.app_hash, specs)  # type: ignore[arg-type]
+    with pytest.raises((ProofMismatch, SpecViolation)):
+        memo.membership(PROOFS[0], (b"ibc", b"key/000"), b"value")
+    assert not memo._outer
+
+
+def test_refused_proofs_leave_nothing_behind() -> None:
+    memo = ProofMemo(STATE.app_hash, SPECS)
+    stranger = ledger(b"stranger")
+    for i in range(64):
+        with pytest.raises(ProofMismatch):
+            memo.membership(
+                stranger.prove("ibc", b"key/%03d" % i, 1).merkle_proof, (b"ibc", b"key/%03d" % i), b"stranger"
+            )
+    assert not memo._nodes
+    assert not memo._outer
+
+
+def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, most in (("MAX_NODES", 8), ("MAX_STORE_PROOFS", 1), ("MAX_HEADERS", 2)):
+        monkeypatch.setattr(ics23_fast, name, most)
+    memo = ProofMemo(STATE.app_hash, SPECS)
+    for _ in range(2):
+        for i, proof in enumerate(PROOFS):
+            memo.membership(proof, (b"ibc", b"key/%03d" % i), b"value")
+            other = STATE.prove("acc", b"key/%03d" % i, 1)
+            memo.membership(other.merkle_proof, (b"acc", b"key/%03d" % i), b"value")
+    assert len(memo._nodes) <= 8
+    assert len(memo._outer) <= 1
+    assert len(memo._headers) <= 2
+    assert len(memo._leaves) <= 2
