@@ -59,7 +59,7 @@ class BelowTrusted(Refused):
 
 class ConflictUnproven(PeerFault):
     code = "follower.conflict_unproven"
-    summary = "Another header of this height is trusted, and this one is not signed by that header's validators."
+    summary = "A header contradicts a trusted one and is not signed by that one's validators."
     next_step = "Drop this node; keep the header it served as evidence of its own misconduct."
 
 
@@ -95,7 +95,8 @@ class Expired:
 class Equivocation:
     """The ledger signed two histories: one height twice, or a later height that is not later in time.
 
-    Both blocks verify from `trusted`; a 07-tendermint client that trusts it freezes on the pair.
+    Both blocks verify from `trusted`, so a 07-tendermint client that holds it freezes on the pair.
+    Where nothing older was held, `trusted` is `second` itself, and its own validators signed both.
     `first` is not lower than `second`.
     """
 
@@ -149,10 +150,15 @@ class Follower:
         return Expired(latest.height, end, failure)
 
     def plan(self, target: int) -> BisectionPlan:
-        """Return what to fetch to reach `target` from the nearest trusted block below it."""
+        """Return what to fetch to reach `target` from the nearest trusted block below it.
+
+        Raises `NotAnchored` before the anchor's block was fed, `BelowTrusted` for what is too old.
+        """
+        if not self._heights:
+            raise NotAnchored("nothing is trusted yet", target=target, anchor=self.anchor.height)
         base = self._nearest_below(target)
         if base is None:
-            raise NotAnchored("no trusted block below", target=target, anchor=self.anchor.height)
+            raise BelowTrusted(target=target, lowest=self._heights[0])
         return BisectionPlan.to(target, base, self._options)
 
     def adopt(self, plan: BisectionPlan, now: UnixNanos) -> Fed:

@@ -262,9 +262,14 @@ def test_times_go_cannot_hold_are_refused(message: Timestamp) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [Duration(seconds=1, nanos=-1), Duration(seconds=1, nanos=10**9), Duration(seconds=9_223_372_037)],
+    [
+        Duration(seconds=1, nanos=-1),
+        Duration(seconds=1, nanos=10**9),
+        Duration(seconds=9_223_372_036, nanos=854_775_808),
+    ],
 )
 def test_durations_go_cannot_hold_are_refused(message: Duration) -> None:
+    assert decoding.duration(Duration(seconds=9_223_372_036, nanos=854_775_807)) == 2**63 - 1
     with pytest.raises(HeaderRefused):
         decoding.duration(message)
 

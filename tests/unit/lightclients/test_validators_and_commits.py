@@ -34,6 +34,7 @@ from lockgate.lightclients.cometbft.errors import (
 from lockgate.lightclients.cometbft.soundness import SoundBlock, sound_block
 from lockgate.lightclients.cometbft.types import (
     ABSENT_SIG,
+    END_OF_TIME,
     GO_ZERO_TIME,
     MAX_TOTAL_POWER,
     MAX_VALIDATORS,
@@ -93,10 +94,21 @@ def key(number: int) -> Validator:
         (replace(key(0), address=bytes(20)),),
         (replace(key(0), voting_power=-1),),
         (replace(key(0), voting_power=0),),
+        (key(0), replace(key(1), voting_power=-1)),
         (replace(key(0), voting_power=MAX_TOTAL_POWER + 1),),
         (replace(key(0), voting_power=MAX_TOTAL_POWER), replace(key(1), voting_power=1)),
     ],
-    ids=["empty", "doubled", "disordered", "address", "negative", "powerless", "too much", "overflow"],
+    ids=[
+        "empty",
+        "doubled",
+        "disordered",
+        "address",
+        "negative",
+        "powerless",
+        "partly negative",
+        "too much",
+        "overflow",
+    ],
 )
 def test_what_is_not_a_validator_set_cannot_be_made(members: tuple[Validator, ...]) -> None:
     with pytest.raises(InvalidValidatorSet):
@@ -111,6 +123,13 @@ def test_a_set_needs_its_proposer_among_its_members() -> None:
     with pytest.raises(InvalidValidatorSet):
         ValidatorSet.of(())
     assert ValidatorSet.of((key(0), key(1)), key(1).address).proposer == key(1)
+    with pytest.raises(InvalidValidatorSet):
+        ValidatorSet((key(0),), replace(key(0), public_key=key(1).public_key))
+
+
+def test_total_power_is_an_eighth_of_int64() -> None:
+    assert MAX_TOTAL_POWER == 1_152_921_504_606_846_975
+    assert ValidatorSet.of((replace(key(0), voting_power=MAX_TOTAL_POWER),)).total_power == MAX_TOTAL_POWER
 
 
 def test_keys_are_ed25519() -> None:
@@ -149,6 +168,7 @@ COMMIT_SPOILINGS: list[tuple[Callable[[Commit], Commit], type[HeaderRefused]]] =
     (lambda c: replace(c, height=c.height + 1), CommitMismatch),
     (lambda c: replace(c, height=0), CommitInvalid),
     (lambda c: replace(c, round=-1), CommitInvalid),
+    (lambda c: replace(c, round=2**31), CommitInvalid),
     (lambda c: replace(c, signatures=()), CommitInvalid),
     (lambda c: replace(c, signatures=(ABSENT_SIG,) * (MAX_VALIDATORS + 1)), CommitInvalid),
     (lambda c: replace(c, block_id=BlockID()), CommitInvalid),
@@ -182,6 +202,7 @@ def test_unsound_commits_are_refused(change: Callable[[Commit], Commit], refusal
         {"height": -1},
         {"height": 2**63},
         {"time": GO_ZERO_TIME - 1},
+        {"time": END_OF_TIME},
         {"proposer_address": bytes(19)},
         {"last_commit_hash": b"x"},
         {"data_hash": bytes(33)},

@@ -9,22 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from lockgate.codec.protobuf import uvarint
 from lockgate.primitives.time import NANOS_PER_SECOND
 
 _MASK64: Final = (1 << 64) - 1
-_ONE_BYTE: Final = tuple(bytes((number,)) for number in range(128))
-
-
-def uvarint(number: int) -> bytes:
-    """Encode an unsigned 64-bit number in base 128, least significant group first."""
-    if number < 128:
-        return _ONE_BYTE[number]
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def varint(number: int) -> bytes:

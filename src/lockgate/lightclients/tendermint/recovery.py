@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from lockgate.lightclients.cometbft.types import HASH_BYTES
 from lockgate.lightclients.tendermint.errors import (
     InvalidConsensusState,
     SubstituteMismatch,
@@ -102,7 +103,7 @@ def upgrade(
 
     The new consensus state has a placeholder root: nothing can be proven until the next update.
     """
-    if consensus.timestamp <= 0 or len(consensus.next_validators_hash) != 32:
+    if consensus.timestamp <= 0 or len(consensus.next_validators_hash) != HASH_BYTES:
         raise InvalidConsensusState(timestamp=consensus.timestamp, hash=consensus.next_validators_hash)
     moved = replace(
         upgraded,
@@ -130,7 +131,7 @@ def scaled_trusting_period(state: ClientState, unbonding_period: DurationNanos) 
         return state.trusting_period
     scaled = state.trusting_period * unbonding_period * _DECIMALS**2 // state.unbonding_period
     whole, rest = divmod(scaled, _DECIMALS)
-    if rest * 2 > _DECIMALS or (rest * 2 == _DECIMALS and whole % 2):
+    if rest * 2 >= _DECIMALS:  # a tie counts only just below a whole nanosecond, where even is up
         whole += 1
     return DurationNanos(whole // _DECIMALS)
 
