@@ -7,7 +7,7 @@ a held packet's record goes with the first. Source: ICS-04 v2 WriteAcknowledgeme
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lockgate.ibc import events, host, wire
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
@@ -32,8 +32,7 @@ from lockgate.primitives.ids import ClientId, Hash32
 from lockgate.primitives.state import Block, Outcome, Overlay, View
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """A held packet got its acknowledgement. `rejected` says why it is the sentinel (P3)."""
 
     outcome: Outcome
@@ -54,12 +53,16 @@ def write_acknowledgement(
     """Acknowledge a held packet with elements as they stand on the wire.
 
     On own lanes each element of a success must start with the packet's commitment already (P4).
+    Raises HeldPacketMissing, BadAcknowledgement, AcknowledgementCount, AcknowledgementUnnamed,
+    AcknowledgementExists or ReceiptMissing.
     """
     packet, encoded, terms = _held(wiring, view, client, sequence)
     commitment = commit_packet(packet)
+    check_acknowledgement(acknowledgement, terms.max_payloads)
+    check_count(packet, acknowledgement)
+    check_named(terms, commitment, acknowledgement)
     outcome = Outcome()
-    write(view, terms, outcome, packet, encoded, commitment, acknowledgement)
-    outcome.delete(wiring.held_store, host.async_packet(client, sequence))
+    _write_late(wiring, view, outcome, packet, encoded, acknowledgement)
     return Answered(outcome, packet, commitment)
 
 
@@ -97,37 +100,27 @@ def answer(
         case Undone(rejected, marked):
             outcome.events += marked
             acknowledgement = ERROR_ACKNOWLEDGEMENT
-    write(Overlay(view, outcome.writes), terms, outcome, packet, encoded, passage.commitment, acknowledgement)
-    outcome.delete(wiring.held_store, host.async_packet(client, sequence))
+    _write_late(wiring, Overlay(view, outcome.writes), outcome, packet, encoded, acknowledgement)
     return Answered(outcome, packet, passage.commitment, rejected)
 
 
 def write(
     view: View,
-    terms: Terms,
     outcome: Outcome,
     packet: Packet,
-    encoded: bytes,
-    commitment: Hash32,
+    attributes: events.Attributes,
     acknowledgement: Acknowledgement,
 ) -> None:
     """Add an acknowledgement's commitment and event to `outcome`, whose writes `view` already shows.
 
-    The caller has checked that the packet comes from the client's counterparty. Raises
-    BadAcknowledgement, AcknowledgementCount, AcknowledgementUnnamed, AcknowledgementExists or
-    ReceiptMissing.
+    `attributes` are those of the packet's events. The list is either what `execute` returned, one
+    element per payload, or the error acknowledgement. Raises AcknowledgementExists.
     """
-    client, sequence = packet.destination_client, packet.sequence
-    check_acknowledgement(acknowledgement, terms.max_payloads)
-    check_count(packet, acknowledgement)
-    check_named(terms, commitment, acknowledgement)
-    key = host.packet_acknowledgement(client, sequence)
+    key = host.packet_acknowledgement(packet.destination_client, packet.sequence)
     if view.get(host.STORE, key):
-        raise AcknowledgementExists("written before", client=client, sequence=sequence)
-    if not view.get(host.STORE, host.packet_receipt(client, sequence)):
-        raise ReceiptMissing("never received", client=client, sequence=sequence)
+        raise AcknowledgementExists("written before", client=packet.destination_client, sequence=packet.sequence)
     outcome.set(host.STORE, key, commit_acknowledgement(acknowledgement))
-    events.acknowledgement_event(outcome, packet, encoded, wire.encode_acknowledgement(acknowledgement))
+    events.acknowledgement_event(outcome, attributes, wire.encode_acknowledgement(acknowledgement))
 
 
 def check_named(terms: Terms, commitment: Hash32, acknowledgement: Acknowledgement) -> None:
@@ -140,6 +133,21 @@ def check_named(terms: Terms, commitment: Hash32, acknowledgement: Acknowledgeme
     for element in acknowledgement.elements:
         if not element.startswith(commitment) or len(element) == len(commitment):
             raise AcknowledgementUnnamed("names another packet, or is empty", expected=commitment, got=element[:32])
+
+
+def _write_late(
+    wiring: Wiring,
+    view: View,
+    outcome: Outcome,
+    packet: Packet,
+    encoded: bytes,
+    acknowledgement: Acknowledgement,
+) -> None:
+    client, sequence = packet.destination_client, packet.sequence
+    write(view, outcome, packet, events.packet_attributes(packet, encoded), acknowledgement)
+    if not view.get(host.STORE, host.packet_receipt(client, sequence)):
+        raise ReceiptMissing("never received", client=client, sequence=sequence)
+    outcome.delete(wiring.held_store, host.async_packet(client, sequence))
 
 
 def _held(wiring: Wiring, view: View, client: str, sequence: int) -> tuple[Packet, bytes, Terms]:

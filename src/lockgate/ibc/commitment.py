@@ -7,17 +7,16 @@ which a commitment is stored binds them. Source: ICS-04 v2, specs/ibc-v2.md §4.
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Items
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from lockgate.ibc.packet import SENTINEL, Acknowledgement, Packet, Payload
+from lockgate.ibc.packet import ERROR_ACKNOWLEDGEMENT, Acknowledgement, Packet, Payload
 from lockgate.primitives.ids import Hash32
 
 VERSION: Final = b"\x02"  # first byte of both preimages: IBC v2
-MAX_MEMO_TEXT: Final = 128  # characters; names longer than a port may be are hashed, not remembered
-_MEMO: Final = 4_096  # names in use are dozens; at 128 bytes each the memo stays below a megabyte
+MAX_MEMO_TEXT: Final = 128  # characters; what a port may have. Longer names are hashed, not remembered
+_MEMO: Final = 4_096  # names in use are dozens; four of 128 bytes each keep a full memo at a few megabytes
 
 
 def commit_packet(packet: Packet) -> Hash32:
@@ -25,38 +24,41 @@ def commit_packet(packet: Packet) -> Hash32:
     payloads = b"".join([payload_hash(payload) for payload in packet.payloads])
     return Hash32(
         sha256(
-            VERSION
-            + _text_hash(packet.destination_client)
-            + sha256(packet.timeout.to_bytes(8, "big")).digest()
-            + sha256(payloads).digest()
+            VERSION + _text_hash(packet.destination_client) + _timeout_hash(packet.timeout) + sha256(payloads).digest()
         ).digest()
     )
 
 
 def payload_hash(payload: Payload) -> bytes:
     """Return the 32-byte hash of one payload, all five fields bound."""
-    return sha256(
-        _text_hash(payload.source_port)
-        + _text_hash(payload.destination_port)
-        + _text_hash(payload.version)
-        + _text_hash(payload.encoding)
-        + sha256(payload.value).digest()
-    ).digest()
+    names = (payload.source_port, payload.destination_port, payload.version, payload.encoding)
+    # Version and encoding have no length limit of their own, and no long name may fill the memo.
+    short = len(names[2]) <= MAX_MEMO_TEXT and len(names[3]) <= MAX_MEMO_TEXT
+    hashes = _remembered_names(names) if short else _name_hashes(names)
+    return sha256(hashes + sha256(payload.value).digest()).digest()
 
 
-def commit_acknowledgement(acknowledgement: Acknowledgement | Items[bytes]) -> Hash32:
+def commit_acknowledgement(acknowledgement: Acknowledgement) -> Hash32:
     """Return the 32 bytes the destination ledger stores for an acknowledgement list."""
-    elements = acknowledgement.elements if isinstance(acknowledgement, Acknowledgement) else acknowledgement
-    return Hash32(sha256(VERSION + b"".join([sha256(one).digest() for one in elements])).digest())
+    return Hash32(sha256(VERSION + b"".join([sha256(one).digest() for one in acknowledgement.elements])).digest())
 
 
-def _text_hash(text: str) -> bytes:
-    return _short_hash(text) if len(text) <= MAX_MEMO_TEXT else sha256(text.encode()).digest()
+def _name_hashes(names: tuple[str, str, str, str]) -> bytes:
+    return b"".join([sha256(name.encode()).digest() for name in names])
+
+
+# Names repeat from packet to packet, timeouts within a batch; the hashes are those of the plain formula.
+_remembered_names: Final = lru_cache(_MEMO)(_name_hashes)
 
 
 @lru_cache(_MEMO)
-def _short_hash(text: str) -> bytes:
+def _text_hash(text: str) -> bytes:
     return sha256(text.encode()).digest()
 
 
-SENTINEL_COMMITMENT: Final = commit_acknowledgement((SENTINEL,))
+@lru_cache(_MEMO)
+def _timeout_hash(timeout: int) -> bytes:
+    return sha256(timeout.to_bytes(8, "big")).digest()
+
+
+SENTINEL_COMMITMENT: Final = commit_acknowledgement(ERROR_ACKNOWLEDGEMENT)

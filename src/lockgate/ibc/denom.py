@@ -82,7 +82,7 @@ def parse_path(path: str) -> Denom:
 def check_local_name(name: str) -> None:
     """Refuse a name that no token on a Cosmos ledger has. Raises BadData.
 
-    `ibc` alone names nothing; after `ibc/` stands the hash, empty or 32 bytes as ibc-go reads it.
+    `ibc` alone names nothing; after `ibc/` stands a SHA-256 in hexadecimal of either case.
     """
     if not _NAME.match(name):
         raise BadData("not a denomination", name=name)

@@ -7,8 +7,7 @@ handlers'. A ledger keeps the bytes of a message verbatim in its transaction (I3
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from lockgate.codec import type_urls as urls
 from lockgate.codec.protobuf import parse_own
@@ -23,8 +22,7 @@ from lockgate.ibc.wiring import Wiring
 from lockgate.primitives.state import Block, Outcome, View
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatched:
+class Dispatched(NamedTuple):
     """What one message did. At most one of the three packet results is set."""
 
     outcome: Outcome  # `outcome.response` is the response message

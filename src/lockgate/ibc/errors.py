@@ -247,13 +247,6 @@ class BadClientType(PeerFault):
     wire = (CLIENT, 10)
 
 
-class ClientNotFound(Refused):
-    code = "ibc.client_not_found"
-    summary = "There is no client of that id."
-    next_step = "Check the client id; `lockgate status` lists the clients."
-    wire = (CLIENT, 4)
-
-
 class ClientNotActive(Refused):
     code = "ibc.client_not_active"
     summary = "The client is frozen, expired or unknown, so nothing is verified through it."

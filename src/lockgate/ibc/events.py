@@ -36,15 +36,29 @@ _CHANNEL_MESSAGE: Final = Event("message", (("module", "ibc_channelv2"),))
 _CLIENT_MESSAGE: Final = Event("message", (("module", "ibc_client"),))
 
 
-def packet_event(outcome: Outcome, kind: str, packet: Packet, encoded: bytes) -> None:
-    """Emit one of the four packet events. `encoded` is the packet's protobuf form."""
-    outcome.events += (Event(kind, _attributes(packet, encoded)), _CHANNEL_MESSAGE)
+Attributes = tuple[tuple[str, str], ...]
 
 
-def acknowledgement_event(outcome: Outcome, packet: Packet, encoded: bytes, acknowledgement: bytes) -> None:
+def packet_attributes(packet: Packet, encoded: bytes) -> Attributes:
+    """What every packet event says. `encoded` is the packet's protobuf form."""
+    return (
+        (SOURCE_CLIENT, packet.source_client),
+        (DESTINATION_CLIENT, packet.destination_client),
+        (SEQUENCE, str(packet.sequence)),
+        (TIMEOUT_TIMESTAMP, str(packet.timeout)),
+        (ENCODED_PACKET, encoded.hex()),
+    )
+
+
+def packet_event(outcome: Outcome, kind: str, attributes: Attributes) -> None:
+    """Emit one of the four packet events."""
+    outcome.events += (Event(kind, attributes), _CHANNEL_MESSAGE)
+
+
+def acknowledgement_event(outcome: Outcome, attributes: Attributes, acknowledgement: bytes) -> None:
     """Emit `write_acknowledgement`. `acknowledgement` is the protobuf form of the list."""
-    attributes = (*_attributes(packet, encoded), (ENCODED_ACKNOWLEDGEMENT, acknowledgement.hex()))
-    outcome.events += (Event(WRITE_ACKNOWLEDGEMENT, attributes), _CHANNEL_MESSAGE)
+    shown = (*attributes, (ENCODED_ACKNOWLEDGEMENT, acknowledgement.hex()))
+    outcome.events += (Event(WRITE_ACKNOWLEDGEMENT, shown), _CHANNEL_MESSAGE)
 
 
 def client_event(
@@ -77,13 +91,3 @@ def as_errors(events: Items[Event]) -> list[Event]:
         )
         for event in events
     ]
-
-
-def _attributes(packet: Packet, encoded: bytes) -> tuple[tuple[str, str], ...]:
-    return (
-        (SOURCE_CLIENT, packet.source_client),
-        (DESTINATION_CLIENT, packet.destination_client),
-        (SEQUENCE, str(packet.sequence)),
-        (TIMEOUT_TIMESTAMP, str(packet.timeout)),
-        (ENCODED_PACKET, encoded.hex()),
-    )

@@ -8,9 +8,8 @@ Source: ICS-04 v2 atomic payloads, P2, P3, P4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from lockgate.ibc.errors import BadAcknowledgement, DeferredAmongSeveral, SentinelAsSuccess
 from lockgate.ibc.events import as_errors
@@ -22,24 +21,21 @@ from lockgate.primitives.state import Event, Outcome, Overlay, View
 NONE_GIVEN: Final[Mapping[int, bytes]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Executed:
+class Executed(NamedTuple):
     """Every payload was accepted. One acknowledgement element per payload, in order."""
 
     outcome: Outcome
     elements: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Undone:
+class Undone(NamedTuple):
     """A payload was refused; nothing of any payload remains but these events."""
 
     rejected: Rejected
     events: tuple[Event, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Postponed:
+class Postponed(NamedTuple):
     """The only payload was taken and will be acknowledged later."""
 
     outcome: Outcome

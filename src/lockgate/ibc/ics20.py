@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lockgate.codec import abi
-from lockgate.codec.errors import Malformed
 from lockgate.codec.protobuf import parse_own
 from lockgate.codec.wire import ics20_pb2
 from lockgate.ibc.denom import parse_path
@@ -32,7 +31,6 @@ MAX_MEMO: Final = 32_768  # bytes; ibc-go's MaximumMemoLength
 MAX_RECEIVER: Final = 2_048  # bytes; ibc-go's MaximumReceiverLength
 
 _FIELDS: Final = ("denom", "amount", "sender", "receiver", "memo")
-_ABI_TYPE: Final = abi.Tuple((abi.Tuple((abi.STRING, abi.STRING, abi.STRING, abi.UINT256, abi.STRING)),))
 # Go's json.Marshal writes these as escapes; Python's json does not.
 _GO_ESCAPES: Final = str.maketrans(
     {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -84,7 +82,7 @@ def _codec(encoding: str) -> tuple[Callable[[TransferData], bytes], Callable[[by
 
 
 def _write_json(data: TransferData) -> bytes:
-    fields = {**_texts(data)}
+    fields = _texts(data)
     kept = {name: fields[name] for name in _FIELDS if fields[name]}
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":")).translate(_GO_ESCAPES).encode()
 
@@ -96,9 +94,15 @@ def _read_json(value: bytes) -> TransferData:
         raise BadData("not JSON") from error
     if not isinstance(fields, dict) or not set(fields) <= set(_FIELDS):
         raise BadData("not an object of the five known fields")
-    if not all(type(text) is str for text in fields.values()):
-        raise BadData("a field is not a string")
+    for name, text in fields.items():
+        if type(text) is not str or _has_lone_surrogate(text):
+            raise BadData("a field is not a string of Unicode characters", field=name)
     return _from_texts(fields)
+
+
+def _has_lone_surrogate(text: str) -> bool:
+    # JSON's escapes can spell half a character, which no byte form of the text has.
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _write_protobuf(data: TransferData) -> bytes:
@@ -111,14 +115,12 @@ def _read_protobuf(value: bytes) -> TransferData:
 
 
 def _write_abi(data: TransferData) -> bytes:
-    return abi.encode(_ABI_TYPE, ((data.denom, data.sender, data.receiver, data.amount, data.memo),))
+    fields = (data.denom, data.sender, data.receiver, data.amount, data.memo)
+    return abi.encode(abi.FUNGIBLE_TOKEN_PACKET_DATA, fields)
 
 
 def _read_abi(value: bytes) -> TransferData:
-    try:
-        ((denom, sender, receiver, amount, memo),) = abi.decode(_ABI_TYPE, value)
-    except Malformed as error:
-        raise BadData("not the ABI form", reason=error) from error
+    denom, sender, receiver, amount, memo = abi.decode(abi.FUNGIBLE_TOKEN_PACKET_DATA, value)
     return TransferData(denom=denom, amount=amount, sender=sender, receiver=receiver, memo=memo)
 
 

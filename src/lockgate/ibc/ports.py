@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 from lockgate.ibc.packet import FOREIGN_PAYLOADS, Packet, Payload
 from lockgate.primitives.ids import ClientId, Hash32, Height
@@ -17,9 +17,6 @@ from lockgate.primitives.state import Block, Outcome, View
 from lockgate.primitives.time import UnixNanos
 
 ACTIVE: Final = "Active"
-FROZEN: Final = "Frozen"
-EXPIRED: Final = "Expired"
-UNKNOWN: Final = "Unknown"
 UNAUTHORIZED: Final = "Unauthorized"  # the client's type is not allowed on this ledger
 
 
@@ -125,8 +122,7 @@ class ClientKind:
     module: LightClient
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """A packet on its way through this ledger, as gates and applications see it."""
 
     packet: Packet

@@ -7,8 +7,7 @@ and not a redundant relay. Order of checks as ibc-go v11 (specs/ibc-v2.md §7).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from lockgate.ibc import answering, events, host, wire
 from lockgate.ibc.commitment import commit_packet
@@ -26,8 +25,7 @@ RECEIPT: Final = b"\x02"  # ibc-go's value; only its presence or absence is ever
 NO_COMMITMENT: Final = Hash32(b"")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """What became of a relayed packet.
 
     `noop`: it had been received before and nothing was done. `held`: it waits for `answer`.
@@ -69,7 +67,8 @@ def receive(wiring: Wiring, view: View, block: Block, message: wire.RelayMessage
 
     outcome = Outcome(response=wire.SUCCESS)
     outcome.set(host.STORE, receipt, RECEIPT)
-    events.packet_event(outcome, events.RECV_PACKET, packet, message.encoded)
+    attributes = events.packet_attributes(packet, message.encoded)
+    events.packet_event(outcome, events.RECV_PACKET, attributes)
     after = Overlay(view, outcome.writes)
     passage = Passage(packet, commitment, message.signer, block)
     admission = wiring.gate.on_receive(after, passage)
@@ -88,7 +87,7 @@ def receive(wiring: Wiring, view: View, block: Block, message: wire.RelayMessage
                 acknowledgement = ERROR_ACKNOWLEDGEMENT
             case Postponed(written):
                 return _hold(wiring, outcome, written, message, commitment)
-    answering.write(after, terms, outcome, packet, message.encoded, commitment, acknowledgement)
+    answering.write(after, outcome, packet, attributes, acknowledgement)
     return Received(outcome, packet, commitment, rejected=rejected)
 
 

@@ -6,8 +6,7 @@ block time in full resolution, and with the remote ledger's latest known time in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from lockgate.ibc import events, host, wire
 from lockgate.ibc.commitment import commit_packet
@@ -33,8 +32,7 @@ from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos, floor_seco
 MAX_TIMEOUT_AHEAD: Final = DurationNanos(24 * 3_600 * NANOS_PER_SECOND)  # ibc-go's MaxTimeoutDelta, P13
 
 
-@dataclass(frozen=True, slots=True)
-class SentPacket:
+class SentPacket(NamedTuple):
     """A packet on its way: its sequence is in `packet`, `outcome` holds the commitment and events."""
 
     outcome: Outcome
@@ -83,7 +81,8 @@ def send(wiring: Wiring, view: View, block: Block, message: wire.SendMessage) ->
     outcome = Outcome(response=wire.send_response(sequence))
     outcome.set(host.STORE, host.next_sequence_send(client), (sequence + 1).to_bytes(8, "big"))
     outcome.set(host.STORE, host.packet_commitment(client, sequence), commitment)
-    events.packet_event(outcome, events.SEND_PACKET, packet, wire.encode_packet(packet))
+    attributes = events.packet_attributes(packet, wire.encode_packet(packet))
+    events.packet_event(outcome, events.SEND_PACKET, attributes)
     passage = Passage(packet, commitment, message.signer, block)
     after = Overlay(view, outcome.writes)
     outcome.then(wiring.gate.on_send(after, passage))

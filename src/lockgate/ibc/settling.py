@@ -7,7 +7,7 @@ error undoes all of it, and the packet stays pending. Source: specs/ibc-v2.md §
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lockgate.ibc import events, host, wire
 from lockgate.ibc.answering import check_named
@@ -22,8 +22,7 @@ from lockgate.primitives.state import Block, Outcome, Overlay, View
 from lockgate.primitives.time import floor_seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What became of a sent packet; `ending` is None when it had ended before (a no-op)."""
 
     outcome: Outcome
@@ -129,5 +128,5 @@ def _pending(view: View, packet: Packet) -> Hash32 | None:
 def _ended(packet: Packet, kind: str, encoded: bytes) -> Outcome:
     outcome = Outcome(response=wire.SUCCESS)
     outcome.delete(host.STORE, host.packet_commitment(packet.source_client, packet.sequence))
-    events.packet_event(outcome, kind, packet, encoded)
+    events.packet_event(outcome, kind, events.packet_attributes(packet, encoded))
     return outcome

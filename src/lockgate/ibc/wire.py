@@ -7,11 +7,9 @@ fields ascending, no zero scalars, no unknown fields (I12). Source: specs/ibc-v2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from lockgate.codec.errors import ProtobufNotCanonical
-from lockgate.codec.protobuf import parse_own
+from lockgate.codec.protobuf import length_prefixed, parse_own
 from lockgate.codec.wire import ibc_channel_pb2 as channel
 from lockgate.codec.wire import ibc_client_pb2 as client
 from lockgate.ibc.packet import Acknowledgement, Packet, Payload
@@ -22,8 +20,7 @@ NOOP: Final = b"\x08\x01"  # Msg…Response {1 result: NOOP}
 SUCCESS: Final = b"\x08\x02"  # Msg…Response {1 result: SUCCESS}
 
 
-@dataclass(frozen=True, slots=True)
-class SendMessage:
+class SendMessage(NamedTuple):
     """A MsgSendPacket."""
 
     source_client: str
@@ -32,8 +29,7 @@ class SendMessage:
     signer: str
 
 
-@dataclass(frozen=True, slots=True)
-class RelayMessage:
+class RelayMessage(NamedTuple):
     """A MsgRecvPacket or MsgTimeout: a packet and what is proven of it on the other ledger."""
 
     packet: Packet
@@ -43,10 +39,14 @@ class RelayMessage:
     signer: str
 
 
-@dataclass(frozen=True, slots=True)
-class AcknowledgeMessage(RelayMessage):
-    """A MsgAcknowledgement."""
+class AcknowledgeMessage(NamedTuple):
+    """A MsgAcknowledgement: as a RelayMessage, and the acknowledgement that is proven."""
 
+    packet: Packet
+    encoded: bytes
+    proof: bytes
+    proof_height: Height
+    signer: str
     acknowledgement: Acknowledgement
 
 
@@ -76,8 +76,6 @@ def read_timeout(data: bytes) -> RelayMessage:
 def read_acknowledge(data: bytes) -> AcknowledgeMessage:
     """Read a MsgAcknowledgement. Raises codec.Malformed."""
     message = parse_own(channel.MsgAcknowledgement, data)
-    if not message.HasField("acknowledgement"):
-        raise ProtobufNotCanonical("the acknowledgement is always written")
     return AcknowledgeMessage(
         *_relayed(message, message.proof_acked),
         Acknowledgement(tuple(message.acknowledgement.app_acknowledgements)),
@@ -99,7 +97,7 @@ def encode_packet(packet: Packet) -> bytes:
 
 
 def encode_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
-    return channel.Acknowledgement(app_acknowledgements=acknowledgement.elements).SerializeToString()
+    return b"".join([b"\n" + length_prefixed(element) for element in acknowledgement.elements])
 
 
 def encode_send(message: SendMessage) -> bytes:
@@ -152,9 +150,6 @@ def send_response(sequence: int) -> bytes:
 def _relayed(
     message: channel.MsgRecvPacket | channel.MsgTimeout | channel.MsgAcknowledgement, proof: bytes
 ) -> tuple[Packet, bytes, bytes, Height, str]:
-    # The standard writes these sub-messages even when empty, so an absent one is another encoding.
-    if not (message.HasField("packet") and message.HasField("proof_height")):
-        raise ProtobufNotCanonical("packet and proof height are always written")
     packet, height = message.packet, message.proof_height
     return (
         _packet(packet),
