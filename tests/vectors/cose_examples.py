@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lockgate.envelope.algorithms import CONTENT, DERIVING, DIRECT, HPKE, MACS, SIGNATURES, WRAPS
 from lockgate.envelope.cose.agreement import Agreed
+from lockgate.envelope.cose.algorithms import CONTENT, DERIVING, DIRECT, HPKE, MACS, SIGNATURES, WRAPS
 from lockgate.envelope.cose.headers import Acceptance
 from lockgate.envelope.cose.keys import CoseKey
 from lockgate.envelope.cose.recipients import Receiver

@@ -20,9 +20,9 @@ from lockgate.crypto.ec import CURVES as EC
 from lockgate.crypto.hashes import SHA256, SHA384, SHA512
 from lockgate.crypto.hpke import Psk
 from lockgate.crypto.mldsa import PARAMETER_SETS
-from lockgate.envelope.algorithms import DERIVING, WRAPS, content_algorithm, signature_algorithm
 from lockgate.envelope.cose import countersign
 from lockgate.envelope.cose.agreement import Agreed, derive, kdf_context, shared_secret
+from lockgate.envelope.cose.algorithms import DERIVING, WRAPS, content_algorithm, signature_algorithm
 from lockgate.envelope.cose.encrypt import Encrypt, Encrypt0, nonce_of, open_with
 from lockgate.envelope.cose.headers import Acceptance, Headers
 from lockgate.envelope.cose.hpke import HpkeKey

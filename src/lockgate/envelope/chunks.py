@@ -20,8 +20,8 @@ from typing import Any, Final, Self, final
 from lockgate.codec import cbor
 from lockgate.crypto.hashes import SHA256, equal
 from lockgate.crypto.kdf import hkdf
-from lockgate.envelope.algorithms import A256GCM, CHACHA20_POLY1305_ID
 from lockgate.envelope.chunk_tree import HASH_BYTES, RootBuilder, leaf_hash, root_from_path
+from lockgate.envelope.cose.algorithms import A256GCM, CHACHA20_POLY1305_ID
 from lockgate.envelope.cose.frame import NONCE_BYTES, Framer, NonceLabel
 from lockgate.envelope.errors import ChunkRefused, DescriptorMalformed, StreamLength, StreamMisuse
 from lockgate.primitives.errors import LockgateError
@@ -58,13 +58,20 @@ class Descriptor:
         return CHUNK_BYTES if index < self.count - 1 else self.length - (self.count - 1) * CHUNK_BYTES
 
     def encode(self) -> bytes:
-        return cbor.encode([FORMAT, self.alg, self.content_key, self.length, self.root, self.locator])
+        return cbor.encode(self.to_value())
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Read a descriptor. Raises DescriptorMalformed."""
-        form, alg, key, length, root, locator = _array(data, 6)
-        if form != FORMAT or type(form) is not int or alg not in _ALGORITHMS or type(alg) is not int:
+        return cls.from_value(_item(data))
+
+    def to_value(self) -> list[Any]:
+        return [FORMAT, self.alg, self.content_key, self.length, self.root, self.locator]
+
+    @classmethod
+    def from_value(cls, item: Any) -> Self:
+        form, alg, key, length, root, locator = _array(item, 6)
+        if type(form) is not int or form != FORMAT or type(alg) is not int or alg not in _ALGORITHMS:
             raise DescriptorMalformed("unknown format or algorithm", format=form, algorithm=alg)
         if type(length) is not int or not 0 <= length <= CHUNK_BYTES * MAX_CHUNKS:
             raise DescriptorMalformed("the length is out of range")
@@ -132,7 +139,7 @@ def seal_stream(sealer: ChunkSealer, pieces: Iterable[Buffer]) -> Iterator[Seale
     held = bytearray()
     for piece in pieces:
         view = memoryview(piece)
-        while len(view):
+        while view:
             if len(held) == CHUNK_BYTES:
                 yield sealer.seal(held, last=False)
                 held = bytearray()
@@ -151,12 +158,19 @@ class Progress:
     peaks: tuple[bytes, ...]
 
     def encode(self) -> bytes:
-        return cbor.encode([FORMAT, self.root, self.count, self.peaks])
+        return cbor.encode(self.to_value())
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Read a resume record. Raises DescriptorMalformed."""
-        form, root, count, peaks = _array(data, 4)
+        return cls.from_value(_item(data))
+
+    def to_value(self) -> list[Any]:
+        return [FORMAT, self.root, self.count, self.peaks]
+
+    @classmethod
+    def from_value(cls, item: Any) -> Self:
+        form, root, count, peaks = _array(item, 4)
         if form != FORMAT or type(form) is not int or not _is_bytes(root, HASH_BYTES):
             raise DescriptorMalformed("unknown format or root")
         if type(count) is not int or not 0 <= count <= MAX_CHUNKS or type(peaks) is not tuple:
@@ -280,11 +294,14 @@ def _nonce(base: int, part: bytes) -> bytes:
     return (base ^ int.from_bytes(part)).to_bytes(NONCE_BYTES)
 
 
-def _array(data: bytes, count: int) -> tuple[Any, ...]:
+def _item(data: bytes) -> Any:
     try:
-        item = cbor.decode(data)
+        return cbor.decode(data)
     except LockgateError as error:
         raise DescriptorMalformed("not deterministic CBOR") from error
+
+
+def _array(item: Any, count: int) -> tuple[Any, ...]:
     if type(item) is not tuple or len(item) != count:
         raise DescriptorMalformed("not an array of the expected length", expected=count)
     return item

@@ -8,6 +8,7 @@ met by callers of the COSE layer, who hold no secret a peer could probe.
 
 from __future__ import annotations
 
+from lockgate.codec.errors import Malformed
 from lockgate.primitives.errors import Misuse, PeerFault, Refused
 
 _NOT_OPENED = "Nothing was opened or verified; no part of the content was returned."
@@ -90,11 +91,11 @@ class NoRecipient(Refused):
     next_step = "Check that the sender used this recipient's current public key."
 
 
-class DetachedContent(Misuse):
+class DetachedContent(PeerFault):
     code = "cose.detached_content"
     summary = "Detached content is missing, or was given although the message carries its own."
     untouched = _NOT_OPENED
-    next_step = "Pass the content exactly when the message has nil in its place."
+    next_step = "Drop the message, or pass the content that travelled beside it."
 
 
 class MessageMisuse(Misuse):
@@ -109,7 +110,7 @@ class BindingMismatch(PeerFault):
     next_step = "Drop the message; it was sealed for another packet."
 
 
-class ContentMalformed(PeerFault):
+class ContentMalformed(Malformed):
     code = "envelope.content_malformed"
     summary = "The content of an opened envelope has another shape or padding than its one encoding."
     next_step = "Drop the message; ask the sender for its software version."
@@ -147,7 +148,7 @@ class StreamLength(PeerFault):
     next_step = "Fetch the missing chunks; if the descriptor is wrong, ask the sender to send again."
 
 
-class DescriptorMalformed(PeerFault):
+class DescriptorMalformed(Malformed):
     code = "chunks.descriptor_malformed"
     summary = "A chunk descriptor or a resume record does not have the shape of its schema."
     next_step = "Drop the message; ask the sender for its software version."

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from lockgate.codec import cbor
 from lockgate.crypto.hpke import Psk
 from lockgate.crypto.kdf import hkdf
 from lockgate.crypto.mac import aes_cbc_mac
-from lockgate.envelope.algorithms import DerivingAlgorithm
+from lockgate.envelope.cose.algorithms import DerivingAlgorithm
 from lockgate.envelope.cose.headers import Headers
 from lockgate.envelope.cose.keys import CoseKey
 from lockgate.envelope.cose.labels import (
@@ -127,12 +128,17 @@ def _party(headers: Headers, labels: tuple[int, int, int], agreed: Party) -> Par
     values: list[Any] = []
     for label, known in zip(labels, agreed, strict=True):
         carried = headers.get(label)
-        if carried is not None and type(carried) is not bytes and not (label == labels[1] and type(carried) is int):
-            raise BadHeader("party information is a byte string", label=label)
+        if carried is not None and not _is_party_part(carried, is_nonce=label == labels[1]):
+            raise BadHeader("party information has the wrong type", label=label)
         if carried is not None and known is not None and carried != known:
             raise BadHeader("party information contradicts what was agreed", label=label)
         values.append(known if carried is None else carried)
     return values[0], values[1], values[2]
+
+
+def _is_party_part(value: object, *, is_nonce: bool) -> bool:
+    """A byte string; a nonce may be an integer as well (RFC 9053 §5.2)."""
+    return type(value) is bytes or (is_nonce and type(value) is int and cbor.INT_MIN <= value <= cbor.INT_MAX)
 
 
 def _expand_aes(secret: bytes, info: bytes, length: int) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from lockgate.crypto.ports import Signer
-from lockgate.envelope.algorithms import signature_algorithm
+from lockgate.envelope.cose.algorithms import signature_algorithm
 from lockgate.envelope.cose.encrypt import Encrypt, Encrypt0
 from lockgate.envelope.cose.headers import Acceptance, Headers
 from lockgate.envelope.cose.keys import CoseKey
@@ -213,12 +213,10 @@ def _check_abbreviated(target: Target, label: int, key: CoseKey, accept: Accepta
         raise BadHeader("no abbreviated countersignature", label=label)
     algorithm = signature_algorithm(key.alg)
     # Its algorithm is in no header at all: the key's is the agreed one.
-    accept.check(_NO_HEADERS, algorithm.id, protects=False)
+    accept.allow(algorithm.id)
     if not algorithm.verify(key, signature, message):
         raise SignatureRefused(algorithm=algorithm.name)
 
-
-_NO_HEADERS: Final = Headers.build()
 
 __all__ = (
     "Covered",

@@ -10,8 +10,8 @@ from typing import Any
 
 from lockgate.crypto import keywrap
 from lockgate.crypto.ports import Encapsulator
-from lockgate.envelope.algorithms import DERIVING, DIRECT, WRAPS, DerivingAlgorithm
 from lockgate.envelope.cose.agreement import NOTHING_AGREED, Agreed, derive, kdf_context
+from lockgate.envelope.cose.algorithms import DERIVING, DIRECT, WRAPS, DerivingAlgorithm
 from lockgate.envelope.cose.encrypt import psk_id
 from lockgate.envelope.cose.headers import Headers
 from lockgate.envelope.cose.hpke import seal_key

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from lockgate.crypto.errors import OpenFailed
 from lockgate.crypto.ports import Encapsulator
-from lockgate.envelope.algorithms import ContentAlgorithm, content_algorithm
 from lockgate.envelope.cose.agreement import NOTHING_AGREED, Agreed
+from lockgate.envelope.cose.algorithms import ContentAlgorithm, content_algorithm
 from lockgate.envelope.cose.headers import Acceptance, Headers, safe_parse
 from lockgate.envelope.cose.hpke import HpkeKey, open_content, seal_content
 from lockgate.envelope.cose.keys import CoseKey

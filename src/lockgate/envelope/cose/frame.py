@@ -16,8 +16,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from lockgate.codec import cbor
-from lockgate.envelope.algorithms import A256GCM, CHACHA20_POLY1305_ID, content_algorithm
 from lockgate.envelope.cose import labels
+from lockgate.envelope.cose.algorithms import A256GCM, CHACHA20_POLY1305_ID, content_algorithm
 from lockgate.envelope.cose.structures import ENCRYPT0, enc_structure
 from lockgate.envelope.errors import AlgorithmNotAllowed, CoseMalformed, DecryptionRefused, MessageMisuse
 

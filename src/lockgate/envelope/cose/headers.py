@@ -124,8 +124,8 @@ class Acceptance:
     """What a verifier takes. Every field is required: nothing is checked or skipped by default.
 
     `algorithms`: of all layers of the message. `understood`: critical parameters the caller processes
-    itself. `bare_alg`: take an algorithm that only an unprotected header names; safe because a key is
-    bound to one algorithm, but no message of ours has it.
+    itself. `bare_alg`: take a layer whose algorithm is not authenticated, or named nowhere; safe because
+    a key is bound to one algorithm, but no message of ours is so.
     """
 
     algorithms: frozenset[int]
@@ -139,16 +139,21 @@ class Acceptance:
         carries that agreement. `protects` is False for algorithms without a protected bucket: direct
         use and AES key wrap. Raises AlgorithmNotAllowed, BadHeader or CriticalHeader.
         """
+        self.allow(expected)
         named = headers.alg
-        if expected not in self.algorithms:
-            raise AlgorithmNotAllowed("not in the allowed set", algorithm=expected)
         if named is not None and named != expected:
             raise AlgorithmNotAllowed("not the algorithm of the key", named=named, expected=expected)
         if not protects and headers.protected:
             raise BadHeader("the algorithm has no protected parameters", algorithm=expected)
-        if protects and ALG not in headers.protected and not self.bare_alg:
-            raise AlgorithmNotAllowed("the algorithm is not protected", named=named)
+        bucket = headers.protected if protects else headers.unprotected
+        if ALG not in bucket and not self.bare_alg:
+            raise AlgorithmNotAllowed("the algorithm is not named, or not protected", named=named)
         self.check_critical(headers)
+
+    def allow(self, algorithm: int) -> None:
+        """Raise AlgorithmNotAllowed unless the algorithm is in the set."""
+        if algorithm not in self.algorithms:
+            raise AlgorithmNotAllowed("not in the allowed set", algorithm=algorithm)
 
     def check_critical(self, headers: Headers) -> None:
         for label in headers.protected.get(CRIT, ()):

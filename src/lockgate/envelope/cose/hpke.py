@@ -9,8 +9,8 @@ from lockgate.codec import cbor
 from lockgate.crypto import hpke
 from lockgate.crypto.hpke import Psk
 from lockgate.crypto.ports import Decapsulator, Encapsulator
-from lockgate.envelope.algorithms import HPKE, HpkeAlgorithm
 from lockgate.envelope.cose.agreement import Agreed
+from lockgate.envelope.cose.algorithms import HPKE, HpkeAlgorithm
 from lockgate.envelope.cose.headers import Headers
 from lockgate.envelope.cose.keys import GROUPS, CoseKey
 from lockgate.envelope.cose.labels import ENCAPSULATED_KEY, PSK_ID, KeyOp, KeyType, Label

@@ -165,7 +165,9 @@ class CoseKey:
 
     @property
     def crv(self) -> int:
-        return int(self.params.get(_CRV, 0))
+        """The curve's number, 0 for key types without one."""
+        value = self.params.get(_CRV)
+        return value if type(value) is int else 0
 
     @property
     def secret(self) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from lockgate.crypto.hashes import equal
-from lockgate.envelope.algorithms import MacAlgorithm, mac_algorithm
+from lockgate.envelope.cose.algorithms import MacAlgorithm, mac_algorithm
 from lockgate.envelope.cose.headers import Acceptance, Headers, safe_parse
 from lockgate.envelope.cose.keys import CoseKey
 from lockgate.envelope.cose.labels import ALG, KeyOp, KeyType, Label, MessageTag

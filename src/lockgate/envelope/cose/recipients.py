@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from lockgate.crypto import keywrap
-from lockgate.envelope.algorithms import CONTENT, DERIVING, DIRECT, HPKE, MACS, WRAPS, DerivingAlgorithm
 from lockgate.envelope.cose.agreement import NOTHING_AGREED, Agreed, derive, kdf_context, shared_secret
+from lockgate.envelope.cose.algorithms import CONTENT, DERIVING, DIRECT, HPKE, MACS, WRAPS, DerivingAlgorithm
 from lockgate.envelope.cose.headers import Acceptance, Headers, safe_parse
 from lockgate.envelope.cose.hpke import HpkeKey, open_key
 from lockgate.envelope.cose.keys import CoseKey

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self, final
 
 from lockgate.crypto.ports import Signer
-from lockgate.envelope.algorithms import signature_algorithm
+from lockgate.envelope.cose.algorithms import signature_algorithm
 from lockgate.envelope.cose.headers import Acceptance, Headers, safe_parse
 from lockgate.envelope.cose.keys import CoseKey
 from lockgate.envelope.cose.labels import ALG, Label, MessageTag
