@@ -64,7 +64,6 @@ _BITS: Final = FRACTION_BITS + _GUARD
 LN2: Final = 2 * _atanh_of_inverse(3, _BITS) >> _GUARD  # ln 2 = 2 atanh(1/3)
 PI: Final = (16 * _atan_of_inverse(5, _BITS) - 4 * _atan_of_inverse(239, _BITS)) >> _GUARD  # Machin, 1706
 SQRT_2PI: Final = sqrt(2 * PI)
-LN_SQRT_2PI: Final  # below: it needs `ln`
 
 
 def exp(x: int) -> int:
@@ -107,7 +106,7 @@ def ln(x: int) -> int:
     return 2 * total + k * LN2
 
 
-LN_SQRT_2PI = ln(SQRT_2PI)
+LN_SQRT_2PI: Final = ln(SQRT_2PI)
 
 
 def mills(d: int) -> int:

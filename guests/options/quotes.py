@@ -7,7 +7,7 @@ from typing import Any, Final
 from black_scholes import Answer, Expired, NoSolution, Option, Volatility
 from lockgate_guest import cbor
 
-QUOTE_SCHEMA: Final = "lockgate.option-quote@1.0"
+QUOTE_SCHEMA: Final = "option-quote@1.0"
 MAX_MONEY: Final = 10**15  # millionths: a thousand million of the currency
 MAX_DAY: Final = 2_932_896  # 9999-12-31 in days since 1970-01-01
 MAX_SERIES: Final = 64  # characters of a series' symbol; OCC symbols have 21

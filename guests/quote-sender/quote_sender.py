@@ -7,6 +7,7 @@ Commands, in CBOR:
   {"forget": [reference, …]}                                        → {"forgotten": number}
 """
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -60,7 +61,7 @@ def forget(references: list[bytes]) -> dict[str, int]:
     return {"forgotten": len(known)}
 
 
-COMMANDS = {"send": send, "report": report, "answers": answers, "forget": forget}
+COMMANDS: dict[str, Callable[[Any], Any]] = {"send": send, "report": report, "answers": answers, "forget": forget}
 
 
 @guest.on_acknowledged

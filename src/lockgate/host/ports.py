@@ -231,7 +231,7 @@ class GuestLimits:
 
     fuel: int = 2_000_000_000  # about 3 s of one core; a Python guest spends 10^5 on a small message
     wall_ms: int = 10_000  # backstop against slow host calls; a sixth of the default answer deadline (I6)
-    memory_bytes: int = 64 << 20  # of each linear memory; a Python guest starts with 12.4 MiB
+    memory_bytes: int = 64 << 20  # of each linear memory, at most four; a Python guest starts with 12.4 MiB
     table_elements: int = 16_384  # of each table; a Python guest has 5,682
     reply_bytes: int = 128 << 10  # I8: larger bodies travel as chunks
     sends: int = 64  # the ledger's own bound on one Answer

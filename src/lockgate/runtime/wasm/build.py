@@ -10,15 +10,18 @@ guest's identity is the hash of the component that was published, and a rebuild 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -55,12 +58,20 @@ def build(project: Project, into: Path) -> Built:
 
     Raises BadProject, BuilderMissing or BuildFailed; an earlier component then stays as it was.
     """
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        with _only_builder(into / f".{project.name}.lock"):
+            return _build(project, into)
+    except OSError as failure:
+        raise BuildFailed(f"cannot write the build: {failure.strerror}", folder=into) from None
+
+
+def _build(project: Project, into: Path) -> Built:
     component, stamp = into / f"{project.name}.wasm", into / f"{project.name}.json"
     inputs = _inputs_hash(project)
     known = _known(stamp, component, inputs)
     if known is not None:
         return Built(project.name, component, known, fresh=False)
-    into.mkdir(parents=True, exist_ok=True)
     made = _make_python(project, into) if project.language == "python" else _make_wat(project)
     identity = hashlib.sha256(made).digest()
     stamp.unlink(missing_ok=True)  # a crash between the two files must not leave a stamp that lies
@@ -85,6 +96,14 @@ def compile_into(cache: CodeCache, built: Iterable[Built]) -> dict[str, Found]:
             for one in missing:
                 found[one.name] = sandbox.load(one.component.read_bytes()).code
     return found
+
+
+@contextmanager
+def _only_builder(lock: Path) -> Iterator[None]:
+    """Wait for another process that builds the same guest: then its build is the one to use."""
+    with lock.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _known(stamp: Path, component: Path, inputs: str) -> bytes | None:
@@ -143,8 +162,10 @@ def _make_python(project: Project, into: Path) -> bytes:
         # The project's folders come first: a module there that shadows one of ours is the author's doing.
         for path in (*project.paths, SDK, Path(folder)):
             command += ["-p", str(path)]
-        # VIRTUAL_ENV would put everything that is installed here on the guest's path.
-        environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+        # Without one, componentize-py puts everything that is installed here on the guest's path.
+        empty = Path(folder) / "empty"
+        (empty / "lib" / "site-packages").mkdir(parents=True)
+        environment = {**os.environ, "VIRTUAL_ENV": str(empty), "RUST_BACKTRACE": "0"}
         try:
             done = subprocess.run(  # noqa: S603  # our own interpreter, our own arguments, no shell
                 command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, env=environment, check=False
@@ -152,7 +173,8 @@ def _make_python(project: Project, into: Path) -> bytes:
         except subprocess.TimeoutExpired:
             raise BuildFailed("the builder did not end", guest=project.name, seconds=BUILD_TIMEOUT_S) from None
         if done.returncode != 0 or not made.is_file():
-            words = (done.stderr or done.stdout).strip()[-MAX_BUILDER_TEXT:]
+            words = (done.stderr or done.stdout).strip()
+            words = (words.partition("AssertionError: ")[2] or words)[-MAX_BUILDER_TEXT:]
             raise BuildFailed(f"componentize-py: {words}", guest=project.name)
         return made.read_bytes()
 

@@ -27,6 +27,7 @@ from lockgate.runtime.errors import CacheNotPrivate
 _FORMAT: Final = b"lockgate code cache v1\n"
 _KEY_BYTES: Final = 32
 _TAG_BYTES: Final = 32
+MAX_FILES: Final = 16  # 40 MB each for Python guests: the shipped ones in some versions, and a few more
 MAX_CODE: Final = 512 << 20  # bytes; machine code is about twice its component, which is at most 64 MiB
 
 
@@ -63,6 +64,8 @@ class CodeCache:
         code = data[start:]
         if len(data) < start or not hmac.compare_digest(data[:start], _FORMAT + self._tag(key, code)):
             return None, Found.TAMPERED
+        with contextlib.suppress(OSError):
+            os.utime(self._path(key))  # used: not the next one to go
         return code, Found.HIT
 
     def write(self, component_hash: bytes, settings: str, code: bytes) -> bool:
@@ -72,11 +75,19 @@ class CodeCache:
             _write_private(self._path(key), _FORMAT + self._tag(key, code) + code)
         except OSError:
             return False  # the guest is compiled again next time, which is slow and nothing worse
+        self._evict()
         return True
 
     def holds(self, component_hash: bytes, settings: str) -> bool:
         """Tell whether a file is there, without reading it."""
         return self._path(_key(component_hash, settings)).is_file()
+
+    def _evict(self) -> None:
+        """Keep the files used last. One that another process removes first is no loss."""
+        with contextlib.suppress(OSError):
+            files = sorted(self._folder.glob("*.code"), key=lambda file: file.stat().st_mtime_ns)
+            for file in files[:-MAX_FILES]:
+                file.unlink(missing_ok=True)
 
     def _path(self, key: bytes) -> Path:
         return self._folder / f"{key.hex()}.code"

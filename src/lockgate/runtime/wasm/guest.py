@@ -69,8 +69,8 @@ class Sandbox:
     """One engine for any number of guests. Calls may come from several threads."""
 
     def __init__(self, settings: EngineSettings | None = None, cache: CodeCache | None = None) -> None:
-        self._settings = settings or EngineSettings()
-        self._engine = new_engine(self._settings)
+        self.settings = settings or EngineSettings()
+        self._engine = new_engine(self.settings)
         self._ticker = EpochTicker(self._engine)
         self._functions = HostFunctions(self._engine)
         self._cache = cache
@@ -107,7 +107,7 @@ class Sandbox:
     def _machine_code(self, component: bytes, identity: GuestId) -> tuple[Component, Found]:
         if self._cache is None:
             return Component(self._engine, component), Found.ABSENT
-        machine_code, found = self._cache.read(identity, self._settings.text())
+        machine_code, found = self._cache.read(identity, self.settings.text())
         if machine_code is not None:
             try:
                 return Component.deserialize(self._engine, machine_code), found
@@ -115,7 +115,7 @@ class Sandbox:
                 found = Found.STALE  # authentic, but of another wasmtime or CPU than its key says
         compiled = Component(self._engine, component)
         check_world(self._engine, compiled)  # what is not of the world is not kept either
-        self._cache.write(identity, self._settings.text(), bytes(compiled.serialize()))
+        self._cache.write(identity, self.settings.text(), bytes(compiled.serialize()))
         return compiled, found
 
     def _run(

@@ -17,22 +17,22 @@ from lockgate.runtime.wasm.project import FILE
 
 NAMES: Final = ("iv-solver", "quote-sender", "echo")
 _PACKAGE: Final = Path(__file__).parent
-_CHECKOUT: Final = _PACKAGE.parents[3] / "guests"
-_INSTALLED: Final = _PACKAGE / "guests"
+_IS_CHECKOUT: Final = _PACKAGE.parents[2].name == "src"  # else an installed wheel's site-packages
+_SOURCES: Final = _PACKAGE.parents[3] / "guests" if _IS_CHECKOUT else _PACKAGE / "guests"
 
 
 def source_folder(name: str) -> Path:
     """Return a shipped guest's project folder; raises BadProject."""
-    for root in (_CHECKOUT, _INSTALLED):
-        if (root / name / FILE).is_file():
-            return root / name
+    folder = _SOURCES / name
+    if name in NAMES and (folder / FILE).is_file():
+        return folder
     raise BadProject("no guest of this name is shipped", name=name)
 
 
 def build_folder() -> Path:
     """Return the folder of the components that are built here."""
-    if (_CHECKOUT / NAMES[0] / FILE).is_file():
-        return _CHECKOUT / "build"
+    if _IS_CHECKOUT:
+        return _SOURCES / "build"
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "lockgate" / f"guests-{version('lockgate')}"
 

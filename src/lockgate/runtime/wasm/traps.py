@@ -35,16 +35,14 @@ _LIMITS: Final = (
 )
 # Raised while the result, or the arguments of an import, are lifted out of the guest's memory.
 _LIFTING: Final = (
-    "list pointer/length out of bounds",
-    "pointer out of bounds",
-    "pointer not aligned",
-    "return pointer",
+    "out of bounds",
+    "out-of-bounds",
+    "not aligned",
     "discriminant",
     "invalid utf-8",
-    "string pointer/length out of bounds",
-    "string content out of bounds",
-    "list content out of bounds",
     "invalid char",
+    "bits should be unset",
+    "realloc return",
 )
 _TOO_MUCH: Final = "too much data is being copied"
 

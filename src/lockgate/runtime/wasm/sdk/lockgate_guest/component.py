@@ -4,8 +4,8 @@ The builder makes the component from a two-line module that calls `component`. I
 maps what Python takes for granted and a sandbox does not have (I11). `time.time()` would trap, the
 stubbed clock has no answer, and gives ledger time instead, as do the other clocks: within a call no
 time passes. `os.urandom` gives `secret-random`. `random` would repeat one sequence baked in when the
-guest was built, so it is seeded anew from `secret-random` in each call. `datetime.now()` asks the clock
-from C and cannot be mapped: use `ledger.time_ns()`.
+guest was built, so it is seeded anew from `secret-random` when a call first draws from it.
+`datetime.now()` asks the clock from C and cannot be mapped: use `ledger.time_ns()`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import random
 import time
-import traceback
 from typing import Any
 
 # The bindings exist only while componentize-py builds the component, and inside it.
@@ -30,6 +29,8 @@ from wit_world.imports import random as randomness
 
 from . import _host
 from .guest import Defer, Guest, Message, Refused
+
+_TRACED = 8  # innermost frames of a traceback in the log: a deep recursion would drown the rest
 
 
 class _Bindings:
@@ -90,16 +91,27 @@ def component(guest: Guest) -> type:
 
 def _called(run: Any) -> Any:
     """Run a handler with the host bound. An exception of its own is logged, then ends the instance."""
-    _host.bind(_Bindings)  # type: ignore[arg-type]  # static methods of a class, not of an instance
-    random.seed(int.from_bytes(_urandom(16), "big"))
+    _host.bind(_Bindings)  # static methods of a class, not of an instance
+    _generator.stale = True
     try:
         return run()
     except Refused:
         raise
-    except Exception:
-        for line in traceback.format_exc(limit=-8).splitlines():
+    except Exception as failure:
+        for line in _trace(failure):
             log.log(3, line)
         raise
+
+
+def _trace(failure: Exception) -> list[str]:
+    """Say where an exception came from. `traceback` would look for source files, and there are no files."""
+    lines = []
+    step = failure.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        lines.append(f"{os.path.basename(code.co_filename)}:{step.tb_lineno} in {code.co_qualname}")
+        step = step.tb_next
+    return [*lines[-_TRACED:], f"{type(failure).__name__}: {failure}"]
 
 
 def _urandom(count: int) -> bytes:
@@ -116,7 +128,34 @@ def _nanoseconds() -> int:
     return now
 
 
-os.urandom = _urandom  # type: ignore[assignment]
+class _CallRandom(random.Random):
+    """Python's generator. Seeding takes a tenth of a small call, so it waits for the first draw."""
+
+    stale = True
+
+    def seed(self, *arguments: Any, **named: Any) -> None:
+        self.stale = False
+        super().seed(*arguments, **named)
+
+    def random(self) -> float:
+        self._freshen()
+        return super().random()
+
+    def getrandbits(self, k: int, /) -> int:
+        self._freshen()
+        return super().getrandbits(k)
+
+    def _freshen(self) -> None:
+        if self.stale:
+            self.seed(int.from_bytes(_urandom(32), "big"))
+
+
+_generator = _CallRandom(0)
+for _name in random.__all__:
+    if getattr(getattr(random, _name), "__self__", None) is random._inst:
+        setattr(random, _name, getattr(_generator, _name))
+random._inst = _generator
+os.urandom = _urandom
 random._urandom = _urandom  # type: ignore[attr-defined]  # SystemRandom, and so `secrets`
 for _clock in ("time", "monotonic", "perf_counter", "process_time", "thread_time"):
     setattr(time, _clock, _seconds)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 
-class Refused(Exception):  # noqa: N818  # named for what happened
+class Refused(Exception):  # named for what happened
     """Refuse the message, or the command. What the call wrote, sent or answered is dropped."""
 
     def __init__(self, code: str, detail: str = "") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._host import host
 
 
-class SendFailed(Exception):  # noqa: N818  # named for what happened
+class SendFailed(Exception):  # named for what happened
     """The host does not take the message: unknown-peer, bad-schema, bad-timeout or too-large."""
 
     def __init__(self, word: str) -> None:
