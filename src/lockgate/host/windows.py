@@ -34,9 +34,8 @@ class Window:
     def accept(self, counter: int) -> Self:
         """Return the window after `counter`; raise Replayed when it must not act again."""
         if counter > self.highest:
-            moved = (self.seen << (counter - self.highest)) | 1 if self.highest >= 0 else 1
-            if counter - self.highest > WIDTH:
-                moved = 1
+            ahead = counter - self.highest
+            moved = 1 if self.highest < 0 or ahead >= WIDTH else (self.seen << ahead) | 1
             return type(self)(counter, moved & ((1 << WIDTH) - 1))
         behind = self.highest - counter
         if behind >= WIDTH or self.seen >> behind & 1:

@@ -136,5 +136,3 @@ class LabLedger:
 def responses(result: TxResult) -> list[bytes]:
     """The response bytes of each message of a successful transaction."""
     return [response.value for response in wire.TxMsgData.FromString(result.data).msg_responses]
-
-

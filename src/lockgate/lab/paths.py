@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
@@ -14,11 +13,12 @@ from lockgate.ibc import host
 from lockgate.ibc import wire as ibc_wire
 from lockgate.ibc.packet import Acknowledgement, Packet
 from lockgate.lab.ledgers import LabAccount, LabLedger, responses
+from lockgate.lightclients.cometbft.commit import Fraction
 from lockgate.lightclients.tendermint import states
 from lockgate.machine.machine import TxResult
 from lockgate.machine.transaction import Message
 from lockgate.merkle.specs import IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES
-from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
 from lockgate.primitives.time import DurationNanos, seconds
@@ -29,7 +29,7 @@ UNBONDING: DurationNanos = seconds(21 * 86_400)
 DRIFT: DurationNanos = seconds(40)
 
 
-class StepFailed(LockgateError):
+class StepFailed(Refused):
     code = "lab.step_failed"
     summary = "A transaction of the lab's own set-up was refused."
     next_step = "Read the log in the error."
@@ -169,9 +169,7 @@ def acknowledge_message(on: End, dest: End, packet: Packet, acknowledgement: Ack
     key = host.packet_acknowledgement(dest.client, packet.sequence)
     proof = dest.ledger.prove("ibc", key, on.trusted).merkle_proof
     height = dest.ledger.at(on.trusted)
-    return urls.MSG_ACKNOWLEDGEMENT, ibc_wire.encode_acknowledge(
-        packet, acknowledgement, proof, height, on.account.id
-    )
+    return urls.MSG_ACKNOWLEDGEMENT, ibc_wire.encode_acknowledge(packet, acknowledgement, proof, height, on.account.id)
 
 
 def timeout_message(on: End, dest: End, packet: Packet) -> Message:

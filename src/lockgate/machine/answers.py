@@ -29,7 +29,7 @@ from lockgate.primitives.ids import ClientId
 from lockgate.primitives.state import Outcome, Overlay, View
 from lockgate.primitives.time import UnixSeconds
 
-MAX_DETAIL: Final = 4_096  # a sealed refusal detail: one padding bucket of the envelope
+MAX_DETAIL: Final = 8_192  # a sealed refusal: 1 KiB of words under a hybrid signature and an X-Wing capsule
 MAX_CAUSE: Final = 128
 
 
@@ -141,7 +141,7 @@ def _refusal(message: Mapping[str, Any]) -> tuple[str, bytes]:
     if type(code) is not str or not code.isascii() or not 0 < len(code) <= MAX_CODE_BYTES:
         raise BadMessage("a refusal code is 1 to 64 ASCII characters", field="refusal")
     if type(detail) is not bytes or len(detail) > MAX_DETAIL:
-        raise BadMessage("a refusal detail is at most 4,096 bytes", field="refusal")
+        raise BadMessage("a refusal detail is at most 8,192 bytes", field="refusal")
     return code, detail
 
 
@@ -173,6 +173,14 @@ def _sends(view: View, context: Context, endpoint: bytes, message: Mapping[str, 
             keys.ENDPOINT,
             keys.message_of_packet(sending.client, sequence),
             MessageId(endpoint, sending.fence, sending.counter).to_bytes(),
+        )
+        outcome.emit(
+            "message_opened",
+            ("endpoint", endpoint.hex()),
+            ("client", sending.client),
+            ("sequence", str(sequence)),
+            ("fence", str(sending.fence)),
+            ("counter", str(sending.counter)),
         )
     return outcome
 

@@ -191,14 +191,6 @@ class DeadlinePassed(Refused):
     wire = (CODESPACE, 34)
 
 
-class BadEnvelope(Refused):
-    code = "envelope.rejected"
-    summary = "The receiver could not open or authenticate the message. The reason stays with the receiver (P3)."
-    untouched = "The receiver ran nothing."
-    next_step = "Check both endpoints' key records and the clocks; the receiver's log has the detail."
-    wire = (CODESPACE, 35)
-
-
 class GuestRefused(Refused):
     code = "guest.refused"
     summary = "The receiving guest refused the message."

@@ -6,8 +6,8 @@ caches charge alike. The table is part of the protocol: changing a price is a ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from lockgate.machine.errors import OutOfGas
 
@@ -40,6 +40,19 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
     "gov.stop": 5_000,
 }
 PER_SEND: Final = 10_000  # each send inside an answer or advance
+
+
+ENVELOPE_BYTES: Final = 256  # what COSE and the signature add to a body, rounded up
+
+
+def estimate(messages: Sequence[tuple[str, Any]], body_bytes: int) -> int:
+    """Gas that a transaction of these messages uses at most; unknown messages count nothing."""
+    total = PER_TRANSACTION + PER_SIGNATURE + PER_BYTE * (body_bytes + ENVELOPE_BYTES)
+    for name, content in messages:
+        total += PER_MESSAGE.get(name, 0)
+        if isinstance(content, Mapping):
+            total += PER_SEND * len(content.get("sends", ()))
+    return total
 
 
 class Meter:

@@ -121,7 +121,7 @@ class Genesis:
             raise BadGenesis("the genesis time is out of range", time=self.time)
         if not 1 <= len(self.validators) <= MAX_VALIDATORS:
             raise BadGenesis("a ledger has 1 to 10,000 validators", count=len(self.validators))
-        if any(len(v.public_key) != 32 or v.power < 1 for v in self.validators):
+        if any(type(v.public_key) is not bytes or len(v.public_key) != 32 or v.power < 1 for v in self.validators):
             raise BadGenesis("a validator has a 32-byte key and positive power")
         if len({v.public_key for v in self.validators}) != len(self.validators):
             raise BadGenesis("two validators share a key")
@@ -157,8 +157,8 @@ class Genesis:
                 chain_id=ChainId(value["chain_id"]),
                 ledger_class=LedgerClass(value["class"]),
                 time=UnixNanos(value["time"]),
-                validators=tuple(GenesisValidator(bytes(k), p) for k, p in value["validators"]),
-                accounts=tuple(GenesisAccount(s, bytes(k), b) for s, k, b in value["accounts"]),
+                validators=tuple(GenesisValidator(k, p) for k, p in value["validators"]),
+                accounts=tuple(GenesisAccount(s, k, b) for s, k, b in value["accounts"]),
                 authority=tuple(value["authority"]),
                 parameters=Parameters.from_cbor(dict(value["parameters"])),
             )

@@ -93,10 +93,10 @@ class KeyRecord:
             raise BadKeyRecord("only the inception record has no endpoint id and no previous record")
         if not all(_is_hash(h) for h in (self.next_keys, *(() if inception else (self.endpoint, self.previous)))):
             raise BadKeyRecord("a hash has 32 bytes")
+        if not all(type(a) is str and len(a) == 40 for a in self.accounts):
+            raise BadKeyRecord("an account id is 40 hex characters")
         if not 1 <= len(self.accounts) <= MAX_ACCOUNTS or len(set(self.accounts)) != len(self.accounts):
             raise BadKeyRecord("a record lists 1 to 16 different accounts", count=len(self.accounts))
-        if not all(isinstance(a, str) and len(a) == 40 for a in self.accounts):
-            raise BadKeyRecord("an account id is 40 hex characters")
 
     @property
     def hash(self) -> Hash32:

@@ -169,6 +169,10 @@ class Machine:
             done = self._run(Overlay(view, spent.writes), context, transaction, meter, check=check)
         except LockgateError as error:
             return _refusal(error, transaction.gas_limit, meter.used), spent.writes
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as defect:
+            # Our own bug must not stop a ledger. What it touched is dropped whole, like any refusal.
+            fault = InternalFault(type(defect).__name__)
+            return _refusal(fault, transaction.gas_limit, meter.used), spent.writes
         outcome.then(done)
         result = TxResult(
             data=done.response,

@@ -28,7 +28,7 @@ from lockgate.machine.context import Context, OwnHeader
 from lockgate.machine.errors import LaneProof, NotPrunable, SendOutsideAnswer
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION, LaneGate, LaneTerms
 from lockgate.merkle import ics23
-from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, View
 from lockgate.primitives.time import UnixNanos
@@ -36,7 +36,7 @@ from lockgate.primitives.time import UnixNanos
 CLIENT_TYPE: Final = "07-tendermint"
 
 
-class Redundant(LockgateError):
+class Redundant(Refused):
     code = "tx.redundant"
     summary = "Every packet message of the transaction has been done already."
     untouched = "The transaction was not admitted; its sequence was not consumed."

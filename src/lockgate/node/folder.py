@@ -84,9 +84,7 @@ def make_keys(path: Path, wanted: dict[str, tuple[KeyRole, int]], passphrase: st
         return read_key_file(path, passphrase)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     entropy = OsEntropy()
-    keys = {
-        name: StoredKey(role, suite, SecretBytes(entropy.bytes(32))) for name, (role, suite) in wanted.items()
-    }
+    keys = {name: StoredKey(role, suite, SecretBytes(entropy.bytes(32))) for name, (role, suite) in wanted.items()}
     write_key_file(path, keys, passphrase)
     return keys
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import socket
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +110,7 @@ async def run(
         node_id = hashlib.sha256(chain.machine.domain).hexdigest()[:40]
         app = application(Methods(service, node_id=node_id, moniker=name))
         config = uvicorn.Config(app, log_level="error", lifespan="off", access_log=False, ws="websockets-sansio")
-        server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[method-assign]  # ours handle them
+        server = _Server(config)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         _record(folder.ledger(name), chain, address)
         producing = asyncio.create_task(service.run())
@@ -126,6 +126,13 @@ async def run(
     finally:
         (folder.ledger(name) / "address.json").unlink(missing_ok=True)
         store.close()
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process that runs the ledger."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # a generator upstream
+        return nullcontext()
 
 
 def _listen(port: int) -> socket.socket:

@@ -18,6 +18,7 @@ AccountId = NewType("AccountId", str)  # lower-case hex of 20 bytes
 LaneId = NewType("LaneId", Hash32)
 Sequence = NewType("Sequence", int)  # of a packet, >= 1
 
+MAX_HEIGHT_TEXT: Final = 41  # two 64-bit numbers and a dash
 MAX_CHAIN_ID: Final = 50  # CometBFT types/genesis.go: the header check refuses longer ones
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._+\-#\[\]<>]+\Z")
 _CLIENT_FORM: Final = re.compile(r"\w+([\w-]+\w)?-[0-9]{1,20}\Z", re.ASCII)
@@ -44,7 +45,9 @@ class Height:
     def parse(cls, text: str) -> Self:
         """Read the `rev-height` form; refuse anything `str()` would not print."""
         left, dash, right = text.partition("-")
-        if not (dash and left.isascii() and left.isdigit() and right.isascii() and right.isdigit()):
+        if len(text) > MAX_HEIGHT_TEXT or not (
+            dash and left.isascii() and left.isdigit() and right.isascii() and right.isdigit()
+        ):
             raise BadIdentifier("not a height", height=text)
         value = cls(int(left), int(right))
         if str(value) != text:

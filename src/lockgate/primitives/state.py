@@ -90,11 +90,7 @@ class Overlay:
 
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
         pending = (
-            sorted(
-                (key, value)
-                for (name, key), value in self._writes.items()
-                if name == store and start <= key < end
-            )
+            sorted((key, value) for (name, key), value in self._writes.items() if name == store and start <= key < end)
             if self._writes
             else []
         )

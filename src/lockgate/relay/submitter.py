@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 from lockgate.codec import cbor
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.courier.ports import ChainUnavailable, Submitted
+from lockgate.machine import gas
 from lockgate.machine.accounts import account_id
 from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, sign
 from lockgate.primitives.ids import AccountId, DomainId, Height
@@ -27,8 +29,6 @@ from lockgate.relay.rpc import RpcError, b64, number
 VALID_FOR_S: Final = 120  # of ledger time; a lost transaction cannot come back after it
 CONFIRM_S: Final = 30.0
 POLL_S: Final = 0.02
-GAS_MARGIN: Final = 50_000
-GAS_PER_MESSAGE: Final = 250_000  # above the dearest message with its bytes; unused gas costs nothing here
 SEQUENCE_CODES: Final = frozenset({5})
 RETRIES: Final = 3
 
@@ -89,10 +89,12 @@ class AccountSubmitter:
             nonce_lane=self._nonce_lane,
             sequence=self._sequence,
             valid_until=UnixSeconds(tip.time // NANOS_PER_SECOND + VALID_FOR_S),
-            gas_limit=GAS_MARGIN + GAS_PER_MESSAGE * len(messages),
+            gas_limit=0,
             fee=0,
             messages=messages,
         )
+        limit = gas.estimate(messages, len(transaction.body()))
+        transaction = dataclasses.replace(transaction, gas_limit=limit)
         data = sign(transaction, self.chain.revision, self._sign_with)
         check = await self.chain.rpc.call("broadcast_tx_sync", tx=base64.b64encode(data).decode())
         if number(check.get("code", 0)) != 0:

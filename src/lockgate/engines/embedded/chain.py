@@ -192,7 +192,7 @@ class EmbeddedChain:
                 app_hash = self.state.commit(height)
                 self._write(signed, txs, hashes, results, app_hash)
         except BaseException:
-            self.state.rollback()
+            self.state.rollback(self._tip.height)
             raise
         for place, (_, vote) in enumerate(votes):
             signer = self._signers[place]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from lockgate.codec import cbor
 from lockgate.lightclients.cometbft import hashing
@@ -35,7 +35,7 @@ class BlockResults:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> BlockResults:
-        decoded: Any = cbor.decode(data)
+        decoded: Any = cbor.decode(data, limits=STORED)
         transactions, events = decoded
         return cls(
             tuple(
@@ -79,7 +79,9 @@ class BlockResults:
         return rows
 
 
-MAX_INDEXED_VALUE = 128  # ids, sequences, hashes; encoded packets are found through them
+# A full block: 21 MiB of transactions, each packet in hex in up to four events.
+STORED: Final = cbor.Limits(size=1 << 28, items=1 << 22)
+MAX_INDEXED_VALUE: Final = 128  # ids, sequences, hashes; encoded packets are found through them
 
 
 def _events(events: tuple[Event, ...]) -> list[Any]:

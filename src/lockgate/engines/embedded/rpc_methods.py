@@ -171,7 +171,7 @@ class Methods:
         answer = self._queries.answer(path, hex_bytes(data, "data"), integer(height, "height", 0), flag(prove))
         return {"response": answer_json(answer)}
 
-    async def broadcast_txsync_json(self, tx: Any = None) -> dict[str, Any]:
+    async def broadcast_tx_sync(self, tx: Any = None) -> dict[str, Any]:
         digest, result = self._submit(tx)
         return {**check_json(result), "hash": digest.hex().upper()}
 

@@ -1,0 +1,133 @@
+"""What a host seals and opens: contexts rebuilt from proven facts, the P20 view, replies and refusals.
+
+`Peer` is what the host has proven about the endpoint at the other end of a lane; `Place` is a packet
+as its ledgers prove it. Together they give every field of P17 without a word from the envelope.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockgate.codec.registry import SchemaName, Version
+from lockgate.crypto.keys import IdentitySigner
+from lockgate.crypto.ports import Decapsulator, Encapsulator
+from lockgate.envelope.binding import CONTENT_SCHEMA, ENCODING, VERSION, Binding, Context, Role, SenderChoice
+from lockgate.envelope.content import Content, LedgerView
+from lockgate.envelope.seal import Opened, open_envelope, seal_envelope
+from lockgate.machine.identity import KeyRecord
+from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.ids import ClientId, DomainId
+from lockgate.primitives.time import UnixSeconds
+
+
+class BadSchemaName(PeerFault):
+    code = "host.bad_schema"
+    summary = "A schema is named id@major.minor, and this is not."
+    untouched = "The message was not sent."
+    next_step = "Name the schema as in `quote@1.0`."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A lane from this endpoint's side: both domains, both clients, both revisions."""
+
+    local_domain: DomainId
+    remote_domain: DomainId
+    local_client: ClientId
+    remote_client: ClientId
+    local_revision: int
+    remote_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """This endpoint: its current record and the private halves of its keys."""
+
+    record: KeyRecord
+    signer: IdentitySigner
+    sealing: Decapsulator
+    encapsulator: Encapsulator
+
+
+def outgoing(
+    lane: Lane, local: KeyRecord, peer: KeyRecord, timeout: UnixSeconds, role: Role, request: bytes
+) -> Context:
+    """Context of an envelope this endpoint seals to `peer`."""
+    return Context(
+        suite=peer.sealing.suite,
+        role=role,
+        source_domain=lane.local_domain,
+        destination_domain=lane.remote_domain,
+        source_client=lane.local_client,
+        destination_client=lane.remote_client,
+        source_endpoint=local.endpoint_id,
+        destination_endpoint=peer.endpoint_id,
+        source_key_record=local.hash,
+        destination_key_record=peer.hash,
+        source_revision=lane.local_revision,
+        timeout=timeout,
+        payload_index=0,
+        payload_count=1,
+        version=VERSION,
+        encoding=ENCODING,
+        schema=CONTENT_SCHEMA,
+        request=request,
+    )
+
+
+def incoming(
+    lane: Lane, local: KeyRecord, peer: KeyRecord, timeout: UnixSeconds, role: Role, request: bytes
+) -> Context:
+    """Context of an envelope `peer` sealed to this endpoint."""
+    return Context(
+        suite=local.sealing.suite,
+        role=role,
+        source_domain=lane.remote_domain,
+        destination_domain=lane.local_domain,
+        source_client=lane.remote_client,
+        destination_client=lane.local_client,
+        source_endpoint=peer.endpoint_id,
+        destination_endpoint=local.endpoint_id,
+        source_key_record=peer.hash,
+        destination_key_record=local.hash,
+        source_revision=lane.remote_revision,
+        timeout=timeout,
+        payload_index=0,
+        payload_count=1,
+        version=VERSION,
+        encoding=ENCODING,
+        schema=CONTENT_SCHEMA,
+        request=request,
+    )
+
+
+def seal(
+    context: Context,
+    local: Local,
+    peer: KeyRecord,
+    choice: SenderChoice,
+    views: tuple[LedgerView, LedgerView],
+    schema: SchemaName,
+    body: bytes,
+) -> bytes:
+    """Sign and seal one body. `views` are (own ledger, other ledger) as this host saw them (P20)."""
+    content = Content(source_seen=views[0], destination_seen=views[1], schema=schema, body=body)
+    return seal_envelope(Binding(context, choice), content, local.signer, peer.sealing, local.encapsulator)
+
+
+def unseal(context: Context, local: Local, peer: KeyRecord, data: bytes) -> Opened:
+    """Open one envelope and verify its author. Raises BadEnvelope, one code for every cause (P3)."""
+    return open_envelope(context, data, local.sealing, peer.identity)
+
+
+def schema_ref(name: str) -> SchemaName:
+    """Read `id@major.minor`. Raises BadSchemaName."""
+    ident, at, version = name.rpartition("@")
+    major, dot, minor = version.partition(".")
+    if not (at and dot and ident and version.isascii() and major.isdigit() and minor.isdigit()):
+        raise BadSchemaName("not id@major.minor", schema=name)
+    return SchemaName(ident, Version(int(major), int(minor)))
+
+
+def schema_name(ref: SchemaName) -> str:
+    return f"{ref.id}@{ref.version}"

@@ -1,0 +1,133 @@
+"""Runs one host process: keys, store, sandbox, ledgers, socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from lockgate.host.staging import GuestTree
+from lockgate.keystore.software import OsEntropy
+from lockgate.machine.identity import SignedRecord, verify_chain
+from lockgate.node.clock import SystemClock
+from lockgate.node.config import HostConfig, LedgerRef
+from lockgate.node.folder import Folder, read_json
+from lockgate.node.hosting import Host
+from lockgate.node.identity import open_keys
+from lockgate.node.provision import HOST_LANE, open_chain
+from lockgate.node.reader import ProvenReader
+from lockgate.node.socket import BadCall, serve
+from lockgate.node.work import Report
+from lockgate.primitives.ids import DomainId, EndpointId, Hash32
+from lockgate.relay.rpc import Rpc
+from lockgate.relay.submitter import AccountSubmitter
+from lockgate.runtime.wasm import Sandbox, component_bytes, shipped
+from lockgate.storage.host import HostStore, Seen, Sent
+from lockgate.storage.nodes import SqliteNodes
+
+MAX_LISTED: Final = 1_000
+
+
+async def run(folder: Folder, name: str, report: Report) -> None:
+    """Run until cancelled or fenced off."""
+    home = folder.host(name)
+    config = HostConfig.load(home / "endpoint.json")
+    keys = open_keys(folder, name)
+    endpoint = EndpointId(Hash32(bytes.fromhex(config.endpoint)))
+    record = verify_chain(endpoint, [SignedRecord.from_bytes(bytes.fromhex(r)) for r in config.records])
+    store = HostStore.open(home / "host.sqlite")
+    sandbox = Sandbox(cache=shipped.code_cache())
+    rpcs: list[Rpc] = []
+    try:
+        guest = sandbox.load(load_component(config.guest)).guest
+        clock = SystemClock()
+        readers = {}
+        for ref in (config.local, *config.remotes):
+            rpc = Rpc(address_of(folder, ref))
+            rpcs.append(rpc)
+            readers[ref.name] = ProvenReader(await open_chain(rpc), ref.follower(), clock)
+            await readers[ref.name].latest()
+        domain = DomainId(Hash32(bytes.fromhex(config.local.domain)))
+        account = keys.account
+        chain = readers[config.local.name].chain
+        submitter = AccountSubmitter(chain, domain, account.public_key, account.sign, HOST_LANE)
+        tree = GuestTree(SqliteNodes(store.connection))
+        host = Host(config, store, tree, guest, keys.local(record), readers, submitter, clock, OsEntropy(), report)
+        server = await serve(home / "host.sock", Desk(host).handle)
+        report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
+        async with server:
+            await host.run()
+    finally:
+        (home / "host.sock").unlink(missing_ok=True)
+        sandbox.close()
+        store.close()
+        await asyncio.gather(*(rpc.close() for rpc in rpcs), return_exceptions=True)
+
+
+def address_of(folder: Folder, ref: LedgerRef) -> str:
+    """Where the ledger's node listens now; it may have another port after a restart."""
+    return str(read_json(folder.ledger(ref.name) / "address.json")["rpc"])
+
+
+def load_component(name: str) -> bytes:
+    """A shipped guest by name, or a component file by path."""
+    if name in shipped.NAMES:
+        return shipped.component(name)
+    return component_bytes(Path(name).read_bytes())
+
+
+class Desk:
+    """The verbs of the host's socket."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def handle(self, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        host = self._host
+        match verb:
+            case "status":
+                return host.status()
+            case "command":
+                return await host.command(bytes.fromhex(arguments["input"]))
+            case "send":
+                body = bytes.fromhex(arguments["body"])
+                return await host.send(
+                    str(arguments["to"]), str(arguments["schema"]), body, int(arguments["timeout_s"])
+                )
+            case "outbox":
+                rows = host.store.all_sent(arguments.get("state"))
+                return {"messages": [sent_json(row) for row in rows[-MAX_LISTED:]]}
+            case "message":
+                row = host.store.sent_by_packet(str(arguments["client"]), int(arguments["sequence"]))
+                return {"message": None if row is None else sent_json(row)}
+            case "inbox":
+                limit = min(int(arguments.get("limit", 100)), MAX_LISTED)
+                return {"messages": [seen_json(row) for row in host.store.all_seen(limit)]}
+        raise BadCall("no such verb", verb=verb)
+
+
+def sent_json(row: Sent) -> dict[str, Any]:
+    return {
+        "ref": row.ref.hex(),
+        "client": row.client,
+        "sequence": row.sequence,
+        "peer": row.peer,
+        "state": row.state,
+        "body": row.body.hex(),
+        "reply": None if row.reply is None else row.reply.hex(),
+        "code": row.code,
+    }
+
+
+def seen_json(row: Seen) -> dict[str, Any]:
+    return {
+        "client": row.client,
+        "sequence": row.sequence,
+        "peer": row.peer,
+        "state": row.state,
+        "body": row.body.hex(),
+        "reply": None if row.reply is None else row.reply.hex(),
+        "code": row.code,
+        "detail": row.detail,
+    }

@@ -1,0 +1,195 @@
+"""Makes a deployment's pieces know each other: clients, counterparties, lanes, endpoints, grants.
+
+Each step looks first whether it is done, so running it again on a half-made deployment finishes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from lockgate.codec import cbor
+from lockgate.codec import type_urls as urls
+from lockgate.codec.wire import ibc_client_pb2 as client_wire
+from lockgate.courier.ports import Submitted
+from lockgate.ibc import host as ibc_host
+from lockgate.keystore.software import Ed25519Signer
+from lockgate.lightclients.cometbft.commit import Fraction
+from lockgate.lightclients.cometbft.hashing import header_hash
+from lockgate.lightclients.tendermint import states
+from lockgate.machine.genesis import Genesis
+from lockgate.machine.records import Lane
+from lockgate.machine.transaction import Message
+from lockgate.merkle.specs import IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES
+from lockgate.node.config import LedgerRef
+from lockgate.primitives.errors import Refused
+from lockgate.primitives.ids import ClientId, DomainId, Height
+from lockgate.primitives.time import seconds
+from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.rpc import Rpc, b64
+from lockgate.relay.submitter import AccountSubmitter
+
+TRUSTING = seconds(14 * 86_400)
+UNBONDING = seconds(21 * 86_400)
+DRIFT = seconds(40)  # clocks of both machines, and the longest block (digest §9)
+OPERATOR_LANE = 1
+HOST_LANE = 2
+RELAY_LANE = 3
+
+
+class SetupFailed(Refused):
+    code = "node.setup_failed"
+    summary = "A ledger refused a step of setting up the deployment."
+    untouched = "Steps done before stand; running the command again goes on from there."
+    next_step = "Read the ledger's own words in the error."
+
+
+@dataclass(slots=True)
+class LedgerAccess:
+    """A running ledger with an account that acts on it."""
+
+    name: str
+    chain: CometBftChain
+    genesis: Genesis
+    submitter: AccountSubmitter
+
+    @classmethod
+    async def connect(cls, name: str, address: str, signer: Ed25519Signer, nonce_lane: int) -> LedgerAccess:
+        rpc = Rpc(address)
+        chain = await open_chain(rpc)
+        genesis = Genesis.from_bytes(await chain.genesis())
+        submitter = AccountSubmitter(chain, genesis.domain_id, signer.public_key, signer.sign, nonce_lane)
+        return cls(name, chain, genesis, submitter)
+
+    def as_account(self, signer: Ed25519Signer, nonce_lane: int) -> AccountSubmitter:
+        return AccountSubmitter(self.chain, self.genesis.domain_id, signer.public_key, signer.sign, nonce_lane)
+
+    async def ref(self, height: int = 0) -> LedgerRef:
+        """A fingerprint of this ledger, for those who start to trust it from here (P11)."""
+        at = height or (await self.chain.header_at_least(2)).height.height
+        signed = await self.chain.signed_header(at)
+        digest = header_hash(signed.header)
+        return LedgerRef(self.name, self.chain.chain_id, self.genesis.domain_id.hex(), at, digest.hex())
+
+    async def do(self, *messages: Message, by: AccountSubmitter | None = None) -> Submitted:
+        """Submit; raise SetupFailed with the ledger's words when it is refused."""
+        done = await (by or self.submitter).submit(messages)
+        if done.code:
+            raise SetupFailed(done.log, ledger=self.name, code=done.code)
+        return done
+
+
+async def open_chain(rpc: Rpc) -> CometBftChain:
+    """Find out which chain a node runs."""
+    status = await rpc.call("status")
+    return CometBftChain(rpc, str(status["node_info"]["network"]))
+
+
+async def create_client(on: LedgerAccess, of: LedgerAccess) -> ClientId:
+    tip = await of.chain.header_at_least(2)
+    header = (await of.chain.signed_header(tip.height.height)).header
+    state = states.ClientState(
+        chain_id=of.chain.chain_id,
+        trust_level=Fraction(1, 3),
+        trusting_period=TRUSTING,
+        unbonding_period=UNBONDING,
+        max_clock_drift=DRIFT,
+        frozen_height=Height(0, 0),
+        latest_height=tip.height,
+        proof_specs=(IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES),
+        upgrade_path=("upgrade", "upgradedIBCState"),
+    )
+    consensus = states.ConsensusState(header.time, header.app_hash, header.next_validators_hash)
+    message = client_wire.MsgCreateClient(
+        client_state=AnyMessage.FromString(states.encode_client_state(state)),
+        consensus_state=AnyMessage.FromString(states.encode_consensus_state(consensus)),
+        signer=on.submitter.signer,
+    )
+    done = await on.do((urls.MSG_CREATE_CLIENT, message.SerializeToString(deterministic=True)))
+    return ClientId(client_wire.MsgCreateClientResponse.FromString(done.responses[0]).client_id)
+
+
+async def register(on: LedgerAccess, client: ClientId, counterparty: ClientId) -> None:
+    message = client_wire.MsgRegisterCounterparty(
+        client_id=client,
+        counterparty_merkle_prefix=[b"ibc", b""],
+        counterparty_client_id=counterparty,
+        signer=on.submitter.signer,
+    )
+    await on.do((urls.MSG_REGISTER_COUNTERPARTY, message.SerializeToString(deterministic=True)))
+
+
+async def open_lane(on: LedgerAccess, client: ClientId, far: LedgerAccess, far_client: ClientId) -> None:
+    """Update our client of the far ledger, read the four proofs there, open the lane."""
+    tip = await far.chain.tip()
+    at = (await far.chain.header_at_least(tip.height.height)).height
+    tracked = await on.chain.client(client)
+    messages: list[Message] = []
+    if tracked.latest < at:
+        wrapped = await far.chain.update_message(client, tracked.latest, at)
+        update = client_wire.MsgUpdateClient(
+            client_id=client, client_message=AnyMessage.FromString(wrapped), signer=on.submitter.signer
+        )
+        messages.append((urls.MSG_UPDATE_CLIENT, update.SerializeToString(deterministic=True)))
+    far_state = await far.chain.prove("ibc", ibc_host.client_state(far_client), at)
+    assert far_state.value is not None, "the far client exists"
+    latest = states.decode_client_state(far_state.value).latest_height
+    counterparty, consensus, domain = await asyncio.gather(
+        far.chain.prove("ibc", ibc_host.counterparty(far_client), at),
+        far.chain.prove("ibc", ibc_host.consensus_state(far_client, latest), at),
+        far.chain.prove("rules", b"domain", at),
+    )
+    lane = {
+        "local_client": client,
+        "remote_client": far_client,
+        "remote_genesis": far.genesis.to_bytes(),
+        "height": str(at),
+        "client_state": far_state.value,
+        "client_state_proof": far_state.proof,
+        "counterparty_proof": counterparty.proof,
+        "consensus_height": str(latest),
+        "consensus_proof": consensus.proof,
+        "domain_proof": domain.proof,
+    }
+    await on.do(*messages, ("lane.open", lane))
+
+
+async def lane_between(one: LedgerAccess, other: LedgerAccess, say: Callable[[str], None]) -> tuple[Lane, Lane]:
+    """The lane between two ledgers, seen from each; opened when there is none."""
+    mine, theirs = await find_lane(one, other.genesis.domain_id), await find_lane(other, one.genesis.domain_id)
+    if mine is not None and theirs is not None:
+        return mine, theirs
+    say("clients")
+    client, far = await asyncio.gather(create_client(one, other), create_client(other, one))
+    await asyncio.gather(register(one, client, far), register(other, far, client))
+    say("lane")
+    await open_lane(one, client, other, far)
+    await open_lane(other, far, one, client)
+    mine, theirs = await find_lane(one, other.genesis.domain_id), await find_lane(other, one.genesis.domain_id)
+    assert mine is not None
+    assert theirs is not None
+    return mine, theirs
+
+
+async def find_lane(ledger: LedgerAccess, remote: DomainId) -> Lane | None:
+    return next((lane for lane in await lanes_of(ledger.chain) if lane.remote_domain == remote), None)
+
+
+async def lanes_of(chain: CometBftChain) -> Sequence[Lane]:
+    """Every lane a ledger keeps."""
+    value: Any = cbor.decode(b64((await chain.query("/lockgate/lanes", b"")).get("value")))
+    return [Lane.from_bytes(item) for item in value]
+
+
+async def has_endpoint(ledger: LedgerAccess, endpoint: bytes) -> bool:
+    try:
+        await ledger.chain.query("/lockgate/endpoint", endpoint)
+    except Exception as error:
+        if "endpoint.unregistered" in str(error):
+            return False
+        raise
+    return True
