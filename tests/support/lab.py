@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lockgate.crypto import ed25519
+from lockgate.ibc.packet import Acknowledgement, Packet
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.ledgers import LabAccount, LabLedger
@@ -18,7 +19,6 @@ from lockgate.lab.paths import (
     receive_message,
     update_message,
 )
-from lockgate.ibc.packet import Acknowledgement, Packet
 from lockgate.machine import lanes
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.machine import TxResult
