@@ -36,7 +36,6 @@ from lockgate.lab.paths import (
     update_message,
 )
 from lockgate.machine.genesis import Parameters
-from lockgate.primitives.ids import ClientId
 from lockgate.primitives.state import Outcome, View
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds, seconds
 

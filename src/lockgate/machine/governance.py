@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from lockgate.codec import cbor
@@ -145,7 +146,13 @@ def rules(current: Genesis, genesis: Genesis) -> Outcome:
 def parameters(view: View, genesis: Genesis) -> Parameters:
     """The parameters in force: the genesis ones until an action changed them."""
     data = view.get(keys.RULES, keys.RULES_PARAMETERS)
-    return genesis.parameters if data is None else Parameters.from_cbor(cbor.decode(data))
+    return genesis.parameters if data is None else _decoded(data)
+
+
+@lru_cache(64)
+def _decoded(data: bytes) -> Parameters:
+    # The same bytes give the same parameters; they change a few times in a ledger's life.
+    return Parameters.from_cbor(cbor.decode(data))
 
 
 def _authority(context: Context) -> None:

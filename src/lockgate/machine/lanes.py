@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from lockgate.codec import cbor
@@ -122,7 +123,13 @@ def lane_of(view: View, client: str) -> Lane | None:
     if name is None:
         return None
     data = view.get(keys.LANE, keys.lane(name))
-    return None if data is None else Lane.from_bytes(data)
+    return None if data is None else _decoded(data)
+
+
+@lru_cache(256)
+def _decoded(data: bytes) -> Lane:
+    # Every packet reads its lane; the same bytes are the same lane.
+    return Lane.from_bytes(data)
 
 
 def open_lane_of(view: View, client: str) -> Lane:

@@ -23,11 +23,12 @@ from lockgate.lightclients.cometbft.types import LightBlock, Validator, Validato
 from lockgate.lightclients.cometbft.verification import TrustOptions
 from lockgate.lightclients.follower import Accepted, Anchor, Follower
 from lockgate.machine import keys
+from lockgate.machine.lanes import counterparty_value
 from lockgate.merkle import ics23
 from lockgate.node.config import LedgerRef, PeerRef
 from lockgate.node.reader import SPECS
 from lockgate.primitives.errors import LockgateError, PeerFault
-from lockgate.primitives.ids import ChainId, DomainId, Hash32, Height
+from lockgate.primitives.ids import ChainId, ClientId, DomainId, Hash32, Height
 from lockgate.primitives.time import seconds
 from lockgate.relay.chains.cometbft import CometBftChain
 
@@ -84,6 +85,7 @@ class Bundle:
     packet: bytes
     acknowledgement: bytes
     ack_proof: bytes
+    counterparty_proof: bytes
     domain_value: bytes
     domain_proof: bytes
 
@@ -95,6 +97,7 @@ class Bundle:
                 self.packet,
                 self.acknowledgement,
                 self.ack_proof,
+                self.counterparty_proof,
                 self.domain_value,
                 self.domain_proof,
             ]
@@ -114,7 +117,7 @@ class Bundle:
             same = bundle.to_bytes() == data
         except BadBundle:
             raise
-        except (LockgateError, TypeError, ValueError) as error:
+        except (LockgateError, LookupError, TypeError, ValueError) as error:
             raise BadBundle("the bundle does not read") from error
         if not same:
             raise BadBundle("the bundle has another encoding than its own")
@@ -128,10 +131,11 @@ async def build(chain: CometBftChain, start: LedgerRef, peer: PeerRef, sequence:
     tip = await chain.tip()
     at = Height(chain.revision, tip.height.height)
     ack = await chain.prove("ibc", key, at)
+    counterparty = await chain.prove("ibc", host.counterparty(peer.remote_client), at)
     domain = await chain.prove(keys.RULES, keys.RULES_DOMAIN, at)
     headers = (await chain.light_block(start.height), await chain.light_block(at.height))
     packet, acknowledgement = found
-    return Bundle(headers, packet, acknowledgement, ack.proof, domain.value or b"", domain.proof)
+    return Bundle(headers, packet, acknowledgement, ack.proof, counterparty.proof, domain.value or b"", domain.proof)
 
 
 def verify(data: bytes, trusted: bytes | None = None) -> Finding:
@@ -151,6 +155,10 @@ def verify(data: bytes, trusted: bytes | None = None) -> Finding:
         ack_key = host.packet_acknowledgement(packet.destination_client, packet.sequence)
         value = commit_acknowledgement(acknowledgement)
         ics23.verify_membership(SPECS, root, (b"ibc", ack_key), value, bundle.ack_proof)
+        # A packet's commitment does not name its source client (IBC v2); the counterparty record does.
+        source = counterparty_value(ClientId(packet.source_client))
+        counterparty_path = (b"ibc", host.counterparty(packet.destination_client))
+        ics23.verify_membership(SPECS, root, counterparty_path, source, bundle.counterparty_proof)
         domain_path = (keys.RULES.encode(), keys.RULES_DOMAIN)
         ics23.verify_membership(SPECS, root, domain_path, bundle.domain_value, bundle.domain_proof)
         domain: Any = cbor.decode(bundle.domain_value)

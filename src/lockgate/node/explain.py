@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from typing import Final
 
 import lockgate
+
+# The lab is an extra, the guests' SDK runs inside the sandbox, `__main__` modules are programs.
+APART: Final = (".lab", ".sdk", "__main__")
 
 
 def load_codes() -> None:
     for module in pkgutil.walk_packages(lockgate.__path__, "lockgate."):
-        if ".lab" not in module.name and not module.name.endswith("__main__"):
+        if not any(part in module.name for part in APART):
             importlib.import_module(module.name)
