@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.lab import World
 
 from lockgate.ibc import host
 from lockgate.ibc.commitment import commit_packet
@@ -12,6 +11,7 @@ from lockgate.lab.paths import acknowledgements_of, expect
 from lockgate.machine import inbox, keys
 from lockgate.machine.records import Reason
 from lockgate.primitives.time import seconds
+from tests.support.lab import World
 
 
 @pytest.fixture

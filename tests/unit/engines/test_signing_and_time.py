@@ -1,0 +1,65 @@
+"""A validator never signs a height twice (P12), and header time keeps its bounds (P13)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lockgate.engines.embedded.recovery import StoreBehind, recover
+from lockgate.engines.embedded.timekeeping import MAX_JUMP, BlockTime, ClockJumped
+from lockgate.lab.clock import SimulatedClock
+from lockgate.lab.ledgers import LabLedger
+from lockgate.primitives.time import NANOS_PER_MILLI, seconds
+from lockgate.storage.ledger import LedgerStore
+from lockgate.storage.signstate import SignState, SignStateBroken, WouldSignTwice
+from tests.support.lab import START
+
+
+def test_P12_other_bytes_at_a_signed_height_are_refused(tmp_path: Path) -> None:
+    state = SignState.open(tmp_path / "state", fresh=True)
+    state.record(7, b"sign bytes", b"signature")
+    state.permit(7, b"sign bytes")
+    for height, sign_bytes in ((7, b"other bytes"), (6, b"sign bytes")):
+        with pytest.raises(WouldSignTwice):
+            state.permit(height, sign_bytes)
+    state.close()
+    again = SignState.open(tmp_path / "state", fresh=False)
+    assert (again.height, again.sign_bytes) == (7, b"sign bytes")
+    again.close()
+
+
+def test_P12_a_missing_sign_state_is_not_taken_for_a_fresh_one(tmp_path: Path) -> None:
+    with pytest.raises(SignStateBroken):
+        SignState.open(tmp_path / "state", fresh=False)
+
+
+def test_P12_a_store_behind_its_sign_state_does_not_start(tmp_path: Path) -> None:
+    store = LedgerStore.open(tmp_path / "ledger.sqlite")
+    ledger = LabLedger("alpha-1", SimulatedClock(START), store=store)
+    key = ledger.genesis.validators[0].public_key
+    state = SignState.open(tmp_path / "state", fresh=True)
+    state.record(ledger.height + 1, b"a block this store does not have", b"signature")
+    with pytest.raises(StoreBehind):
+        recover(ledger.genesis, store, [(key, state)])
+    state.close()
+    store.close()
+
+
+def test_P13_a_clock_behind_gives_the_last_time_and_a_millisecond() -> None:
+    clock = SimulatedClock(START)
+    times = BlockTime.starting(clock, START, accept_jump=False)
+    clock.step_wall(-seconds(3_600))
+    assert times.next(None) == START + NANOS_PER_MILLI
+
+
+def test_P13_a_clock_that_jumps_ahead_needs_the_operator() -> None:
+    clock = SimulatedClock(START)
+    times = BlockTime.starting(clock, START, accept_jump=False)
+    clock.step_wall(MAX_JUMP)
+    assert times.next(None) == START + MAX_JUMP
+    clock.step_wall(1)
+    with pytest.raises(ClockJumped):
+        times.next(None)
+    confirmed = BlockTime.starting(clock, START, accept_jump=True)
+    assert confirmed.next(None) == START + MAX_JUMP + 1
