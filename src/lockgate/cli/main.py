@@ -142,6 +142,14 @@ def relay_run(name: str, reports: Reports = False) -> None:
     _run(lambda: relay.run(Settings.folder, name, _reporter(reports)))
 
 
+@relay_app.command("status")
+def relay_status(name: str) -> None:
+    """Show packets in flight, who must act on those that wait, and what is parked."""
+    from lockgate.node.folder import read_json  # noqa: PLC0415
+
+    _show(_guard(lambda: read_json(Settings.folder.relay(name) / "status.json"))["directions"])
+
+
 @app.command()
 def up(
     config: Annotated[Path | None, typer.Argument(help="TOML file of the deployment; none gives the default.")] = None,
