@@ -38,6 +38,17 @@ class Lane:
     local_revision: int
     remote_revision: int
 
+    def turned(self) -> Lane:
+        """The same lane from the peer's side."""
+        return Lane(
+            local_domain=self.remote_domain,
+            remote_domain=self.local_domain,
+            local_client=self.remote_client,
+            remote_client=self.local_client,
+            local_revision=self.remote_revision,
+            remote_revision=self.local_revision,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Local:
@@ -78,27 +89,8 @@ def outgoing(
 def incoming(
     lane: Lane, local: KeyRecord, peer: KeyRecord, timeout: UnixSeconds, role: Role, request: bytes
 ) -> Context:
-    """Context of an envelope `peer` sealed to this endpoint."""
-    return Context(
-        suite=local.sealing.suite,
-        role=role,
-        source_domain=lane.remote_domain,
-        destination_domain=lane.local_domain,
-        source_client=lane.remote_client,
-        destination_client=lane.local_client,
-        source_endpoint=peer.endpoint_id,
-        destination_endpoint=local.endpoint_id,
-        source_key_record=peer.hash,
-        destination_key_record=local.hash,
-        source_revision=lane.remote_revision,
-        timeout=timeout,
-        payload_index=0,
-        payload_count=1,
-        version=VERSION,
-        encoding=ENCODING,
-        schema=CONTENT_SCHEMA,
-        request=request,
-    )
+    """Context of an envelope `peer` sealed to this endpoint: the same place, seen from the other side."""
+    return outgoing(lane.turned(), peer, local, timeout, role, request)
 
 
 def seal(

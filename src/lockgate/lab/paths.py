@@ -15,6 +15,7 @@ from lockgate.ibc.packet import Acknowledgement, Packet
 from lockgate.lab.ledgers import LabAccount, LabLedger, responses
 from lockgate.lightclients.cometbft.commit import Fraction
 from lockgate.lightclients.tendermint import states
+from lockgate.lightclients.tendermint.messages import encode_header
 from lockgate.machine.machine import TxResult
 from lockgate.machine.transaction import Message
 from lockgate.merkle.specs import IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES
@@ -22,7 +23,6 @@ from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
 from lockgate.primitives.time import DurationNanos, seconds
-from lockgate.relay.chains.cometbft import header_message
 
 TRUSTING: DurationNanos = seconds(14 * 86_400)
 UNBONDING: DurationNanos = seconds(21 * 86_400)
@@ -98,7 +98,8 @@ def register(on: End, counterparty: ClientId) -> None:
 
 def update_message(on: End, of: LabLedger, height: int) -> Message:
     """MsgUpdateClient that brings `on`'s client of `of` to `height`."""
-    header = header_message(of.light_block(height), of.at(on.trusted), of.chain.validators)
+    block = of.light_block(height)
+    header = encode_header(block.signed_header, block.validators, of.at(on.trusted), of.chain.validators)
     message = client_wire.MsgUpdateClient(
         client_id=on.client,
         client_message=AnyMessage(type_url=urls.TENDERMINT_HEADER, value=header),

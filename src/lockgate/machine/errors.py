@@ -203,7 +203,7 @@ class GuestTrapped(Refused):
     code = "guest.trapped"
     summary = "The receiving guest trapped or overran a limit; it was stopped and restarted clean."
     untouched = "The guest's state is unchanged."
-    next_step = "Report to the guest's author; `lockgate trace` shows which limit."
+    next_step = "Report to the guest's author; the receiving host's log names the limit."
     wire = (CODESPACE, 37)
 
 
@@ -299,7 +299,7 @@ class NothingScheduled(Refused):
     code = "gov.not_scheduled"
     summary = "No announced action has this height and number."
     untouched = _MESSAGE
-    next_step = "List the schedule with `lockgate status`."
+    next_step = "Read the `gov_announced` event for the height and number."
     wire = (CODESPACE, 52)
 
 

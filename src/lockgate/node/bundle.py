@@ -42,7 +42,7 @@ class BadBundle(PeerFault):
     code = "bundle.malformed"
     summary = "The file is not a proof bundle, or what it proves does not hold together."
     untouched = "Nothing was believed from it."
-    next_step = "Build the bundle again with `lockgate prove`."
+    next_step = "Take the bundle from its source again."
 
 
 class UntrustedStart(PeerFault):

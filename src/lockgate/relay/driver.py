@@ -44,7 +44,7 @@ class Poisoned(Refused):
     code = "relay.parked"
     summary = "A packet was set aside: every attempt to move it was refused."
     untouched = "Other packets go on; the packet's own state on both ledgers is unchanged."
-    next_step = "Read the reason with `lockgate relay status`; `lockgate relay clear` tries it again."
+    next_step = "Read the reason with `lockgate relay status`; a restart of the relayer tries it again."
 
 
 @dataclass(slots=True)

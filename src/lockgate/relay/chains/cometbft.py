@@ -16,11 +16,12 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from lockgate.codec import cbor
 from lockgate.codec.type_urls import TENDERMINT_HEADER
-from lockgate.codec.wire import ibc_client_pb2, ibc_query_pb2, ibc_tendermint_pb2
+from lockgate.codec.wire import ibc_query_pb2, ibc_tendermint_pb2
 from lockgate.courier.ports import BlockEvents, NotYet, Proven, Tip, TrackedClient
-from lockgate.lightclients.cometbft import encoding, framing, rpc_json
+from lockgate.lightclients.cometbft import framing, rpc_json
 from lockgate.lightclients.cometbft.rfc3339 import parse_time
 from lockgate.lightclients.cometbft.types import LightBlock, SignedHeader, ValidatorSet
+from lockgate.lightclients.tendermint.messages import encode_header
 from lockgate.primitives.ids import ClientId, Height, revision_number
 from lockgate.primitives.state import Event
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
@@ -173,7 +174,7 @@ class CometBftChain:
 
     async def update_message(self, client_id: ClientId, trusted: Height, target: Height, /) -> bytes:
         trusted_set, block = await asyncio.gather(self.validators(trusted.height + 1), self.light_block(target.height))
-        header = header_message(block, trusted, trusted_set)
+        header = encode_header(block.signed_header, block.validators, trusted, trusted_set)
         return AnyMessage(type_url=TENDERMINT_HEADER, value=header).SerializeToString(deterministic=True)
 
     async def follow(self, start: int, interval_s: float) -> AsyncIterator[int]:
@@ -196,19 +197,6 @@ class CometBftChain:
 
     def _height(self, height: int) -> Height:
         return Height(self.revision, height)
-
-
-def header_message(block: LightBlock, trusted: Height, trusted_validators: ValidatorSet) -> bytes:
-    """A 07-tendermint Header. Source: ibc.lightclients.tendermint.v1.Header."""
-    height = ibc_client_pb2.Height(revision_number=trusted.revision, revision_height=trusted.height)
-    return b"".join(
-        (
-            framing.message_field(b"\x0a", encoding.signed_header(block.signed_header)),
-            framing.message_field(b"\x12", encoding.validator_set(block.validators)),
-            framing.message_field(b"\x1a", height.SerializeToString()),
-            framing.message_field(b"\x22", encoding.validator_set(trusted_validators)),
-        )
-    )
 
 
 def _event(json: Any) -> Event:
