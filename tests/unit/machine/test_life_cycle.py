@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from lockgate.ibc import host
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import SENTINEL
+from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.paths import acknowledgements_of, expect
 from lockgate.machine import inbox, keys
+from lockgate.machine.identity import KeyRecord, SignedRecord, record_signing_bytes
 from lockgate.machine.records import Reason
 from lockgate.primitives.time import seconds
 from tests.support.lab import World
@@ -123,7 +127,16 @@ def test_P5_a_rotation_opens_the_committed_keys(world: World) -> None:
 
 
 def test_P5_keys_that_were_not_committed_are_refused(world: World) -> None:
-    world.receiver.generation = 1  # skips the committed generation 1
-    record = world.receiver.rotated()
-    result = world.b.ledger.transact(world.host_b, ("endpoint.rotate", {"record": record.to_bytes()}))
+    """A thief of today's keys signs a record for keys of his own: the commitment stops him."""
+    endpoint = world.receiver
+    honest = KeyRecord.from_body(endpoint.rotated().body)
+    thief = LabEndpoint(b"thief", endpoint.accounts)
+    stolen = dataclasses.replace(honest, identity=thief.record.identity)
+    body = stolen.body()
+    own, old = thief.signer(0), endpoint.signer(0)
+    signed = SignedRecord(
+        body, own.sign(record_signing_bytes(own.key, body)), old.sign(record_signing_bytes(old.key, body))
+    )
+    result = world.b.ledger.transact(world.host_b, ("endpoint.rotate", {"record": signed.to_bytes()}))
     assert "endpoint.bad_record" in result.log
+    assert "committed in advance" in result.log
