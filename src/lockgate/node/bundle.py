@@ -13,6 +13,8 @@ from typing import Any, Final, Self
 
 from lockgate.codec import cbor
 from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.hosting.config import LedgerRef, PeerRef
+from lockgate.hosting.reader import SPECS
 from lockgate.ibc import host
 from lockgate.ibc import wire as ibc_wire
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
@@ -25,8 +27,6 @@ from lockgate.lightclients.follower import Accepted, Anchor, Follower
 from lockgate.machine import keys
 from lockgate.machine.lanes import counterparty_value
 from lockgate.merkle import ics23
-from lockgate.node.config import LedgerRef, PeerRef
-from lockgate.node.reader import SPECS
 from lockgate.primitives.errors import LockgateError, PeerFault
 from lockgate.primitives.ids import ChainId, ClientId, DomainId, Hash32, Height
 from lockgate.primitives.time import seconds

@@ -1,78 +1,34 @@
-"""What a host is told at its start: whose ledgers to follow from which fingerprints, and whom it talks to."""
+"""A host's configuration as a file of the data folder."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lockgate.lightclients.cometbft.verification import TrustOptions
-from lockgate.lightclients.follower import Anchor, Follower
+from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.node.folder import NotInitialised, read_json, write_json
-from lockgate.primitives.ids import ChainId, DomainId, Hash32
-from lockgate.primitives.time import seconds
-
-TRUSTING_S = 14 * 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRef:
-    """A ledger and the fingerprint trust in it starts from (P11)."""
+def save(config: HostConfig, path: Path) -> None:
+    write_json(path, asdict(config))
 
-    name: str
-    chain_id: str
-    domain: str  # hex
-    height: int
-    header_hash: str  # hex
 
-    def follower(self) -> Follower:
-        anchor = Anchor(
-            domain=DomainId(Hash32(bytes.fromhex(self.domain))),
-            chain_id=ChainId(self.chain_id),
-            height=self.height,
-            header_hash=Hash32(bytes.fromhex(self.header_hash)),
+def load(path: Path) -> HostConfig:
+    """Read what `save` wrote. Raises NotInitialised."""
+    value: dict[str, Any] = read_json(path)
+    try:
+        return HostConfig(
+            name=value["name"],
+            guest=value["guest"],
+            endpoint=value["endpoint"],
+            records=tuple(value["records"]),
+            local=LedgerRef(**value["local"]),
+            remotes=tuple(LedgerRef(**remote) for remote in value["remotes"]),
+            peers={alias: PeerRef(**peer) for alias, peer in value["peers"].items()},
         )
-        return Follower(anchor, TrustOptions(trusting_period=seconds(TRUSTING_S)))
+    except (KeyError, TypeError) as error:
+        raise NotInitialised("the host's record has another shape", file=str(path)) from error
 
 
-@dataclass(frozen=True, slots=True)
-class PeerRef:
-    """An endpoint on the other ledger and the lane to it."""
-
-    endpoint: str  # hex
-    ledger: str  # name of the ledger it is registered on
-    lane: str  # hex
-    local_client: str
-    remote_client: str
-
-
-@dataclass(frozen=True, slots=True)
-class HostConfig:
-    """Everything a host process needs beside its keys."""
-
-    name: str
-    guest: str  # name of a shipped guest or path of a component
-    endpoint: str  # hex
-    records: tuple[str, ...]  # this endpoint's signed key records, hex, from the inception record on
-    local: LedgerRef
-    remotes: tuple[LedgerRef, ...] = ()
-    peers: dict[str, PeerRef] = field(default_factory=dict)  # by alias
-
-    def save(self, path: Path) -> None:
-        write_json(path, asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> HostConfig:
-        value: dict[str, Any] = read_json(path)
-        try:
-            return cls(
-                name=value["name"],
-                guest=value["guest"],
-                endpoint=value["endpoint"],
-                records=tuple(value["records"]),
-                local=LedgerRef(**value["local"]),
-                remotes=tuple(LedgerRef(**remote) for remote in value["remotes"]),
-                peers={alias: PeerRef(**peer) for alias, peer in value["peers"].items()},
-            )
-        except (KeyError, TypeError) as error:
-            raise NotInitialised("the host's record has another shape", file=str(path)) from error
+__all__ = ("load", "save")

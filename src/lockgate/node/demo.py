@@ -18,7 +18,7 @@ from lockgate.codec import cbor
 from lockgate.ibc import host as ibc_host
 from lockgate.node import up
 from lockgate.node.bundle import Bundle, build, verify
-from lockgate.node.config import HostConfig
+from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder
 from lockgate.node.provision import open_chain
 from lockgate.node.quotes import Quote, batches, describe
@@ -126,7 +126,7 @@ async def _settle(socket: Path, total: int, progress: Callable[[int, int], None]
 
 async def _read_back(running: up.Running, rows: list[dict[str, Any]], tally: Tally) -> None:
     """Count from the ledgers: receipts on the receiver's, commitments gone from the sender's."""
-    config = HostConfig.load(running.folder.host("sender") / "endpoint.json")
+    config = load_config(running.folder.host("sender") / "endpoint.json")
     peer = config.peers["solver"]
     async with Rpc(running.addresses["alpha"]) as rpc_a, Rpc(running.addresses["beta"]) as rpc_b:
         alpha, beta = await open_chain(rpc_a), await open_chain(rpc_b)
@@ -150,7 +150,7 @@ async def _read_back(running: up.Running, rows: list[dict[str, Any]], tally: Tal
 
 async def _bundles(running: up.Running, folder: Folder, rows: list[dict[str, Any]], out: Path, tally: Tally) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    config = HostConfig.load(folder.host("sender") / "endpoint.json")
+    config = load_config(folder.host("sender") / "endpoint.json")
     done = [row for row in rows if row["state"] == "acknowledged"]
     step = max(len(done) // SAMPLE, 1)
     async with Rpc(running.addresses["beta"]) as rpc:

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockgate.host.staging import GuestTree
+from lockgate.hosting.config import LedgerRef
+from lockgate.hosting.host import Host
+from lockgate.hosting.reader import ProvenReader
+from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
 from lockgate.machine.identity import SignedRecord, verify_chain
 from lockgate.node.clock import SystemClock
-from lockgate.node.config import HostConfig, LedgerRef
+from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, read_json
-from lockgate.node.hosting import Host
 from lockgate.node.identity import open_keys
 from lockgate.node.provision import HOST_LANE, open_chain
-from lockgate.node.reader import ProvenReader
 from lockgate.node.socket import BadCall, serve
-from lockgate.node.work import Report
 from lockgate.primitives.ids import DomainId, EndpointId, Hash32
 from lockgate.relay.rpc import Rpc
 from lockgate.relay.submitter import AccountSubmitter
@@ -32,7 +33,7 @@ MAX_LISTED: Final = 1_000
 async def run(folder: Folder, name: str, report: Report) -> None:
     """Run until cancelled or fenced off."""
     home = folder.host(name)
-    config = HostConfig.load(home / "endpoint.json")
+    config = load_config(home / "endpoint.json")
     keys = open_keys(folder, name)
     endpoint = EndpointId(Hash32(bytes.fromhex(config.endpoint)))
     record = verify_chain(endpoint, [SignedRecord.from_bytes(bytes.fromhex(r)) for r in config.records])

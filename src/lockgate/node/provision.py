@@ -16,6 +16,7 @@ from lockgate.codec import cbor
 from lockgate.codec import type_urls as urls
 from lockgate.codec.wire import ibc_client_pb2 as client_wire
 from lockgate.courier.ports import Submitted
+from lockgate.hosting.config import LedgerRef
 from lockgate.ibc import host as ibc_host
 from lockgate.keystore.software import Ed25519Signer
 from lockgate.lightclients.cometbft.commit import Fraction
@@ -25,7 +26,6 @@ from lockgate.machine.genesis import Genesis
 from lockgate.machine.records import Lane
 from lockgate.machine.transaction import Message
 from lockgate.merkle.specs import IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES
-from lockgate.node.config import LedgerRef
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, Height
 from lockgate.primitives.time import seconds

@@ -6,9 +6,9 @@ import asyncio
 import os
 
 from lockgate.crypto.keys import KeyRole
+from lockgate.hosting.work import Report
 from lockgate.node.folder import SUITE_ED25519, Folder, account_signer, make_keys, read_json, write_json
 from lockgate.node.provision import RELAY_LANE, LedgerAccess, SetupFailed, find_lane
-from lockgate.node.work import Report
 from lockgate.primitives.ids import ClientId
 from lockgate.relay.driver import EndPoint, Relayer
 

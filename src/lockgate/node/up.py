@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.machine.records import Lane
 from lockgate.node import ledger as ledger_node
-from lockgate.node.config import HostConfig, LedgerRef, PeerRef
+from lockgate.node.config import save as save_config
 from lockgate.node.folder import Folder, account_signer, make_keys, read_json, write_json
 from lockgate.node.identity import HostKeys, inception, open_keys
 from lockgate.node.processes import Deployment
@@ -179,7 +180,7 @@ async def _endpoint(
     messages = [] if await has_endpoint(access, endpoint) else [("endpoint.register", {"record": signed.to_bytes()})]
     await access.do(*messages, *grants, by=by)
     remotes = tuple(ref for name, ref in refs.items() if name != host.ledger)
-    HostConfig(
+    config = HostConfig(
         name=host.name,
         guest=host.guest,
         endpoint=endpoint.hex(),
@@ -187,7 +188,8 @@ async def _endpoint(
         local=refs[host.ledger],
         remotes=remotes,
         peers=peers,
-    ).save(path)
+    )
+    save_config(config, path)
 
 
 def endpoint_of(keys: HostKeys) -> EndpointId:

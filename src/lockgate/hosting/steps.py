@@ -16,17 +16,17 @@ from lockgate.host import ports as guest_ports
 from lockgate.host.sealing import Local, incoming, outgoing, schema_name, schema_ref, seal, unseal
 from lockgate.host.staging import GuestTree
 from lockgate.host.windows import Replayed, Window
+from lockgate.hosting import traffic
+from lockgate.hosting.config import HostConfig, PeerRef
+from lockgate.hosting.peers import Peers, seen
+from lockgate.hosting.reader import ProvenReader
+from lockgate.hosting.work import Item, Report, Staged
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import SENTINEL
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.machine import endpoints, keys
 from lockgate.machine.errors import GuestRefused, GuestTrapped
 from lockgate.machine.records import Entry, Reason
-from lockgate.node import traffic
-from lockgate.node.config import HostConfig, PeerRef
-from lockgate.node.peers import Peers, seen
-from lockgate.node.reader import ProvenReader
-from lockgate.node.work import Item, Report, Staged
 from lockgate.primitives.ports import Rng
 from lockgate.primitives.time import UnixSeconds, floor_seconds
 from lockgate.storage.host import HostStore, Seen, Sent, Step

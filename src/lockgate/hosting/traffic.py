@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from lockgate.codec import cbor
 from lockgate.codec.type_urls import MSG_ACKNOWLEDGEMENT, MSG_RECV_PACKET
+from lockgate.hosting.reader import SPECS, ProvenReader
 from lockgate.ibc import host, wire
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
 from lockgate.ibc.packet import Acknowledgement, Packet
 from lockgate.machine.transaction import Transaction
 from lockgate.merkle import ics23
-from lockgate.node.reader import SPECS, ProvenReader
 from lockgate.primitives.errors import LockgateError, PeerFault
 from lockgate.primitives.ids import Height
 from lockgate.relay.chains.cometbft import CometBftChain

@@ -8,12 +8,12 @@ from typing import Any, Final
 from lockgate.codec import cbor
 from lockgate.envelope.content import LedgerView
 from lockgate.host.sealing import Lane
+from lockgate.hosting.config import HostConfig, PeerRef
+from lockgate.hosting.reader import ProvenReader
 from lockgate.machine import keys
 from lockgate.machine.errors import BadKeyRecord, EndpointRevoked, UnknownEndpoint
 from lockgate.machine.identity import KeyRecord, SignedRecord, verify_chain
 from lockgate.machine.records import EndpointState
-from lockgate.node.config import HostConfig, PeerRef
-from lockgate.node.reader import ProvenReader
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, EndpointId, Hash32, Height, revision_number
 from lockgate.primitives.ports import Clock

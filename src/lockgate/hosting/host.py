@@ -18,14 +18,14 @@ from lockgate.host import ports as guest_ports
 from lockgate.host.recovery import OnLedger, Saved, Standing, standing
 from lockgate.host.sealing import Local, schema_ref
 from lockgate.host.staging import GuestTree
+from lockgate.hosting.config import HostConfig
+from lockgate.hosting.peers import Peers
+from lockgate.hosting.reader import ProvenReader
+from lockgate.hosting.steps import Steps
+from lockgate.hosting.work import Item, Report, Staged, StepRefused
 from lockgate.machine import endpoints, keys
 from lockgate.machine.errors import StaleFence, UnknownEndpoint
 from lockgate.machine.records import EndpointState
-from lockgate.node.config import HostConfig
-from lockgate.node.peers import Peers
-from lockgate.node.reader import ProvenReader
-from lockgate.node.steps import Steps
-from lockgate.node.work import Item, Report, Staged, StepRefused
 from lockgate.primitives.errors import LockgateError, Refused, Unavailable
 from lockgate.primitives.ports import Clock, Rng
 from lockgate.relay.submitter import AccountSubmitter

@@ -1,0 +1,56 @@
+"""What a host is told at its start: whose ledgers to follow from which fingerprints, and whom it talks to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lockgate.lightclients.cometbft.verification import TrustOptions
+from lockgate.lightclients.follower import Anchor, Follower
+from lockgate.primitives.ids import ChainId, DomainId, Hash32
+from lockgate.primitives.time import seconds
+
+TRUSTING_S = 14 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRef:
+    """A ledger and the fingerprint trust in it starts from (P11)."""
+
+    name: str
+    chain_id: str
+    domain: str  # hex
+    height: int
+    header_hash: str  # hex
+
+    def follower(self) -> Follower:
+        anchor = Anchor(
+            domain=DomainId(Hash32(bytes.fromhex(self.domain))),
+            chain_id=ChainId(self.chain_id),
+            height=self.height,
+            header_hash=Hash32(bytes.fromhex(self.header_hash)),
+        )
+        return Follower(anchor, TrustOptions(trusting_period=seconds(TRUSTING_S)))
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRef:
+    """An endpoint on the other ledger and the lane to it."""
+
+    endpoint: str  # hex
+    ledger: str  # name of the ledger it is registered on
+    lane: str  # hex
+    local_client: str
+    remote_client: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """Everything a host process needs beside its keys."""
+
+    name: str
+    guest: str  # name of a shipped guest or path of a component
+    endpoint: str  # hex
+    records: tuple[str, ...]  # this endpoint's signed key records, hex, from the inception record on
+    local: LedgerRef
+    remotes: tuple[LedgerRef, ...] = ()
+    peers: dict[str, PeerRef] = field(default_factory=dict)  # by alias
