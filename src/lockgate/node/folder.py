@@ -50,6 +50,13 @@ class Folder:
     def ledger(self, name: str) -> Path:
         return self.root / "ledgers" / name
 
+    def ledger_address(self, name: str) -> str:
+        """Where a ledger's node says it listens now. Raises NotRunning."""
+        try:
+            return str(read_json(self.ledger(name) / "address.json")["rpc"])
+        except (NotInitialised, KeyError) as error:
+            raise NotRunning("the ledger has recorded no address", ledger=name) from error
+
     def host(self, name: str) -> Path:
         return self.root / "hosts" / name
 

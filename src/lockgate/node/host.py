@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ from lockgate.keystore.software import OsEntropy
 from lockgate.machine.identity import SignedRecord, verify_chain
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
-from lockgate.node.folder import Folder, read_json
+from lockgate.node.folder import Folder
 from lockgate.node.identity import open_keys
+from lockgate.node.patience import patiently
 from lockgate.node.provision import HOST_LANE, open_chain
 from lockgate.node.socket import BadCall, serve
 from lockgate.primitives.ids import DomainId, EndpointId, Hash32
@@ -45,10 +47,11 @@ async def run(folder: Folder, name: str, report: Report) -> None:
         clock = SystemClock()
         readers = {}
         for ref in (config.local, *config.remotes):
-            rpc = Rpc(address_of(folder, ref))
+            rpc = await patiently(partial(_locate, folder, ref), report)
             rpcs.append(rpc)
-            readers[ref.name] = ProvenReader(await open_chain(rpc), ref.follower(), clock)
-            await readers[ref.name].latest()
+            reader = ProvenReader(await patiently(partial(open_chain, rpc), report), ref.follower(), clock)
+            await patiently(reader.latest, report)
+            readers[ref.name] = reader
         domain = DomainId(Hash32(bytes.fromhex(config.local.domain)))
         account = keys.account
         chain = readers[config.local.name].chain
@@ -58,7 +61,7 @@ async def run(folder: Folder, name: str, report: Report) -> None:
         server = await serve(home / "host.sock", Desk(host).handle)
         report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
         async with server:
-            await host.run()
+            await patiently(host.run, report)
     finally:
         (home / "host.sock").unlink(missing_ok=True)
         sandbox.close()
@@ -66,9 +69,8 @@ async def run(folder: Folder, name: str, report: Report) -> None:
         await asyncio.gather(*(rpc.close() for rpc in rpcs), return_exceptions=True)
 
 
-def address_of(folder: Folder, ref: LedgerRef) -> str:
-    """Where the ledger's node listens now; it may have another port after a restart."""
-    return str(read_json(folder.ledger(ref.name) / "address.json")["rpc"])
+async def _locate(folder: Folder, ref: LedgerRef) -> Rpc:
+    return Rpc(partial(folder.ledger_address, ref.name))
 
 
 def load_component(name: str) -> bytes:

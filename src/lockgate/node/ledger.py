@@ -104,6 +104,7 @@ async def run(
 ) -> None:
     """Run until cancelled. The address is recorded in the data folder once the RPC answers."""
     chain, store = open_chain(folder, name, durable=durable, accept_clock=accept_clock)
+    (folder.ledger(name) / "address.json").unlink(missing_ok=True)  # of a process that was killed
     try:
         service = LedgerService(chain, heartbeat_s=heartbeat_s)
         listener = _listen(port)

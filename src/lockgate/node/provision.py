@@ -58,10 +58,16 @@ class LedgerAccess:
     submitter: AccountSubmitter
 
     @classmethod
-    async def connect(cls, name: str, address: str, signer: Ed25519Signer, nonce_lane: int) -> LedgerAccess:
+    async def connect(
+        cls, name: str, address: str | Callable[[], str], signer: Ed25519Signer, nonce_lane: int
+    ) -> LedgerAccess:
         rpc = Rpc(address)
-        chain = await open_chain(rpc)
-        genesis = Genesis.from_bytes(await chain.genesis())
+        try:
+            chain = await open_chain(rpc)
+            genesis = Genesis.from_bytes(await chain.genesis())
+        except BaseException:
+            await rpc.close()
+            raise
         submitter = AccountSubmitter(chain, genesis.domain_id, signer.public_key, signer.sign, nonce_lane)
         return cls(name, chain, genesis, submitter)
 

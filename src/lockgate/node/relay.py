@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 
 from lockgate.crypto.keys import KeyRole
 from lockgate.hosting.work import Report
 from lockgate.node.folder import SUITE_ED25519, Folder, account_signer, make_keys, read_json, write_json
+from lockgate.node.patience import patiently
 from lockgate.node.provision import RELAY_LANE, LedgerAccess, SetupFailed, find_lane
 from lockgate.primitives.ids import ClientId
 from lockgate.relay.driver import EndPoint, Relayer
@@ -23,10 +25,11 @@ async def make(folder: Folder, name: str, report: Report) -> tuple[Relayer, list
     signer = account_signer(make_keys(home / "keys", RELAY_KEYS, folder.passphrase()))
     accesses = []
     for ledger in between:
-        address = str(read_json(folder.ledger(ledger) / "address.json")["rpc"])
-        accesses.append(await LedgerAccess.connect(ledger, address, signer, RELAY_LANE))
+        connect = partial(LedgerAccess.connect, ledger, partial(folder.ledger_address, ledger), signer, RELAY_LANE)
+        accesses.append(await patiently(connect, report))
     one, other = accesses
-    mine, theirs = await find_lane(one, other.genesis.domain_id), await find_lane(other, one.genesis.domain_id)
+    mine = await patiently(partial(find_lane, one, other.genesis.domain_id), report)
+    theirs = await patiently(partial(find_lane, other, one.genesis.domain_id), report)
     if mine is None or theirs is None:
         raise SetupFailed("there is no lane between the two ledgers", between=between)
     ends = [

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
 import httpx
 
 from lockgate.courier.ports import ChainUnavailable
-from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.errors import PeerFault, Unavailable
 
 MAX_ANSWER: Final = 64 * 1024 * 1024  # block_results of a full block, base64 and JSON around it
 TIMEOUT_S: Final = 10.0
@@ -32,11 +33,16 @@ class RpcError(ChainUnavailable):
 
 
 class Rpc:
-    """Calls one node. Closes with the `async with` block it was opened in."""
+    """Calls one node. Closes with the `async with` block it was opened in.
 
-    def __init__(self, address: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self.address = address
-        self._client = httpx.AsyncClient(base_url=address, timeout=timeout_s, trust_env=False)
+    `address` may be a function that says where the node is now: it is asked again whenever a connection
+    fails, since a node that was restarted may listen at another port. Raises what the function raises.
+    """
+
+    def __init__(self, address: str | Callable[[], str], *, timeout_s: float = TIMEOUT_S) -> None:
+        self._locate = address if callable(address) else lambda: address
+        self.address = self._locate()
+        self._client = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
         self._ids = itertools.count(1)
 
     async def __aenter__(self) -> Self:
@@ -69,8 +75,10 @@ class Rpc:
         backoff = FIRST_BACKOFF_S
         for attempt in itertools.count(1):
             try:
-                response = await self._client.post("/", json=request)
+                response = await self._client.post(self.address, json=request)
             except httpx.HTTPError as error:
+                with contextlib.suppress(Unavailable):
+                    self.address = self._locate()
                 if attempt > RETRIES:
                     raise ChainUnavailable(
                         "the node does not answer", node=self.address, cause=type(error).__name__

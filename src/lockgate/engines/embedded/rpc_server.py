@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -60,10 +60,13 @@ class _Server:
 
     async def post(self, request: Request) -> Response:
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                return _respond(_error(None, RpcFailure(-32600, "Invalid Request", "body too large")), 413)
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    return _respond(_error(None, RpcFailure(-32600, "Invalid Request", "body too large")), 413)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is left to read it
         try:
             calls = json.loads(body)
         except ValueError:

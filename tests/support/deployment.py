@@ -1,0 +1,151 @@
+"""A deployment whose processes a test starts, kills and starts again, each by itself.
+
+Set up once by `node.up`, then taken over: every party is the `lockgate` command in a process of its own,
+so `kill -9` hits what a user runs and not a copy of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from lockgate.host.staging import GuestTree
+from lockgate.node import check, up
+from lockgate.node.folder import Folder, NotRunning
+from lockgate.node.socket import RemoteRefusal, call
+from lockgate.storage.nodes import SqliteNodes
+
+COUNTER = Path(__file__).with_name("counter.wat")
+SPEC = up.Spec(
+    hosts=(
+        up.HostSpec("sender", "alpha", "echo", ("counter",)),
+        up.HostSpec("counter", "beta", str(COUNTER), ("sender",)),
+    )
+)
+RELAY = "alpha-beta"
+
+
+@dataclass
+class Party:
+    """One process of the deployment."""
+
+    name: str
+    arguments: tuple[str, ...]
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    _log: IO[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Start it; its stdin is a pipe that ends with this process, so nothing is left behind."""
+        log = self.folder / "logs" / f"{self.name}.log"
+        log.parent.mkdir(exist_ok=True)
+        self._log = log.open("ab")
+        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(self.folder), *self.arguments, "--reports"]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, start_new_session=True
+        )
+        self.starts += 1
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            os.kill(self.process.pid, how)
+        self.process.wait(30)
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        if self._log is not None:
+            self._log.close()
+        self.process = None
+
+
+class Deployment:
+    """Two ledgers, two hosts, one relayer."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = Folder(root)
+        self.parties = [
+            Party("ledger-alpha", ("ledger", "run", "alpha", "--heartbeat", "1"), root),
+            Party("ledger-beta", ("ledger", "run", "beta", "--heartbeat", "1"), root),
+            Party("host-sender", ("host", "run", "sender"), root),
+            Party("host-counter", ("host", "run", "counter"), root),
+            Party("relay", ("relay", "run", RELAY), root),
+        ]
+
+    def party(self, name: str) -> Party:
+        return next(party for party in self.parties if party.name == name)
+
+    async def set_up(self) -> None:
+        """Ledgers, clients, lane, endpoints, grants; then every process ends and is ours to start."""
+        running = await up.start(self.folder, SPEC, lambda _: None, lambda *_: None)
+        await running.processes.stop()
+
+    def start(self) -> None:
+        for party in self.parties:
+            party.start()
+
+    def stop(self) -> None:
+        for party in self.parties:
+            party.kill(signal.SIGTERM)
+
+    async def ask(self, host: str, verb: str, **arguments: Any) -> dict[str, Any]:
+        return await call(self.folder.host(host) / "host.sock", verb, **arguments)
+
+    async def send(self, body: bytes, timeout_s: int = 3_600) -> bool:
+        """Ask the sender for one message to the counter; False when its fate is unknown to the asker."""
+        try:
+            async with asyncio.timeout(60):
+                await self.ask("sender", "send", to="counter", schema="bytes@1.0", body=body.hex(), timeout_s=timeout_s)
+        except (NotRunning, RemoteRefusal, TimeoutError, json.JSONDecodeError):
+            return False
+        return True
+
+    async def outbox(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = (await self.ask("sender", "outbox"))["messages"]
+        return rows
+
+    async def settled(self, within_s: float) -> list[dict[str, Any]]:
+        """Wait until no message of the sender is open; returns its outbox. A party that ended is started again."""
+        rows: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    for party in self.parties:
+                        if not party.alive:
+                            party.kill()
+                            party.start()
+                    try:
+                        rows = await self.outbox()
+                    except (NotRunning, RemoteRefusal):
+                        rows = []
+                    if rows and not [row for row in rows if row["state"] in {"staged", "sent"}]:
+                        return rows
+                    await asyncio.sleep(0.25)
+        except TimeoutError:
+            still = [(row["sequence"], row["state"]) for row in rows if row["state"] in {"staged", "sent"}]
+            raise AssertionError(f"not settled within {within_s} s: {still or 'the sender does not answer'}") from None
+
+    def counted(self) -> dict[bytes, int]:
+        """How often each body acted on the counter's state, read from its stopped host's file."""
+        connection = sqlite3.connect(self.folder.host("counter") / "host.sqlite", isolation_level=None)
+        try:
+            return {key: value[0] for key, value in GuestTree(SqliteNodes(connection)).scan(b"", b"")}
+        finally:
+            connection.close()
+
+    def verified(self, name: str) -> dict[str, Any]:
+        """Walk a stopped ledger's store and run its blocks again: every root as it was signed."""
+        return check.store(self.folder, name)
