@@ -30,7 +30,7 @@ from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, Height
 from lockgate.primitives.time import seconds
 from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.rpc import Rpc, b64
+from lockgate.relay.rpc import Calls, Rpc, b64
 from lockgate.relay.submitter import AccountSubmitter
 
 TRUSTING = seconds(14 * 86_400)
@@ -89,7 +89,7 @@ class LedgerAccess:
         return done
 
 
-async def open_chain(rpc: Rpc) -> CometBftChain:
+async def open_chain(rpc: Calls) -> CometBftChain:
     """Find out which chain a node runs."""
     status = await rpc.call("status")
     return CometBftChain(rpc, str(status["node_info"]["network"]))

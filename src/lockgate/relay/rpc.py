@@ -7,7 +7,7 @@ import base64
 import contextlib
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import httpx
 
@@ -30,6 +30,16 @@ class RpcError(ChainUnavailable):
     code = "rpc.error"
     summary = "A node answered a call with an error."
     next_step = "Read the node's message; a pruned or future height needs another node or a later call."
+
+
+class Calls(Protocol):
+    """Whatever answers the methods of the CometBFT JSON-RPC: a node over HTTP, or one in this process."""
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Return the `result` object. Raises ChainUnavailable, RpcError, BadAnswer."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class Rpc:

@@ -25,7 +25,7 @@ from lockgate.lightclients.tendermint.messages import encode_header
 from lockgate.primitives.ids import ClientId, Height, revision_number
 from lockgate.primitives.state import Event
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
-from lockgate.relay.rpc import BadAnswer, Rpc, RpcError, b64, number
+from lockgate.relay.rpc import BadAnswer, Calls, RpcError, b64, number
 
 POLL_S: Final = 0.05  # while waiting for a header that is due at once
 PER_PAGE: Final = 100
@@ -36,7 +36,7 @@ LIGHT_BLOCKS_KEPT: Final = 256
 class CometBftChain:
     """Reads one ledger over one node. Meets `courier.ports.Chain`."""
 
-    def __init__(self, rpc: Rpc, chain_id: str) -> None:
+    def __init__(self, rpc: Calls, chain_id: str) -> None:
         self.rpc = rpc
         self.chain_id = chain_id
         self.revision = revision_number(chain_id)
