@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl.bindings import crypto_sign
 
 from lockgate.crypto import ed25519
 from lockgate.crypto import edwards25519 as curve
@@ -78,3 +79,16 @@ def test_an_honest_signature_holds_and_any_flipped_bit_breaks_it(seed: bytes, me
     flipped = bytearray(signature)
     flipped[bit // 8] ^= 1 << bit % 8
     assert not ed25519.verify_zip215(key.public_key, bytes(flipped), message)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(min_size=32, max_size=32), st.integers(-2, 2), st.binary(min_size=1, max_size=8))
+def test_both_libraries_sign_alike_and_accept_each_other(seed: bytes, beside: int, fill: bytes) -> None:
+    """At the length where the library changes: same bytes, same verdicts, whatever side it falls on (P7)."""
+    key = ed25519.SigningKey(seed)
+    message = (fill * ed25519.LONG_MESSAGE)[: ed25519.LONG_MESSAGE + beside]
+    signature = key.sign(message)
+    assert signature == key._key.sign(message) == crypto_sign(message, key._sodium_key)[:64]
+    for signed in (message, message[:-3], message + fill):
+        assert ed25519.verify_strict(key.public_key, signature, signed) == (signed == message)
+    assert ed25519.equation_holds(key.public_key, signature, message)
