@@ -115,7 +115,7 @@ class Pair:
         acknowledgements = acknowledgements_of(result.events)
         messages = [acknowledge_message(a, b, packet, acknowledgements[packet.sequence]) for packet in packets]
         lap("prove")
-        expect(a.ledger.transact(a.account, *messages))
+        expect(a.ledger.block(a.ledger.signed(a.account, messages)).results.transactions[0])
         lap("acknowledge")
         assert not _open(a), "every packet has ended"
 
