@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.engines.embedded.assembly import AssembledBlock, SealedCommit
 from lockgate.engines.embedded.ports import BlockRow, BlockStore, SigningState
 from lockgate.engines.embedded.results import BlockResults
 from lockgate.engines.embedded.timekeeping import BlockTime
 from lockgate.ibc.ports import Application
-from lockgate.lightclients.cometbft import decoding, encoding, hashing
+from lockgate.lightclients.cometbft import decoding, hashing
 from lockgate.lightclients.cometbft.signing import VoteFrame
 from lockgate.lightclients.cometbft.types import (
     BlockID,
@@ -36,6 +37,7 @@ from lockgate.machine.genesis import Genesis
 from lockgate.machine.machine import APP_VERSION, BlockInput, Machine, TxResult
 from lockgate.merkle.errors import NotAvailable
 from lockgate.merkle.multistore import MultiStore
+from lockgate.merkle.tree import root as merkle_root
 from lockgate.primitives.errors import Misuse
 from lockgate.primitives.ids import Height
 from lockgate.primitives.ports import Clock
@@ -77,7 +79,7 @@ class NewBlock:
 class _Tip:
     height: int
     block_id: BlockID
-    commit: Commit
+    commit: SealedCommit
     results_hash: bytes
     app_hash: bytes
 
@@ -105,6 +107,8 @@ class EmbeddedChain:
         self._signers = [own.get(member.public_key) for member in self.validators.validators]
         if not any(self._signers):
             raise Misuse("none of the keys given is a validator of this ledger")
+        self._consensus_hash = consensus_hash(genesis)
+        self._evidence_hash = hashing.evidence_hash()
         self._checked: Writes = {}
         self._tip = self._load_tip()
         last = self._header_time(self._tip.height) if self._tip.height else genesis.time
@@ -179,34 +183,37 @@ class EmbeddedChain:
         decided = self.machine.execute(view, BlockInput(height=height, time=time, transactions=txs))
         results = BlockResults.of(decided)
         writes = {**self.machine.initial_state(), **decided.writes} if first else decided.writes
-        header = self._header(height, time, txs)
-        block_id = hashing.block_id(header, txs, self._tip.commit)
-        votes = [self._vote(place, header, block_id) for place in range(len(self._signers))]
-        commit = Commit(height, 0, block_id, tuple(sig for sig, _ in votes))
-        signed = SignedHeader(header, commit)
-        before, last_commit = self._tip.app_hash, self._tip.commit
-        hashes = tuple(hashlib.sha256(tx).digest() for tx in txs)
+        hashes = tuple([hashlib.sha256(tx).digest() for tx in txs])
+        header = self._header(height, time, hashes)
+        block = AssembledBlock.of(header, txs, self._tip.commit)
+        # I5: votes carry the header's own time, so the next block never dates from before it; all
+        # validators sign the same bytes then.
+        frame = VoteFrame.of(header.chain_id, VoteType.PRECOMMIT, height, 0, block.block_id)
+        vote = frame.sign_bytes(time)
+        votes = tuple([self._vote(place, height, time, vote) for place in range(len(self._signers))])
+        commit = SealedCommit.of(Commit(height, 0, block.block_id, votes))
+        signed = SignedHeader(header, commit.commit)
+        before, last_commit = self._tip.app_hash, self._tip.commit.commit
         try:
             with self.store.commit():
                 self.state.apply(writes)
                 app_hash = self.state.commit(height)
-                self._write(signed, txs, hashes, results, app_hash)
+                self._write(height, time, block, commit, hashes, results, app_hash)
         except BaseException:
             self.state.rollback(self._tip.height)
             raise
-        for place, (_, vote) in enumerate(votes):
-            signer = self._signers[place]
+        for signer, sig in zip(self._signers, votes, strict=True):
             if signer is not None:
-                signer.state.record(height, vote, votes[place][0].signature)
-        self._tip = _Tip(height, block_id, commit, results.hash, app_hash)
+                signer.state.record(height, vote, sig.signature)
+        self._tip = _Tip(height, block.block_id, commit, results.hash, app_hash)
         self._time.made(time)
         self._checked = {}
-        return NewBlock(signed, block_id, txs, hashes, last_commit, results, app_hash, app_hash != before)
+        return NewBlock(signed, block.block_id, txs, hashes, last_commit, results, app_hash, app_hash != before)
 
     def _now(self) -> UnixNanos:
         return UnixNanos(max(self._time.clock.now(), self._time.last))
 
-    def _header(self, height: int, time: UnixNanos, txs: tuple[bytes, ...]) -> Header:
+    def _header(self, height: int, time: UnixNanos, hashes: tuple[bytes, ...]) -> Header:
         tip = self._tip
         return Header(
             version_app=APP_VERSION,
@@ -214,50 +221,46 @@ class EmbeddedChain:
             height=height,
             time=time,
             last_block_id=tip.block_id,
-            last_commit_hash=hashing.commit_hash(tip.commit),
-            data_hash=hashing.data_hash(txs),
+            last_commit_hash=tip.commit.hash,
+            data_hash=merkle_root(hashes),
             validators_hash=self.validators.hash,
             next_validators_hash=self.validators.hash,
-            consensus_hash=consensus_hash(self.genesis),
+            consensus_hash=self._consensus_hash,
             app_hash=tip.app_hash,
             last_results_hash=tip.results_hash,
-            evidence_hash=hashing.evidence_hash(),
+            evidence_hash=self._evidence_hash,
             proposer_address=self.validators.proposer.address,
         )
 
-    def _vote(self, place: int, header: Header, block_id: BlockID) -> tuple[CommitSig, bytes]:
+    def _vote(self, place: int, height: int, time: UnixNanos, sign_bytes: bytes) -> CommitSig:
         signer = self._signers[place]
         if signer is None:
-            return CommitSig(BlockIdFlag.ABSENT), b""
-        # I5: the vote carries the header's own time, so the next block never dates from before it.
-        frame = VoteFrame.of(header.chain_id, VoteType.PRECOMMIT, header.height, 0, block_id)
-        sign_bytes = frame.sign_bytes(header.time)
-        signer.state.permit(header.height, sign_bytes)
+            return CommitSig(BlockIdFlag.ABSENT)
+        signer.state.permit(height, sign_bytes)
         signature = signer.sign(sign_bytes)
-        address = self.validators.validators[place].address
-        sig = CommitSig(BlockIdFlag.COMMIT, address, header.time, signature)
-        return sig, sign_bytes
+        return CommitSig(BlockIdFlag.COMMIT, self.validators.validators[place].address, time, signature)
 
     def _write(
         self,
-        signed: SignedHeader,
-        txs: tuple[bytes, ...],
+        height: int,
+        time: UnixNanos,
+        block: AssembledBlock,
+        commit: SealedCommit,
         hashes: tuple[bytes, ...],
         results: BlockResults,
         app_hash: bytes,
     ) -> None:
-        header = signed.header
         self.store.add_block(
-            height=header.height,
-            hash=signed.commit.block_id.hash,
-            block=encoding.block(header, txs, self._tip.commit),
-            signed=encoding.signed_header(signed),
+            height=height,
+            hash=block.block_id.hash,
+            block=block.encoded,
+            signed=block.signed(commit),
             results=results.to_bytes(),
             app_hash=app_hash,
-            time=header.time,
+            time=time,
         )
-        self.store.add_transactions(header.height, list(hashes))
-        self.store.add_events(results.index_rows(header.height))
+        self.store.add_transactions(height, list(hashes))
+        self.store.add_events(results.index_rows(height))
 
     def _header_time(self, height: int) -> UnixNanos:
         stored = self.store.block(height)
@@ -267,10 +270,10 @@ class EmbeddedChain:
     def _load_tip(self) -> _Tip:
         stored = self.store.tip()
         if stored is None:
-            return _Tip(0, BlockID(), Commit(), hashing.EMPTY_HASH, hashing.EMPTY_HASH)
+            return _Tip(0, BlockID(), SealedCommit.of(Commit()), hashing.EMPTY_HASH, hashing.EMPTY_HASH)
         commit = _signed(stored).commit
         results = BlockResults.from_bytes(stored.results)
-        return _Tip(stored.height, commit.block_id, commit, results.hash, stored.app_hash)
+        return _Tip(stored.height, commit.block_id, SealedCommit.of(commit), results.hash, stored.app_hash)
 
 
 def _signed(row: BlockRow) -> SignedHeader:

@@ -6,6 +6,7 @@ Source: tendermint.types, v0.38; digest §2.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from lockgate.lightclients.cometbft import framing
 from lockgate.lightclients.cometbft.framing import bytes_field, message_field, number_field
@@ -30,26 +31,41 @@ def block_id(value: BlockID) -> bytes:
     return framing.block_id(value.hash, value.parts.total, value.parts.hash)
 
 
+def header_leaves(value: Header) -> list[bytes]:
+    """Return the fourteen leaves of the block hash, in order.
+
+    Numbers, strings and byte fields are wrapped as `google.protobuf.*Value`, so an empty one is an
+    empty leaf.
+    """
+    return [
+        version(value),
+        bytes_field(b"\x0a", value.chain_id.encode()),
+        number_field(b"\x08", value.height),
+        framing.timestamp(value.time),
+        block_id(value.last_block_id),
+        bytes_field(b"\x0a", value.last_commit_hash),
+        bytes_field(b"\x0a", value.data_hash),
+        bytes_field(b"\x0a", value.validators_hash),
+        bytes_field(b"\x0a", value.next_validators_hash),
+        bytes_field(b"\x0a", value.consensus_hash),
+        bytes_field(b"\x0a", value.app_hash),
+        bytes_field(b"\x0a", value.last_results_hash),
+        bytes_field(b"\x0a", value.evidence_hash),
+        bytes_field(b"\x0a", value.proposer_address),
+    ]
+
+
+def header_of_leaves(leaves: Sequence[bytes]) -> bytes:
+    """Encode the Header with these leaves: a wrapped field differs from the header's own in its tag alone."""
+    parts = [tag + leaf[1:] if leaf else b"" for tag, leaf in zip(_HEADER_TAGS, leaves, strict=True)]
+    for place in _HEADER_MESSAGES:
+        parts[place] = message_field(_HEADER_TAGS[place], leaves[place])
+    return b"".join(parts)
+
+
 def header(value: Header) -> bytes:
     """Encode Header."""
-    return b"".join(
-        (
-            message_field(b"\x0a", version(value)),
-            bytes_field(b"\x12", value.chain_id.encode()),
-            number_field(b"\x18", value.height),
-            message_field(b"\x22", framing.timestamp(value.time)),
-            message_field(b"\x2a", block_id(value.last_block_id)),
-            bytes_field(b"\x32", value.last_commit_hash),
-            bytes_field(b"\x3a", value.data_hash),
-            bytes_field(b"\x42", value.validators_hash),
-            bytes_field(b"\x4a", value.next_validators_hash),
-            bytes_field(b"\x52", value.consensus_hash),
-            bytes_field(b"\x5a", value.app_hash),
-            bytes_field(b"\x62", value.last_results_hash),
-            bytes_field(b"\x6a", value.evidence_hash),
-            bytes_field(b"\x72", value.proposer_address),
-        )
-    )
+    return header_of_leaves(header_leaves(value))
 
 
 def commit_sig(value: CommitSig) -> bytes:
@@ -66,17 +82,27 @@ def commit_sig(value: CommitSig) -> bytes:
 
 def commit(value: Commit) -> bytes:
     """Encode Commit."""
+    return commit_of_leaves(value, [commit_sig(sig) for sig in value.signatures])
+
+
+def commit_of_leaves(value: Commit, leaves: Sequence[bytes]) -> bytes:
+    """Encode the Commit whose signatures are encoded already."""
     head = (
         number_field(b"\x08", value.height)
         + number_field(b"\x10", value.round)
         + message_field(b"\x1a", block_id(value.block_id))
     )
-    return head + b"".join([message_field(b"\x22", commit_sig(sig)) for sig in value.signatures])
+    return head + b"".join([message_field(b"\x22", leaf) for leaf in leaves])
 
 
 def signed_header(value: SignedHeader) -> bytes:
     """Encode SignedHeader."""
-    return message_field(b"\x0a", header(value.header)) + message_field(b"\x12", commit(value.commit))
+    return signed_header_of(header(value.header), commit(value.commit))
+
+
+def signed_header_of(head: bytes, votes: bytes) -> bytes:
+    """Encode the SignedHeader of an encoded header and an encoded commit."""
+    return message_field(b"\x0a", head) + message_field(b"\x12", votes)
 
 
 def validator(value: Validator) -> bytes:
@@ -100,24 +126,38 @@ def block(head: Header, txs: Sequence[bytes], last_commit: Commit) -> bytes:
 
     The first block carries the empty `Commit()`, not none. Source: digest §4.
     """
+    return block_of(header(head), txs, commit(last_commit))
+
+
+def block_of(head: bytes, txs: Sequence[bytes], last_commit: bytes) -> bytes:
+    """Encode the Block of an encoded header and an encoded last commit."""
     data = b"".join([message_field(b"\x0a", tx) for tx in txs])
     return b"".join(
         (
-            message_field(b"\x0a", header(head)),
+            message_field(b"\x0a", head),
             message_field(b"\x12", data),
             message_field(b"\x1a", b""),
-            message_field(b"\x22", commit(last_commit)),
+            message_field(b"\x22", last_commit),
         )
     )
+
+
+_HEADER_TAGS: Final = tuple(bytes((tag,)) for tag in b"\x0a\x12\x18\x22\x2a\x32\x3a\x42\x4a\x52\x5a\x62\x6a\x72")
+_HEADER_MESSAGES: Final = (0, 3, 4)  # version, time and last block id: messages, not wrapped in their leaves
 
 
 __all__ = (
     "block",
     "block_id",
+    "block_of",
     "commit",
+    "commit_of_leaves",
     "commit_sig",
     "header",
+    "header_leaves",
+    "header_of_leaves",
     "signed_header",
+    "signed_header_of",
     "validator",
     "validator_set",
     "version",

@@ -7,12 +7,14 @@ library's own output. Source: digest §1.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from lockgate.codec.protobuf import uvarint
 from lockgate.primitives.time import NANOS_PER_SECOND
 
 _MASK64: Final = (1 << 64) - 1
+_SHORT: Final = tuple(uvarint(length) for length in range(0x80))
 
 
 def varint(number: int) -> bytes:
@@ -22,19 +24,26 @@ def varint(number: int) -> bytes:
 
 def number_field(tag: bytes, number: int) -> bytes:
     """Frame a varint field; nothing when it is zero."""
+    if 0 < number < 0x80:
+        return tag + _SHORT[number]
     return tag + varint(number) if number else b""
 
 
 def bytes_field(tag: bytes, value: bytes) -> bytes:
     """Frame a bytes or string field; nothing when it is empty."""
-    return tag + uvarint(len(value)) + value if value else b""
+    size = len(value)
+    if 0 < size < 0x80:
+        return tag + _SHORT[size] + value
+    return tag + uvarint(size) + value if value else b""
 
 
 def message_field(tag: bytes, encoded: bytes) -> bytes:
     """Frame a sub-message that is always written, also when it is empty."""
-    return tag + uvarint(len(encoded)) + encoded
+    size = len(encoded)
+    return tag + (_SHORT[size] if size < 0x80 else uvarint(size)) + encoded
 
 
+@lru_cache(256)  # all votes of a commit, and mostly its header, carry one time
 def timestamp(nanos: int) -> bytes:
     """Encode google.protobuf.Timestamp from nanoseconds since 1970, also before it."""
     seconds, fraction = divmod(nanos, NANOS_PER_SECOND)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from lockgate.lightclients.cometbft import encoding, framing
+from lockgate.lightclients.cometbft import encoding
 from lockgate.lightclients.cometbft.framing import bytes_field, number_field
 from lockgate.lightclients.cometbft.types import BlockID, Commit, Header, PartSetHeader
 from lockgate.merkle.tree import root as merkle_root
@@ -34,28 +34,9 @@ class TxResult:
 def header_hash(header: Header) -> bytes:
     """Return the block hash: the root over the header's fourteen fields, in order.
 
-    Numbers, strings and byte fields are wrapped as `google.protobuf.*Value`, so an empty one is an
-    empty leaf. A header without `validators_hash` has no hash: b"".
+    A header without `validators_hash` has no hash: b"".
     """
-    if not header.validators_hash:
-        return b""
-    leaves = [
-        encoding.version(header),
-        bytes_field(b"\x0a", header.chain_id.encode()),
-        number_field(b"\x08", header.height),
-        framing.timestamp(header.time),
-        encoding.block_id(header.last_block_id),
-        bytes_field(b"\x0a", header.last_commit_hash),
-        bytes_field(b"\x0a", header.data_hash),
-        bytes_field(b"\x0a", header.validators_hash),
-        bytes_field(b"\x0a", header.next_validators_hash),
-        bytes_field(b"\x0a", header.consensus_hash),
-        bytes_field(b"\x0a", header.app_hash),
-        bytes_field(b"\x0a", header.last_results_hash),
-        bytes_field(b"\x0a", header.evidence_hash),
-        bytes_field(b"\x0a", header.proposer_address),
-    ]
-    return merkle_root(leaves)
+    return merkle_root(encoding.header_leaves(header)) if header.validators_hash else b""
 
 
 def data_hash(txs: Iterable[bytes]) -> bytes:
