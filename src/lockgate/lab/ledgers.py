@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.crypto import ed25519
 from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator, NewBlock
+from lockgate.engines.embedded.ports import BlockStore
 from lockgate.ibc.ports import Application
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.machine import accounts
@@ -19,7 +20,7 @@ from lockgate.merkle.multistore import MultiStore, StoreProof
 from lockgate.primitives.ids import ChainId, Height
 from lockgate.primitives.ports import Clock
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
-from lockgate.storage.ledger import LedgerStore
+from lockgate.storage.blocks import MemoryBlocks
 from lockgate.storage.memory import MemoryNodes
 
 VALID_FOR_S = 600
@@ -63,7 +64,7 @@ class LabLedger:
         parameters: Parameters | None = None,
         authority: Sequence[str] = (),
         applications: Mapping[str, Application] | None = None,
-        store: LedgerStore | None = None,
+        store: BlockStore | None = None,
     ) -> None:
         seeds = [f"{chain_id}/validator/{i}".encode().ljust(32, b"\0")[:32] for i in range(validators)]
         keys = [ed25519.SigningKey(seed) for seed in seeds]
@@ -80,7 +81,7 @@ class LabLedger:
         self.clock = clock
         self.chain = EmbeddedChain(
             self.genesis,
-            store or LedgerStore.in_memory(),
+            store or MemoryBlocks(),
             MultiStore(stores.STORES, MemoryNodes()),
             local,
             clock,

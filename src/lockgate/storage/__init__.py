@@ -3,5 +3,6 @@
 - `ledger`: blocks, results and indices of an embedded ledger, and the folder's lock
 - `signstate`: what a validator has signed, outside the database (P12)
 - `host`: a host's staged steps, sent and seen messages
+- `blocks`: the same as `ledger`, in memory, for the lab
 - `nodes`, `memory`: tree nodes, meeting `merkle.ports.NodeStore`
 """

@@ -1,0 +1,123 @@
+"""A block store in plain dictionaries, for the lab and for measurements: same answers as the SQLite file."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from lockgate.primitives.errors import Misuse
+from lockgate.storage.ledger import MAX_SEARCH_ROWS, StoredBlock
+
+EventRow = tuple[str, str, int, int]  # type.attribute, value, height, transaction number
+
+
+class MemoryBlocks:
+    """Meets `engines.embedded.ports.BlockStore`. What is added inside `commit()` shows when it ends well."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, StoredBlock] = {}
+        self._heights: dict[bytes, int] = {}
+        self._transactions: dict[bytes, tuple[int, int]] = {}
+        self._meta: dict[str, bytes] = {}
+        self._events: dict[tuple[str, str], set[tuple[int, int]]] = {}
+        self._unindexed: list[list[EventRow]] = []  # a search indexes them; most ledgers here are never searched
+        self._open: _Commit | None = None
+
+    def commit(self) -> _Commit:
+        if self._open is not None:
+            raise Misuse("a commit is open already")
+        self._open = _Commit(self)
+        return self._open
+
+    def add_block(
+        self,
+        *,
+        height: int,
+        hash: bytes,  # the field's own name in every CometBFT structure
+        block: bytes,
+        signed: bytes,
+        results: bytes,
+        app_hash: bytes,
+        time: int,
+    ) -> None:
+        if height in self._blocks:
+            raise Misuse("a block of this height is stored", height=height)
+        self._writing().blocks.append(StoredBlock(height, hash, block, signed, results, app_hash, time))
+
+    def add_transactions(self, height: int, hashes: list[bytes], /) -> None:
+        # The same bytes can stand in two blocks (the second one refused): the first keeps the index.
+        self._writing().transactions += [(digest, (height, number)) for number, digest in enumerate(hashes)]
+
+    def add_events(self, rows: list[EventRow], /) -> None:
+        self._writing().events += rows
+
+    def set_meta(self, name: str, value: bytes, /) -> None:
+        self._writing().meta[name] = value
+
+    def block(self, height: int, /) -> StoredBlock | None:
+        return self._blocks.get(height)
+
+    def tip(self) -> StoredBlock | None:
+        # Heights rise, and dictionaries keep the order.
+        return self._blocks[next(reversed(self._blocks))] if self._blocks else None
+
+    def base_height(self) -> int:
+        return next(iter(self._blocks), 0)
+
+    def height_of_hash(self, digest: bytes, /) -> int | None:
+        return self._heights.get(digest)
+
+    def transaction(self, digest: bytes, /) -> tuple[int, int] | None:
+        return self._transactions.get(digest)
+
+    def search(self, name: str, value: str, /) -> list[tuple[int, int]]:
+        """(height, transaction number) pairs whose event attribute has this value, ascending."""
+        for rows in self._unindexed:
+            for row_name, row_value, height, number in rows:
+                self._events.setdefault((row_name, row_value), set()).add((height, number))
+        self._unindexed.clear()
+        return sorted(self._events.get((name, value), ()))[:MAX_SEARCH_ROWS]
+
+    def meta(self, name: str, /) -> bytes | None:
+        return self._meta.get(name)
+
+    def _writing(self) -> _Commit:
+        if self._open is None:
+            raise Misuse("writes stand inside a commit")
+        return self._open
+
+    def _end(self, done: _Commit | None) -> None:
+        self._open = None
+        if done is None:
+            return
+        for row in done.blocks:
+            self._blocks[row.height] = row
+            self._heights[row.hash] = row.height
+        for digest, place in done.transactions:
+            self._transactions.setdefault(digest, place)
+        if done.events:
+            self._unindexed.append(done.events)
+        self._meta |= done.meta
+
+
+class _Commit:
+    """What one transaction adds; nothing of it stays when the body raises."""
+
+    __slots__ = ("_store", "blocks", "events", "meta", "transactions")
+
+    def __init__(self, store: MemoryBlocks) -> None:
+        self._store = store
+        self.blocks: list[StoredBlock] = []
+        self.transactions: list[tuple[bytes, tuple[int, int]]] = []
+        self.events: list[EventRow] = []
+        self.meta: dict[str, bytes] = {}
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._store._end(self if kind is None else None)
+
+
+__all__ = ("MemoryBlocks",)
