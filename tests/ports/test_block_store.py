@@ -47,7 +47,8 @@ def test_what_is_committed_is_read(store: BlockStore) -> None:
             add(store, height, b"tx %d" % height, b"tx again")
             store.set_meta("name", b"%d" % height)
     tip, row = store.tip(), store.block(2)
-    assert tip is not None and tip.height == 3
+    assert tip is not None
+    assert tip.height == 3
     assert row is not None
     assert (row.height, row.hash, row.block, row.signed, row.results, row.app_hash, row.time) == (
         *(2, b"hash 2", b"block", b"signed", b"results", b"root", 20),
@@ -81,12 +82,18 @@ def test_a_search_finds_each_transaction_once_in_order(store: BlockStore) -> Non
 def test_a_commit_that_fails_leaves_nothing(store: BlockStore) -> None:
     with store.commit():
         add(store, 1, b"tx")
-    with pytest.raises(ZeroDivisionError), store.commit():
-        add(store, 2, b"other tx")
-        store.set_meta("name", b"value")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with store.commit():
+            add(store, 2, b"other tx")
+            store.set_meta("name", b"value")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     tip = store.tip()
-    assert tip is not None and tip.height == 1
+    assert tip is not None
+    assert tip.height == 1
     assert store.transaction(b"other tx") is None
     assert store.meta("name") is None
     assert store.search("sent.client", "one") == [(1, 0)]

@@ -36,7 +36,7 @@ from lockgate.machine.records import Account
 from lockgate.machine.transaction import SUITE_ED25519, SignedTransaction, Transaction, decode_and_verify
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import AccountId, Hash32, Height
-from lockgate.primitives.state import Block, Event, Outcome, Overlay, View, Writes
+from lockgate.primitives.state import Block, Draft, Event, Outcome, View, Writes
 from lockgate.primitives.time import UnixNanos, floor_seconds
 
 APP_VERSION: Final = 1
@@ -117,19 +117,14 @@ class Machine:
 
     def execute(self, view: View, block: BlockInput) -> BlockResult:
         """Decide a whole block. Reads `view`, which is the state after the block before; writes nothing."""
-        writes: Writes = {}
-        current = Overlay(view, writes)
+        draft = Draft(view)
         context = self._context(view, block.height, block.time, AccountId(""))
-        opening = Outcome()
-        opening.then(governance.due_actions(current, context, self.packets.recover))
-        opening.then(answers.sweep(Overlay(current, opening.writes), context, self.packets))
-        writes.update(opening.writes)
-        results = []
-        for data in block.transactions:
-            result, done_writes = self._deliver(current, block, data)
-            writes.update(done_writes)
-            results.append(result)
-        return BlockResult(tuple(results), tuple(opening.events), writes)
+        due = governance.due_actions(draft, context, self.packets.recover)
+        draft.take(due.writes)
+        swept = answers.sweep(draft, context, self.packets)
+        draft.take(swept.writes)
+        results = tuple([self._deliver(draft, block, data) for data in block.transactions])
+        return BlockResult(results, (*due.events, *swept.events), draft.writes)
 
     def check(self, view: View, data: bytes, height: int, now: UnixNanos) -> tuple[TxResult, Writes]:
         """Would the transaction be admitted on top of `view`? Returns what it would write, too, so that
@@ -139,13 +134,13 @@ class Machine:
         a block it succeeds and changes nothing. Source: ibc-go RedundantRelayDecorator.
         """
         block = BlockInput(height=height, time=now, transactions=())
-        return self._deliver(view, block, data, check=True)
+        draft = Draft(view)
+        return self._deliver(draft, block, data, check=True), draft.writes
 
     def simulate(self, view: View, data: bytes, height: int, now: UnixNanos) -> TxResult:
         """Run a signed transaction for its gas; the sequence and the fee are not checked."""
         block = BlockInput(height=height, time=now, transactions=())
-        result, _ = self._deliver(view, block, data, simulate=True)
-        return result
+        return self._deliver(Draft(view), block, data, simulate=True)
 
     def _context(self, view: View, height: int, time: UnixNanos, signer: AccountId) -> Context:
         parameters = governance.parameters(view, self.genesis)
@@ -153,34 +148,30 @@ class Machine:
         return Context(block, self.genesis, parameters, self.domain, self._headers, signer)
 
     def _deliver(
-        self, view: View, block: BlockInput, data: bytes, *, check: bool = False, simulate: bool = False
-    ) -> tuple[TxResult, Writes]:
+        self, draft: Draft, block: BlockInput, data: bytes, *, check: bool = False, simulate: bool = False
+    ) -> TxResult:
+        """Run one transaction on the draft. What a refused one leaves there is what it spent, or nothing."""
         try:
             signed = self._signed(data, keep=check)
             transaction = signed.transaction
-            context = self._context(view, block.height, block.time, transaction.account)
-            spent = self._admit(view, context, transaction, simulate=simulate)
+            context = self._context(draft, block.height, block.time, transaction.account)
+            spent = self._admit(draft, context, transaction, simulate=simulate)
         except LockgateError as error:
-            return _refusal(error, 0, 0), {}
+            return _refusal(error, 0, 0)
+        draft.take(spent.writes)
+        before = draft.mark()
         meter = gas.Meter(min(transaction.gas_limit, context.parameters.max_tx_gas))
-        outcome = Outcome(writes=dict(spent.writes))
         try:
             meter.charge(gas.PER_TRANSACTION + gas.PER_SIGNATURE + gas.PER_BYTE * signed.size, "transaction")
-            done = self._run(Overlay(view, spent.writes), context, transaction, meter, check=check)
+            response, events = self._run(draft, context, transaction, meter, check=check)
         except LockgateError as error:
-            return _refusal(error, transaction.gas_limit, meter.used), spent.writes
+            draft.undo_to(before)
+            return _refusal(error, transaction.gas_limit, meter.used)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as defect:
             # Our own bug must not stop a ledger. What it touched is dropped whole, like any refusal.
-            fault = InternalFault(type(defect).__name__)
-            return _refusal(fault, transaction.gas_limit, meter.used), spent.writes
-        outcome.then(done)
-        result = TxResult(
-            data=done.response,
-            gas_wanted=transaction.gas_limit,
-            gas_used=meter.used,
-            events=tuple(done.events),
-        )
-        return result, outcome.writes
+            draft.undo_to(before)
+            return _refusal(InternalFault(type(defect).__name__), transaction.gas_limit, meter.used)
+        return TxResult(data=response, gas_wanted=transaction.gas_limit, gas_used=meter.used, events=tuple(events))
 
     def _signed(self, data: bytes, *, keep: bool) -> SignedTransaction:
         digest = Hash32(hashlib.sha256(data).digest())
@@ -226,9 +217,11 @@ class Machine:
             spent.set("fee", FEE_POOL, pool.to_bytes(16, "big"))
         return spent
 
-    def _run(self, view: View, context: Context, transaction: Transaction, meter: gas.Meter, *, check: bool) -> Outcome:
-        outcome = Outcome()
-        current = Overlay(view, outcome.writes)
+    def _run(
+        self, draft: Draft, context: Context, transaction: Transaction, meter: gas.Meter, *, check: bool
+    ) -> tuple[bytes, list[Event]]:
+        """Run the messages, each on top of the one before; returns the responses' bytes and all events."""
+        events: list[Event] = []
         responses = []
         packet_messages = noops = 0
         for name, content in transaction.messages:
@@ -237,22 +230,23 @@ class Machine:
                 raise UnknownMessage("no such message", message=name)
             meter.charge(price, name)
             if isinstance(content, bytes):
-                done = self.packets.dispatch(current, context, name, content)
+                done = self.packets.dispatch(draft, context, name, content)
                 packet_messages += done.is_packet
                 noops += done.is_noop
-                outcome.then(done.outcome)
-                responses.append((done.response_url, done.outcome.response))
+                step = done.outcome
+                responses.append((done.response_url, step.response))
             else:
                 meter.charge(gas.PER_SEND * len(_sends(content)), name)
-                step = self._messages[name](current, context, content) if name in self._messages else None
-                if step is None:
+                handler = self._messages.get(name)
+                if handler is None:
                     raise UnknownMessage("no such message", message=name)
-                outcome.then(step)
+                step = handler(draft, context, content)
                 responses.append(("/lockgate." + name, step.response))
+            draft.take(step.writes)
+            events += step.events
         if check and packet_messages and packet_messages == noops == len(transaction.messages):
             raise self.packets.redundant()
-        outcome.response = self.packets.message_data(responses)
-        return outcome
+        return self.packets.message_data(responses), events
 
 
 FEE_POOL: Final = b"pool"

@@ -113,4 +113,38 @@ class Overlay:
                 yield key, last
 
 
-__all__ = ("Block", "Event", "Outcome", "Overlay", "View", "Writes")
+class Draft(Overlay):
+    """The pending writes of a block under construction: taken step by step, undone back to a mark.
+
+    One dictionary holds them all, so a read costs one look-up however many steps came before it.
+    """
+
+    __slots__ = ("_undo", "writes")
+
+    def __init__(self, base: View) -> None:
+        self.writes: Writes = {}
+        self._undo: list[tuple[tuple[str, bytes], bytes | None, bool]] = []  # place, value before, was it pending
+        super().__init__(base, self.writes)
+
+    def take(self, writes: Mapping[tuple[str, bytes], bytes | None]) -> None:
+        """Add what a step decided; later writes win."""
+        mine, undo = self.writes, self._undo
+        for place, value in writes.items():
+            undo.append((place, mine.get(place), place in mine))
+            mine[place] = value
+
+    def mark(self) -> int:
+        """A point that `undo_to` can go back to."""
+        return len(self._undo)
+
+    def undo_to(self, mark: int) -> None:
+        """Forget everything taken since `mark`."""
+        while len(self._undo) > mark:
+            place, before, pending = self._undo.pop()
+            if pending:
+                self.writes[place] = before
+            else:
+                del self.writes[place]
+
+
+__all__ = ("Block", "Draft", "Event", "Outcome", "Overlay", "View", "Writes")
