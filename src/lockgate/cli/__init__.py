@@ -1,1 +1,1 @@
-"""The `lockgate` command. `main` has the verbs; `output` prints for people and for programs."""
+"""The `lockgate` command. `main` lists the verbs, a module each noun; `output` prints for people and for programs."""

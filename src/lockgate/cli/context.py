@@ -1,0 +1,85 @@
+"""What every verb uses: the options before the verb, and how failures and signals end it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from lockgate.cli import output
+from lockgate.node.folder import Folder
+from lockgate.primitives.errors import LockgateError
+
+T = TypeVar("T")
+DEFAULT_DATA = Path(".lockgate")
+
+
+class Settings:
+    """Options that stand before the verb."""
+
+    folder = Folder(DEFAULT_DATA)
+    as_json = False
+
+
+Reports = Annotated[bool, typer.Option("--reports", hidden=True)]
+
+
+def reporter(reports: bool) -> Callable[[str, dict[str, object]], None]:
+    if reports:
+        return output.print_report
+
+    def say(kind: str, fields: dict[str, object]) -> None:
+        shown = "  ".join(f"{name}={value}" for name, value in fields.items())
+        output.errors.print(f"{kind}  {shown}", markup=False)
+
+    return say
+
+
+def ask(host: str, verb: str, **arguments: Any) -> dict[str, Any]:
+    from lockgate.node.socket import call
+
+    path = Settings.folder.host(host) / "host.sock"
+    return guard(lambda: asyncio.run(call(path, verb, **arguments)))
+
+
+def show(value: dict[str, Any]) -> None:
+    if Settings.as_json:
+        output.print_json(value)
+    else:
+        output.table("", ["", ""], [[name, shown] for name, shown in value.items()])
+
+
+def guard(work: Callable[[], T]) -> T:
+    """Turn a typed failure into a sentence and its exit code."""
+    try:
+        return work()
+    except LockgateError as error:
+        raise typer.Exit(output.show_error(error, as_json=Settings.as_json)) from error
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run until done, ctrl-C or SIGTERM; all end cleanly."""
+
+    async def supervised() -> None:
+        task = asyncio.ensure_future(work())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        if not sys.stdin.isatty() and "--reports" in sys.argv:
+            loop.add_reader(sys.stdin.fileno(), _parent_gone, task)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    guard(lambda: asyncio.run(supervised()))
+
+
+def _parent_gone(task: asyncio.Future[None]) -> None:
+    if not os.read(sys.stdin.fileno(), 1):
+        task.cancel()

@@ -1,0 +1,23 @@
+"""`lockgate host`: run an endpoint's host, and ask it."""
+
+from __future__ import annotations
+
+import typer
+
+from lockgate.cli.context import Reports, Settings, ask, reporter, run, show
+
+app = typer.Typer(help="Run an endpoint's host, and ask it.", no_args_is_help=True)
+
+
+@app.command("run")
+def host_run(name: str, reports: Reports = False) -> None:
+    """Run the host of an endpoint."""
+    from lockgate.node import host
+
+    run(lambda: host.run(Settings.folder, name, reporter(reports)))
+
+
+@app.command("status")
+def host_status(name: str) -> None:
+    """Show a host's endpoint, fence, state root and messages."""
+    show(ask(name, "status"))
