@@ -8,8 +8,6 @@ it costs a scan. Source: digest §3 (scan is truth, push is latency).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Final
 
 from lockgate.courier.plan import Phase, Track
 from lockgate.courier.ports import BlockEvents
@@ -21,8 +19,7 @@ from lockgate.primitives.ids import ClientId, Height, Sequence
 from lockgate.primitives.state import Event
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import b64
-
-SCAN_PAGE: Final = 100  # transactions per page of an event search
+from lockgate.relay.search import search
 
 
 class Watch:
@@ -77,21 +74,16 @@ class Watch:
         return found
 
     async def _find(self, sequence: int) -> bool:
-        terms = f"send_packet.packet_source_client='{self.source_client}' AND send_packet.packet_sequence='{sequence}'"
-        for event, height in await _search(self.source, terms, "send_packet"):
-            if event.get("packet_source_client") == self.source_client and _sequence(event) == sequence:
-                return self._sent(event, height)
-        return False
+        narrow = ("packet_sequence", str(sequence))
+        found = await search(self.source, "send_packet", narrow, packet_source_client=self.source_client)
+        return self._sent(found[0].event, found[0].height) if found else False
 
     async def _refresh(self, track: Track) -> None:
-        terms = (
-            f"write_acknowledgement.packet_dest_client='{self.dest_client}' AND "
-            f"write_acknowledgement.packet_sequence='{track.sequence}'"
-        )
-        for event, height in await _search(self.destination, terms, "write_acknowledgement"):
-            if event.get("packet_dest_client") == self.dest_client and _sequence(event) == track.sequence:
-                self.tracks[track.sequence] = _answered(track, event, height)
-                return
+        narrow = ("packet_sequence", str(track.sequence))
+        found = await search(self.destination, "write_acknowledgement", narrow, packet_dest_client=self.dest_client)
+        if found:
+            self.tracks[track.sequence] = _answered(track, found[0].event, found[0].height)
+            return
         receipt = host.packet_receipt(self.dest_client, track.sequence)
         response = await self.destination.query("store/ibc/key", receipt)
         if b64(response.get("value")) and track.phase is Phase.SENT:
@@ -127,26 +119,3 @@ def _answered(track: Track, event: Event, height: Height) -> Track:
 def _sequence(event: Event) -> int:
     text = event.get("packet_sequence") or ""
     return int(text) if text.isascii() and text.isdigit() else 0
-
-
-async def _search(chain: CometBftChain, query: str, kind: str) -> list[tuple[Event, Height]]:
-    """Events of one kind in transactions and blocks that match; the caller filters by attribute."""
-    found: list[tuple[Event, Height]] = []
-    heights: set[int] = set()
-    for method, field in (("tx_search", "txs"), ("block_search", "blocks")):
-        answer = await chain.rpc.call(method, query=query, per_page=str(SCAN_PAGE))
-        heights |= set(_heights(answer.get(field) or ()))
-    for height in sorted(heights):
-        block = await chain.block_events(height)
-        found += [(event, block.height) for event in block.events if event.type == kind]
-    return found
-
-
-def _heights(items: Iterable[dict[str, object]]) -> list[int]:
-    heights = []
-    for item in items:
-        block = item.get("block")
-        text = item.get("height") or (block.get("header", {}).get("height") if isinstance(block, dict) else None)
-        if text is not None:
-            heights.append(int(str(text)))
-    return heights
