@@ -7,6 +7,7 @@ reader, submitter, host, relayer) is the real code; only the transport and the J
 from __future__ import annotations
 
 import inspect
+from collections.abc import AsyncIterator
 from typing import Any
 
 from lockgate.engines.embedded.rpc_methods import Methods
@@ -21,7 +22,7 @@ HEARTBEAT_S = 3_600.0  # blocks on demand only: time in the lab moves when the l
 
 
 class LabRpc:
-    """Meets `relay.rpc.Calls`. `served` counts calls by method, for those who measure."""
+    """Meets `relay.rpc.Calls` and `Pushes`. `served` counts calls by method, for those who measure."""
 
     def __init__(self, methods: Methods) -> None:
         self._methods = methods
@@ -46,6 +47,11 @@ class LabRpc:
         except LockgateError as refusal:
             raise RpcError(str(refusal), method=method) from refusal
         return result
+
+    async def beats(self) -> AsyncIterator[None]:
+        """Meets `relay.rpc.Pushes`."""
+        async for _ in self._methods.service.blocks():
+            yield None
 
     async def close(self) -> None:
         """Nothing is held open."""

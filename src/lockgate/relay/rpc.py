@@ -1,4 +1,8 @@
-"""A CometBFT JSON-RPC client: one connection pool, bounded answers, typed failures (I10)."""
+"""A CometBFT JSON-RPC client: one connection pool, bounded answers, typed failures (I10).
+
+Calls are the truth. A WebSocket subscription beside them only says that there is something new to ask
+for: it may be late, silent or gone, and nothing depends on it but latency.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,13 @@ import asyncio
 import base64
 import contextlib
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, Self
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
 
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.primitives.errors import PeerFault, Unavailable
@@ -18,6 +25,16 @@ MAX_ANSWER: Final = 64 * 1024 * 1024  # block_results of a full block, base64 an
 TIMEOUT_S: Final = 10.0
 RETRIES: Final = 3
 FIRST_BACKOFF_S: Final = 0.05
+RECONNECT_S: Final = 0.2  # first wait before a lost subscription is made again, doubling up to:
+RECONNECT_MAX_S: Final = 30.0
+MAX_BATCH: Final = 50  # calls in one request; nodes allow more, but answers of proofs are long
+GATEWAY_ERRORS: Final = range(502, 505)  # said by something between us and the node; it may pass
+NEW_HEADER: Final = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "subscribe",
+    "params": {"query": "tm.event='NewBlockHeader'"},
+}
 
 
 class BadAnswer(PeerFault):
@@ -42,6 +59,37 @@ class Calls(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
+class Pushes(Protocol):
+    """Says when a block was made. Meeting it is optional: readers poll where it is not met."""
+
+    def beats(self) -> AsyncIterator[None]:
+        """One item per new block, for as long as the node is there."""
+        ...
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """Takes many calls of one method in few round trips. Optional too."""
+
+    async def many(self, method: str, params: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | RpcError]:
+        """Results in the order of `params`; a call's own error stands in its place."""
+        ...
+
+
+async def call_many(rpc: Calls, method: str, params: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | RpcError]:
+    """`Batches.many` where the node's adapter has it, single calls elsewhere."""
+    if isinstance(rpc, Batches):
+        return await rpc.many(method, params)
+    found: list[dict[str, Any] | RpcError] = []
+    for each in params:
+        try:
+            found.append(await rpc.call(method, **each))
+        except RpcError as error:
+            found.append(error)
+    return found
+
+
 class Rpc:
     """Calls one node. Closes with the `async with` block it was opened in.
 
@@ -52,8 +100,11 @@ class Rpc:
     def __init__(self, address: str | Callable[[], str], *, timeout_s: float = TIMEOUT_S) -> None:
         self._locate = address if callable(address) else lambda: address
         self.address = self._locate()
+        self.reconnects = 0
         self._client = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
         self._ids = itertools.count(1)
+        self._sockets: set[ClientConnection] = set()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,12 +113,59 @@ class Rpc:
         await self.close()
 
     async def close(self) -> None:
+        self._closed = True
+        for socket in list(self._sockets):
+            await socket.close()
         await self._client.aclose()
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Call `method`; retry connection failures; raise ChainUnavailable, RpcError, BadAnswer."""
-        request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
-        answer = await self._post(request)
+        answer = await self._post(self._request(method, params), method)
+        return self._result(answer, method)
+
+    async def many(self, method: str, params: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | RpcError]:
+        """Meets `Batches`: JSON-RPC batches of a bounded size. Raises ChainUnavailable, BadAnswer."""
+        found: list[dict[str, Any] | RpcError] = []
+        for start in range(0, len(params), MAX_BATCH):
+            requests = [self._request(method, each) for each in params[start : start + MAX_BATCH]]
+            answers = await self._post(requests, method)
+            if not isinstance(answers, list) or len(answers) != len(requests):
+                raise BadAnswer("a batch is answered by as many results", method=method)
+            by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, Mapping)}
+            for request in requests:
+                try:
+                    found.append(self._result(by_id.get(request["id"]), method))
+                except RpcError as error:
+                    found.append(error)
+        return found
+
+    async def beats(self) -> AsyncIterator[None]:
+        """Meets `Pushes` by a subscription to headers, made again whenever it is lost."""
+        wait_s = RECONNECT_S
+        while not self._closed:
+            try:
+                address = self.address.replace("http", "ws", 1) + "/websocket"
+                async with connect(address, max_size=MAX_ANSWER, proxy=None, compression=None) as socket:
+                    self._sockets.add(socket)
+                    try:
+                        await socket.send(json.dumps(NEW_HEADER))
+                        async for _ in socket:
+                            wait_s = RECONNECT_S
+                            yield None
+                    finally:
+                        self._sockets.discard(socket)
+            except (OSError, TimeoutError, WebSocketException):
+                with contextlib.suppress(Unavailable):  # whoever calls the node will be told that it is away
+                    self.address = self._locate()
+            if not self._closed:
+                self.reconnects += 1
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, RECONNECT_MAX_S)
+
+    def _request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": dict(params)}
+
+    def _result(self, answer: Any, method: str) -> dict[str, Any]:
         if not isinstance(answer, Mapping):
             raise BadAnswer("not a JSON-RPC object", method=method)
         failure = answer.get("error")
@@ -81,15 +179,17 @@ class Rpc:
             raise BadAnswer("no result", method=method)
         return result
 
-    async def _post(self, request: dict[str, Any]) -> Any:
+    async def _post(self, request: dict[str, Any] | list[dict[str, Any]], method: str) -> Any:
         backoff = FIRST_BACKOFF_S
         for attempt in itertools.count(1):
             try:
                 response = await self._client.post(self.address, json=request)
-            except httpx.HTTPError as error:
+                if response.status_code in GATEWAY_ERRORS:
+                    response.raise_for_status()
+            except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
                 with contextlib.suppress(Unavailable):
                     self.address = self._locate()
-                if attempt > RETRIES:
+                if attempt > RETRIES or self._closed:
                     raise ChainUnavailable(
                         "the node does not answer", node=self.address, cause=type(error).__name__
                     ) from error
@@ -97,11 +197,11 @@ class Rpc:
                 backoff *= 2
                 continue
             if len(response.content) > MAX_ANSWER:
-                raise BadAnswer("the answer is too long", method=request["method"])
+                raise BadAnswer("the answer is too long", method=method)
             try:
                 return response.json()
             except ValueError as error:
-                raise BadAnswer("not JSON", method=request["method"], status=response.status_code) from error
+                raise BadAnswer("not JSON", method=method, status=response.status_code) from error
         raise AssertionError("unreachable")
 
 
