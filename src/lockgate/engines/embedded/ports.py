@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -56,7 +57,7 @@ class BlockStore(Protocol):
 
     def transaction(self, digest: bytes, /) -> tuple[int, int] | None: ...
 
-    def search(self, name: str, value: str, /) -> list[tuple[int, int]]: ...
+    def search(self, terms: Sequence[tuple[str, str]], low: int = ..., high: int = ..., /) -> list[tuple[int, int]]: ...
 
     def meta(self, name: str, /) -> bytes | None: ...
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
+from collections.abc import Sequence
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from lockgate import __version__
@@ -30,7 +33,7 @@ from lockgate.engines.embedded.rpc_values import (
     integer,
     internal,
     page_of,
-    parse_query,
+    parse_search,
     sync_json,
     tx_result_json,
 )
@@ -214,7 +217,12 @@ class Methods:
         if str(order_by) == "desc":
             found.reverse()
         chosen, total = page_of(found, page, per_page)
-        return {"txs": [self._tx(None, h, n) for h, n in chosen], "total_count": str(total)}
+        txs = [
+            tx
+            for height, group in groupby(chosen, key=itemgetter(0))
+            for tx in self._txs_of(height, [(None, n) for _, n in group])
+        ]
+        return {"txs": txs, "total_count": str(total)}
 
     async def block_search(
         self, query: Any = "", page: Any = None, per_page: Any = None, order_by: Any = ""
@@ -269,35 +277,40 @@ class Methods:
         }
 
     def _tx(self, digest: bytes | None, height: int, number: int) -> dict[str, Any]:
+        return self._txs_of(height, [(digest, number)])[0]
+
+    def _txs_of(self, height: int, wanted: Sequence[tuple[bytes | None, int]]) -> list[dict[str, Any]]:
+        """Transactions of one block by number; the block is decoded once."""
         row = self.chain.store.block(height)
         if row is None:
             raise internal(f"no block at height {height}")
-        data = decoding.parse(wire.Block, row.block).data.txs[number]
-        result = BlockResults.from_bytes(row.results).transactions[number]
-        return {
-            "hash": (digest or sha256(data).digest()).hex().upper(),
-            "height": str(height),
-            "index": number,
-            "tx_result": tx_result_json(result),
-            "tx": b64encode(data).decode(),
-        }
+        datas = decoding.parse(wire.Block, row.block).data.txs
+        results = BlockResults.from_bytes(row.results).transactions
+        return [
+            {
+                "hash": (digest or sha256(datas[number]).digest()).hex().upper(),
+                "height": str(height),
+                "index": number,
+                "tx_result": tx_result_json(results[number]),
+                "tx": b64encode(datas[number]).decode(),
+            }
+            for digest, number in wanted
+        ]
 
     def _search(self, query: Any) -> list[tuple[int, int]]:
         if not isinstance(query, str) or not query:
             raise bad_params("query is a non-empty string")
-        found: set[tuple[int, int]] | None = None
-        for name, value in parse_query(query):
-            rows = set(self._search_one(name, value))
-            found = rows if found is None else found & rows
-        return sorted(found or ())
-
-    def _search_one(self, name: str, value: str) -> list[tuple[int, int]]:
-        if name == "tx.hash":
-            row = self.chain.store.transaction(digest_of(value))
-            return [] if row is None else [row]
-        if name in {"tx.height", "block.height"}:
-            height = integer(value, name, 0)
-            row_ = self.chain.store.block(height)
-            count = 0 if row_ is None else len(BlockResults.from_bytes(row_.results).transactions)
-            return [(height, n) for n in range(-1, count)] if row_ is not None else []
-        return self.chain.store.search(name, value)
+        terms, low, high = parse_search(query)
+        hashes = [value for name, value in terms if name == "tx.hash"]
+        others = [term for term in terms if term[0] != "tx.hash"]
+        if hashes:
+            found = self.chain.store.transaction(digest_of(hashes[0]))
+            rows = [] if found is None or not low <= found[0] <= high else [found]
+            return [row for row in rows if not others or row in self.chain.store.search(others, row[0], row[0])]
+        if others:
+            return self.chain.store.search(others, low, high)
+        if low != high:
+            raise bad_params("a query names an event, a hash or one height")
+        block = self.chain.store.block(low)
+        count = 0 if block is None else len(BlockResults.from_bytes(block.results).transactions)
+        return [(low, n) for n in range(-1, count)] if block is not None else []

@@ -18,6 +18,7 @@ MOST_PER_PAGE: Final = 100
 MAX_QUERY_TERMS: Final = 8
 MAX_INT64: Final = (1 << 63) - 1
 _TERM: Final = re.compile(r"\s*([\w./-]+)\s*=\s*(?:'([^']*)'|(\d+))\s*\Z")
+_HEIGHT_TERM: Final = re.compile(r"\s*(?:tx|block)\.height\s*(=|>=|<=)\s*'?(\d{1,19})'?\s*\Z")
 T = TypeVar("T")
 
 
@@ -109,6 +110,23 @@ def parse_query(query: str) -> list[tuple[str, str]]:
             raise bad_params("a query is made of key='value' terms joined by AND")
         found.append((match[1], match[2] if match[2] is not None else match[3]))
     return found
+
+
+def parse_search(query: str) -> tuple[list[tuple[str, str]], int, int]:
+    """As `parse_query`, and the heights that `tx.height>=N`, `<=N` or `=N` leave (block.height alike)."""
+    low, high = 0, MAX_INT64
+    terms = []
+    for text in query.split(" AND "):
+        match = _HEIGHT_TERM.match(text)
+        if match is None:
+            terms.append(text)
+            continue
+        bound = integer(match[2], "height", 0)
+        if match[1] != "<=":
+            low = max(low, bound)
+        if match[1] != ">=":
+            high = min(high, bound)
+    return (parse_query(" AND ".join(terms)) if terms else []), low, high
 
 
 def event_json(event: Event) -> dict[str, Any]:
