@@ -38,7 +38,7 @@ def test_an_empty_store_has_nothing(store: BlockStore) -> None:
     assert store.height_of_hash(b"hash 1") is None
     assert store.transaction(b"tx") is None
     assert store.meta("name") is None
-    assert store.search("sent.client", "one") == []
+    assert store.search([("sent.client", "one")]) == []
 
 
 def test_what_is_committed_is_read(store: BlockStore) -> None:
@@ -71,12 +71,14 @@ def test_a_search_finds_each_transaction_once_in_order(store: BlockStore) -> Non
         with store.commit():
             add(store, height)
             store.add_events([("sent.client", "one", height, 0), ("sent.client", "one", height, -1)])
-    assert store.search("sent.client", "one") == [(1, -1), (1, 0), (2, -1), (2, 0)]
+    assert store.search([("sent.client", "one")]) == [(1, -1), (1, 0), (2, -1), (2, 0)]
     with store.commit():
         add(store, 3)
-    assert store.search("sent.client", "one")[-1] == (3, 0)
-    assert store.search("sent.sequence", "3") == [(3, 0)]
-    assert store.search("sent.sequence", "4") == []
+    assert store.search([("sent.client", "one")])[-1] == (3, 0)
+    assert store.search([("sent.sequence", "3")]) == [(3, 0)]
+    assert store.search([("sent.sequence", "4")]) == []
+    assert store.search([("sent.client", "one"), ("sent.sequence", "2")]) == [(2, 0)]
+    assert store.search([("sent.client", "one")], 3, 3) == [(3, 0)]
 
 
 def test_a_commit_that_fails_leaves_nothing(store: BlockStore) -> None:
@@ -96,7 +98,7 @@ def test_a_commit_that_fails_leaves_nothing(store: BlockStore) -> None:
     assert tip.height == 1
     assert store.transaction(b"other tx") is None
     assert store.meta("name") is None
-    assert store.search("sent.client", "one") == [(1, 0)]
+    assert store.search([("sent.client", "one")]) == [(1, 0)]
     with store.commit():
         add(store, 2)
     assert store.height_of_hash(b"hash 2") == 2

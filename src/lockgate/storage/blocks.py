@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 
 from lockgate.primitives.errors import Misuse
-from lockgate.storage.ledger import MAX_SEARCH_ROWS, StoredBlock
+from lockgate.storage.ledger import MAX_HEIGHT, MAX_SEARCH_ROWS, StoredBlock
 
 EventRow = tuple[str, str, int, int]  # type.attribute, value, height, transaction number
 
@@ -69,13 +70,16 @@ class MemoryBlocks:
     def transaction(self, digest: bytes, /) -> tuple[int, int] | None:
         return self._transactions.get(digest)
 
-    def search(self, name: str, value: str, /) -> list[tuple[int, int]]:
-        """(height, transaction number) pairs whose event attribute has this value, ascending."""
+    def search(
+        self, terms: Sequence[tuple[str, str]], low: int = 0, high: int = MAX_HEIGHT, /
+    ) -> list[tuple[int, int]]:
+        """(height, transaction number) pairs that match every `(name, value)` term, ascending."""
         for rows in self._unindexed:
-            for row_name, row_value, height, number in rows:
-                self._events.setdefault((row_name, row_value), set()).add((height, number))
+            for name, value, height, number in rows:
+                self._events.setdefault((name, value), set()).add((height, number))
         self._unindexed.clear()
-        return sorted(self._events.get((name, value), ()))[:MAX_SEARCH_ROWS]
+        found = set.intersection(*(self._events.get(term, set()) for term in terms))
+        return sorted(place for place in found if low <= place[0] <= high)[:MAX_SEARCH_ROWS]
 
     def meta(self, name: str, /) -> bytes | None:
         return self._meta.get(name)
