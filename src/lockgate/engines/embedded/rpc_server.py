@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import inspect
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -162,14 +163,25 @@ def _messages(block: NewBlock) -> list[tuple[dict[str, Any], str, dict[str, list
     new_block = {
         "block": rpc_json.block_to_json(block.signed.header, block.transactions, block.last_commit),
         "block_id": rpc_json.block_id_to_json(block.block_id),
-        "result_finalize_block": {"events": [event_json(event) for event in block.results.events]},
+        "result_finalize_block": {
+            "events": [event_json(event) for event in block.results.events],
+            "tx_results": [tx_result_json(result) for result in block.results.transactions],
+            "validator_updates": [],
+            "app_hash": b64encode(block.app_hash).decode(),
+        },
     }
     found: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = [
         (new_block, "NewBlock", {**block_events, "tm.event": ["NewBlock"]}),
         ({"header": header}, "NewBlockHeader", {**block_events, "tm.event": ["NewBlockHeader"]}),
     ]
     for number, result in enumerate(block.results.transactions):
-        value = {"TxResult": {"height": str(block.height), "index": number, "result": tx_result_json(result)}}
+        tx_result = {
+            "height": str(block.height),
+            "index": number,
+            "tx": b64encode(block.transactions[number]).decode(),
+            "result": _without_zeros(tx_result_json(result)),
+        }
+        value = {"TxResult": _without_zeros(tx_result)}
         events = _indexed(result.events)
         events |= {
             "tm.event": ["Tx"],
@@ -178,6 +190,11 @@ def _messages(block: NewBlock) -> list[tuple[dict[str, Any], str, dict[str, list
         }
         found.append((value, "Tx", events))
     return found
+
+
+def _without_zeros(message: dict[str, Any]) -> dict[str, Any]:
+    """CometBFT pushes this one message as proto JSON, where a field of its default value is left out."""
+    return {name: value for name, value in message.items() if value not in (None, 0, "", "0", [])}
 
 
 def _indexed(events: Any) -> dict[str, list[str]]:
@@ -189,7 +206,9 @@ def _indexed(events: Any) -> dict[str, list[str]]:
 
 
 def _error(number: Any, failure: RpcFailure) -> dict[str, Any]:
-    error = {"code": failure.code, "message": failure.message, "data": failure.data}
+    error: dict[str, Any] = {"code": failure.code, "message": failure.message}
+    if failure.data:
+        error["data"] = failure.data
     return {"jsonrpc": "2.0", "id": number, "error": error}
 
 
