@@ -19,7 +19,7 @@ from lockgate.ibc.errors import (
     RelayerNotAllowed,
     TooLarge,
 )
-from lockgate.primitives.state import View
+from lockgate.primitives.state import View, fact
 
 MAX_PREFIX_ELEMENTS: Final = 32  # ibc-go's MaxCounterpartyMerklePrefixElements
 MAX_PREFIX_BYTES: Final = 256  # of one element; ibc-go's MaxMerklePrefixLength
@@ -58,6 +58,10 @@ def check_counterparty(client: str, record: Counterparty) -> None:
 
 def find_counterparty(view: View, client: str) -> Counterparty | None:
     """Return the counterparty registered for `client`."""
+    return fact(view, _find_counterparty, client)
+
+
+def _find_counterparty(view: View, client: str) -> Counterparty | None:
     data = view.get(host.STORE, host.counterparty(client))
     return None if data is None else _counterparty(data)
 
@@ -77,6 +81,10 @@ def expect_counterparty(view: View, client: str, named: str) -> Counterparty:
 
 def allowed_relayers(view: View, client: str) -> tuple[str, ...]:
     """Return the accounts that may relay for `client`; empty means anyone."""
+    return fact(view, _allowed_relayers, client)
+
+
+def _allowed_relayers(view: View, client: str) -> tuple[str, ...]:
     data = view.get(host.STORE, host.config(client))
     return () if data is None else _relayers(data)
 

@@ -15,7 +15,7 @@ from lockgate.ibc import host
 from lockgate.ibc.errors import BadClientType, BadHostIdentifier, ClientNotActive
 from lockgate.ibc.ports import ACTIVE, UNAUTHORIZED, ClientKind
 from lockgate.primitives.ids import ClientId, Height
-from lockgate.primitives.state import View
+from lockgate.primitives.state import View, fact
 from lockgate.primitives.time import UnixNanos
 
 ALL_CLIENTS: Final = ("*",)
@@ -51,17 +51,26 @@ class ClientModules:
 
     def active(self, view: View, client: str, now: UnixNanos) -> ClientKind:
         """Return the kind of `client` if the client is active. Raises ClientNotActive."""
+        return fact(view, self._active, client, now)
+
+    def latest_height(self, view: View, client: str) -> Height:
+        return fact(view, self._latest_height, client)
+
+    def timestamp_at(self, view: View, client: str, height: Height) -> UnixNanos:
+        """Return the time of a consensus state; unlike proofs, this needs no active client."""
+        return fact(view, self._timestamp_at, client, height)
+
+    def _active(self, view: View, client: str, now: UnixNanos) -> ClientKind:
         kind = self.kind(view, client)
         status = kind.module.status(view, ClientId(client), now)
         if status != ACTIVE:
             raise ClientNotActive("not active", client=client, status=status)
         return kind
 
-    def latest_height(self, view: View, client: str) -> Height:
+    def _latest_height(self, view: View, client: str) -> Height:
         return self.kind(view, client).module.latest_height(view, ClientId(client))
 
-    def timestamp_at(self, view: View, client: str, height: Height) -> UnixNanos:
-        """Return the time of a consensus state; unlike proofs, this needs no active client."""
+    def _timestamp_at(self, view: View, client: str, height: Height) -> UnixNanos:
         return self.kind(view, client).module.timestamp_at(view, ClientId(client), height)
 
     def _allowed(self, view: View, client_type: str) -> ClientKind:

@@ -20,7 +20,7 @@ from lockgate.machine.errors import LaneExists, LaneNotAdmitted, LaneProof, Lane
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.records import LANE_MOVES, Lane, LaneKind, LanePhase, lane_id
 from lockgate.primitives.ids import ClientId, Height, client_id
-from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.state import Outcome, View, fact
 from lockgate.primitives.time import DurationNanos
 
 MAX_NOTE: Final = 256  # bytes of a stop reason; it is read by people
@@ -119,6 +119,10 @@ def counterparty_value(our_client: ClientId) -> bytes:
 
 def lane_of(view: View, client: str) -> Lane | None:
     """The lane over a local client, whatever its phase."""
+    return fact(view, _lane_of, client)
+
+
+def _lane_of(view: View, client: str) -> Lane | None:
     name = view.get(keys.LANE, keys.lane_of_client(client))
     if name is None:
         return None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final, NewType, Self
+from typing import Final, NamedTuple, NewType, Self
 
 from lockgate.primitives.errors import PeerFault
 
@@ -31,8 +30,7 @@ class BadIdentifier(PeerFault):
     next_step = "Correct the identifier; see ICS-24 for the character set."
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Height:
+class Height(NamedTuple):
     """A (revision number, revision height) pair; compares revision first. Source: ICS-02."""
 
     revision: int

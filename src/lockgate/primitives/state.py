@@ -7,14 +7,16 @@ whole, without anything having been written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import UnixNanos
 
 Writes = dict[tuple[str, bytes], bytes | None]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class View(Protocol):
@@ -83,10 +85,15 @@ class Overlay:
         self._writes = writes
 
     def get(self, store: str, key: bytes, /) -> bytes | None:
-        try:
-            return self._writes[(store, key)]
-        except KeyError:
-            return self._base.get(store, key)
+        place = (store, key)
+        if place in self._writes:
+            return self._writes[place]
+        return self._base.get(store, key)
+
+    def known(self, name: Hashable) -> _Fact | None:
+        """A fact that a draft below remembers and that no pending write of this overlay touches."""
+        found = self._base.known(name) if isinstance(self._base, Overlay) else None
+        return found if found is not None and found.places.isdisjoint(self._writes) else None
 
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
         pending = (
@@ -119,19 +126,23 @@ class Draft(Overlay):
     One dictionary holds them all, so a read costs one look-up however many steps came before it.
     """
 
-    __slots__ = ("_undo", "writes")
+    __slots__ = ("_facts", "_readers", "_undo", "writes")
 
     def __init__(self, base: View) -> None:
         self.writes: Writes = {}
+        self._facts: dict[Hashable, _Fact] = {}
+        self._readers: dict[tuple[str, bytes], list[Hashable]] = {}  # place -> facts that were read off it
         self._undo: list[tuple[tuple[str, bytes], bytes | None, bool]] = []  # place, value before, was it pending
         super().__init__(base, self.writes)
 
     def take(self, writes: Mapping[tuple[str, bytes], bytes | None]) -> None:
         """Add what a step decided; later writes win."""
-        mine, undo = self.writes, self._undo
+        mine, undo, readers = self.writes, self._undo, self._readers
         for place, value in writes.items():
             undo.append((place, mine.get(place), place in mine))
             mine[place] = value
+            if place in readers:
+                self._forget(place)
 
     def mark(self) -> int:
         """A point that `undo_to` can go back to."""
@@ -145,6 +156,67 @@ class Draft(Overlay):
                 self.writes[place] = before
             else:
                 del self.writes[place]
+            if place in self._readers:
+                self._forget(place)
+
+    def known(self, name: Hashable) -> _Fact | None:
+        """A remembered fact; all of them are as if computed now."""
+        return self._facts.get(name)
+
+    def learn(self, name: Hashable, compute: Callable[[View], T]) -> T:
+        """Compute a fact and remember it until a place it read is written. One that scans is not kept."""
+        reading = _Reading(self)
+        value = compute(reading)
+        if not reading.scanned:
+            self._facts[name] = _Fact(value, frozenset(reading.places))
+            for place in reading.places:
+                self._readers.setdefault(place, []).append(name)
+        return value
+
+    def _forget(self, place: tuple[str, bytes]) -> None:
+        for name in self._readers.pop(place):
+            self._facts.pop(name, None)
 
 
-__all__ = ("Block", "Draft", "Event", "Outcome", "Overlay", "View", "Writes")
+class _Fact(NamedTuple):
+    value: Any
+    places: frozenset[tuple[str, bytes]]
+
+
+class _Reading:
+    """A view that notes what is read through it."""
+
+    __slots__ = ("_base", "places", "scanned")
+
+    def __init__(self, base: View) -> None:
+        self._base = base
+        self.places: set[tuple[str, bytes]] = set()
+        self.scanned = False
+
+    def get(self, store: str, key: bytes, /) -> bytes | None:
+        self.places.add((store, key))
+        return self._base.get(store, key)
+
+    def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
+        self.scanned = True
+        return self._base.scan(store, start, end)
+
+
+def fact(view: View, compute: Callable[Concatenate[View, P], T], *arguments: P.args, **named: P.kwargs) -> T:
+    """`compute(view, *arguments)`, which must be a function of what it reads there; a draft remembers it.
+
+    The packets of a block ask the same things again and again: which lane, which client, is it active.
+    Arguments must be hashable and positional.
+    """
+    if not isinstance(view, Overlay):
+        return compute(view, *arguments, **named)
+    name = (compute, *arguments)
+    found = view.known(name)
+    if found is not None:
+        return found.value  # type: ignore[no-any-return]  # what the same function returned before
+    if isinstance(view, Draft):
+        return view.learn(name, lambda reading: compute(reading, *arguments, **named))
+    return compute(view, *arguments, **named)
+
+
+__all__ = ("Block", "Draft", "Event", "Outcome", "Overlay", "View", "Writes", "fact")

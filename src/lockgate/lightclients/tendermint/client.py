@@ -33,8 +33,9 @@ from lockgate.lightclients.tendermint.states import (
 )
 from lockgate.lightclients.tendermint.store import ClientStore, processed_now
 from lockgate.lightclients.tendermint.update import ClientUpdate
+from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.primitives.ids import ClientId, Height
-from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.state import Outcome, View, fact
 from lockgate.primitives.time import UnixNanos
 
 CLIENT_TYPE: Final = "07-tendermint"
@@ -128,15 +129,13 @@ class TendermintClient:
         /,
     ) -> None:
         """Require that the client's ledger held `value` under `path` at `height`."""
-        state, consensus = self._provable(view, client_id, height)
-        self._memo.proofs(state, consensus).membership(proof, path, value)
+        fact(view, self._proofs, client_id, height).membership(proof, path, value)
 
     def verify_non_membership(
         self, view: View, client_id: ClientId, height: Height, proof: bytes, path: tuple[bytes, ...], /
     ) -> None:
         """Require that the client's ledger held nothing under `path` at `height`."""
-        state, consensus = self._provable(view, client_id, height)
-        self._memo.proofs(state, consensus).non_membership(proof, path)
+        fact(view, self._proofs, client_id, height).non_membership(proof, path)
 
     def recover(
         self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, own_height: Height, /
@@ -184,14 +183,15 @@ class TendermintClient:
             raise ClientExpired(client_id=store.client_id, latest_height=state.latest_height)
         return state
 
-    def _provable(self, view: View, client_id: ClientId, height: Height) -> tuple[ClientState, ConsensusState]:
+    def _proofs(self, view: View, client_id: ClientId, height: Height) -> ProofMemo:
+        """What verifies proofs at a height of an unfrozen client."""
         store = self._store(view, client_id)
         state = store.client_state()
         if state.is_frozen:
             raise ClientFrozen(client_id=client_id)
         if state.latest_height < height:
             raise ProofHeightAhead(latest=state.latest_height, proof=height)
-        return state, _with_root(store, height)
+        return self._memo.proofs(state, _with_root(store, height))
 
 
 def _with_root(store: ClientStore, height: Height) -> ConsensusState:

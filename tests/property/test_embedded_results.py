@@ -1,0 +1,33 @@
+"""Results framed by hand are what the CBOR encoder writes of the same value."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lockgate.codec import cbor
+from lockgate.engines.embedded.results import BlockResults
+from lockgate.machine.machine import TxResult
+from lockgate.primitives.state import Event
+
+texts = st.text(st.characters(codec="ascii"), max_size=30) | st.just("é") | st.just("x" * 300)
+pairs = st.tuples(st.sampled_from(["sequence", "client", "é"]), texts)
+events = st.lists(st.builds(Event, texts, st.lists(pairs, max_size=4).map(tuple)), max_size=4).map(tuple)
+results = st.builds(
+    TxResult,
+    code=st.integers(0, 2**32),
+    codespace=texts,
+    data=st.binary(max_size=40),
+    log=texts,
+    gas_wanted=st.integers(0, 2**48),
+    gas_used=st.integers(0, 2**48),
+    events=events,
+)
+
+
+@settings(deadline=None)
+@given(st.lists(results, max_size=3).map(tuple), events)
+def test_results_are_framed_as_the_encoder_does(transactions: tuple[TxResult, ...], own: tuple[Event, ...]) -> None:
+    block = BlockResults(transactions, own)
+    assert block.to_bytes() == cbor.encode(block.plain())
+    assert BlockResults.from_bytes(block.to_bytes()) == block

@@ -1,0 +1,88 @@
+"""A draft answers as plain overlays do, whatever was taken, undone and remembered on the way."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lockgate.primitives.state import Draft, Overlay, View, Writes, fact
+from tests.support.memory_view import MemoryView
+
+PLACES = [("one", b"a"), ("one", b"b"), ("two", b"a")]
+places = st.sampled_from(PLACES)
+writes = st.dictionaries(places, st.none() | st.binary(min_size=1, max_size=2), max_size=3)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("take"), writes),
+        st.tuples(st.just("mark"), st.none()),
+        st.tuples(st.just("undo"), st.none()),
+        st.tuples(st.just("ask"), st.lists(places, min_size=1, max_size=2).map(tuple)),
+        st.tuples(st.just("ask above"), st.tuples(writes, st.lists(places, min_size=1, max_size=2).map(tuple))),
+        st.tuples(st.just("ask a range"), st.none()),
+    ),
+    max_size=25,
+)
+
+
+def values(view: View, asked: tuple[tuple[str, bytes], ...]) -> tuple[bytes | None, ...]:
+    """A fact that reads places one after the other, and looks further only at what it found."""
+    found = []
+    for store, key in asked:
+        found.append(view.get(store, key))
+        if found[-1] is None:
+            break
+    return tuple(found)
+
+
+def everything(view: View, store: str) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple(view.scan(store, b"", b"\xff"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(places, st.binary(min_size=1, max_size=2)), steps)
+def test_facts_are_as_if_computed_now(stored: dict[tuple[str, bytes], bytes], plan: list[tuple[str, object]]) -> None:
+    base = MemoryView()
+    for (store, key), value in stored.items():
+        base.stores.setdefault(store, {})[key] = value
+    draft = Draft(base)
+    model: Writes = {}
+    marks: list[tuple[int, Writes]] = [(draft.mark(), {})]
+    for step, what in plan:
+        plain = Overlay(base, model)
+        if step == "take":
+            assert isinstance(what, dict)
+            draft.take(what)
+            model = {**model, **what}
+        elif step == "mark":
+            marks.append((draft.mark(), dict(model)))
+        elif step == "undo":
+            mark, model = marks[-1][0], dict(marks[-1][1])
+            draft.undo_to(mark)
+        elif step == "ask":
+            assert isinstance(what, tuple)
+            assert fact(draft, values, what) == values(plain, what)
+        elif step == "ask above":
+            assert isinstance(what, tuple)
+            above, asked = what
+            assert fact(Overlay(draft, above), values, asked) == values(Overlay(plain, above), asked)
+        else:
+            assert fact(draft, everything, "one") == everything(plain, "one")
+        assert draft.writes == model
+
+
+def test_a_remembered_fact_is_not_computed_again_until_its_place_is_written() -> None:
+    draft = Draft(MemoryView())
+    asked = []
+
+    def counted(view: View, store: str) -> bytes | None:
+        asked.append(store)
+        return view.get(store, b"a")
+
+    assert [fact(draft, counted, "one") for _ in range(3)] == [None] * 3
+    assert asked == ["one"]
+    draft.take({("one", b"b"): b"x"})
+    assert fact(draft, counted, "one") is None
+    assert asked == ["one"]
+    draft.take({("one", b"a"): b"x"})
+    assert fact(draft, counted, "one") == b"x"
+    assert asked == ["one", "one"]
