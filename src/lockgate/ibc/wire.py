@@ -2,17 +2,21 @@
 
 A packet travels through three ledgers' worth of transactions and is hashed field by field, so two
 encodings of one packet would be two transactions with one effect. Only the canonical form is read:
-fields ascending, no zero scalars, no unknown fields (I12). Source: specs/ibc-v2.md §2.
+fields ascending, no zero scalars, no unknown fields (I12). What comes in the usual form is read without
+the protobuf library (`packet_bytes`); everything else, and every refusal, is the library's.
+Source: specs/ibc-v2.md §2.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from lockgate.codec.protobuf import length_prefixed, parse_own
+from lockgate.codec.protobuf import DEFAULT_LIMIT, length_prefixed, parse_own
 from lockgate.codec.wire import ibc_channel_pb2 as channel
 from lockgate.codec.wire import ibc_client_pb2 as client
+from lockgate.ibc import packet_bytes
 from lockgate.ibc.packet import Acknowledgement, Packet, Payload
+from lockgate.ibc.packet_bytes import Unusual, field, number, packet_at, payloads_at, size_at, tail_of, text_at
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixSeconds
 
@@ -52,6 +56,13 @@ class AcknowledgeMessage(NamedTuple):
 
 def read_send(data: bytes) -> SendMessage:
     """Read a MsgSendPacket. Raises codec.Malformed."""
+    try:
+        return _send_of(data)
+    except (Unusual, IndexError):
+        return _parse_send(data)
+
+
+def _parse_send(data: bytes) -> SendMessage:
     message = parse_own(channel.MsgSendPacket, data)
     return SendMessage(
         message.source_client,
@@ -63,18 +74,39 @@ def read_send(data: bytes) -> SendMessage:
 
 def read_receive(data: bytes) -> RelayMessage:
     """Read a MsgRecvPacket. Raises codec.Malformed."""
+    try:
+        return _relay_of(data, 0x22)
+    except (Unusual, IndexError):
+        return _parse_receive(data)
+
+
+def _parse_receive(data: bytes) -> RelayMessage:
     message = parse_own(channel.MsgRecvPacket, data)
     return RelayMessage(*_relayed(message, message.proof_commitment))
 
 
 def read_timeout(data: bytes) -> RelayMessage:
     """Read a MsgTimeout. Raises codec.Malformed."""
+    try:
+        return _relay_of(data, 0x2A)
+    except (Unusual, IndexError):
+        return _parse_timeout(data)
+
+
+def _parse_timeout(data: bytes) -> RelayMessage:
     message = parse_own(channel.MsgTimeout, data)
     return RelayMessage(*_relayed(message, message.proof_unreceived))
 
 
 def read_acknowledge(data: bytes) -> AcknowledgeMessage:
     """Read a MsgAcknowledgement. Raises codec.Malformed."""
+    try:
+        return _acknowledge_of(data)
+    except (Unusual, IndexError):
+        return _parse_acknowledge(data)
+
+
+def _parse_acknowledge(data: bytes) -> AcknowledgeMessage:
     message = parse_own(channel.MsgAcknowledgement, data)
     return AcknowledgeMessage(
         *_relayed(message, message.proof_acked),
@@ -84,16 +116,30 @@ def read_acknowledge(data: bytes) -> AcknowledgeMessage:
 
 def read_packet(data: bytes) -> Packet:
     """Read a Packet, as events carry it. Raises codec.Malformed."""
+    try:
+        return packet_at(data, 0, _usual_size(data))
+    except (Unusual, IndexError):
+        return _parse_packet(data)
+
+
+def _parse_packet(data: bytes) -> Packet:
     return _packet(parse_own(channel.Packet, data))
 
 
 def read_acknowledgement(data: bytes) -> Acknowledgement:
     """Read an Acknowledgement list, as events carry it. Raises codec.Malformed."""
+    try:
+        return _acknowledgement_at(data, 0, _usual_size(data))
+    except (Unusual, IndexError):
+        return _parse_acknowledgement(data)
+
+
+def _parse_acknowledgement(data: bytes) -> Acknowledgement:
     return Acknowledgement(tuple(parse_own(channel.Acknowledgement, data).app_acknowledgements))
 
 
 def encode_packet(packet: Packet) -> bytes:
-    return _wire_packet(packet).SerializeToString()
+    return packet_bytes.encode_packet(packet)
 
 
 def encode_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
@@ -102,49 +148,129 @@ def encode_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
 
 def encode_send(message: SendMessage) -> bytes:
     """Build a MsgSendPacket."""
-    return channel.MsgSendPacket(
-        source_client=message.source_client,
-        timeout_timestamp=message.timeout,
-        payloads=[_wire_payload(payload) for payload in message.payloads],
-        signer=message.signer,
-    ).SerializeToString()
+    payloads = [packet_bytes.message(b"\x1a", packet_bytes.encode_payload(payload)) for payload in message.payloads]
+    return b"".join(
+        (
+            field(b"\x0a", message.source_client.encode()),
+            number(b"\x10", message.timeout),
+            *payloads,
+            field(b"\x22", message.signer.encode()),
+        )
+    )
 
 
 def encode_receive(packet: Packet, proof: bytes, proof_height: Height, signer: str) -> bytes:
     """Build a MsgRecvPacket."""
-    return channel.MsgRecvPacket(
-        packet=_wire_packet(packet),
-        proof_commitment=proof,
-        proof_height=wire_height(proof_height),
-        signer=signer,
-    ).SerializeToString()
+    return _encode_relayed(packet, b"", (b"\x12", proof), (b"\x1a", proof_height), (b"\x22", signer))
 
 
 def encode_acknowledge(
     packet: Packet, acknowledgement: Acknowledgement, proof: bytes, proof_height: Height, signer: str
 ) -> bytes:
     """Build a MsgAcknowledgement."""
-    return channel.MsgAcknowledgement(
-        packet=_wire_packet(packet),
-        acknowledgement=channel.Acknowledgement(app_acknowledgements=acknowledgement.elements),
-        proof_acked=proof,
-        proof_height=wire_height(proof_height),
-        signer=signer,
-    ).SerializeToString()
+    elements = packet_bytes.message(b"\x12", encode_acknowledgement(acknowledgement))
+    return _encode_relayed(packet, elements, (b"\x1a", proof), (b"\x22", proof_height), (b"\x2a", signer))
 
 
 def encode_timeout(packet: Packet, proof: bytes, proof_height: Height, signer: str) -> bytes:
     """Build a MsgTimeout."""
-    return channel.MsgTimeout(
-        packet=_wire_packet(packet),
-        proof_unreceived=proof,
-        proof_height=wire_height(proof_height),
-        signer=signer,
-    ).SerializeToString()
+    return _encode_relayed(packet, b"", (b"\x12", proof), (b"\x1a", proof_height), (b"\x2a", signer))
+
+
+def _encode_relayed(
+    packet: Packet, between: bytes, proof: tuple[bytes, bytes], height: tuple[bytes, Height], signer: tuple[bytes, str]
+) -> bytes:
+    """Frame a relayed message: packet, what stands between, and three tagged fields."""
+    return b"".join(
+        (
+            packet_bytes.message(b"\x0a", packet_bytes.encode_packet(packet)),
+            between,
+            field(*proof),
+            packet_bytes.message(height[0], packet_bytes.encode_height(height[1])),
+            field(signer[0], signer[1].encode()),
+        )
+    )
+
+
+def wire_height(height: Height) -> client.Height:
+    """The protobuf message of a height, for query responses."""
+    return client.Height(revision_number=height.revision, revision_height=height.height)
 
 
 def send_response(sequence: int) -> bytes:
-    return channel.MsgSendPacketResponse(sequence=sequence).SerializeToString()
+    """Build a MsgSendPacketResponse."""
+    return number(b"\x08", sequence)
+
+
+def _usual_size(data: bytes) -> int:
+    size = len(data)
+    if size > DEFAULT_LIMIT:
+        raise Unusual
+    return size
+
+
+def _send_of(data: bytes) -> SendMessage:
+    end = _usual_size(data)
+    source, at = text_at(data, 0, 0x0A)
+    if data[at] != 0x10:
+        raise Unusual
+    timeout, begin = packet_bytes.number_at(data, at + 1)
+    at = begin
+    while data[at] == 0x1A:
+        size, at = size_at(data, at + 1)
+        at += size
+    signer, last = text_at(data, at, 0x22)
+    if last != end:
+        raise Unusual
+    return SendMessage(source, UnixSeconds(timeout), payloads_at(data, begin, at, 0x1A), signer)
+
+
+def _relay_of(data: bytes, signer_tag: int) -> RelayMessage:
+    packet, encoded, at = _packet_first(data)
+    proof, at = _proof_at(data, at, 0x12)
+    return RelayMessage(packet, encoded, proof, *tail_of(data, at, 0x1A, signer_tag))
+
+
+def _acknowledge_of(data: bytes) -> AcknowledgeMessage:
+    packet, encoded, at = _packet_first(data)
+    if data[at] != 0x12:
+        raise Unusual
+    size, at = size_at(data, at + 1)
+    acknowledgement = _acknowledgement_at(data, at, at + size)
+    proof, at = _proof_at(data, at + size, 0x1A)
+    return AcknowledgeMessage(packet, encoded, proof, *tail_of(data, at, 0x22, 0x2A), acknowledgement)
+
+
+def _packet_first(data: bytes) -> tuple[Packet, bytes, int]:
+    """Read the packet that a relayed message begins with: value, bytes, and the position after it."""
+    if data[0] != 0x0A or len(data) > DEFAULT_LIMIT:
+        raise Unusual
+    size, at = size_at(data, 1)
+    end = at + size
+    return packet_at(data, at, end), data[at:end], end
+
+
+def _proof_at(data: bytes, at: int, tag: int) -> tuple[bytes, int]:
+    if data[at] != tag:
+        raise Unusual
+    size, at = size_at(data, at + 1)
+    end = at + size
+    if not size or end > len(data):
+        raise Unusual
+    return data[at:end], end
+
+
+def _acknowledgement_at(data: bytes, at: int, end: int) -> Acknowledgement:
+    elements = []
+    while at < end:
+        if data[at] != 0x0A:
+            raise Unusual
+        size, at = size_at(data, at + 1)
+        elements.append(data[at : at + size])
+        at += size
+    if at != end or end > len(data):
+        raise Unusual
+    return Acknowledgement(tuple(elements))
 
 
 def _relayed(
@@ -178,27 +304,3 @@ def _payload(message: channel.Payload) -> Payload:
         encoding=message.encoding,
         value=message.value,
     )
-
-
-def _wire_packet(packet: Packet) -> channel.Packet:
-    return channel.Packet(
-        sequence=packet.sequence,
-        source_client=packet.source_client,
-        destination_client=packet.destination_client,
-        timeout_timestamp=packet.timeout,
-        payloads=[_wire_payload(payload) for payload in packet.payloads],
-    )
-
-
-def _wire_payload(payload: Payload) -> channel.Payload:
-    return channel.Payload(
-        source_port=payload.source_port,
-        destination_port=payload.destination_port,
-        version=payload.version,
-        encoding=payload.encoding,
-        value=payload.value,
-    )
-
-
-def wire_height(height: Height) -> client.Height:
-    return client.Height(revision_number=height.revision, revision_height=height.height)
