@@ -65,8 +65,10 @@ class LabLedger:
         authority: Sequence[str] = (),
         applications: Mapping[str, Application] | None = None,
         store: BlockStore | None = None,
+        seed: str = "",
     ) -> None:
-        seeds = [f"{chain_id}/validator/{i}".encode().ljust(32, b"\0")[:32] for i in range(validators)]
+        """`seed` makes other validator keys: a ledger that only claims the chain id."""
+        seeds = [f"{chain_id}/validator/{seed}{i}".encode().ljust(32, b"\0")[:32] for i in range(validators)]
         keys = [ed25519.SigningKey(seed) for seed in seeds]
         ledger_class = LedgerClass.BFT if validators >= 4 else LedgerClass.OPERATED
         self.genesis = Genesis(

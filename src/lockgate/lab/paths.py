@@ -16,6 +16,7 @@ from lockgate.lab.ledgers import LabAccount, LabLedger, responses
 from lockgate.lightclients.cometbft.commit import Fraction
 from lockgate.lightclients.tendermint import states
 from lockgate.lightclients.tendermint.messages import encode_header
+from lockgate.machine.genesis import LedgerClass
 from lockgate.machine.machine import TxResult
 from lockgate.machine.transaction import Message
 from lockgate.merkle.specs import IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES
@@ -138,6 +139,7 @@ def open_lane_message(on: End, other: End) -> Message:
         "consensus_height": str(own),
         "consensus_proof": proof("ibc", host.consensus_state(other.client, own)),
         "domain_proof": proof("rules", b"domain"),
+        "operated": far.genesis.ledger_class is not LedgerClass.BFT,
     }
 
 

@@ -12,7 +12,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from lockgate.machine import endpoints, inbox, keys
+from lockgate.ibc.packet import Packet, Payload
+from lockgate.machine import endpoints, inbox, keys, lanes
 from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import (
     AnswerTooLate,
@@ -65,6 +66,9 @@ def answer(view: View, context: Context, message: Mapping[str, Any], packets: Pa
         raise NotInInbox("no open entry", client=client, sequence=sequence)
     if context.block.time >= entry.deadline:
         raise AnswerTooLate("at or past the deadline", time=context.block.time, deadline=entry.deadline)
+    lane = lanes.lane_of(view, client)
+    if lane is not None and lane.equivocated:
+        lanes.check_open(lane)  # the message stands in one of two histories: nobody acts on it (P14)
     outcome = _swap_root(view, context, endpoint, message)
     outcome.then(inbox.release(Overlay(view, outcome.writes), client, sequence, entry))
     if ("ack" in message) == ("refusal" in message):
@@ -107,6 +111,19 @@ def reason(client: str, sequence: int, commitment: bytes, code: str, detail: byt
     outcome = Outcome()
     outcome.set(keys.REASON, keys.reason(client, sequence), Reason(commitment, code, detail).to_bytes())
     outcome.emit("packet_refused", ("client", client), ("sequence", str(sequence)), ("code", code))
+    return outcome
+
+
+def message_ended(packet: Packet, payload: Payload, how: str) -> Outcome:
+    """Tell the sending endpoint's host that a message of its has ended."""
+    outcome = Outcome()
+    outcome.emit(
+        "message_ended",
+        ("endpoint", payload.source_port),
+        ("client", packet.source_client),
+        ("sequence", str(packet.sequence)),
+        ("how", how),
+    )
     return outcome
 
 

@@ -279,6 +279,30 @@ class AcknowledgementMismatch(PeerFault):
     wire = (CODESPACE, 47)
 
 
+class LaneSuspended(Refused):
+    code = "lane.suspended"
+    summary = "The other ledger's client is expired or frozen, or its ledger signed two histories (P14)."
+    untouched = "The packet stays as it is; nothing was verified through the client."
+    next_step = "Expired: the authority announces client.recover. Two histories: it announces packet.settle."
+    wire = (CODESPACE, 48)
+
+
+class LaneFull(Refused):
+    code = "lane.cap"
+    summary = "As many packets or bytes are open over the lane as its caps allow (P10)."
+    untouched = _MESSAGE
+    next_step = "Send again when earlier packets have ended."
+    wire = (CODESPACE, 49)
+
+
+class NotOptedIn(Refused):
+    code = "lane.operated"
+    summary = "One operator signs the other ledger, and the opener did not say that this is accepted (P10)."
+    untouched = _MESSAGE
+    next_step = "Set `operated` to true in lane.open, and choose the lane's caps with that in mind."
+    wire = (CODESPACE, 54)
+
+
 class NotAuthority(Refused):
     code = "gov.not_authority"
     summary = "The signing account is not an authority of this ledger (P16)."
@@ -301,6 +325,22 @@ class NothingScheduled(Refused):
     untouched = _MESSAGE
     next_step = "Read the `gov_announced` event for the height and number."
     wire = (CODESPACE, 52)
+
+
+class NotSettleable(Refused):
+    code = "gov.not_settleable"
+    summary = "The packet is not open over a lane that an equivocation closed, or the lane's caps are used up."
+    untouched = _MESSAGE
+    next_step = "Settle only what is still committed on a lane whose cause is `equivocation` (P14)."
+    wire = (CODESPACE, 55)
+
+
+class NotEquivocation(PeerFault):
+    code = "gov.no_equivocation"
+    summary = "The two headers do not prove that the lane's other ledger signed two histories."
+    untouched = _MESSAGE
+    next_step = "Cite the Misbehaviour message whose headers the client's own validators signed."
+    wire = (CODESPACE, 56)
 
 
 class NotPrunable(Refused):

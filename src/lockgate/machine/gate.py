@@ -36,21 +36,25 @@ class LaneGate:
         packet = passage.packet
         ours = [p for p in packet.payloads if _addresses_endpoint(p)]
         lane = lanes.lane_of(view, packet.source_client)
-        if lane is not None and lane.phase is not LanePhase.OPEN:
-            raise LaneStopped("no sends over a stopped lane", lane=lane.lane_id, phase=lane.phase.name.lower())
-        if not ours:
-            return Outcome()
-        if lane is None:
+        if lane is not None:
+            lanes.check_open(lane)
+        elif ours:
             raise NoLane("endpoints use open lanes only", client=packet.source_client)
+        else:
+            return Outcome()
+        if not ours:
+            return lanes.opened(view, lane, packet)
         if not self._from_answer:
             raise SendOutsideAnswer("an endpoint's port is not free to use", port=ours[0].source_port)
         _check_endpoint_payloads(packet)
-        return Outcome()
+        return lanes.opened(view, lane, packet)
 
     def on_receive(self, view: View, passage: Passage, /) -> Admission:
         packet = passage.packet
         client = packet.destination_client
         lane = lanes.lane_of(view, client)
+        if lane is not None and lane.equivocated:
+            lanes.check_open(lane)  # which of the two histories sent it, nobody can say: no receipt, no answer
         ours = [p for p in packet.payloads if endpoints.endpoint_of_port(p.destination_port) is not None]
         if not ours:
             if lane is not None and lane.phase is not LanePhase.OPEN:
@@ -59,8 +63,7 @@ class LaneGate:
         try:
             if lane is None:
                 raise NoLane("endpoints use open lanes only", client=client)
-            if lane.phase is not LanePhase.OPEN:
-                raise LaneStopped("stopped", lane=lane.lane_id)
+            lanes.check_open(lane)
             _check_endpoint_payloads(packet)
             return Held(self._admit(view, passage, lane, ours[0]))
         except Refused as refusal:
@@ -68,7 +71,13 @@ class LaneGate:
 
     def on_settled(self, view: View, passage: Passage, ending: Ending, /) -> Outcome:
         packet = passage.packet
-        return answers.forget_message(view, packet.source_client, packet.sequence)
+        lane = lanes.lane_of(view, packet.source_client)
+        outcome = answers.forget_message(view, packet.source_client, packet.sequence)
+        if lane is not None:
+            if lane.equivocated:
+                lanes.check_open(lane)  # a proof under either history settles nothing (P14)
+            outcome.then(lanes.ended(view, lane, packet))
+        return outcome
 
     def _admit(self, view: View, passage: Passage, lane: Lane, payload: Payload) -> Outcome:
         context = self._context()

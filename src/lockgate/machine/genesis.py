@@ -21,6 +21,7 @@ DOMAIN_LABEL: Final = b"lockgate/domain/1"
 FORMAT: Final = 1
 MAX_VALIDATORS: Final = 10_000  # CometBFT's own bound on a validator set
 MAX_GENESIS_ACCOUNTS: Final = 100_000  # keeps the document below 10 MB
+BFT_VALIDATORS: Final = 4  # the fewest that stand one liar: 3f + 1 for f = 1
 MAX_TOTAL_POWER: Final = (1 << 63) // 8  # CometBFT types/validator_set.go
 
 
@@ -51,6 +52,8 @@ class Parameters:
     inbox_reserved: int = 2  # slots of each grant that a full lane cannot take from it
     max_grants_per_endpoint: int = 1_024
     max_sends_per_answer: int = 64
+    lane_max_packets: int = 4_096  # open over one lane; a lane may carry a lower cap of its own (P10)
+    lane_max_bytes: int = 268_435_456  # 1,024 packets of the largest payload
     header_memory: int = 100_000  # own headers a lane opening may be compared with
     authority_delay_blocks: int = 10  # P16: announced actions wait this long
     account_admission_open: bool = True
@@ -67,6 +70,8 @@ class Parameters:
             raise BadGenesis("a transaction may not be larger than a block")
         if not 1 <= self.inbox_per_grant <= self.inbox_per_lane <= self.inbox_total:
             raise BadGenesis("inbox bounds must rise: grant, lane, total")
+        if not self.lane_max_packets or not self.lane_max_bytes:
+            raise BadGenesis("a lane's caps must be positive")
         if not 1 <= self.default_grace_ns <= self.max_grace_ns or not self.sweep_per_block:
             raise BadGenesis("the grace and the sweep must be positive")
 
@@ -127,8 +132,11 @@ class Genesis:
             raise BadGenesis("two validators share a key")
         if sum(v.power for v in self.validators) > MAX_TOTAL_POWER:
             raise BadGenesis("total voting power is above 2^60")
-        if (self.ledger_class is LedgerClass.BFT) != (len(self.validators) >= 4):
-            raise BadGenesis("class bft needs four validators or more, and fewer are not bft (P10)")
+        if self.ledger_class is LedgerClass.BFT:
+            if len(self.validators) < BFT_VALIDATORS:
+                raise BadGenesis("class bft needs four validators or more (P10)", count=len(self.validators))
+        elif len(self.validators) != 1:
+            raise BadGenesis("one operator signs a ledger that is not bft (P10)", count=len(self.validators))
         if len(self.accounts) > MAX_GENESIS_ACCOUNTS:
             raise BadGenesis("too many genesis accounts", count=len(self.accounts))
 

@@ -8,10 +8,10 @@ visible under one provable key, the rules digest, which changes no earlier than 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from lockgate.codec import cbor
 from lockgate.machine import endpoints, keys, lanes
@@ -26,12 +26,27 @@ from lockgate.primitives.state import Outcome, Overlay, View
 from lockgate.primitives.time import UnixNanos
 
 MAX_SCHEDULED_PER_BLOCK: Final = 16  # actions are rare; the bound keeps the start of a block short
+SETTLE: Final = "packet.settle"
 RULES_LABEL: Final = "lockgate/rules/1"
-Recover = Callable[[View, ClientId, ClientId, UnixNanos, Height], Outcome]
 
 
-def announce(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
-    """Announce an action; it takes effect after the delay. Emits its height and number."""
+class Packets(Protocol):
+    """What actions need of the packet layer."""
+
+    def recover(
+        self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, height: Height
+    ) -> Outcome: ...
+
+    def check_settlement(self, view: View, arguments: Mapping[str, Any]) -> None: ...
+
+    def settle(self, view: View, context: Context, arguments: Mapping[str, Any], announced: int) -> Outcome: ...
+
+
+def announce(view: View, context: Context, message: Mapping[str, Any], packets: Packets) -> Outcome:
+    """Announce an action; it takes effect after the delay. Emits its height and number.
+
+    A settlement is checked here, too, so that what cannot be settled is refused at once and in words.
+    """
     only_fields(message, "action", "arguments")
     _authority(context)
     action = field(message, "action", str)
@@ -40,6 +55,8 @@ def announce(view: View, context: Context, message: Mapping[str, Any]) -> Outcom
         raise UnknownAction("unknown action or arguments", action=action)
     for name, kind in ACTIONS[action].items():
         field(arguments, name, kind)
+    if action == SETTLE:
+        packets.check_settlement(view, arguments)
     due = context.block.height.height + context.parameters.authority_delay_blocks
     number = int.from_bytes(view.get(keys.GOVERNANCE, keys.ACTION_NUMBER) or b"", "big")
     waiting = sum(1 for _ in view.scan(keys.GOVERNANCE, keys.scheduled(due, 0), keys.scheduled(due + 1, 0)))
@@ -77,7 +94,7 @@ def stop(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
     return lanes.move(view, field(message, "lane", bytes, size=32), "stop", note)
 
 
-def due_actions(view: View, context: Context, recover: Recover) -> Outcome:
+def due_actions(view: View, context: Context, packets: Packets) -> Outcome:
     """Carry out what is due at this height. An action that fails is dropped and says so."""
     height = context.block.height.height
     outcome = Outcome()
@@ -87,7 +104,7 @@ def due_actions(view: View, context: Context, recover: Recover) -> Outcome:
         outcome.delete(keys.GOVERNANCE, key)
         current = Overlay(view, outcome.writes)
         try:
-            done = _carry_out(current, context, record, recover)
+            done = _carry_out(current, context, record, packets)
         except LockgateError as error:
             outcome.emit("gov_failed", ("action", record.action), ("code", error.code))
             continue
@@ -103,10 +120,11 @@ ACTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     "account.admit": {"suite": int, "public_key": bytes, "balance": int},
     "parameters.set": {"parameters": dict},
     "client.recover": {"subject": str, "substitute": str},
+    SETTLE: {"client": str, "packet": bytes, "ending": str, "evidence": bytes},
 }
 
 
-def _carry_out(view: View, context: Context, record: Scheduled, recover: Recover) -> Outcome:
+def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets) -> Outcome:
     arguments: Any = cbor.decode(record.arguments)
     match record.action:
         case "lane.resume":
@@ -117,9 +135,11 @@ def _carry_out(view: View, context: Context, record: Scheduled, recover: Recover
             return endpoints.revoke(view, context.block.height, arguments["endpoint"])
         case "account.admit":
             return admit_account(arguments["suite"], arguments["public_key"], arguments["balance"])
+        case action if action == SETTLE:
+            return packets.settle(view, context, arguments, record.announced_at)
         case "client.recover":
             subject, substitute = ClientId(arguments["subject"]), ClientId(arguments["substitute"])
-            return recover(view, subject, substitute, context.block.time, context.block.height)
+            return packets.recover(view, subject, substitute, context.block.time, context.block.height)
     changed = Parameters.from_cbor({**parameters(view, context.genesis).to_cbor(), **arguments["parameters"]})
     return rules(replace(context.genesis, parameters=changed), context.genesis)
 

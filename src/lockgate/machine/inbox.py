@@ -37,7 +37,7 @@ def admit(view: View, context: Context, lane: Lane, entry: Entry, sequence: int)
     outcome = Outcome()
     for scope, bound in (
         (grant_key, most),
-        (lane.lane_id, parameters.inbox_per_lane),
+        (lane.lane_id, min(parameters.inbox_per_lane, lane.caps.packets)),
         (TOTAL_SCOPE, parameters.inbox_total),
     ):
         waiting = count(view, scope)

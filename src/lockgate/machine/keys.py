@@ -113,6 +113,24 @@ def lane_of_client(client: str) -> bytes:
     return b"client/" + client.encode()
 
 
+def lane_sends(client: str) -> bytes:
+    """What is open over a lane on this side: packets and bytes."""
+    return b"open/" + client.encode()
+
+
+def equivocation(client: str) -> bytes:
+    return b"equivocation/" + client.encode()
+
+
+def settlement(client: str, sequence_number: int) -> bytes:
+    return b"settled/" + client.encode() + b"/" + u64(sequence_number)
+
+
+def settled(client: str) -> bytes:
+    """How much was settled over a lane: packets and bytes."""
+    return b"settled_sum/" + client.encode()
+
+
 def scheduled(height: int, number: int) -> bytes:
     return SCHEDULE_PREFIX + u64(height) + u64(number)
 

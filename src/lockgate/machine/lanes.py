@@ -14,11 +14,33 @@ from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from lockgate.codec import cbor
+from lockgate.ibc import sending
+from lockgate.ibc.packet import Packet
 from lockgate.machine import keys
 from lockgate.machine.context import Context, field, only_fields
-from lockgate.machine.errors import LaneExists, LaneNotAdmitted, LaneProof, LaneStopped, NoLane
-from lockgate.machine.genesis import Genesis
-from lockgate.machine.records import LANE_MOVES, Lane, LaneKind, LanePhase, lane_id
+from lockgate.machine.errors import (
+    BadMessage,
+    LaneExists,
+    LaneFull,
+    LaneNotAdmitted,
+    LaneProof,
+    LaneStopped,
+    LaneSuspended,
+    NoLane,
+    NotOptedIn,
+)
+from lockgate.machine.genesis import Genesis, LedgerClass, Parameters
+from lockgate.machine.records import (
+    AUTHORITY,
+    EQUIVOCATION,
+    LANE_MOVES,
+    Lane,
+    LaneCaps,
+    LaneKind,
+    LanePhase,
+    OpenSends,
+    lane_id,
+)
 from lockgate.primitives.ids import ClientId, Height, client_id
 from lockgate.primitives.state import Outcome, View, fact
 from lockgate.primitives.time import DurationNanos
@@ -50,7 +72,7 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
     only_fields(
         message, "local_client", "remote_client", "remote_genesis", "height", "grace",
         "client_state", "client_state_proof", "counterparty_proof", "consensus_height",
-        "consensus_proof", "domain_proof",
+        "consensus_proof", "domain_proof", "operated", "max_packets", "max_bytes", "value_cap",
     )  # fmt: skip
     parameters = context.parameters
     if not parameters.lane_admission_open and context.signer not in context.genesis.authority:
@@ -63,6 +85,9 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
         raise LaneProof("our counterparty record names another client", client=local)
     height = Height.parse(field(message, "height", str))
     remote_genesis = Genesis.from_bytes(field(message, "remote_genesis", bytes))
+    if remote_genesis.ledger_class is not LedgerClass.BFT and not _opted_in(message):
+        raise NotOptedIn("say so with operated: true", remote=remote_genesis.chain_id)
+    caps = _caps(parameters, message)
 
     def proven(name: str, store: str, key: bytes, value: bytes) -> None:
         remote.verify(view, local, height, field(message, name, bytes), store, key, value)
@@ -93,6 +118,9 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
         DurationNanos(grace),
         context.block.height.height,
         "",
+        "",
+        sending.next_sequence(view, local),
+        caps,
     )
     outcome = Outcome()
     outcome.set(keys.LANE, keys.lane(record.lane_id), record.to_bytes())
@@ -106,6 +134,53 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
         ("remote_class", record.remote_class),
     )
     return outcome
+
+
+def _opted_in(message: Mapping[str, Any]) -> bool:
+    return "operated" in message and bool(field(message, "operated", bool))
+
+
+def _caps(parameters: Parameters, message: Mapping[str, Any]) -> LaneCaps:
+    """The caps the opener chose, none above the ledger's own; without a choice no value may cross (P10)."""
+    packets = field(message, "max_packets", int) if "max_packets" in message else parameters.lane_max_packets
+    size = field(message, "max_bytes", int) if "max_bytes" in message else parameters.lane_max_bytes
+    value = field(message, "value_cap", int) if "value_cap" in message else 0
+    if not 1 <= packets <= parameters.lane_max_packets or not 1 <= size <= parameters.lane_max_bytes:
+        raise BadMessage("a cap is outside the ledger's bounds", field="max_packets")
+    if not 0 <= value < 1 << 63:
+        raise BadMessage("the value cap is out of range", field="value_cap")
+    return LaneCaps(packets, size, value)
+
+
+def opened(view: View, lane: Lane, packet: Packet) -> Outcome:
+    """Count a packet that is being sent against the lane's caps. Raises LaneFull."""
+    now = open_sends(view, lane.local_client)
+    after = OpenSends(now.packets + 1, now.payload_bytes + packet_bytes(packet))
+    if after.packets > lane.caps.packets or after.payload_bytes > lane.caps.payload_bytes:
+        raise LaneFull("the lane's cap is reached", open_packets=now.packets, open_bytes=now.payload_bytes)
+    outcome = Outcome()
+    outcome.set(keys.LANE, keys.lane_sends(lane.local_client), after.to_bytes())
+    return outcome
+
+
+def ended(view: View, lane: Lane, packet: Packet) -> Outcome:
+    """Give the room of a packet back, however it ended."""
+    outcome = Outcome()
+    if packet.sequence >= lane.first_sequence:
+        now = open_sends(view, lane.local_client)
+        after = OpenSends(now.packets - 1, now.payload_bytes - packet_bytes(packet))
+        outcome.set(keys.LANE, keys.lane_sends(lane.local_client), after.to_bytes())
+    return outcome
+
+
+def open_sends(view: View, client: str) -> OpenSends:
+    data = view.get(keys.LANE, keys.lane_sends(client))
+    return OpenSends(0, 0) if data is None else OpenSends.from_bytes(data)
+
+
+def packet_bytes(packet: Packet) -> int:
+    """What a packet counts against a lane's cap: the bytes of its payloads' values."""
+    return sum(len(payload.value) for payload in packet.payloads)
 
 
 def counterparty_value(our_client: ClientId) -> bytes:
@@ -136,14 +211,17 @@ def _decoded(data: bytes) -> Lane:
     return Lane.from_bytes(data)
 
 
-def open_lane_of(view: View, client: str) -> Lane:
-    """The open lane over a local client; raises NoLane or LaneStopped."""
-    lane = lane_of(view, client)
-    if lane is None:
-        raise NoLane("no lane over this client", client=client)
+def check_open(lane: Lane) -> None:
+    """Refuse a lane that carries nothing now. Raises LaneSuspended or LaneStopped."""
+    if lane.equivocated:
+        raise suspended(lane, "two histories", "the authority: packet.settle")
     if lane.phase is not LanePhase.OPEN:
         raise LaneStopped("the lane is not open", lane=lane.lane_id, phase=lane.phase.name.lower(), note=lane.note)
-    return lane
+
+
+def suspended(lane: Lane, reason: str, who: str) -> LaneSuspended:
+    """Say that a lane's packets wait, for what, and for whom (P14)."""
+    return LaneSuspended("packets wait", lane=lane.lane_id, reason=reason, who=who)
 
 
 def move(view: View, name: bytes, verb: str, note: str) -> Outcome:
@@ -156,19 +234,38 @@ def move(view: View, name: bytes, verb: str, note: str) -> Outcome:
     if phase is None:
         raise LaneStopped("the lane cannot do this now", lane=name, phase=lane.phase.name.lower(), verb=verb)
     kept = note.encode()[:MAX_NOTE].decode(errors="ignore")
-    moved = dataclasses.replace(lane, phase=phase, note="" if phase is LanePhase.OPEN else kept)
+    if phase is LanePhase.OPEN:
+        moved = dataclasses.replace(lane, phase=phase, cause="", note="")
+    else:
+        cause = EQUIVOCATION if verb == EQUIVOCATION else AUTHORITY
+        moved = dataclasses.replace(lane, phase=phase, cause=cause, note=kept)
     outcome = Outcome()
     outcome.set(keys.LANE, keys.lane(lane.lane_id), moved.to_bytes())
-    outcome.emit("lane_" + phase.name.lower(), ("lane", lane.lane_id.hex()), ("note", kept))
+    attributes = (("lane", lane.lane_id.hex()), ("cause", moved.cause), ("note", kept))
+    outcome.emit("lane_" + phase.name.lower(), *attributes)
     return outcome
+
+
+def closed_by_equivocation(view: View, client: str, note: str) -> Outcome:
+    """Close the lane over a client whose ledger signed two histories. Nothing where no lane can move (P14)."""
+    lane = lane_of(view, client)
+    if lane is None or (lane.phase, EQUIVOCATION) not in LANE_MOVES:
+        return Outcome()
+    return move(view, lane.lane_id, EQUIVOCATION, note)
 
 
 __all__ = (
     "RemoteState",
+    "check_open",
+    "closed_by_equivocation",
     "counterparty_value",
+    "ended",
     "lane_of",
     "move",
     "open_lane",
-    "open_lane_of",
+    "open_sends",
+    "opened",
+    "packet_bytes",
     "parameters_value",
+    "suspended",
 )

@@ -97,7 +97,7 @@ class Machine:
             "endpoint.advance": lambda view, context, message: answers.advance(view, context, message, self.packets),
             "lane.open": lambda view, context, message: lanes.open_lane(view, context, message, self.packets),
             "lane.prune": lambda view, context, message: pruning.prune(view, context, message, self.packets),
-            "gov.announce": governance.announce,
+            "gov.announce": lambda view, context, message: governance.announce(view, context, message, self.packets),
             "gov.cancel": governance.cancel,
             "gov.stop": governance.stop,
         }
@@ -119,7 +119,7 @@ class Machine:
         """Decide a whole block. Reads `view`, which is the state after the block before; writes nothing."""
         draft = Draft(view)
         context = self._context(view, block.height, block.time, AccountId(""))
-        due = governance.due_actions(draft, context, self.packets.recover)
+        due = governance.due_actions(draft, context, self.packets)
         draft.take(due.writes)
         swept = answers.sweep(draft, context, self.packets)
         draft.take(swept.writes)

@@ -12,28 +12,37 @@ from typing import Any, Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from lockgate.codec.type_urls import TENDERMINT_CLIENT_STATE, TENDERMINT_CONSENSUS_STATE
+from lockgate.codec.type_urls import (
+    MSG_ACKNOWLEDGEMENT,
+    MSG_RECV_PACKET,
+    MSG_SEND_PACKET,
+    MSG_TIMEOUT,
+    MSG_UPDATE_CLIENT,
+    TENDERMINT_CLIENT_STATE,
+    TENDERMINT_CONSENSUS_STATE,
+)
 from lockgate.codec.wire import ics23_pb2, tendermint_pb2
 from lockgate.ibc import answering, dispatch, host, sending, wire
 from lockgate.ibc.counterparty import find_counterparty
+from lockgate.ibc.errors import ClientNotActive
 from lockgate.ibc.modules import ClientModules
 from lockgate.ibc.packet import SENTINEL, Payload
-from lockgate.ibc.ports import Application, Call, ClientKind, LightClient, Reception, Rejected
+from lockgate.ibc.ports import Application, Call, ClientKind, Reception, Rejected
 from lockgate.ibc.router import Router
 from lockgate.ibc.wiring import Wiring
-from lockgate.lightclients.tendermint import TendermintClient
+from lockgate.lightclients.tendermint import CLIENT_TYPE, TendermintClient
 from lockgate.lightclients.tendermint import states as tendermint_states
-from lockgate.machine import answers, endpoints
+from lockgate.machine import answers, endpoints, equivocation, lanes, settlement
 from lockgate.machine.context import Context, OwnHeader
 from lockgate.machine.errors import LaneProof, NotPrunable, SendOutsideAnswer
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION, LaneGate, LaneTerms
 from lockgate.merkle import ics23
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, Height
-from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.state import Outcome, Overlay, View
 from lockgate.primitives.time import UnixNanos
 
-CLIENT_TYPE: Final = "07-tendermint"
+PACKET_MESSAGES: Final = frozenset({MSG_SEND_PACKET, MSG_RECV_PACKET, MSG_ACKNOWLEDGEMENT, MSG_TIMEOUT})
 
 
 class Redundant(Refused):
@@ -56,22 +65,10 @@ class EndpointPort:
 
     def on_acknowledgement(self, view: View, call: Call, acknowledgement: bytes, /) -> Outcome:
         ended = "refused" if acknowledgement == SENTINEL else "acknowledged"
-        return self._ended(call, ended)
+        return answers.message_ended(call.packet, call.payload, ended)
 
     def on_timeout(self, view: View, call: Call, /) -> Outcome:
-        return self._ended(call, "timed_out")
-
-    @staticmethod
-    def _ended(call: Call, how: str) -> Outcome:
-        outcome = Outcome()
-        outcome.emit(
-            "message_ended",
-            ("endpoint", call.payload.source_port),
-            ("client", call.packet.source_client),
-            ("sequence", str(call.packet.sequence)),
-            ("how", how),
-        )
-        return outcome
+        return answers.message_ended(call.packet, call.payload, "timed_out")
 
 
 class EndpointRouter(Router):
@@ -94,7 +91,7 @@ class PacketLayer:
 
     def __init__(self, applications: Mapping[str, Application]) -> None:
         self._context: Context | None = None
-        self.client: LightClient = TendermintClient()
+        self.client = TendermintClient()
         self.kinds = ClientModules(
             [
                 ClientKind(
@@ -128,7 +125,15 @@ class PacketLayer:
     def dispatch(self, view: View, context: Context, name: str, data: bytes) -> dispatch.Dispatched:
         """Run one IBC message; a refused packet's reason is recorded beside its sentinel (P3)."""
         self._context = context
-        done = dispatch.dispatch(self._outside, view, context.block, context.signer, name, data)
+        try:
+            done = dispatch.dispatch(self._outside, view, context.block, context.signer, name, data)
+        except ClientNotActive as failure:
+            if name in PACKET_MESSAGES:
+                self._suspended(view, failure)
+            raise
+        if name == MSG_UPDATE_CLIENT and equivocation.froze(done.outcome):
+            current = Overlay(view, done.outcome.writes)
+            done.outcome.then(equivocation.spread(current, context.block, self.client, data))
         if done.received is not None and done.received.rejected is not None:
             received = done.received
             assert received.rejected is not None
@@ -142,6 +147,15 @@ class PacketLayer:
                 )
             )
         return done
+
+    @staticmethod
+    def _suspended(view: View, failure: ClientNotActive) -> None:
+        """Say in our own words why a lane's packet must wait (P14); a foreign client's refusal stays as it is."""
+        lane = lanes.lane_of(view, str(failure.fields["client"]))
+        if lane is not None:
+            lanes.check_open(lane)
+            status = str(failure.fields["status"]).lower()
+            raise lanes.suspended(lane, f"the client is {status}", "the authority: client.recover") from failure
 
     # What answers need.
 
@@ -169,7 +183,11 @@ class PacketLayer:
             value=message.value,
         )
         request = wire.SendMessage(message.client, message.timeout, (payload,), context.signer)
-        sent = sending.send(self._inside, view, context.block, request)
+        try:
+            sent = sending.send(self._inside, view, context.block, request)
+        except ClientNotActive as failure:
+            self._suspended(view, failure)
+            raise
         return sent.packet.sequence, sent.outcome
 
     # What lanes need.
@@ -200,6 +218,13 @@ class PacketLayer:
 
     def recover(self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, height: Height) -> Outcome:
         return self.client.recover(view, subject, substitute, now, height)
+
+    def check_settlement(self, view: View, arguments: Mapping[str, Any]) -> None:
+        settlement.check(view, self.client, arguments)
+
+    def settle(self, view: View, context: Context, arguments: Mapping[str, Any], announced: int) -> Outcome:
+        self._context = context
+        return settlement.carry_out(view, context.block, self._inside, self.client, arguments, announced)
 
     def received_keys(self, client: ClientId, sequence: int) -> tuple[bytes, bytes]:
         return host.packet_receipt(client, sequence), host.packet_acknowledgement(client, sequence)
@@ -241,4 +266,4 @@ def _absence(proof: ics23_pb2.CommitmentProof) -> ics23_pb2.NonExistenceProof:
     return proof.nonexist
 
 
-__all__ = ("CLIENT_TYPE", "EndpointPort", "PacketLayer", "Redundant")
+__all__ = ("EndpointPort", "PacketLayer", "Redundant")

@@ -38,7 +38,11 @@ class Record:
         values: list[Any] = [self.FORMAT]
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            values.append(int(value) if isinstance(value, enum.IntEnum) else value)
+            if isinstance(value, enum.IntEnum):
+                value = int(value)
+            elif isinstance(value, LaneCaps):
+                value = [value.packets, value.payload_bytes, value.value]
+            values.append(value)
         return cbor.encode(values)
 
     @classmethod
@@ -103,13 +107,31 @@ LANE_MOVES: Final = {
     (LanePhase.STOPPED, "resume"): LanePhase.OPEN,
     (LanePhase.OPEN, "close"): LanePhase.CLOSED,
     (LanePhase.STOPPED, "close"): LanePhase.CLOSED,
+    (LanePhase.OPEN, "equivocation"): LanePhase.CLOSED,
+    (LanePhase.STOPPED, "equivocation"): LanePhase.CLOSED,
 }
+EQUIVOCATION: Final = "equivocation"  # the cause of a lane that two signed histories closed (P14)
+AUTHORITY: Final = "authority"  # the cause of a lane that the ledger's authority stopped or closed
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCaps:
+    """What may be open over a lane at once (P10): packets sent, bytes of their payloads, and value.
+
+    `value` counts in the ledger's unit of value; 0 lets none cross. Packets and bytes are enforced when
+    a packet is sent; no application moves value yet, so the value cap is recorded and proven only.
+    """
+
+    packets: int
+    payload_bytes: int
+    value: int
 
 
 @dataclass(frozen=True, slots=True)
 class Lane(Record):
-    """An explicit record over two domains and their two clients (P9)."""
+    """An explicit record over two domains and their two clients (P9), with its caps (P10)."""
 
+    FORMAT = 2  # 1 had no cause and no caps
     lane_id: LaneId
     kind: LaneKind
     phase: LanePhase
@@ -120,11 +142,20 @@ class Lane(Record):
     remote_class: str
     grace: DurationNanos
     opened_at: int  # height on this ledger
-    note: str  # who stopped it and why; empty while open
+    cause: str  # what stopped or closed it: AUTHORITY or EQUIVOCATION; empty while open
+    note: str  # who stopped it and why, in words; empty while open
+    first_sequence: int  # of the packets sent over it; earlier ones of its client count against no cap
+    caps: LaneCaps
+
+    @property
+    def equivocated(self) -> bool:
+        """Closed for good because the other ledger signed two histories (P14, P20)."""
+        return self.cause == EQUIVOCATION
 
     @classmethod
     def _convert(cls, values: list[Any]) -> list[Any]:
         values[1], values[2] = LaneKind(values[1]), LanePhase(values[2])
+        values[-1] = LaneCaps(*values[-1])
         return values
 
 
@@ -132,6 +163,35 @@ def lane_id(one: tuple[bytes, str], other: tuple[bytes, str]) -> LaneId:
     """Name the lane over two (domain id, client id) pairs; the same name on both ledgers."""
     sides = sorted([[one[0], one[1]], [other[0], other[1]]])
     return LaneId(Hash32(hashlib.sha256(cbor.encode([LANE_LABEL, *sides])).digest()))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSends(Record):
+    """What is open over a lane on its sending side: packets, and bytes of their payloads (P10)."""
+
+    packets: int
+    payload_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence(Record):
+    """Why a client froze for good: the client message that proved two histories, by its hash (P20)."""
+
+    message_hash: bytes  # SHA-256 over the message's type URL and bytes, as the transaction carries it
+    frozen_at: int  # height on this ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement(Record):
+    """How governance ended a packet that an equivocation left open (P14)."""
+
+    commitment: bytes
+    ending: str
+    evidence: bytes  # SHA-256 of the Misbehaviour message
+    first_header: bytes  # hashes of the two signed headers it cites
+    second_header: bytes
+    announced_at: int
+    settled_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from lockgate.keystore.software import Ed25519Signer
 from lockgate.lightclients.cometbft.commit import Fraction
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.tendermint import states
-from lockgate.machine.genesis import Genesis
+from lockgate.machine.genesis import Genesis, LedgerClass
 from lockgate.machine.records import Lane
 from lockgate.machine.transaction import Message
 from lockgate.merkle.specs import IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES
@@ -160,6 +160,8 @@ async def open_lane(on: LedgerAccess, client: ClientId, far: LedgerAccess, far_c
         "consensus_height": str(latest),
         "consensus_proof": consensus.proof,
         "domain_proof": domain.proof,
+        # `up` started both ledgers itself: whose operator they trust is no question here (P10).
+        "operated": far.genesis.ledger_class is not LedgerClass.BFT,
     }
     await on.do(*messages, ("lane.open", lane))
 

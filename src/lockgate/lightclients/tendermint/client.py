@@ -118,6 +118,42 @@ class TendermintClient:
             raise MalformedState("not a client message", type_url=kind)
         return ClientUpdate(store.freeze(state), misbehaviour=True)
 
+    def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
+        """Freeze another client on what has frozen one already (P20); None when it proves nothing to this one.
+
+        The evidence must convince this client by the states it holds itself: whoever makes a client of
+        his own and lets it freeze stops no other.
+        """
+        store = self._store(view, client_id)
+        state = store.find_client_state()
+        if state is None or _status(store, state, now) != ACTIVE:
+            return None
+        kind, value = message
+        if kind == TENDERMINT_HEADER:
+            header = decode_header(value, self._memo.validator_set)
+            proven = update.convinces(store, state, header, now) and update.contradicts(
+                store, state, header, store.oldest_height()
+            )
+        else:
+            evidence = decode_misbehaviour(value, self._memo.validator_set)
+            proven = evidence.is_contradiction and all(
+                update.convinces(store, state, header, now) for header in (evidence.first, evidence.second)
+            )
+        return store.freeze(state) if proven else None
+
+    def equivocation(self, view: View, client_id: ClientId, misbehaviour: bytes) -> tuple[bytes, bytes] | None:
+        """Return the hashes of two contradicting headers that this client's ledger signed, or None.
+
+        Asked of a client that is frozen already, so neither its status nor the age of its states counts.
+        """
+        store = self._store(view, client_id)
+        state = store.client_state()
+        evidence = decode_misbehaviour(misbehaviour, self._memo.validator_set)
+        both = (evidence.first, evidence.second)
+        if not evidence.is_contradiction or not all(update.convinces(store, state, header, None) for header in both):
+            return None
+        return evidence.first.block.commit.block_id.hash, evidence.second.block.commit.block_id.hash
+
     def verify_membership(
         self,
         view: View,

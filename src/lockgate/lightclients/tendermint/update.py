@@ -64,10 +64,11 @@ def _check_trusted_validators(header: ClientHeader, trusted: ConsensusState) -> 
         raise UntrustedValidators(expected=trusted.next_validators_hash, computed=computed)
 
 
-def contradicts(store: ClientStore, state: ClientState, header: ClientHeader) -> bool:
+def contradicts(store: ClientStore, state: ClientState, header: ClientHeader, floor: Height | None = None) -> bool:
     """Tell whether a verified header proves two histories, given what the client has stored.
 
     Another consensus state at its height, or a time that is not strictly between its neighbours'.
+    `floor` is a stored height below the header's; its trusted height unless another is given.
     """
     height, fresh = header.height, header.consensus_state
     stored = store.find_consensus_state(height)
@@ -76,7 +77,7 @@ def contradicts(store: ClientStore, state: ClientState, header: ClientHeader) ->
     before: Height | None = state.latest_height
     after: Height | None = None
     if height < state.latest_height:  # the rare case: a gap is filled, and its edges must be found
-        before = store.previous_height(height, header.trusted_height)
+        before = store.previous_height(height, floor or header.trusted_height)
         after = store.next_height(height)
     previous = None if before is None else store.find_consensus_state(before)
     following = None if after is None else store.find_consensus_state(after)
@@ -112,6 +113,38 @@ def advance(
 def _has_expired(store: ClientStore, state: ClientState, height: Height, now: UnixNanos) -> bool:
     stored = store.find_consensus_state(height)
     return stored is None or is_expired(stored.timestamp, state.trusting_period, now)
+
+
+def convinces(store: ClientStore, state: ClientState, header: ClientHeader, now: UnixNanos | None) -> bool:
+    """Tell whether a client would take a header for its ledger's, from any state it holds near it.
+
+    The header names a trusted height of the client it was made for; another client of the same ledger
+    may not hold that one. It is convinced when it holds a state, not expired at `now` (None: whatever
+    its age), that announces the very set which signed. Signatures are verified, not assumed.
+    """
+    if not _same_chain(header.block.header.chain_id, state.chain_id):
+        return False
+    wanted = header.trusted_validators.hash
+    for height in _nearby(store, state, header):
+        known = store.find_consensus_state(height)
+        if known is None or known.next_validators_hash != wanted:
+            continue
+        if now is not None and is_expired(known.timestamp, state.trusting_period, now):
+            continue
+        try:
+            _check_signers(state, header)
+        except (PeerFault, Refused):
+            return False
+        return True
+    return False
+
+
+def _nearby(store: ClientStore, state: ClientState, header: ClientHeader) -> tuple[Height, ...]:
+    """Heights whose state may announce a header's trusted set; a bounded few, for a client may hold very many."""
+    oldest, at = store.oldest_height(), header.trusted_height
+    before = store.previous_height(at, oldest) if oldest is not None and oldest < at else oldest
+    after = store.next_height(at)
+    return tuple(height for height in (at, before, after, state.latest_height) if height is not None)
 
 
 def check_misbehaviour(store: ClientStore, state: ClientState, evidence: ClientMisbehaviour, now: UnixNanos) -> None:
@@ -151,4 +184,4 @@ def _same_chain(one: str, other: str) -> bool:
     return one.removesuffix(str(first)) == other.removesuffix(str(second))
 
 
-__all__ = ("ClientUpdate", "advance", "check_header", "check_misbehaviour", "contradicts")
+__all__ = ("ClientUpdate", "advance", "check_header", "check_misbehaviour", "contradicts", "convinces")
