@@ -26,6 +26,7 @@ from lockgate.lightclients.cometbft.verification import TrustOptions
 from lockgate.lightclients.follower import Accepted, Anchor, Follower
 from lockgate.machine import keys
 from lockgate.machine.lanes import counterparty_value
+from lockgate.machine.wording import finality
 from lockgate.merkle import ics23
 from lockgate.primitives.errors import LockgateError, PeerFault
 from lockgate.primitives.ids import ChainId, ClientId, DomainId, Hash32, Height
@@ -66,14 +67,14 @@ class Finding:
     sequence: int
     accepted: bool
     packet_commitment: str
+    finality: str  # who stands behind the last header, in words (P10)
 
     def sentence(self) -> str:
         """The proof in words, never more than is true (P10)."""
         how = "accepted and answered" if self.accepted else "refused"
-        by = "signed by its operator" if self.ledger_class == "operated" else "finalised by its validators"
         return (
-            f"Ledger {self.chain_id} ({by}) {how} packet {self.client}/{self.sequence} by height {self.height}; "
-            f"trust starts from header {self.trusted_hash[:16]}…"
+            f"Ledger {self.chain_id} ({self.finality}) {how} packet {self.client}/{self.sequence} "
+            f"by height {self.height}; trust starts from header {self.trusted_hash[:16]}…"
         )
 
 
@@ -180,6 +181,10 @@ def verify(data: bytes, trusted: bytes | None = None) -> Finding:
         sequence=packet.sequence,
         accepted=accepted,
         packet_commitment=commitment.hex(),
+        finality=finality(
+            [validator.public_key for validator in last.validators.validators],
+            sum(bool(vote.signature) for vote in last.signed_header.commit.signatures),
+        ),
     )
 
 
