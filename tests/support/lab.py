@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lockgate.crypto import ed25519
-from lockgate.ibc.packet import Acknowledgement, Packet
+from lockgate.ibc import host
+from lockgate.ibc.commitment import commit_packet
+from lockgate.ibc.packet import Acknowledgement, Packet, Payload
+from lockgate.ibc.ports import Application
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.ledgers import LabAccount, LabLedger
@@ -23,7 +27,8 @@ from lockgate.machine import lanes
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.machine import TxResult
 from lockgate.machine.transaction import Message
-from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
+from lockgate.primitives.ids import Sequence
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds
 
 START = UnixNanos(1_750_000_000 * NANOS_PER_SECOND)
 
@@ -46,10 +51,13 @@ class World:
     lane: bytes
 
     @classmethod
-    def make(cls, parameters: Parameters | None = None) -> World:
+    def make(cls, parameters: Parameters | None = None, applications: Mapping[str, Application] | None = None) -> World:
         clock = SimulatedClock(START)
         gov = account("authority")
-        ledgers = [LabLedger(name, clock, authority=(gov.id,), parameters=parameters) for name in ("alpha-1", "beta-1")]
+        ledgers = [
+            LabLedger(name, clock, authority=(gov.id,), parameters=parameters, applications=applications)
+            for name in ("alpha-1", "beta-1")
+        ]
         a, b = End(ledgers[0], account("operator a")), End(ledgers[1], account("operator b"))
         connect(a, b)
         host_a, host_b = account("host a"), account("host b")
@@ -77,6 +85,21 @@ class World:
         sending = self.sender.sending(self.a.client, self.receiver, self.now_s + timeout_s, body)
         result = expect(self.a.ledger.transact(self.host_a, self.sender.advance(sending)))
         return packets_of(result)[0]
+
+    def commit_anything(self, payloads: tuple[Payload, ...], *, sequence: int = 1, timeout_s: int = 600) -> Packet:
+        """Ledger A commits to a packet that its own machine would never send: its operator writes the state."""
+        packet = Packet(
+            sequence=Sequence(sequence),
+            source_client=self.a.client,
+            destination_client=self.b.client,
+            timeout=UnixSeconds(self.now_s + timeout_s),
+            payloads=payloads,
+        )
+        key = host.packet_commitment(self.a.client, sequence)
+        self.a.ledger.chain.state.apply({("ibc", key): bytes(commit_packet(packet))})
+        for _ in range(2):
+            self.a.ledger.block()
+        return packet
 
     def deliver(self, packet: Packet) -> TxResult:
         """Update B's client of A (where it is behind) and receive, in one transaction."""

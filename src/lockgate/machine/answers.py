@@ -26,7 +26,7 @@ from lockgate.machine.errors import (
 )
 from lockgate.machine.records import Entry, MessageId, OpenMessage, Reason
 from lockgate.primitives.errors import MAX_CODE_BYTES
-from lockgate.primitives.ids import ClientId
+from lockgate.primitives.ids import ClientId, PortId
 from lockgate.primitives.state import Outcome, Overlay, View
 from lockgate.primitives.time import UnixSeconds
 
@@ -44,12 +44,17 @@ class Sending:
     value: bytes  # the sealed envelope
     fence: int
     counter: int
+    beside: tuple[Payload, ...] = ()  # payloads to applications that share the packet's fate (P2)
 
 
 class Packets(Protocol):
     """What answers need of IBC: acknowledge a held packet, and send one."""
 
-    def acknowledge(self, view: View, context: Context, client: str, sequence: int, ack: bytes) -> Outcome: ...
+    def acknowledge(
+        self, view: View, context: Context, client: str, sequence: int, given: tuple[int, bytes]
+    ) -> tuple[Outcome, str | None]:
+        """Execute the packet's other payloads and acknowledge; also the code when one of them refused."""
+        ...
 
     def refuse(self, view: View, context: Context, client: str, sequence: int) -> Outcome: ...
 
@@ -69,19 +74,30 @@ def answer(view: View, context: Context, message: Mapping[str, Any], packets: Pa
     lane = lanes.lane_of(view, client)
     if lane is not None and lane.equivocated:
         lanes.check_open(lane)  # the message stands in one of two histories: nobody acts on it (P14)
-    outcome = _swap_root(view, context, endpoint, message)
-    outcome.then(inbox.release(Overlay(view, outcome.writes), client, sequence, entry))
+    moved = _swap_root(view, context, endpoint, message)
+    outcome = inbox.release(view, client, sequence, entry)
     if ("ack" in message) == ("refusal" in message):
         raise BadMessage("an answer carries an acknowledgement or a refusal, not both", field="ack")
+    undone: str | None = None
     if "ack" in message:
         # The packet's commitment is put in front of it below, and not in the host's hands (P4).
-        ack = field(message, "ack", bytes)
-        outcome.then(packets.acknowledge(Overlay(view, outcome.writes), context, client, sequence, ack))
+        given = entry.index, field(message, "ack", bytes)
+        done, undone = packets.acknowledge(Overlay(view, outcome.writes), context, client, sequence, given)
+        outcome.then(done)
     else:
         code, detail = _refusal(message)
         outcome.then(_refused(Overlay(view, outcome.writes), context, client, sequence, entry, code, detail, packets))
-    outcome.then(_sends(Overlay(view, outcome.writes), context, endpoint, message, packets))
-    outcome.emit("answer", ("endpoint", endpoint.hex()), ("client", client), ("sequence", str(sequence)))
+    if undone is None:
+        outcome.then(moved)
+        outcome.then(_sends(Overlay(view, outcome.writes), context, endpoint, message, packets))
+    # Else a payload beside the message was refused: the packet is, whole, so the guest's step never was (P2).
+    outcome.emit(
+        "answer",
+        ("endpoint", endpoint.hex()),
+        ("client", client),
+        ("sequence", str(sequence)),
+        ("undone", undone or ""),
+    )
     return outcome
 
 
@@ -205,7 +221,7 @@ def _sends(view: View, context: Context, endpoint: bytes, message: Mapping[str, 
 def _sending(item: Any) -> Sending:
     if not isinstance(item, Mapping):
         raise BadMessage("a send is a map", field="sends")
-    only_fields(item, "client", "destination", "timeout", "value", "fence", "counter")
+    only_fields(item, "client", "destination", "timeout", "value", "fence", "counter", "beside")
     fence, counter = field(item, "fence", int), field(item, "counter", int)
     if not (0 <= fence < 1 << 63 and 0 <= counter < 1 << 63 and 0 < field(item, "timeout", int) < 1 << 63):
         raise BadMessage("a number of a send is out of range", field="sends")
@@ -216,4 +232,19 @@ def _sending(item: Any) -> Sending:
         value=field(item, "value", bytes),
         fence=fence,
         counter=counter,
+        beside=tuple(map(_payload, field(item, "beside", tuple) if "beside" in item else ())),
+    )
+
+
+def _payload(item: Any) -> Payload:
+    """One payload to an application: [source port, destination port, version, encoding, value]."""
+    if type(item) is not tuple or [type(part) for part in item] != [str, str, str, str, bytes]:
+        raise BadMessage("a payload beside is four texts and a byte string", field="beside")
+    source, destination, version, encoding, value = item
+    return Payload(
+        source_port=PortId(source),
+        destination_port=PortId(destination),
+        version=version,
+        encoding=encoding,
+        value=value,
     )

@@ -1,8 +1,9 @@
 """The one gate every packet passes: lanes, endpoints, grants (P2, P9, P15). Nothing avoids it.
 
-A payload addressed to an endpoint is held as a whole: receive only validates and puts it into the
-inbox; what it does happens at the endpoint's Answer. A refusal here is the packet's, never the
-transaction's: it becomes the error acknowledgement, and its reason a provable record (P3).
+A packet with a payload to an endpoint is held as a whole: receive only validates and puts it into the
+inbox; what all of its payloads do happens at the endpoint's Answer, in one sub-state. A refusal here is
+the packet's, never the transaction's: it becomes the error acknowledgement, and its reason a provable
+record (P3).
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class LaneGate:
                 raise NoLane("endpoints use open lanes only", client=client)
             lanes.check_open(lane)
             _check_endpoint_payloads(packet)
-            return Held(self._admit(view, passage, lane, ours[0]))
+            return Held(self._admit(view, passage, lane))
         except Refused as refusal:
             return Rejected(refusal.code)
 
@@ -79,8 +80,10 @@ class LaneGate:
             outcome.then(lanes.ended(view, lane, packet))
         return outcome
 
-    def _admit(self, view: View, passage: Passage, lane: Lane, payload: Payload) -> Outcome:
+    def _admit(self, view: View, passage: Passage, lane: Lane) -> Outcome:
         context = self._context()
+        index = next(i for i, p in enumerate(passage.packet.payloads) if _addresses_endpoint(p))
+        payload = passage.packet.payloads[index]
         receiver = endpoints.endpoint_of_port(payload.destination_port)
         sender = endpoints.endpoint_of_port(payload.source_port)
         if receiver is None or sender is None:
@@ -95,6 +98,7 @@ class LaneGate:
             bytes(passage.commitment),
             UnixNanos(context.block.time + lane.grace),
             context.block.height.height,
+            index,
         )
         outcome = inbox.admit(view, context, lane, entry, passage.packet.sequence)
         outcome.emit(
@@ -132,10 +136,10 @@ def _addresses_endpoint(payload: Payload) -> bool:
 
 
 def _check_endpoint_payloads(packet: Packet) -> None:
-    """P2: at most one payload addresses an endpoint, and it is an envelope (I7)."""
+    """P2: at most one payload addresses an endpoint, on either side, and it is an envelope (I7)."""
     ours = [p for p in packet.payloads if _addresses_endpoint(p)]
-    if len(ours) != 1 or len(packet.payloads) != 1:
-        raise BadPayload("a packet to an endpoint carries exactly its one payload", count=len(packet.payloads))
+    if len(ours) > 1:
+        raise BadPayload("a packet has one payload to an endpoint at most", count=len(ours))
     for payload in ours:
         if endpoints.endpoint_of_port(payload.source_port) is None:
             raise BadPayload("the source port is the sending endpoint's id", port=payload.source_port)

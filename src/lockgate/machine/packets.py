@@ -159,15 +159,22 @@ class PacketLayer:
 
     # What answers need.
 
-    def acknowledge(self, view: View, context: Context, client: str, sequence: int, ack: bytes) -> Outcome:
-        """Acknowledge a held packet; IBC puts the packet's commitment in front (P4)."""
+    def acknowledge(
+        self, view: View, context: Context, client: str, sequence: int, given: tuple[int, bytes]
+    ) -> tuple[Outcome, str | None]:
+        """Answer a held packet whole: the payload `given` brings its reply, the others' applications run now.
+
+        IBC puts the packet's commitment in front of every element (P4). When an application refuses,
+        nothing of any payload remains, the sentinel and the reason are written, and its code is returned (P2).
+        """
         self._context = context
-        done = answering.answer(self._inside, view, context.block, client, sequence, context.signer, given={0: ack})
-        if done.rejected is not None:
-            done.outcome.then(
-                answers.reason(client, sequence, done.commitment, done.rejected.code, done.rejected.detail)
-            )
-        return done.outcome
+        elements = dict((given,))
+        done = answering.answer(self._inside, view, context.block, client, sequence, context.signer, given=elements)
+        if done.rejected is None:
+            return done.outcome, None
+        code = done.rejected.code
+        done.outcome.then(answers.reason(client, sequence, done.commitment, code, done.rejected.detail))
+        return done.outcome, code
 
     def refuse(self, view: View, context: Context, client: str, sequence: int) -> Outcome:
         self._context = context
@@ -182,7 +189,8 @@ class PacketLayer:
             encoding=PAYLOAD_ENCODING,
             value=message.value,
         )
-        request = wire.SendMessage(message.client, message.timeout, (payload,), context.signer)
+        payloads = (payload, *message.beside)
+        request = wire.SendMessage(message.client, message.timeout, payloads, context.signer)
         try:
             sent = sending.send(self._inside, view, context.block, request)
         except ClientNotActive as failure:

@@ -205,12 +205,14 @@ class Grant(Record):
 class Entry(Record):
     """An open inbox entry. The packet's bytes are in the block; here are its hash and deadline."""
 
+    FORMAT = 2  # 1 had no index
     endpoint: EndpointId
     lane_id: LaneId
     sender: EndpointId
     commitment: bytes
     deadline: UnixNanos
     received_height: int
+    index: int  # which payload of the packet addresses the endpoint (P2)
 
 
 @dataclass(frozen=True, slots=True)
