@@ -1,24 +1,24 @@
 """What a courier should do next, from what both ledgers show. Pure: no clock, no I/O, no memory.
 
-One `Direction` is packets from a source to a destination: receives and client updates go to the
-destination, acknowledgements and timeouts to the source. Every decision is derived from ledger state,
-so a courier that lost everything plans the same work again, and two couriers do no harm to each other.
+One direction is packets from a source to a destination: receives go to the destination,
+acknowledgements and timeouts to the source. Every decision is derived from ledger state, so a courier
+that lost everything plans the same work again, and two couriers do no harm to each other.
 Source: ICS-18; the decision table of docs/spec/courier.md.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from lockgate.primitives.ids import ClientId, Height, Sequence
 from lockgate.primitives.time import DurationNanos, UnixNanos, UnixSeconds, floor_seconds, seconds
 
-BATCH: Final = 50  # packets per transaction: beyond it the cost per packet hardly falls
 DELIVERY_MARGIN: Final = seconds(2)  # a receive this close to the timeout is left to time out
 REFRESH_FRACTION: Final = 3  # a client is refreshed at a third of its trusting period
+LIVE_WINDOW: Final = 128  # fresh packets that go ahead of everything else; a longer burst is a backlog itself
 
 
 class Phase(enum.Enum):
@@ -27,7 +27,22 @@ class Phase(enum.Enum):
     SENT = "sent"
     RECEIVED = "received"  # receipt present, no acknowledgement yet
     ANSWERED = "answered"  # acknowledgement present on the destination
-    ENDED = "ended"  # commitment gone from the source
+
+
+class Lane(enum.Enum):
+    """Fresh packets and an old backlog travel apart: other batches, workers and nonce lanes."""
+
+    LIVE = "live"
+    BACKLOG = "backlog"
+
+
+class Actor(enum.Enum):
+    """Who must act before a packet can go on."""
+
+    HOST = "the receiving host"
+    AUTHORITY = "the ledger's authority"
+    OPERATOR = "the operator"
+    NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +53,11 @@ class Track:
     timeout: UnixSeconds
     packet: bytes
     sent_height: Height
-    phase: Phase
+    phase: Phase = Phase.SENT
     acknowledgement: bytes | None = None
     answered_height: Height | None = None
+    fresh: bool = True  # seen as it was sent, not found by a scan
+    late: bool = False  # the destination has refused it as too late: it can only time out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,35 +72,21 @@ class Side:
     client_time: UnixNanos
     trusting_period: DurationNanos
 
-
-@dataclass(frozen=True, slots=True)
-class Receive:
-    """Deliver these packets to the destination, proven at a source header of at least `height`."""
-
-    packets: tuple[Track, ...]
-    height: Height
+    @property
+    def client_age(self) -> float:
+        """Age of the client's newest header as a share of its trusting period; at 1 it expires."""
+        return (self.time - self.client_time) / self.trusting_period
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledge:
-    """Bring these acknowledgements to the source, proven at a destination header of at least `height`."""
+class Queue:
+    """Packets that are ready for one kind of step, the earliest timeout first."""
 
-    packets: tuple[Track, ...]
-    height: Height
+    live: tuple[Track, ...] = ()
+    backlog: tuple[Track, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class TimeOut:
-    """Prove to the source that the destination never received these packets before their timeout."""
-
-    packets: tuple[Track, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Refresh:
-    """Update the client on one side before it expires. `on_source` names the side."""
-
-    on_source: bool
+    def of(self, lane: Lane) -> tuple[Track, ...]:
+        return self.live if lane is Lane.LIVE else self.backlog
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,47 +94,83 @@ class Wait:
     """Nothing can be done for these packets now; `who` must act, and `why` says so in words."""
 
     packets: tuple[Track, ...]
-    who: str
+    who: Actor
     why: str
 
 
-Step = Receive | Acknowledge | TimeOut | Refresh | Wait
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """A client that proves nothing now, the packets that need it, and who can change that (P14)."""
+
+    client: ClientId
+    status: str  # Frozen, Expired, Unknown
+    who: Actor
+    packets: tuple[Track, ...]
 
 
-def plan(
-    source: Side, destination: Side, tracks: Iterable[Track], parked: Mapping[int, str], batch: int = BATCH
-) -> tuple[Step, ...]:
-    """Return the steps for one direction, most urgent first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Every packet given is in exactly one place: a queue, `due`, a wait, a suspension, or held back."""
 
-    Acknowledgements come before fresh receives (they free the sender's state), the earliest timeout
-    first. `parked` holds quarantined sequences: they are never planned, and never block another.
+    refresh_source: bool  # the source's client of the destination is due
+    refresh_destination: bool
+    acknowledge: Queue
+    time_out: Queue
+    receive: Queue
+    due: tuple[Track, ...]  # provable with the next header, which follows at once
+    waits: tuple[Wait, ...]
+    suspended: tuple[Suspended, ...]
+
+
+def plan(source: Side, destination: Side, tracks: Iterable[Track], held: Collection[int] = ()) -> Plan:
+    """Sort the packets of one direction by what can be done for them.
+
+    `held` are sequences in quarantine or on their way: they are not planned, and block no other.
     """
-    steps: list[Step] = []
-    for on_source, side in ((True, source), (False, destination)):
-        if side.client_status == "Active" and _due_for_refresh(side):
-            steps.append(Refresh(on_source))
-    live = sorted((t for t in tracks if t.sequence not in parked), key=lambda t: (t.timeout, t.sequence))
-    answered = [t for t in live if t.phase is Phase.ANSWERED]
-    held = [t for t in live if t.phase is Phase.RECEIVED]
-    sent = [t for t in live if t.phase is Phase.SENT]
-    expired = [t for t in sent if floor_seconds(destination.time) >= t.timeout]
+    ordered = sorted((t for t in tracks if t.sequence not in held), key=lambda t: (t.timeout, t.sequence))
+    live = {t.sequence for t in [t for t in ordered if t.fresh][:LIVE_WINDOW]}
+    now = floor_seconds(destination.time)
     horizon = floor_seconds(UnixNanos(destination.time + DELIVERY_MARGIN))
-    deliverable = [t for t in sent if t.timeout > horizon]
-    closing = [t for t in sent if floor_seconds(destination.time) < t.timeout <= horizon]
-    if source.client_status == "Active":
-        steps += [Acknowledge(chunk, _newest_answer(chunk)) for chunk in _chunks(answered, batch)]
-        steps += [TimeOut(chunk) for chunk in _chunks(expired, batch)]
-    elif answered or expired:
-        steps.append(_suspended(source, (*answered, *expired)))
-    if destination.client_status == "Active":
-        steps += [Receive(chunk, _newest_send(chunk)) for chunk in _chunks(deliverable, batch)]
-    elif deliverable:
-        steps.append(_suspended(destination, tuple(deliverable)))
-    if held:
-        steps.append(Wait(tuple(held), "the receiving host", "received; the host has not answered yet"))
+    answered: list[Track] = []
+    expired: list[Track] = []
+    deliverable: list[Track] = []
+    due: list[Track] = []
+    waiting: list[Track] = []
+    closing: list[Track] = []
+    for track in ordered:
+        if track.phase is Phase.ANSWERED:
+            assert track.answered_height is not None, "an answer has a height"
+            (answered if destination.height > track.answered_height else due).append(track)
+        elif track.phase is Phase.RECEIVED:
+            waiting.append(track)
+        elif now >= track.timeout:
+            expired.append(track)
+        elif track.late or track.timeout <= horizon:
+            closing.append(track)
+        else:
+            (deliverable if source.height > track.sent_height else due).append(track)
+    suspended = []
+    if source.client_status != "Active":
+        suspended.append(_suspended(source, (*answered, *expired)))
+        answered, expired = [], []
+    if destination.client_status != "Active":
+        suspended.append(_suspended(destination, tuple(deliverable)))
+        deliverable = []
+    waits = []
+    if waiting:
+        waits.append(Wait(tuple(waiting), Actor.HOST, "received; the host has not answered yet"))
     if closing:
-        steps.append(Wait(tuple(closing), "nobody", "too close to its timeout to deliver; it will time out"))
-    return tuple(steps)
+        waits.append(Wait(tuple(closing), Actor.NOBODY, "too close to its timeout to deliver; it will time out"))
+    return Plan(
+        refresh_source=_due_for_refresh(source, destination),
+        refresh_destination=_due_for_refresh(destination, source),
+        acknowledge=_queue(answered, live),
+        time_out=_queue(expired, live),
+        receive=_queue(deliverable, live),
+        due=tuple(due),
+        waits=tuple(waits),
+        suspended=tuple(suspended),
+    )
 
 
 def proof_height(event_height: Height) -> Height:
@@ -139,22 +178,19 @@ def proof_height(event_height: Height) -> Height:
     return Height(event_height.revision, event_height.height + 1)
 
 
-def _due_for_refresh(side: Side) -> bool:
-    return side.time - side.client_time > side.trusting_period // REFRESH_FRACTION
+def _due_for_refresh(side: Side, tracked: Side) -> bool:
+    """Old enough, still alive, and the tracked ledger has a newer header to give."""
+    old = side.time - side.client_time > side.trusting_period // REFRESH_FRACTION
+    return old and side.client_status == "Active" and tracked.height > side.client_height
 
 
-def _suspended(side: Side, packets: tuple[Track, ...]) -> Wait:
-    who = "the ledger's authority" if side.client_status in {"Frozen", "Expired"} else "the operator"
-    return Wait(packets, who, f"client {side.client} is {side.client_status.lower()}; packets are suspended")
+def _suspended(side: Side, packets: tuple[Track, ...]) -> Suspended:
+    who = Actor.AUTHORITY if side.client_status in {"Frozen", "Expired"} else Actor.OPERATOR
+    return Suspended(side.client, side.client_status, who, packets)
 
 
-def _newest_send(chunk: tuple[Track, ...]) -> Height:
-    return proof_height(max(t.sent_height for t in chunk))
-
-
-def _newest_answer(chunk: tuple[Track, ...]) -> Height:
-    return proof_height(max(t.answered_height for t in chunk if t.answered_height is not None))
-
-
-def _chunks(tracks: list[Track], size: int) -> list[tuple[Track, ...]]:
-    return [tuple(tracks[i : i + size]) for i in range(0, len(tracks), size)]
+def _queue(tracks: list[Track], live: set[Sequence]) -> Queue:
+    return Queue(
+        tuple(t for t in tracks if t.sequence in live),
+        tuple(t for t in tracks if t.sequence not in live),
+    )
