@@ -79,8 +79,10 @@ class LedgerService:
         try:
             while True:
                 if not self._pending and not carry:
+                    # Not wait_for, which before Python 3.12 swallows a cancellation that meets the wake-up.
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), self._heartbeat_s)
+                        async with asyncio.timeout(self._heartbeat_s):
+                            await self._wake.wait()
                 self._wake.clear()
                 carry = self._make(self._take()).changed
                 await asyncio.sleep(0)
