@@ -7,8 +7,7 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.courier import plan as planning
-from lockgate.courier.plan import Actor, Lane, Phase, Plan, Side, Track, plan, proof_height
+from lockgate.courier.plan import Actor, Phase, Plan, Side, Track, plan, proof_height
 from lockgate.primitives.ids import ClientId, Height, Sequence
 from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos, UnixNanos, UnixSeconds
 
@@ -48,7 +47,6 @@ def track_lists(draw: st.DrawFn) -> list[Track]:
                 phase=phase,
                 acknowledgement=b"ack" if answered else None,
                 answered_height=height(draw(st.integers(1, 60))) if answered else None,
-                fresh=draw(st.booleans()),
                 late=draw(st.booleans()),
             )
         )
@@ -63,7 +61,7 @@ def cases(draw: st.DrawFn) -> tuple[Side, Side, list[Track], set[int]]:
 
 
 def queues(made: Plan) -> list[tuple[Track, ...]]:
-    return [q.of(lane) for q in (made.acknowledge, made.time_out, made.receive) for lane in Lane]
+    return [made.acknowledge, made.time_out, made.receive]
 
 
 def everything(made: Plan) -> list[Track]:
@@ -96,17 +94,17 @@ def test_no_step_is_planned_that_a_ledger_would_refuse(case: tuple[Side, Side, l
     source, destination, tracks, held = case
     made = plan(source, destination, tracks, held)
     now = destination.time / NANOS_PER_SECOND
-    for track in (*made.receive.live, *made.receive.backlog):
+    for track in made.receive:
         assert track.phase is Phase.SENT
         assert not track.late
         assert now + 1 < track.timeout
         assert source.height >= proof_height(track.sent_height)
         assert destination.client_status == "Active"
-    for track in (*made.time_out.live, *made.time_out.backlog):
+    for track in made.time_out:
         assert track.phase is Phase.SENT
         assert int(now) >= track.timeout
         assert source.client_status == "Active"
-    for track in (*made.acknowledge.live, *made.acknowledge.backlog):
+    for track in made.acknowledge:
         assert track.answered_height is not None
         assert destination.height >= proof_height(track.answered_height)
         assert source.client_status == "Active"
@@ -121,26 +119,9 @@ def test_receive_and_timeout_of_one_packet_exclude_each_other(
     destination = dataclasses.replace(destination, client_status="Active")
     early = plan(source, destination, tracks)
     later = plan(source, dataclasses.replace(destination, time=UnixNanos(destination.time + 1)), tracks)
-    receives = {t.sequence for t in (*early.receive.live, *early.receive.backlog)}
-    timeouts = {t.sequence for t in (*later.time_out.live, *later.time_out.backlog)}
+    receives = {t.sequence for t in early.receive}
+    timeouts = {t.sequence for t in later.time_out}
     assert not receives & timeouts, "between the two lies the margin"
-
-
-@given(cases())
-def test_live_packets_are_fresh_and_bounded(case: tuple[Side, Side, list[Track], set[int]]) -> None:
-    source, destination, tracks, held = case
-    made = plan(source, destination, tracks, held)
-    live = [t for q in (made.acknowledge, made.time_out, made.receive) for t in q.live]
-    backlog = [t for q in (made.acknowledge, made.time_out, made.receive) for t in q.backlog]
-    assert all(t.fresh for t in live)
-    assert len(live) <= planning.LIVE_WINDOW
-    overtaken = [t for t in backlog if t.fresh]
-    for older in overtaken:
-        assert all(_age(t) < _age(older) for t in live), "a fresh packet is in the backlog only behind older ones"
-
-
-def _age(track: Track) -> tuple[int, int]:
-    return track.timeout, track.sequence
 
 
 @given(cases())

@@ -15,6 +15,7 @@ from lockgate.codec import type_urls as urls
 from lockgate.courier.plan import Track
 from lockgate.machine import gas
 
+RPC_BYTES: Final = 700_000  # of a transaction; base64 makes it the 1 MB that a CometBFT node's RPC takes
 PROOF_ROOM: Final = 4_096  # bytes of a proof and the message around it: two paths of 40 levels
 ENVELOPE_ROOM: Final = 1_024  # of the transaction around its messages
 UPDATE_ROOM: Final = 8_192  # of client updates in front, with a small validator set
@@ -31,7 +32,7 @@ class Limits:
     """What one transaction of a ledger may hold."""
 
     messages: int = 1_024
-    bytes: int = 700_000  # of a transaction; base64 makes it the 1 MB that a CometBFT node's RPC takes
+    bytes: int = RPC_BYTES
     gas: int = 50_000_000
     gas_price: int = 0  # least fee per unit of gas
 

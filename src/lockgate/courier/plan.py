@@ -18,7 +18,6 @@ from lockgate.primitives.time import DurationNanos, UnixNanos, UnixSeconds, floo
 
 DELIVERY_MARGIN: Final = seconds(2)  # a receive this close to the timeout is left to time out
 REFRESH_FRACTION: Final = 3  # a client is refreshed at a third of its trusting period
-LIVE_WINDOW: Final = 128  # fresh packets that go ahead of everything else; a longer burst is a backlog itself
 
 
 class Phase(enum.Enum):
@@ -56,7 +55,7 @@ class Track:
     phase: Phase = Phase.SENT
     acknowledgement: bytes | None = None
     answered_height: Height | None = None
-    fresh: bool = True  # seen as it was sent, not found by a scan
+    lane: Lane = Lane.LIVE
     late: bool = False  # the destination has refused it as too late: it can only time out
 
 
@@ -76,17 +75,6 @@ class Side:
     def client_age(self) -> float:
         """Age of the client's newest header as a share of its trusting period; at 1 it expires."""
         return (self.time - self.client_time) / self.trusting_period
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """Packets that are ready for one kind of step, the earliest timeout first."""
-
-    live: tuple[Track, ...] = ()
-    backlog: tuple[Track, ...] = ()
-
-    def of(self, lane: Lane) -> tuple[Track, ...]:
-        return self.live if lane is Lane.LIVE else self.backlog
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +102,9 @@ class Plan:
 
     refresh_source: bool  # the source's client of the destination is due
     refresh_destination: bool
-    acknowledge: Queue
-    time_out: Queue
-    receive: Queue
+    acknowledge: tuple[Track, ...]  # each queue: the earliest timeout first
+    time_out: tuple[Track, ...]
+    receive: tuple[Track, ...]
     due: tuple[Track, ...]  # provable with the next header, which follows at once
     waits: tuple[Wait, ...]
     suspended: tuple[Suspended, ...]
@@ -128,7 +116,6 @@ def plan(source: Side, destination: Side, tracks: Iterable[Track], held: Collect
     `held` are sequences in quarantine or on their way: they are not planned, and block no other.
     """
     ordered = sorted((t for t in tracks if t.sequence not in held), key=lambda t: (t.timeout, t.sequence))
-    live = {t.sequence for t in [t for t in ordered if t.fresh][:LIVE_WINDOW]}
     now = floor_seconds(destination.time)
     horizon = floor_seconds(UnixNanos(destination.time + DELIVERY_MARGIN))
     answered: list[Track] = []
@@ -162,11 +149,11 @@ def plan(source: Side, destination: Side, tracks: Iterable[Track], held: Collect
     if closing:
         waits.append(Wait(tuple(closing), Actor.NOBODY, "too close to its timeout to deliver; it will time out"))
     return Plan(
-        refresh_source=_due_for_refresh(source, destination),
-        refresh_destination=_due_for_refresh(destination, source),
-        acknowledge=_queue(answered, live),
-        time_out=_queue(expired, live),
-        receive=_queue(deliverable, live),
+        refresh_source=due_for_refresh(source, destination),
+        refresh_destination=due_for_refresh(destination, source),
+        acknowledge=tuple(answered),
+        time_out=tuple(expired),
+        receive=tuple(deliverable),
         due=tuple(due),
         waits=tuple(waits),
         suspended=tuple(suspended),
@@ -178,7 +165,7 @@ def proof_height(event_height: Height) -> Height:
     return Height(event_height.revision, event_height.height + 1)
 
 
-def _due_for_refresh(side: Side, tracked: Side) -> bool:
+def due_for_refresh(side: Side, tracked: Side) -> bool:
     """Old enough, still alive, and the tracked ledger has a newer header to give."""
     old = side.time - side.client_time > side.trusting_period // REFRESH_FRACTION
     return old and side.client_status == "Active" and tracked.height > side.client_height
@@ -187,10 +174,3 @@ def _due_for_refresh(side: Side, tracked: Side) -> bool:
 def _suspended(side: Side, packets: tuple[Track, ...]) -> Suspended:
     who = Actor.AUTHORITY if side.client_status in {"Frozen", "Expired"} else Actor.OPERATOR
     return Suspended(side.client, side.client_status, who, packets)
-
-
-def _queue(tracks: list[Track], live: set[Sequence]) -> Queue:
-    return Queue(
-        tuple(t for t in tracks if t.sequence in live),
-        tuple(t for t in tracks if t.sequence not in live),
-    )

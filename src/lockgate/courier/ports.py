@@ -7,14 +7,18 @@ courier submits is proven to the other ledger, and the adapter checks proofs bef
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lockgate.courier.batches import Limits
+from lockgate.lightclients.cometbft.types import LightBlock
+from lockgate.lightclients.tendermint.states import ClientState, ConsensusState
+from lockgate.machine.transaction import Message
 from lockgate.primitives.errors import Unavailable
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
-from lockgate.primitives.time import UnixNanos
+from lockgate.primitives.time import DurationNanos, UnixNanos
 
 
 class ChainUnavailable(Unavailable):
@@ -58,13 +62,24 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class TrackedClient:
-    """A light client as the ledger that runs it shows it."""
+    """A light client as the ledger that runs it shows it: what it judges by, and its newest header."""
 
     client_id: ClientId
     status: str  # Active, Expired, Frozen, Unknown
-    latest: Height
-    latest_time: UnixNanos  # time of the newest consensus state
-    trusting_period: int  # nanoseconds
+    state: ClientState
+    consensus: ConsensusState
+
+    @property
+    def latest(self) -> Height:
+        return self.state.latest_height
+
+    @property
+    def latest_time(self) -> UnixNanos:
+        return self.consensus.timestamp
+
+    @property
+    def trusting_period(self) -> DurationNanos:
+        return self.state.trusting_period
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +94,7 @@ class Submitted:
     events: tuple[Event, ...]
 
 
-Messages = Sequence[tuple[str, bytes]]
+Messages = Sequence[Message]
 
 
 class Chain(Protocol):
@@ -93,12 +108,26 @@ class Chain(Protocol):
         """Value and proof for header `at`, that is, of the state after block `at` - 1."""
         ...
 
-    async def keys(self, store: str, start: bytes, end: bytes, /) -> tuple[bytes, ...]: ...
+    async def prove_many(self, store: str, keys: Sequence[bytes], at: Height, /) -> Sequence[Proven | Exception]:
+        """As `prove`, for many keys of one header; what cannot be had stands in its place as its error."""
+        ...
+
+    async def outstanding(self, client_id: ClientId, /) -> Mapping[int, bytes]:
+        """Commitments by sequence: packets sent over this client that have not ended."""
+        ...
+
+    async def received(self, client_id: ClientId, sequences: Collection[int], /) -> set[int]:
+        """Those of the sequences that were received over this client."""
+        ...
+
+    async def acknowledged(self, client_id: ClientId, sequences: Collection[int], /) -> Mapping[int, bytes]:
+        """Acknowledgement commitments of those of the sequences that have one."""
+        ...
 
     async def client(self, client_id: ClientId, /) -> TrackedClient: ...
 
-    async def update_message(self, client_id: ClientId, trusted: Height, target: Height, /) -> bytes:
-        """A 07-tendermint Header message (Any-wrapped) that brings a client of this ledger to `target`."""
+    async def light_block(self, height: int, /) -> LightBlock:
+        """Header, commit and both validator sets of a height, not verified."""
         ...
 
 
@@ -108,4 +137,10 @@ class Submitter(Protocol):
     @property
     def signer(self) -> str: ...
 
-    async def submit(self, messages: Messages, /) -> Submitted: ...
+    async def limits(self) -> Limits:
+        """What one transaction may hold."""
+        ...
+
+    async def submit(self, messages: Messages, /) -> Submitted:
+        """A refusal is a `Submitted` with a code; ChainUnavailable means that the fate is unknown."""
+        ...

@@ -151,10 +151,10 @@ def open_lane(one: End, other: End) -> None:
     expect(other.ledger.transact(other.account, open_lane_message(other, one)))
 
 
-def connect(one: End, other: End, *, lane: bool = True) -> None:
+def connect(one: End, other: End, *, lane: bool = True, trusting: DurationNanos = TRUSTING) -> None:
     """Clients both ways, counterparties, and (for our own ledgers) the lane."""
-    create_client(one, other.ledger)
-    create_client(other, one.ledger)
+    create_client(one, other.ledger, trusting)
+    create_client(other, one.ledger, trusting)
     register(one, other.client)
     register(other, one.client)
     if lane:

@@ -1,358 +1,285 @@
 """Drives the courier's plan for one pair of ledgers: reads, plans, proves, submits, confirms.
 
 Stateless in principle: every decision is derived from what the ledgers show, every submission is
-proven to the other side, and any number of these may run at once. Live and backlog packets are
-planned together but submitted in their own batches, oldest timeout first, so that neither waits for
-the other; a packet that keeps failing is parked with the reason and blocks nobody.
+proven to the other side, and any number of these may run at once. For each direction there is one
+worker per lane and stage, each with a nonce lane of its own: a fresh packet waits neither for a backlog
+nor for a packet that the other ledger is slow to take. Workers fail alone, wait, and go on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Final
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final
 
-from google.protobuf.any_pb2 import Any as AnyMessage
+from lockgate.courier.batches import BATCH_LEAST, BATCH_MOST, Pace
+from lockgate.courier.plan import Lane
+from lockgate.courier.ports import Submitted
+from lockgate.ibc import events as ibc_events
+from lockgate.primitives.errors import LockgateError
+from lockgate.relay.care import Care
+from lockgate.relay.direction import Direction
+from lockgate.relay.endpoint import EndPoint, Slot
+from lockgate.relay.guard import Guard, KeepEvidence
+from lockgate.relay.messages import Stage
+from lockgate.relay.mover import Counters, Mover, Report
+from lockgate.relay.status import direction_status, end_status
 
-from lockgate.codec import type_urls as urls
-from lockgate.codec.wire import ibc_client_pb2 as client_wire
-from lockgate.courier.plan import Acknowledge, Receive, Refresh, Side, Step, TimeOut, Track, Wait, plan, proof_height
-from lockgate.courier.ports import ChainUnavailable, Submitted, TrackedClient
-from lockgate.ibc import host
-from lockgate.ibc import wire as ibc_wire
-from lockgate.primitives.errors import LockgateError, Refused, Unavailable
-from lockgate.primitives.ids import ClientId, Height
-from lockgate.primitives.state import Event
-from lockgate.primitives.time import DurationNanos, UnixNanos, floor_seconds
-from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.submitter import AccountSubmitter
-from lockgate.relay.watch import Watch
-
-POLL_S: Final = 0.05
+POLL_S: Final = 0.5  # between two questions where blocks are announced
 SCAN_EVERY_S: Final = 30.0
-PARK_AFTER: Final = 4  # failures of one packet alone before it is set aside
+GAP_BLOCKS: Final = 2_000  # behind by more than this, a scan costs less than reading every block
+IDLE_S: Final = 1.0  # a worker looks again after this, whatever it heard
+YIELD_S: Final = 0.25  # a backlog's batch waits this long for fresh packets, then goes ahead
+FRESH_FOR_S: Final = 2.0  # after a fresh packet, batches of a backlog stay short
 BACKOFF_S: Final = 1.0
 BACKOFF_MAX_S: Final = 60.0
-REDUNDANT: Final = ("channel", 22)
-Message = tuple[str, bytes]
-Build = Callable[["Direction", Track, Height, str], Awaitable["Message"]]
-Report = Callable[[str, dict[str, object]], None]
-
-
-class Poisoned(Refused):
-    code = "relay.parked"
-    summary = "A packet was set aside: every attempt to move it was refused."
-    untouched = "Other packets go on; the packet's own state on both ledgers is unchanged."
-    next_step = "Read the reason with `lockgate relay status`; a restart of the relayer tries it again."
-
-
-@dataclass(slots=True)
-class Counters:
-    """What a relayer did, for people and for metrics."""
-
-    received: int = 0
-    acknowledged: int = 0
-    timed_out: int = 0
-    updates: int = 0
-    noops: int = 0
-    failures: int = 0
-
-
-@dataclass(slots=True)
-class EndPoint:
-    """One side of the pair: how to read it, how to write to it, its client of the other side."""
-
-    chain: CometBftChain
-    submitter: AccountSubmitter
-    client: ClientId
-    next_height: int = 1
-    tracked: TrackedClient | None = None
-    time: UnixNanos = UnixNanos(0)
-    height: Height = Height(0, 0)
-
-
-@dataclass(slots=True)
-class Direction:
-    """Packets from `source` to `dest`."""
-
-    source: EndPoint
-    dest: EndPoint
-    watch: Watch
-    parked: dict[int, str] = field(default_factory=dict)
-    failures: dict[int, int] = field(default_factory=dict)
+CLEAR_DEADLINE_S: Final = 30.0  # without any progress
+RECEIVES: Final = (Stage.RECEIVE,)
+SETTLES: Final = (Stage.ACKNOWLEDGE, Stage.TIME_OUT)  # an acknowledgement frees the sender's state: first
+# What a hostile or broken node can make a reader stumble over. A relayer must not stop for it.
+STUMBLES: Final = (LockgateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Relayer:
     """Relays both directions of one pair of clients."""
 
-    def __init__(self, one: EndPoint, other: EndPoint, report: Report) -> None:
+    def __init__(
+        self, one: EndPoint, other: EndPoint, report: Report, keep_evidence: KeepEvidence | None = None
+    ) -> None:
         self.ends = (one, other)
-        self.directions = tuple(
-            Direction(s, d, Watch(s.chain, d.chain, s.client, d.client)) for s, d in ((one, other), (other, one))
-        )
-        self.counters = Counters()
+        self.directions = (Direction(one, other), Direction(other, one))
         self._report = report
-        self._wake = asyncio.Event()
+        self._pace = Pace()
+        self._wakers: list[asyncio.Event] = []
+        self._last_fresh = float("-inf")
+        self._scanned = asyncio.Event()
+        self._mover = Mover(report, self._took_in, _now)
+        self.counters: Counters = self._mover.counters
+        self._guard = Guard(self.ends, self.counters, report, keep_evidence)
+        self._care = Care(self.directions, self.counters, report)
 
     async def run(self) -> None:
         """Relay until cancelled. A ledger that does not answer is waited for; nothing is lost."""
+        self._scanned.clear()
+        async with asyncio.TaskGroup() as tasks:
+            for task in self._tasks():
+                tasks.create_task(task)
+
+    async def clear(self) -> int:
+        """Scan both ledgers, let go what was parked, move what can move; returns how many packets still wait."""
+        self._scanned.clear()
+        for direction in self.directions:
+            direction.quarantine.release()
+        running = [asyncio.ensure_future(task) for task in self._tasks()]
+        try:
+            await self._until_idle(running)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        return sum(len(direction.watch.tracks) + len(direction.watch.unknown) for direction in self.directions)
+
+    async def look(self) -> None:
+        """Read both ledgers once, for `status`; moves nothing."""
+        await self._scan()
+
+    def status(self) -> dict[str, Any]:
+        """Packets in flight and why they wait, the clients' age, and what was done."""
+        now = _now()
+        return {
+            "directions": {direction.name: direction_status(direction, now) for direction in self.directions},
+            "clients": {end.chain.chain_id: end_status(end) for end in self.ends},
+            "counters": {
+                **{name: getattr(self.counters, name) for name in self.counters.__dataclass_fields__},
+                "seen": sum(direction.watch.seen for direction in self.directions),
+                "ended": sum(direction.watch.ended for direction in self.directions),
+                "bisections": sum(end.updater.bisections for end in self.ends),
+                "reconnects": sum(getattr(end.chain.rpc, "reconnects", 0) for end in self.ends),
+            },
+        }
+
+    def _tasks(self) -> list[Coroutine[Any, Any, None]]:  # each runs until it is cancelled
+        tasks = [self._loop("scan", self._scan_again)]
+        tasks += [self._loop(f"read {end.chain.chain_id}", self._reader(end)) for end in self.ends]
+        for direction in self.directions:
+            for lane in Lane:
+                for stages in (RECEIVES, SETTLES):
+                    name = f"{direction.name}, {stages[0].name.lower()} {lane.value}"
+                    tasks.append(self._loop(name, self._worker(direction, lane, stages)))
+        tasks.append(self._loop("care", self._caring))
+        tasks.append(self._loop("guard", self._guard.work))
+        return tasks
+
+    async def _loop(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step for ever; a failure of this one waits, alone, and is tried again."""
         backoff = BACKOFF_S
-        next_scan = 0.0
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                if loop.time() >= next_scan:
-                    await self._scan()
-                    next_scan = loop.time() + SCAN_EVERY_S
-                moved = await self.once()
+                await step()
                 backoff = BACKOFF_S
-                if not moved:
-                    await asyncio.sleep(POLL_S)
-            except Unavailable as error:
-                self._report("unavailable", {"code": error.code, "detail": str(error)})
-                next_scan = 0.0
+            except STUMBLES as error:
+                code = error.code if isinstance(error, LockgateError) else "defect"
+                detail = str(error) if isinstance(error, LockgateError) else repr(error)
+                self._report("unavailable", {"what": name, "code": code, "detail": detail[:300]})
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, BACKOFF_MAX_S)
 
-    async def once(self) -> bool:
-        """Read new blocks, plan, act. Tells whether anything was submitted."""
-        await asyncio.gather(*(self._read(end) for end in self.ends))
-        moved = False
-        for direction in self.directions:
-            for step in self._plan(direction):
-                moved |= await self._act(direction, step)
-        return moved
+    # Reading.
 
-    async def clear(self) -> int:
-        """Scan both ledgers for every outstanding packet, forget what was parked, and move what can move."""
-        for direction in self.directions:
-            direction.parked.clear()
-            direction.failures.clear()
+    async def _scan_again(self) -> None:
         await self._scan()
-        while await self.once():
-            pass
-        return sum(len(direction.watch.tracks) for direction in self.directions)
-
-    def status(self) -> dict[str, object]:
-        """Packets in flight and why they wait, per direction."""
-        found: dict[str, object] = {}
-        for direction in self.directions:
-            name = f"{direction.source.chain.chain_id} to {direction.dest.chain.chain_id}"
-            waits = [s for s in self._plan(direction) if isinstance(s, Wait)]
-            found[name] = {
-                "in_flight": len(direction.watch.tracks),
-                "parked": {str(k): v for k, v in direction.parked.items()},
-                "waiting": [{"packets": [t.sequence for t in w.packets], "who": w.who, "why": w.why} for w in waits],
-            }
-        return found
+        self._scanned.set()
+        self._wake()
+        await asyncio.sleep(SCAN_EVERY_S)
 
     async def _scan(self) -> None:
         for end in self.ends:
-            tip = await end.chain.tip()
-            end.next_height = max(end.next_height, tip.height.height)
-            await self._refresh(end)
+            await end.see_tip()
+            end.next_height = max(end.next_height, end.height.height + 1) if end.next_height == 1 else end.next_height
+            await end.refresh()
         for direction in self.directions:
             await direction.watch.scan()
+            direction.quarantine.keep_only(direction.watch.tracks)
+            self._care.found(direction)
 
-    async def _read(self, end: EndPoint) -> None:
-        tip = await end.chain.tip()
-        updated = end.tracked is None
-        while end.next_height <= tip.height.height:
+    def _reader(self, end: EndPoint) -> Callable[[], Awaitable[None]]:
+        async def step() -> None:
+            await self._scanned.wait()
+            seen = end.chain.beat
+            if await self._read(end):
+                self._wake()
+            else:
+                await end.chain.pause(seen, POLL_S)
+
+        return step
+
+    async def _read(self, end: EndPoint) -> bool:
+        """Read the blocks that are new, each once. Tells whether there were any."""
+        await end.see_tip()
+        if end.height.height < end.next_height:
+            return False
+        if end.height.height - end.next_height > GAP_BLOCKS:
+            end.next_height = end.height.height + 1
+            await self._scan()
+            return True
+        updated = False
+        while end.next_height <= end.height.height:
             block = await end.chain.block_events(end.next_height)
             for direction in self.directions:
-                if direction.source is end:
-                    direction.watch.on_source(block)
-                else:
-                    direction.watch.on_destination(block)
-            updated |= _touches_client(block.events, end.client)
-            end.next_height += 1
-        end.height, end.time = tip.height, tip.time
+                self._ended(direction, direction.on_events(end, block.events, block.height, self._pace.lived, _now()))
+            for event in block.events:
+                if event.type == ibc_events.UPDATE_CLIENT:
+                    self._guard.saw(end, event, block.height)
+                if event.get("client_id") == end.client or event.get("subject_client_id") == end.client:
+                    updated = True
+            end.read(block)
         if updated:
-            await self._refresh(end)
+            await end.refresh()
+        return True
 
-    @staticmethod
-    async def _refresh(end: EndPoint) -> None:
-        end.tracked = await end.chain.client(end.client)
+    def _took_in(self, end: EndPoint, done: Submitted) -> None:
+        """Results of our own transactions are read at once, before their block is."""
+        for direction in self.directions:
+            self._ended(direction, direction.on_events(end, done.events, done.height, self._pace.lived, _now()))
+        self._wake()
 
-    def _plan(self, direction: Direction) -> tuple[Step, ...]:
-        return plan(
-            _side(direction.source),
-            _side(direction.dest),
-            list(direction.watch.tracks.values()),
-            direction.parked,
-        )
+    def _ended(self, direction: Direction, count: int) -> None:
+        if direction.watch.live:
+            self._last_fresh = _now()
+        if count:
+            self._care.ended(direction, count)
 
-    async def _act(self, direction: Direction, step: Step) -> bool:
-        match step:
-            case Receive(packets, height):
-                return await self._relay(direction, direction.dest, direction.source, packets, height, self._receive)
-            case Acknowledge(packets, height):
-                return await self._relay(
-                    direction, direction.source, direction.dest, packets, height, self._acknowledge
-                )
-            case TimeOut(packets):
-                height = await self._first_late(direction, max(t.timeout for t in packets))
-                return await self._relay(direction, direction.source, direction.dest, packets, height, self._time_out)
-            case Refresh(on_source):
-                on, of = (direction.source, direction.dest) if on_source else (direction.dest, direction.source)
-                done = await on.submitter.submit(await self._updates(on, of, proof_height(of.height)))
-                self._count_update(done)
-                await self._refresh(on)
-                return done.code == 0
-            case Wait():
-                return False
+    # Working.
 
-    async def _relay(
-        self,
-        direction: Direction,
-        on: EndPoint,
-        of: EndPoint,
-        packets: tuple[Track, ...],
-        height: Height,
-        build: Build,
-    ) -> bool:
-        """Submit one batch on `on`, proven at one header of `of` that covers `height`."""
-        try:
-            tip = await of.chain.header_at_least(height.height)
-            target = on.tracked.latest if on.tracked is not None and on.tracked.latest >= height else tip.height
-            messages = list(await self._updates(on, of, target))
-            proven = await asyncio.gather(
-                *(build(direction, track, target, on.submitter.signer) for track in packets),
-                return_exceptions=True,
-            )
-            sound = []
-            for track, message in zip(packets, proven, strict=True):
-                if isinstance(message, BaseException):
-                    self._failed(direction, track, message)
-                else:
-                    sound.append(track)
-                    messages.append(message)
-            if not sound:
-                return False
-            done = await on.submitter.submit(messages)
-        except Refused as error:
-            self._report("refused", {"code": error.code, "detail": str(error)})
-            return False
-        return await self._settle(direction, on, of, tuple(sound), height, build, done)
+    def _worker(self, direction: Direction, lane: Lane, stages: tuple[Stage, ...]) -> Callable[[], Awaitable[None]]:
+        end = direction.dest if stages is RECEIVES else direction.source
+        submitter = end.submitters[_slot(lane, stages)]
+        woken = asyncio.Event()
+        self._wakers.append(woken)
 
-    async def _settle(
-        self,
-        direction: Direction,
-        on: EndPoint,
-        of: EndPoint,
-        packets: tuple[Track, ...],
-        height: Height,
-        build: Build,
-        done: Submitted,
-    ) -> bool:
-        await self._refresh(on)
-        if done.code == 0:
-            self._count(build, len(packets))
-            for track in packets:
-                direction.failures.pop(track.sequence, None)
-            await self._read(on)
-            return True
-        self.counters.failures += 1
-        if (done.codespace, done.code) == REDUNDANT:
-            self.counters.noops += len(packets)
-            await direction.watch.scan()
-            return True
-        if len(packets) == 1:
-            self._failed(direction, packets[0], RuntimeError(done.log))
-            await direction.watch.scan()
-            return False
-        # One bad message fails the batch: halve it until the offender stands alone.
-        middle = len(packets) // 2
-        first = await self._relay(direction, on, of, packets[:middle], height, build)
-        second = await self._relay(direction, on, of, packets[middle:], height, build)
-        return first or second
+        async def step() -> None:
+            await self._scanned.wait()
+            woken.clear()
+            if lane is Lane.BACKLOG:
+                await self._yield_to_fresh()
+            limits = await submitter.limits()
+            taken = direction.take(stages, lane, _now(), self._size(lane), limits)
+            if taken is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE_S):
+                        await woken.wait()
+                return
+            stage, batch = taken
+            begun = _now()
+            try:
+                await self._mover.move(direction, stage, batch, submitter)
+            finally:
+                direction.release(batch)
+            if lane is Lane.BACKLOG:
+                self._pace.took(len(batch), _now() - begun)
 
-    async def _updates(self, on: EndPoint, of: EndPoint, target: Height) -> list[Message]:
-        """MsgUpdateClient that brings `on`'s client to `target`; none when it is known there."""
-        tracked = on.tracked
-        assert tracked is not None, "the client was read before anything was planned"
-        if tracked.latest >= target:
-            return []
-        await of.chain.header_at_least(target.height)
-        wrapped = await of.chain.update_message(on.client, tracked.latest, target)
-        message = client_wire.MsgUpdateClient(
-            client_id=on.client, client_message=AnyMessage.FromString(wrapped), signer=on.submitter.signer
-        )
-        self.counters.updates += 1
-        return [(urls.MSG_UPDATE_CLIENT, message.SerializeToString(deterministic=True))]
+        return step
 
-    async def _first_late(self, direction: Direction, timeout: int) -> Height:
-        """Height of the first destination header at or past a timeout; the newest one will do."""
-        dest = direction.dest
-        while floor_seconds(dest.time) < timeout:
-            await asyncio.sleep(POLL_S)
-            await self._read(dest)
-        return dest.height
+    def _size(self, lane: Lane) -> int:
+        if lane is Lane.LIVE:
+            return BATCH_MOST
+        return max(BATCH_LEAST, self._pace.size(busy=_now() - self._last_fresh < FRESH_FOR_S))
 
-    @staticmethod
-    async def _receive(direction: Direction, track: Track, at: Height, signer: str) -> Message:
-        key = host.packet_commitment(direction.source.client, track.sequence)
-        proven = await direction.source.chain.prove("ibc", key, at)
-        packet = ibc_wire.read_packet(track.packet)
-        return urls.MSG_RECV_PACKET, ibc_wire.encode_receive(packet, proven.proof, at, signer)
+    async def _yield_to_fresh(self) -> None:
+        """Let fresh packets go first, for a bounded time: a backlog is not starved either."""
+        deadline = _now() + YIELD_S
+        while _now() < deadline and any(d.waits_for_a_step(_now()) for d in self.directions):
+            self._last_fresh = _now()
+            await asyncio.sleep(YIELD_S / 50)
 
-    @staticmethod
-    async def _acknowledge(direction: Direction, track: Track, at: Height, signer: str) -> Message:
-        key = host.packet_acknowledgement(direction.dest.client, track.sequence)
-        proven = await direction.dest.chain.prove("ibc", key, at)
-        assert track.acknowledgement is not None, "only answered packets are acknowledged"
-        acknowledgement = ibc_wire.read_acknowledgement(track.acknowledgement)
-        packet = ibc_wire.read_packet(track.packet)
-        return urls.MSG_ACKNOWLEDGEMENT, ibc_wire.encode_acknowledge(packet, acknowledgement, proven.proof, at, signer)
+    def _wake(self) -> None:
+        for waker in self._wakers:
+            waker.set()
 
-    @staticmethod
-    async def _time_out(direction: Direction, track: Track, at: Height, signer: str) -> Message:
-        key = host.packet_receipt(direction.dest.client, track.sequence)
-        proven = await direction.dest.chain.prove("ibc", key, at)
-        if proven.value is not None:
-            raise ChainUnavailable("the packet was received after all", sequence=track.sequence)
-        packet = ibc_wire.read_packet(track.packet)
-        return urls.MSG_TIMEOUT, ibc_wire.encode_timeout(packet, proven.proof, at, signer)
+    async def _caring(self) -> None:
+        await self._scanned.wait()
+        await self._care.work()
+        await asyncio.sleep(self._care.every_s())
 
-    def _failed(self, direction: Direction, track: Track, error: BaseException) -> None:
-        count = direction.failures.get(track.sequence, 0) + 1
-        direction.failures[track.sequence] = count
-        reason = str(error) if isinstance(error, LockgateError | RuntimeError) else type(error).__name__
-        if count >= PARK_AFTER:
-            direction.parked[track.sequence] = reason
-            self._report("parked", {"code": Poisoned.code, "sequence": track.sequence, "reason": reason})
-        else:
-            self._report("failed", {"sequence": track.sequence, "attempt": count, "reason": reason})
-
-    def _count(self, build: object, packets: int) -> None:
-        if build == self._receive:
-            self.counters.received += packets
-        elif build == self._acknowledge:
-            self.counters.acknowledged += packets
-        else:
-            self.counters.timed_out += packets
-
-    def _count_update(self, done: Submitted) -> None:
-        if done.code:
-            self.counters.failures += 1
-            self._report("refresh_failed", {"detail": done.log})
+    async def _until_idle(self, running: Sequence[asyncio.Future[None]]) -> None:
+        """Wait until nothing moves that could: every queue is empty, nothing is on its way or due."""
+        await _first(self._scanned.wait(), running)
+        last, since = -1, _now()
+        while True:
+            now = _now()
+            plans = [direction.plan(None, now) for direction in self.directions]
+            ready = sum(len(p.acknowledge) + len(p.time_out) + len(p.receive) + len(p.due) for p in plans)
+            if not ready and not any(direction.busy for direction in self.directions):
+                return
+            progress = self.counters.transactions
+            if progress != last:
+                last, since = progress, now
+            if now - since > CLEAR_DEADLINE_S:
+                return
+            await _first(asyncio.sleep(0.02), running)
 
 
-def _side(end: EndPoint) -> Side:
-    tracked = end.tracked
-    assert tracked is not None, "the client was read before anything was planned"
-    return Side(
-        height=end.height,
-        time=end.time,
-        client=end.client,
-        client_status=tracked.status,
-        client_height=tracked.latest,
-        client_time=tracked.latest_time,
-        trusting_period=DurationNanos(tracked.trusting_period),
-    )
+def _slot(lane: Lane, stages: tuple[Stage, ...]) -> Slot:
+    if stages is RECEIVES:
+        return Slot.RECEIVE_LIVE if lane is Lane.LIVE else Slot.RECEIVE_BACKLOG
+    return Slot.SETTLE_LIVE if lane is Lane.LIVE else Slot.SETTLE_BACKLOG
 
 
-def _touches_client(events: tuple[Event, ...], client: ClientId) -> bool:
-    kinds = {"update_client", "client_misbehaviour", "recover_client", "upgrade_client"}
-    return any(event.type in kinds and event.get("client_id") == client for event in events)
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _first(waiting: Any, running: Sequence[asyncio.Future[None]]) -> None:
+    """Wait, unless a task ends first: only a bug ends one, and it is raised."""
+    task = asyncio.ensure_future(waiting)
+    try:
+        await asyncio.wait({task, *running}, return_when=asyncio.FIRST_COMPLETED)
+        for each in running:
+            if each.done():
+                each.result()
+    finally:
+        task.cancel()
+
+
+__all__ = ("EndPoint", "Relayer")

@@ -2,7 +2,7 @@
 
 One writer per (account, nonce lane): transactions are submitted one at a time, the sequence is kept
 here and read again from the ledger whenever the two disagree. A submission whose fate is unknown is
-never repeated blindly: the sequence on the ledger says whether it went in.
+never repeated blindly: its hash was known before it was sent, and the ledger is asked for it first.
 """
 
 from __future__ import annotations
@@ -14,22 +14,27 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from google.protobuf.message import DecodeError
+
 from lockgate.codec import cbor
 from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.courier.batches import RPC_BYTES, Limits
 from lockgate.courier.ports import ChainUnavailable, Submitted
 from lockgate.machine import gas
 from lockgate.machine.accounts import account_id
 from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, sign
+from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import AccountId, DomainId, Height
-from lockgate.primitives.state import Event
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
-from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.rpc import RpcError, b64, number
+from lockgate.relay.chains.cometbft import CometBftChain, event_of
+from lockgate.relay.rpc import BadAnswer, RpcError, b64, number
 
 VALID_FOR_S: Final = 120  # of ledger time; a lost transaction cannot come back after it
 CONFIRM_S: Final = 30.0
-POLL_S: Final = 0.02
-SEQUENCE_CODES: Final = frozenset({5})
+POLL_S: Final = 0.25  # a block in between is announced, or asked for sooner where none are
+FATE_S: Final = 2.0  # how long a transaction that may not have arrived is looked for
+SEQUENCE_CODE: Final = 5
+KNOWN: Final = "ledger.tx_known"  # the ledger has the same bytes waiting already
 RETRIES: Final = 3
 
 
@@ -45,17 +50,38 @@ class AccountSubmitter:
         nonce_lane: int,
     ) -> None:
         self.chain = chain
+        self.nonce_lane = nonce_lane
         self._domain = domain
         self._public_key = public_key
         self._sign_with = sign_with
-        self._nonce_lane = nonce_lane
         self._account = account_id(SUITE_ED25519, public_key)
         self._sequence: int | None = None
+        self._limits: Limits | None = None
         self._turn = asyncio.Lock()
 
     @property
     def signer(self) -> AccountId:
         return self._account
+
+    def sibling(self, nonce_lane: int) -> AccountSubmitter:
+        """The same account on another nonce lane: neither waits for the other."""
+        return AccountSubmitter(self.chain, self._domain, self._public_key, self._sign_with, nonce_lane)
+
+    async def limits(self) -> Limits:
+        """The ledger's own bounds for one transaction, read once."""
+        if self._limits is None:
+            answer = await self.chain.query("/lockgate/parameters", b"")
+            rules: Any = cbor.decode(b64(answer.get("value")))
+            try:
+                self._limits = Limits(
+                    messages=int(rules["max_messages"]),
+                    bytes=min(int(rules["max_tx_bytes"]), RPC_BYTES),
+                    gas=int(rules["max_tx_gas"]),
+                    gas_price=int(rules["min_gas_price"]),
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                raise BadAnswer("the parameters have another shape") from error
+        return self._limits
 
     async def submit(self, messages: Sequence[Message], /) -> Submitted:
         """Submit one atomic transaction and wait until it is in a block.
@@ -65,28 +91,32 @@ class AccountSubmitter:
         """
         async with self._turn:
             for attempt in range(RETRIES):
+                seen = self.chain.beat
                 try:
                     done = await self._once(tuple(messages))
                 except BaseException:
                     self._sequence = None
                     raise
-                if done.codespace == "lockgate" and done.code in SEQUENCE_CODES and attempt < RETRIES - 1:
-                    self._sequence = None
-                    continue
-                return done
+                if (done.codespace, done.code) != ("lockgate", SEQUENCE_CODE) or attempt == RETRIES - 1:
+                    return done
+                # Another transaction of this lane waits or was lost: the ledger knows which.
+                self._sequence = None
+                if attempt:
+                    await self.chain.pause(seen, POLL_S)
         raise AssertionError("unreachable")
 
     async def _once(self, messages: tuple[Message, ...]) -> Submitted:
         if self._sequence is None:
-            query = cbor.encode([self._account, self._nonce_lane])
+            query = cbor.encode([self._account, self.nonce_lane])
             answer: Any = cbor.decode(b64((await self.chain.query("/lockgate/account", query)).get("value")))
             self._sequence = int(answer[0])
+        price = (await self.limits()).gas_price
         tip = await self.chain.tip()
         transaction = Transaction(
             domain=self._domain,
             chain_id=self.chain.chain_id,
             public_key=self._public_key,
-            nonce_lane=self._nonce_lane,
+            nonce_lane=self.nonce_lane,
             sequence=self._sequence,
             valid_until=UnixSeconds(tip.time // NANOS_PER_SECOND + VALID_FOR_S),
             gas_limit=0,
@@ -94,42 +124,66 @@ class AccountSubmitter:
             messages=messages,
         )
         limit = gas.estimate(messages, len(transaction.body()))
-        transaction = dataclasses.replace(transaction, gas_limit=limit)
+        transaction = dataclasses.replace(transaction, gas_limit=limit, fee=limit * price)
         data = sign(transaction, self.chain.revision, self._sign_with)
-        check = await self.chain.rpc.call("broadcast_tx_sync", tx=base64.b64encode(data).decode())
-        if number(check.get("code", 0)) != 0:
-            height = tip.height
-            return Submitted(number(check["code"]), str(check.get("codespace")), str(check.get("log")), height, (), ())
-        self._sequence += 1
-        return await self._included(hashlib.sha256(data).digest())
-
-    async def _included(self, digest: bytes) -> Submitted:
-        encoded = base64.b64encode(digest).decode()
+        digest = hashlib.sha256(data).digest()
         try:
-            async with asyncio.timeout(CONFIRM_S):
+            check = await self.chain.rpc.call("broadcast_tx_sync", tx=base64.b64encode(data).decode())
+        except RpcError as error:
+            if KNOWN not in str(error):
+                raise
+            check = {}
+        except LockgateError:
+            # Sent or not? It is in a block soon, or it never arrived.
+            found = await self._included(digest, FATE_S)
+            self._sequence += 1
+            return found
+        if number(check.get("code", 0)) != 0:
+            if number(check["code"]) == SEQUENCE_CODE and (earlier := await self._find(digest)) is not None:
+                self._sequence += 1
+                return earlier  # these very bytes, sent twice on the way
+            return Submitted(
+                number(check["code"]), str(check.get("codespace")), str(check.get("log")), tip.height, (), ()
+            )
+        self._sequence += 1
+        return await self._included(digest, CONFIRM_S)
+
+    async def _included(self, digest: bytes, deadline_s: float) -> Submitted:
+        """Wait until the transaction is in a block; raises ChainUnavailable when it does not come."""
+        try:
+            async with asyncio.timeout(deadline_s):
                 while True:
-                    try:
-                        found = await self.chain.rpc.call("tx", hash=encoded)
-                    except RpcError:
-                        await asyncio.sleep(POLL_S)
-                        continue
-                    return _submitted(found, self.chain.revision)
+                    seen = self.chain.beat
+                    found = await self._find(digest)
+                    if found is not None:
+                        return found
+                    await self.chain.pause(seen, POLL_S)
         except TimeoutError as error:
             raise ChainUnavailable("the transaction was not seen in a block", hash=digest) from error
 
+    async def _find(self, digest: bytes) -> Submitted | None:
+        try:
+            return _submitted(
+                await self.chain.rpc.call("tx", hash=base64.b64encode(digest).decode()), self.chain.revision
+            )
+        except RpcError:
+            return None  # not there, as a node says by an error
+
 
 def _submitted(found: dict[str, Any], revision: int) -> Submitted:
-    result = found["tx_result"]
-    data = wire.TxMsgData.FromString(b64(result.get("data")))
-    events = tuple(
-        Event(str(e["type"]), tuple((str(a["key"]), str(a.get("value") or "")) for a in e["attributes"]))
-        for e in result.get("events") or ()
-    )
-    return Submitted(
-        number(result.get("code", 0)),
-        str(result.get("codespace") or ""),
-        str(result.get("log") or ""),
-        Height(revision, number(found["height"])),
-        tuple(response.value for response in data.msg_responses),
-        events,
-    )
+    try:
+        result = found["tx_result"]
+        data = wire.TxMsgData.FromString(b64(result.get("data")))
+        return Submitted(
+            number(result.get("code", 0)),
+            str(result.get("codespace") or ""),
+            str(result.get("log") or ""),
+            Height(revision, number(found["height"])),
+            tuple(response.value for response in data.msg_responses),
+            tuple(map(event_of, result.get("events") or ())),
+        )
+    except (KeyError, TypeError, AttributeError, DecodeError) as error:
+        raise BadAnswer("a transaction's result has another shape") from error
+
+
+__all__ = ("AccountSubmitter",)

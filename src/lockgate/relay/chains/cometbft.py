@@ -8,29 +8,35 @@ typed failure here and not as a wasted transaction on the other ledger.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Any, Final, TypeVar
 
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError, Message
 
 from lockgate.codec import cbor
 from lockgate.codec.type_urls import TENDERMINT_HEADER
-from lockgate.codec.wire import ibc_query_pb2, ibc_tendermint_pb2
+from lockgate.codec.wire import ibc_query_pb2
 from lockgate.courier.ports import BlockEvents, NotYet, Proven, Tip, TrackedClient
 from lockgate.lightclients.cometbft import framing, rpc_json
 from lockgate.lightclients.cometbft.rfc3339 import parse_time
 from lockgate.lightclients.cometbft.types import LightBlock, SignedHeader, ValidatorSet
+from lockgate.lightclients.tendermint import states
 from lockgate.lightclients.tendermint.messages import encode_header
+from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height, revision_number
 from lockgate.primitives.state import Event
-from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
-from lockgate.relay.rpc import BadAnswer, Calls, RpcError, b64, number
+from lockgate.relay.rpc import BadAnswer, Calls, Pushes, RpcError, b64, call_many, number
 
 POLL_S: Final = 0.05  # while waiting for a header that is due at once
 PER_PAGE: Final = 100
 MAX_PAGES: Final = 100  # 10,000 validators
 LIGHT_BLOCKS_KEPT: Final = 256
+STATES_PER_PAGE: Final = 10_000  # the most one query service answers; half a megabyte
+CLIENTS_PER_PAGE: Final = 200  # a client state is half a kilobyte
+M = TypeVar("M", bound=Message)
 
 
 class CometBftChain:
@@ -41,6 +47,10 @@ class CometBftChain:
         self.chain_id = chain_id
         self.revision = revision_number(chain_id)
         self._blocks: OrderedDict[int, LightBlock] = OrderedDict()
+        self._beats = 0
+        self._heard = False  # blocks are announced, so waits may be longer
+        self._announced = asyncio.Event()
+        self._listener: asyncio.Task[None] | None = None
 
     async def tip(self) -> Tip:
         """Newest block; raises BadAnswer when the node runs another chain."""
@@ -67,12 +77,7 @@ class CometBftChain:
         results, signed = await asyncio.gather(
             self.rpc.call("block_results", height=str(height)), self.signed_header(height)
         )
-        found: list[Event] = []
-        for result in results.get("txs_results") or ():
-            if number(result.get("code", 0)) == 0:
-                found += map(_event, result.get("events") or ())
-        found += map(_event, results.get("finalize_block_events") or ())
-        return BlockEvents(self._height(height), signed.header.time, tuple(found))
+        return BlockEvents(self._height(height), signed.header.time, events_of(results))
 
     async def transactions(self, height: int) -> tuple[bytes, ...]:
         """Transactions of a block that succeeded, in order."""
@@ -111,66 +116,161 @@ class CometBftChain:
             self._blocks.popitem(last=False)
         return block
 
+    def forget(self, height: int) -> None:
+        """Drop a block that did not verify: another answer may."""
+        self._blocks.pop(height, None)
+
     async def header_at_least(self, height: int, deadline_s: float = 10.0) -> Tip:
         """Wait until the ledger has this height; raises NotYet when it does not come."""
         try:
             async with asyncio.timeout(deadline_s):
-                while (tip := await self.tip()).height.height < height:
-                    await asyncio.sleep(POLL_S)
-                return tip
+                while True:
+                    seen = self.beat
+                    tip = await self.tip()
+                    if tip.height.height >= height:
+                        return tip
+                    await self.pause(seen)
         except TimeoutError as error:
             raise NotYet("the header did not come", height=height) from error
+
+    @property
+    def beat(self) -> int:
+        """Counts blocks that were announced; read it before asking, give it to `pause` after."""
+        return self._beats
+
+    async def pause(self, seen: int, longest_s: float = POLL_S) -> None:
+        """Wait for a block after `seen`; where none is announced, for `longest_s` and at most POLL_S unheard."""
+        if isinstance(self.rpc, Pushes) and (self._listener is None or self._listener.done()):
+            self._listener = asyncio.create_task(self._listen(self.rpc))
+        if self._beats != seen:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_s if self._heard else min(longest_s, POLL_S)):
+                await self._announced.wait()
+
+    async def _listen(self, rpc: Pushes) -> None:
+        async for _ in rpc.beats():
+            self._beats += 1
+            self._heard = True
+            self._announced.set()
+            self._announced = asyncio.Event()
+        self._heard = False
 
     async def query(self, path: str, data: bytes, *, height: int = 0, prove: bool = False) -> dict[str, Any]:
         """abci_query; the `response` object, or RpcError with the ledger's own words."""
         answer = await self.rpc.call("abci_query", path=path, data=data.hex(), height=str(height), prove=prove)
-        response = answer.get("response")
-        if not isinstance(response, dict):
-            raise BadAnswer("abci_query without a response")
-        if number(response.get("code", 0)) != 0:
-            raise RpcError(str(response.get("log", "")), path=path)
-        return response
+        return _response(answer, path)
 
     async def prove(self, store: str, key: bytes, at: Height, /) -> Proven:
         response = await self.query(f"store/{store}/key", key, height=at.height - 1, prove=True)
-        if number(response.get("height", 0)) != at.height - 1:
-            raise BadAnswer("the node answered for another height", asked=at.height - 1)
-        try:
-            ops = [b64(op["data"]) for op in response["proofOps"]["ops"]]
-        except (KeyError, TypeError) as error:
-            raise BadAnswer("no proof in the answer", key=key) from error
-        value = b64(response.get("value")) or None
-        proof = b"".join(framing.message_field(b"\x0a", op) for op in ops)
-        return Proven(value, proof, at)
+        return _proven(response, key, at)
+
+    async def prove_many(self, store: str, keys: Sequence[bytes], at: Height, /) -> list[Proven | Exception]:
+        params = [
+            {"path": f"store/{store}/key", "data": key.hex(), "height": str(at.height - 1), "prove": True}
+            for key in keys
+        ]
+        found: list[Proven | Exception] = []
+        for key, answer in zip(keys, await call_many(self.rpc, "abci_query", params), strict=True):
+            try:
+                if isinstance(answer, RpcError):
+                    raise answer
+                found.append(_proven(_response(answer, f"store/{store}/key"), key, at))
+            except (RpcError, BadAnswer) as error:
+                found.append(error)
+        return found
 
     async def keys(self, store: str, start: bytes, end: bytes, /) -> tuple[bytes, ...]:
+        """Keys of a range, ascending; ledgers of ours only, and at most 10,000 of them."""
         response = await self.query("/lockgate/range", cbor.encode([store, start, end]))
         found: Any = cbor.decode(b64(response.get("value")))
         return tuple(found)
 
+    async def outstanding(self, client_id: ClientId, /) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        following = b""
+        while True:
+            page = ibc_query_pb2.PageRequest(key=following, limit=STATES_PER_PAGE)
+            request = ibc_query_pb2.QueryPacketCommitmentsRequest(client_id=client_id, pagination=page)
+            answer = self._parsed(
+                ibc_query_pb2.QueryPacketCommitmentsResponse,
+                await self._ask("channel.v2", "PacketCommitments", request),
+            )
+            found |= {state.sequence: state.data for state in answer.commitments}
+            if not answer.pagination.next_key or answer.pagination.next_key == following:
+                return found
+            following = answer.pagination.next_key
+
+    async def received(self, client_id: ClientId, sequences: Collection[int], /) -> set[int]:
+        missing: set[int] = set()
+        for chunk in _chunks(sorted(sequences)):
+            request = ibc_query_pb2.QueryUnreceivedPacketsRequest(client_id=client_id, sequences=chunk)
+            answer = await self._ask("channel.v2", "UnreceivedPackets", request)
+            missing |= set(self._parsed(ibc_query_pb2.QueryUnreceivedPacketsResponse, answer).sequences)
+        return set(sequences) - missing
+
+    async def acknowledged(self, client_id: ClientId, sequences: Collection[int], /) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        for chunk in _chunks(sorted(sequences)):
+            request = ibc_query_pb2.QueryPacketAcknowledgementsRequest(
+                client_id=client_id, packet_commitment_sequences=chunk
+            )
+            answer = await self._ask("channel.v2", "PacketAcknowledgements", request)
+            states = self._parsed(ibc_query_pb2.QueryPacketAcknowledgementsResponse, answer).acknowledgements
+            found |= {state.sequence: state.data for state in states}
+        return found
+
     async def client(self, client_id: ClientId, /) -> TrackedClient:
-        state, status = await asyncio.gather(
+        raw, status = await asyncio.gather(
             self._ask("client.v1", "ClientState", ibc_query_pb2.QueryClientStateRequest(client_id=client_id)),
             self._ask("client.v1", "ClientStatus", ibc_query_pb2.QueryClientStatusRequest(client_id=client_id)),
         )
-        wrapped = ibc_query_pb2.QueryClientStateResponse.FromString(state).client_state
-        client = ibc_tendermint_pb2.ClientState.FromString(wrapped.value)
-        latest = Height(client.latest_height.revision_number, client.latest_height.revision_height)
-        request = ibc_query_pb2.QueryConsensusStateRequest(
-            client_id=client_id, revision_number=latest.revision, revision_height=latest.height
-        )
-        consensus = ibc_query_pb2.QueryConsensusStateResponse.FromString(
-            await self._ask("client.v1", "ConsensusState", request)
-        ).consensus_state
-        stamp = ibc_tendermint_pb2.ConsensusState.FromString(consensus.value).timestamp
-        period = client.trusting_period
+        wrapped = self._parsed(ibc_query_pb2.QueryClientStateResponse, raw).client_state
+        state = states.decode_client_state(wrapped.SerializeToString())
+        consensus = await self.consensus(client_id, state.latest_height)
         return TrackedClient(
-            client_id,
-            ibc_query_pb2.QueryClientStatusResponse.FromString(status).status,
-            latest,
-            UnixNanos(stamp.seconds * NANOS_PER_SECOND + stamp.nanos),
-            period.seconds * NANOS_PER_SECOND + period.nanos,
+            client_id, self._parsed(ibc_query_pb2.QueryClientStatusResponse, status).status, state, consensus
         )
+
+    async def consensus(self, client_id: ClientId, height: Height) -> states.ConsensusState:
+        """What a client keeps of one height. Raises RpcError where it keeps nothing."""
+        request = ibc_query_pb2.QueryConsensusStateRequest(
+            client_id=client_id, revision_number=height.revision, revision_height=height.height
+        )
+        raw = await self._ask("client.v1", "ConsensusState", request)
+        wrapped = self._parsed(ibc_query_pb2.QueryConsensusStateResponse, raw).consensus_state
+        return states.decode_consensus_state(wrapped.SerializeToString())
+
+    async def consensus_heights(self, client_id: ClientId) -> list[Height]:
+        """Every height a client keeps, ascending."""
+        found: list[Height] = []
+        following = b""
+        while True:
+            page = ibc_query_pb2.PageRequest(key=following, limit=STATES_PER_PAGE)
+            request = ibc_query_pb2.QueryConsensusStateHeightsRequest(client_id=client_id, pagination=page)
+            raw = await self._ask("client.v1", "ConsensusStateHeights", request)
+            answer = self._parsed(ibc_query_pb2.QueryConsensusStateHeightsResponse, raw)
+            found += [Height(h.revision_number, h.revision_height) for h in answer.consensus_state_heights]
+            if not answer.pagination.next_key or answer.pagination.next_key == following:
+                return sorted(found)
+            following = answer.pagination.next_key
+
+    async def clients_of(self, chain_id: str) -> list[ClientId]:
+        """Clients on this ledger that track `chain_id`."""
+        found: list[ClientId] = []
+        following = b""
+        while True:
+            page = ibc_query_pb2.PageRequest(key=following, limit=CLIENTS_PER_PAGE)
+            raw = await self._ask("client.v1", "ClientStates", ibc_query_pb2.QueryClientStatesRequest(pagination=page))
+            answer = self._parsed(ibc_query_pb2.QueryClientStatesResponse, raw)
+            for item in answer.client_states:
+                with contextlib.suppress(LockgateError):  # another kind of client
+                    state = states.decode_client_state(item.client_state.SerializeToString())
+                    if state.chain_id == chain_id:
+                        found.append(ClientId(item.client_id))
+            if not answer.pagination.next_key or answer.pagination.next_key == following:
+                return found
+            following = answer.pagination.next_key
 
     async def update_message(self, client_id: ClientId, trusted: Height, target: Height, /) -> bytes:
         trusted_set, block = await asyncio.gather(self.validators(trusted.height + 1), self.light_block(target.height))
@@ -178,9 +278,10 @@ class CometBftChain:
         return AnyMessage(type_url=TENDERMINT_HEADER, value=header).SerializeToString(deterministic=True)
 
     async def follow(self, start: int, interval_s: float) -> AsyncIterator[int]:
-        """Heights from `start` on, as they appear. Polls, so no gap can be lost."""
+        """Heights from `start` on, as they appear. Asks at least every `interval_s`, so no gap can be lost."""
         height = start
         while True:
+            seen = self.beat
             try:
                 tip = await self.tip()
             except RpcError:
@@ -189,19 +290,61 @@ class CometBftChain:
             while height <= tip.height.height:
                 yield height
                 height += 1
-            await asyncio.sleep(interval_s)
+            await self.pause(seen, interval_s)
 
     async def _ask(self, service: str, method: str, request: Any) -> bytes:
         path = f"/ibc.core.{service}.Query/{method}"
         return b64((await self.query(path, request.SerializeToString())).get("value"))
 
+    @staticmethod
+    def _parsed(kind: type[M], data: bytes) -> M:
+        try:
+            return kind.FromString(data)
+        except DecodeError as error:
+            raise BadAnswer("not the message the query promises", message=kind.DESCRIPTOR.name) from error
+
     def _height(self, height: int) -> Height:
         return Height(self.revision, height)
 
 
-def _event(json: Any) -> Event:
+def _response(answer: dict[str, Any], path: str) -> dict[str, Any]:
+    response = answer.get("response")
+    if not isinstance(response, dict):
+        raise BadAnswer("abci_query without a response")
+    if number(response.get("code", 0)) != 0:
+        raise RpcError(str(response.get("log", "")), path=path)
+    return response
+
+
+def _proven(response: dict[str, Any], key: bytes, at: Height) -> Proven:
+    if number(response.get("height", 0)) != at.height - 1:
+        raise BadAnswer("the node answered for another height", asked=at.height - 1)
+    try:
+        ops = [b64(op["data"]) for op in response["proofOps"]["ops"]]
+    except (KeyError, TypeError) as error:
+        raise BadAnswer("no proof in the answer", key=key) from error
+    proof = b"".join(framing.message_field(b"\x0a", op) for op in ops)
+    return Proven(b64(response.get("value")) or None, proof, at)
+
+
+def events_of(results: dict[str, Any]) -> tuple[Event, ...]:
+    """Events of a block's results: those of transactions that succeeded, then the block's own."""
+    found: list[Event] = []
+    for result in results.get("txs_results") or ():
+        if not isinstance(result, dict):
+            raise BadAnswer("a result has another shape")
+        if number(result.get("code", 0)) == 0:
+            found += map(event_of, result.get("events") or ())
+    return (*found, *map(event_of, results.get("finalize_block_events") or ()))
+
+
+def event_of(json: Any) -> Event:
     try:
         pairs = tuple((str(a["key"]), str(a.get("value") or "")) for a in json["attributes"])
         return Event(str(json["type"]), pairs)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadAnswer("an event has another shape") from error
+
+
+def _chunks(sequences: list[int]) -> list[list[int]]:
+    return [sequences[i : i + STATES_PER_PAGE] for i in range(0, len(sequences), STATES_PER_PAGE)]

@@ -1,0 +1,113 @@
+"""From a header that a client was given and the one its ledger shows: is that misbehaviour, and the proof of it.
+
+Freezing a client is for good, so nothing is called evidence that the client's own rules would not
+accept: both headers signed by enough of validators it trusts, of one height, with different hashes. A
+node that lags, lacks the height, or shows a header nobody signed never gets that far.
+Source: ICS-07; digest §10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockgate.codec import cbor
+from lockgate.codec import type_urls as urls
+from lockgate.codec.protobuf import parse
+from lockgate.codec.wire import ibc_client_pb2
+from lockgate.ibc import host
+from lockgate.lightclients.cometbft.hashing import header_hash
+from lockgate.lightclients.cometbft.types import LightBlock, SignedHeader
+from lockgate.lightclients.tendermint.memo import ClientMemo
+from lockgate.lightclients.tendermint.messages import (
+    ClientHeader,
+    decode_misbehaviour,
+    encode_header,
+    encode_misbehaviour,
+)
+from lockgate.lightclients.tendermint.states import ClientState, ConsensusState, encode_consensus_state
+from lockgate.lightclients.tendermint.store import ClientStore
+from lockgate.lightclients.tendermint.update import check_misbehaviour
+from lockgate.machine.transaction import Transaction
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.time import UnixNanos
+
+MAX_MESSAGES: Final = 1 << 16  # of a transaction that a ledger has accepted
+_SIGN1: Final = frozenset({18})
+
+
+@dataclass(frozen=True, slots=True)
+class Accusation:
+    """Evidence for one client: the Misbehaviour message, verified by the client's own rules."""
+
+    client: ClientId
+    trusted: Height
+    misbehaviour: bytes
+
+
+def headers_in(data: bytes) -> list[tuple[str, bytes]]:
+    """Headers that a transaction of ours gave to clients, as (client id, Header message). Others give none."""
+    try:
+        outer: Any = cbor.decode(data, tags=_SIGN1)
+        transaction = Transaction.from_body(outer.value[2], MAX_MESSAGES)
+        found = []
+        for name, content in transaction.messages:
+            if name == urls.MSG_UPDATE_CLIENT:
+                message = parse(ibc_client_pb2.MsgUpdateClient, content)
+                if message.client_message.type_url == urls.TENDERMINT_HEADER:
+                    found.append((message.client_id, message.client_message.value))
+    except (LockgateError, AttributeError, IndexError, TypeError):
+        return []  # another ledger's kind of transaction
+    return found
+
+
+def agrees(submitted: ClientHeader, own: LightBlock) -> bool:
+    """Is the header that was submitted the one the ledger shows? Compared by hash, not by who signed."""
+    return submitted.block.hash == header_hash(own.header)
+
+
+def accuse(
+    client: ClientId,
+    state: ClientState,
+    trusted_height: Height,
+    trusted: ConsensusState,
+    witness: LightBlock,
+    submitted: ClientHeader,
+    own: LightBlock,
+    now: UnixNanos,
+) -> Accusation:
+    """Build evidence against one client's ledger, from a height the client trusts.
+
+    `witness` is the ledger's block at `trusted_height`: its next validators stand in both headers. `now`
+    is the time of the ledger the client is on. Raises why the client would not accept it.
+    """
+    first, second = (
+        encode_header(signed, validators, trusted_height, witness.next_validators)
+        for signed, validators in (
+            (SignedHeader(submitted.block.header, submitted.block.commit), submitted.block.validators),
+            (own.signed_header, own.validators),
+        )
+    )
+    raw = encode_misbehaviour(client, first, second)
+    store = ClientStore(_Remembered(client, trusted_height, trusted), client, ClientMemo())
+    check_misbehaviour(store, state, decode_misbehaviour(raw), now)
+    return Accusation(client, trusted_height, raw)
+
+
+class _Remembered:
+    """A view of a ledger that holds one consensus state."""
+
+    def __init__(self, client: ClientId, height: Height, consensus: ConsensusState) -> None:
+        self._key = host.consensus_state(client, height)
+        self._value = encode_consensus_state(consensus)
+
+    def get(self, store: str, key: bytes, /) -> bytes | None:
+        return self._value if (store, key) == (host.STORE, self._key) else None
+
+    def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
+        return iter(())
+
+
+__all__ = ("Accusation", "accuse", "agrees", "headers_in")

@@ -1,0 +1,159 @@
+"""What keeps a pair going beside its packets: clients fresh before they expire, finished packets forgotten.
+
+A client that expires takes every packet over it out of service until the ledger's authority acts, so it
+is refreshed at a third of its trusting period, and people hear of it at a half and at three quarters.
+Pruning has no hurry: it waits until enough packets have finished, and leaves the newest in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from lockgate.codec.wire import ibc_query_pb2
+from lockgate.courier.plan import due_for_refresh
+from lockgate.ibc import host
+from lockgate.machine.pruning import MAX_RUN, watermark_key
+from lockgate.primitives.errors import Refused
+from lockgate.primitives.time import NANOS_PER_SECOND
+from lockgate.relay.direction import Direction
+from lockgate.relay.endpoint import EndPoint, Slot
+from lockgate.relay.mover import Counters, Report
+from lockgate.relay.rpc import b64
+
+EVERY_S: Final = 1.0
+CHECKS_PER_PERIOD: Final = 20
+ALERTS: Final = ((0.75, "client_close_to_expiry"), (0.5, "client_not_refreshed"))
+PRUNE_AFTER: Final = MAX_RUN  # finished packets that gather before a run of them is forgotten
+KEEP_FINISHED: Final = MAX_RUN  # newest finished packets that stay provable
+
+
+class ClientSuspended(Refused):
+    code = "relay.suspended"
+    summary = "A client is expired or frozen: packets that need it wait, and no relayer can change that (P14)."
+    untouched = "No packet is lost; each stays open on its ledger."
+    next_step = "Expired: the ledger's authority recovers the client. Frozen: read the evidence; governance settles."
+
+
+@dataclass(slots=True)
+class Care:
+    """Refreshes, alerts and prunes for one pair."""
+
+    directions: Sequence[Direction]
+    counters: Counters
+    report: Report
+    prune_after: int = PRUNE_AFTER
+    keep_finished: int = KEEP_FINISHED
+    _told: dict[str, str] = field(default_factory=dict)
+    _finished: dict[str, int] = field(default_factory=dict)
+
+    def every_s(self) -> float:
+        """How often to look: far more often than the shortest trusting period needs."""
+        periods = [end.tracked.trusting_period for end in self._ends() if end.tracked is not None]
+        return min([EVERY_S, *(period / NANOS_PER_SECOND / CHECKS_PER_PERIOD for period in periods)])
+
+    def found(self, direction: Direction) -> None:
+        """A scan was made: what finished before it is not known, so it is looked at once."""
+        self._finished.setdefault(direction.name, self.prune_after)
+
+    def ended(self, direction: Direction, count: int) -> None:
+        self._finished[direction.name] = self._finished.get(direction.name, 0) + count
+
+    async def work(self) -> None:
+        """Look after both clients, then prune if there is nothing better to do."""
+        for direction in self.directions:
+            await self._refresh(direction.source, direction.dest)
+        for direction in self.directions:
+            due = self._finished.get(direction.name, 0) >= self.prune_after
+            if due and not direction.watch.live:
+                self._finished[direction.name] = 0
+                while await self.prune(direction, self.prune_after, self.keep_finished):
+                    pass
+
+    async def _refresh(self, on: EndPoint, of: EndPoint) -> None:
+        """Bring `on`'s client of `of` forward when it is due, and tell people when that has not happened."""
+        if on.tracked is None:
+            return
+        if due_for_refresh(on.side(), of.side()):
+            await on.refresh()  # another relayer may have done it
+            if on.tracked.latest < of.height and on.side().client_status == "Active":
+                submitter = on.submitters[Slot.CARE]
+                ground = await of.updater.reach(on.tracked, of.height, on.time)
+                done = await submitter.submit(ground.updates(on.client, submitter.signer))
+                if done.code:
+                    self.counters.failures += 1
+                    self.report("refresh_failed", {"client": on.client, "detail": done.log})
+                else:
+                    self.counters.refreshes += 1
+                    self.counters.updates += len(ground.headers)
+                await on.refresh()
+        self._tell(on)
+
+    def _tell(self, on: EndPoint) -> None:
+        """Say once what state a client has come to."""
+        side = on.side()
+        kind = next((name for share, name in ALERTS if side.client_age >= share), "")
+        if side.client_status != "Active":
+            kind = "client_suspended"
+        if kind != self._told.get(on.chain.chain_id, ""):
+            self._told[on.chain.chain_id] = kind
+            if kind:
+                fields: dict[str, object] = {
+                    "chain": on.chain.chain_id,
+                    "client": on.client,
+                    "status": side.client_status,
+                }
+                fields["age_of_trusting_period"] = round(side.client_age, 3)
+                if kind == "client_suspended":
+                    fields["code"] = ClientSuspended.code
+                self.report(kind, fields)
+
+    async def prune(self, direction: Direction, at_least: int, keep: int) -> bool:
+        """Forget one run of finished packets on the destination; tells whether there may be another.
+
+        The proof is that the source holds no commitment between the ledger's watermark and `last`; the
+        run ends with a packet that was received, so every sequence in it has been sent.
+        """
+        on, of = direction.dest, direction.source
+        if not on.own_lane or on.tracked is None or on.side().client_status != "Active":
+            return False
+        key = watermark_key(on.client)
+        pruned = int.from_bytes(b64((await on.chain.query("store/lane/key", key)).get("value")), "big")
+        request = ibc_query_pb2.QueryNextSequenceSendRequest(client_id=of.client)
+        answer = b64(
+            (await of.chain.query("/ibc.core.channel.v2.Query/NextSequenceSend", request.SerializeToString())).get(
+                "value"
+            )
+        )
+        sent = ibc_query_pb2.QueryNextSequenceSendResponse.FromString(answer).next_sequence_send - 1
+        open_ = min(await of.chain.outstanding(of.client), default=sent + 1)
+        most = min(open_ - 1, sent - keep, pruned + MAX_RUN)
+        if most - pruned < at_least:
+            return False
+        answered = await on.chain.acknowledged(on.client, range(pruned + 1, most + 1))
+        last = max(answered, default=0)
+        if last - pruned < min(at_least, most - pruned):
+            return False
+        await of.see_tip()
+        ground = await of.updater.reach(on.tracked, of.height, on.time)
+        commitment = host.packet_commitment(of.client, last)
+        proven = await of.chain.prove(host.STORE, commitment, ground.height)
+        if proven.value is not None:
+            return False
+        ground.proofs.non_membership(proven.proof, (host.STORE.encode(), commitment))
+        submitter = on.submitters[Slot.CARE]
+        message = {"client": on.client, "last": last, "height": str(ground.height), "proof": proven.proof}
+        done = await submitter.submit([*ground.updates(on.client, submitter.signer), ("lane.prune", message)])
+        if done.code:
+            self.report("prune_refused", {"direction": direction.name, "last": last, "detail": done.log})
+            return False
+        self.counters.pruned += last - pruned
+        await on.refresh()
+        return True
+
+    def _ends(self) -> list[EndPoint]:
+        return [direction.source for direction in self.directions]
+
+
+__all__ = ("Care", "ClientSuspended")

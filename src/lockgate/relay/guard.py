@@ -1,0 +1,213 @@
+"""Watches every header that clients are given, and freezes them all when their ledger signed two (§10).
+
+A client update on one ledger says what another ledger's validators signed. It is compared with what that
+ledger's own node shows at the height, and with every further node that is configured. Where they differ
+and both verify, the evidence goes to every client of that ledger, on every ledger known here, and into a
+file. A height the node does not have yet is waited for; a difference is looked at twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockgate.codec.type_urls import MSG_UPDATE_CLIENT, TENDERMINT_MISBEHAVIOUR
+from lockgate.courier.evidence import Accusation, accuse, agrees, headers_in
+from lockgate.lightclients.cometbft.hashing import header_hash
+from lockgate.lightclients.cometbft.types import LightBlock
+from lockgate.lightclients.tendermint.messages import ClientHeader, decode_header
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.state import Event
+from lockgate.relay.endpoint import EndPoint, Slot
+from lockgate.relay.mover import Counters, Report
+from lockgate.relay.rpc import RpcError
+from lockgate.relay.updates import consensus_of, update_client
+
+RECHECK_S: Final = 0.5  # a difference is believed only when it stands after this long
+WAIT_S: Final = 1.0  # for a height that the ledger's node does not have yet
+LOOKS_MOST: Final = 3_600  # after an hour of waiting for a height, people are told instead
+WAITING_MOST: Final = 4_096  # updates that wait to be compared
+TRUSTED_TRIED: Final = 64  # heights of a client tried as common ground, newest first
+HEADERS_COMPARED: Final = 1_024  # hashes of headers that were found equal, not compared again
+KeepEvidence = Callable[[str, dict[str, object]], None]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """An update event whose header is to be compared."""
+
+    on: EndPoint
+    of: EndPoint
+    client: str
+    height: Height  # of the block on `on`
+    looks: int = 0
+
+
+class Guard:
+    """Compares; submits evidence. `ends` are the ledgers known here."""
+
+    def __init__(self, ends: Sequence[EndPoint], counters: Counters, report: Report, keep: KeepEvidence | None) -> None:
+        self._ends = ends
+        self._counters = counters
+        self._report = report
+        self._keep = keep
+        self._queue: deque[_Seen] = deque(maxlen=WAITING_MOST)
+        self._tracks: dict[tuple[str, str], EndPoint | None] = {}
+        self._equal: deque[bytes] = deque(maxlen=HEADERS_COMPARED)
+        self._woken = asyncio.Event()
+
+    def saw(self, on: EndPoint, event: Event, height: Height) -> None:
+        """An update_client event was read on `on`."""
+        client = event.get("client_id") or ""
+        known = self._tracks.get((on.chain.chain_id, client), on)
+        if known is not None:
+            self._queue.append(_Seen(on, known, client, height))
+            self._woken.set()
+
+    async def work(self) -> None:
+        """Compare what waits; returns when nothing does for a while."""
+        if not self._queue:
+            self._woken.clear()
+            await self._woken.wait()
+        later: list[_Seen] = []
+        while self._queue:
+            seen = self._queue.popleft()
+            try:
+                if not await self._compare(seen):
+                    later.append(seen)
+            except LockgateError:
+                seen.looks += 1
+                if seen.looks < LOOKS_MOST:
+                    self._queue.append(seen)
+                raise
+        if later:
+            self._queue.extend(later)
+            await asyncio.sleep(WAIT_S)
+
+    async def _compare(self, seen: _Seen) -> bool:
+        """Compare the headers of one event; False asks to come back."""
+        of = await self._tracked_by(seen)
+        if of is None:
+            return True
+        done = True
+        for data in await seen.on.chain.transactions(seen.height.height):
+            for client, raw in headers_in(data):
+                if client == seen.client:
+                    done &= await self._compare_header(seen, of, decode_header(raw))
+        seen.looks += 1
+        if not done and seen.looks >= LOOKS_MOST:
+            self._report("not_compared", {"client": seen.client, "height": str(seen.height)})
+            return True
+        return done
+
+    async def _tracked_by(self, seen: _Seen) -> EndPoint | None:
+        """The ledger that a client follows, if it is one of ours."""
+        key = (seen.on.chain.chain_id, seen.client)
+        if key not in self._tracks:
+            chain_id = (await seen.on.chain.client(ClientId(seen.client))).state.chain_id
+            self._tracks[key] = next((end for end in self._ends if end.chain.chain_id == chain_id), None)
+        return self._tracks[key]
+
+    async def _compare_header(self, seen: _Seen, of: EndPoint, header: ClientHeader) -> bool:
+        if header.block.hash in self._equal:
+            return True
+        self._counters.misbehaviour_checks += 1
+        own = await self._shown_by(of, header.height)
+        if own is None:
+            return False  # a node that has not got there is no evidence
+        if agrees(header, own):
+            self._equal.append(header.block.hash)
+            return True
+        await asyncio.sleep(RECHECK_S)
+        of.chain.forget(header.height.height)
+        own = await self._shown_by(of, header.height)
+        if own is None or agrees(header, own):
+            return own is not None
+        await self._accuse(of, header, own)
+        return True
+
+    async def _shown_by(self, of: EndPoint, height: Height) -> LightBlock | None:
+        """The ledger's block at a height, when its node has it and every witness shows the same one."""
+        try:
+            own = await of.chain.light_block(height.height)
+            for witness in of.witnesses:
+                other = await witness.light_block(height.height)
+                if header_hash(other.header) != header_hash(own.header):
+                    witness.forget(height.height)
+                    of.chain.forget(height.height)
+                    self._report("sources_disagree", {"chain": of.chain.chain_id, "height": str(height)})
+                    return None
+        except RpcError:
+            return None
+        return own
+
+    async def _accuse(self, of: EndPoint, header: ClientHeader, own: LightBlock) -> None:
+        """Submit the two headers to every client of that ledger that can check them."""
+        found: list[tuple[EndPoint, Accusation]] = []
+        for end in self._ends:
+            for client in await end.chain.clients_of(of.chain.chain_id):
+                accusation = await self._evidence_for(end, client, of, header, own)
+                if accusation is not None:
+                    found.append((end, accusation))
+        fields: dict[str, object] = {"chain": of.chain.chain_id, "height": str(header.height)}
+        if not found:
+            self._report("not_evidence", {**fields, "why": "no client could verify both headers"})
+            return
+        if self._keep is not None:
+            self._keep(f"{of.chain.chain_id}-{header.height.height}", _record(fields, header, own, found))
+        for end, accusation in found:
+            submitter = end.submitters[Slot.CARE]
+            message = update_client(
+                accusation.client, accusation.misbehaviour, submitter.signer, TENDERMINT_MISBEHAVIOUR
+            )
+            done = await submitter.submit([(MSG_UPDATE_CLIENT, message)])
+            self._counters.evidence += done.code == 0
+            told = {**fields, "on": end.chain.chain_id, "client": accusation.client, "log": done.log}
+            self._report("misbehaviour" if done.code == 0 else "evidence_refused", told)
+            if end.client == accusation.client:
+                await end.refresh()
+
+    async def _evidence_for(
+        self, end: EndPoint, client: ClientId, of: EndPoint, header: ClientHeader, own: LightBlock
+    ) -> Accusation | None:
+        """Evidence from the newest height below the two headers on which the client and the ledger agree."""
+        tracked = await end.chain.client(client)
+        if tracked.status != "Active":
+            return None
+        below = [h for h in await end.chain.consensus_heights(client) if h < header.height]
+        await end.see_tip()
+        for height in below[: -TRUSTED_TRIED - 1 : -1]:
+            trusted = await end.chain.consensus(client, height)
+            try:
+                witness = await of.chain.light_block(height.height)
+                if consensus_of(witness) == trusted:
+                    return accuse(client, tracked.state, height, trusted, witness, header, own, end.time)
+            except LockgateError as refusal:
+                self._report("not_evidence", {"client": client, "trusted": str(height), "why": str(refusal)[:200]})
+        return None
+
+
+def _record(
+    fields: dict[str, object], header: ClientHeader, own: LightBlock, found: list[tuple[EndPoint, Accusation]]
+) -> dict[str, Any]:
+    return {
+        **fields,
+        "submitted": header.block.hash.hex(),
+        "shown": header_hash(own.header).hex(),
+        "misbehaviour": [
+            {
+                "on": end.chain.chain_id,
+                "client": accusation.client,
+                "trusted": str(accusation.trusted),
+                "message": accusation.misbehaviour.hex(),
+            }
+            for end, accusation in found
+        ],
+    }
+
+
+__all__ = ("Guard", "KeepEvidence")

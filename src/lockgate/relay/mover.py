@@ -1,0 +1,242 @@
+"""Moves one batch of packets a step further: prove, check, submit, and learn from what the ledger says.
+
+A refusal of a batch says that one of its messages is bad, not which: halves are submitted until the bad
+one stands alone. Not every refusal is a packet's fault, though: what is wrong with the account, the
+client or the ledger concerns the whole lane, and no packet is marked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from lockgate.courier.plan import Phase, Track
+from lockgate.courier.ports import Submitted, Submitter
+from lockgate.courier.quarantine import Mark
+from lockgate.ibc import wire as ibc_wire
+from lockgate.machine.transaction import Message
+from lockgate.primitives.errors import Refused, Unavailable
+from lockgate.primitives.ids import Height
+from lockgate.relay.direction import Direction
+from lockgate.relay.endpoint import EndPoint
+from lockgate.relay.messages import News, Stage, build
+from lockgate.relay.rpc import RpcError
+from lockgate.relay.updates import Ground
+
+Report = Callable[[str, dict[str, object]], None]
+
+REDUNDANT: Final = ("channel", 22)  # every packet message was done already; the sequence is not consumed
+TOO_LATE: Final = ("channelv2", 9)
+NOT_THE_PACKETS: Final = frozenset(
+    {
+        *(("lockgate", code) for code in (4, 5, 6, 7, 8)),  # domain, sequence, expiry, account, fee
+        ("ibc", 2),  # the client has a list of relayers and we are not on it
+        ("client", 29),  # the client is not active
+    }
+)
+
+
+class Poisoned(Refused):
+    code = "relay.parked"
+    summary = "A packet was set aside: every attempt to move it was refused."
+    untouched = "Other packets go on; the packet's own state on both ledgers is unchanged."
+    next_step = (
+        "Read the reason with `lockgate relay status`; it is tried now and then, by `lockgate relay clear` at once."
+    )
+
+
+class LaneRefused(Unavailable):
+    code = "relay.refused"
+    summary = "A ledger refuses the relayer's transactions for a reason that is not a packet's."
+    untouched = "Packets stay as they are and are tried again."
+    next_step = "Read the ledger's words: an account to fund or to allow, or a client that is not active."
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a relayer did, for people and for metrics."""
+
+    received: int = 0
+    acknowledged: int = 0
+    timed_out: int = 0
+    submitted: int = 0  # packet messages, each time they were sent
+    transactions: int = 0
+    updates: int = 0
+    refreshes: int = 0
+    noops: int = 0  # another relayer was first
+    failures: int = 0
+    misbehaviour_checks: int = 0
+    evidence: int = 0  # misbehaviour submitted and accepted
+    pruned: int = 0
+
+
+COUNTED: Final = {Stage.RECEIVE: "received", Stage.ACKNOWLEDGE: "acknowledged", Stage.TIME_OUT: "timed_out"}
+
+
+@dataclass(slots=True)
+class Mover:
+    """Shared by all workers of one relayer; keeps nothing about packets."""
+
+    report: Report
+    took_in: Callable[[EndPoint, Submitted], None]  # events of a transaction of ours
+    clock: Callable[[], float]  # monotonic seconds
+    counters: Counters = field(default_factory=Counters)
+
+    async def move(self, direction: Direction, stage: Stage, batch: tuple[Track, ...], submitter: Submitter) -> None:
+        """Take one batch a step further. Raises what concerns more than its packets; then none is marked."""
+        on, of = _ends(direction, stage)
+        ground = await self._ground(direction, stage, batch)
+        tracks, messages, unproven = await self._build(direction, stage, batch, ground, submitter)
+        if unproven and not tracks and all(isinstance(error, RpcError) for _, error in unproven):
+            # The state at that height may be pruned: the newest header proves as much.
+            await of.see_tip()
+            assert on.tracked is not None, "the client was read before anything was planned"
+            ground = await of.updater.reach(on.tracked, of.height, on.time)
+            tracks, messages, unproven = await self._build(direction, stage, batch, ground, submitter)
+        for track, error in unproven:
+            self._failed(direction, track, str(error))
+        if tracks:
+            limits = await submitter.limits()
+            await self._submit(direction, stage, tracks, messages, ground, submitter, limits.bytes)
+
+    async def _ground(self, direction: Direction, stage: Stage, batch: Sequence[Track]) -> Ground:
+        """A header that covers the batch: one the client has, else the newest, else the first late one."""
+        on, of = _ends(direction, stage)
+        tracked = on.tracked
+        assert tracked is not None, "the client was read before anything was planned"
+        match stage:
+            case Stage.RECEIVE:
+                needed, target = max(t.sent_height for t in batch), of.height
+            case Stage.ACKNOWLEDGE:
+                needed, target = max(t.answered_height for t in batch if t.answered_height is not None), of.height
+            case Stage.TIME_OUT:
+                target = await of.first_at(max(t.timeout for t in batch))
+                needed = Height(target.revision, target.height - 1)
+        if tracked.latest > needed:
+            target = tracked.latest
+        return await of.updater.reach(tracked, target, on.time)
+
+    async def _build(
+        self, direction: Direction, stage: Stage, batch: Sequence[Track], ground: Ground, submitter: Submitter
+    ) -> tuple[list[Track], list[Message], list[tuple[Track, Exception]]]:
+        of = _ends(direction, stage)[1]
+        tracks: list[Track] = []
+        messages: list[Message] = []
+        unproven: list[tuple[Track, Exception]] = []
+        built = await build(of.chain, direction.path, stage, batch, ground, submitter.signer)
+        look_again: list[int] = []
+        for track, message in zip(batch, built, strict=True):
+            if isinstance(message, Exception):
+                unproven.append((track, message))
+            elif isinstance(message, News):
+                self._news(direction, track, message, look_again)
+            else:
+                tracks.append(track)
+                messages.append(message)
+        await direction.watch.refresh(look_again)
+        return tracks, messages, unproven
+
+    def _news(self, direction: Direction, track: Track, news: News, look_again: list[int]) -> None:
+        watch = direction.watch
+        match news:
+            case News.ENDED | News.OTHER_PACKET:
+                watch.drop(track.sequence)  # what stands there is found by the next scan
+            case News.RECEIVED | News.OTHER_ANSWER:
+                watch.put_back(track.sequence, phase=Phase.RECEIVED, acknowledgement=None, answered_height=None)
+                look_again.append(track.sequence)
+        self.report("news", {"direction": direction.name, "sequence": track.sequence, "what": news.value})
+
+    async def _submit(
+        self,
+        direction: Direction,
+        stage: Stage,
+        tracks: Sequence[Track],
+        messages: Sequence[Message],
+        ground: Ground,
+        submitter: Submitter,
+        most_bytes: int,
+    ) -> None:
+        on = _ends(direction, stage)[0]
+        updates = ground.updates(on.client, submitter.signer)
+        size = sum(len(content) for _, content in (*updates, *messages))
+        if len(tracks) == 1 or size <= most_bytes:
+            self.counters.transactions += 1
+            self.counters.submitted += len(messages)
+            done = await submitter.submit((*updates, *messages))
+            if await self._settled(direction, stage, tracks, done, len(updates)):
+                return
+        middle = len(tracks) // 2
+        for part in (slice(0, middle), slice(middle, None)):
+            await self._submit(direction, stage, tracks[part], messages[part], ground, submitter, most_bytes)
+
+    async def _settled(
+        self, direction: Direction, stage: Stage, tracks: Sequence[Track], done: Submitted, updates: int
+    ) -> bool:
+        """Learn from a transaction's fate; False asks for its halves."""
+        on = _ends(direction, stage)[0]
+        outcome = (done.codespace, done.code)
+        if done.code == 0:
+            self.counters.updates += updates
+            await self._succeeded(direction, stage, tracks, done, updates)
+            return True
+        if outcome == REDUNDANT:
+            await self._done_by_another(direction, stage, tracks)
+            return True
+        self.counters.failures += 1
+        if outcome in NOT_THE_PACKETS:
+            await on.refresh()
+            raise LaneRefused(done.log, ledger=on.chain.chain_id, code=f"{done.codespace}/{done.code}")
+        if len(tracks) > 1:
+            return False
+        (track,) = tracks
+        if outcome == TOO_LATE and stage is Stage.RECEIVE:
+            direction.watch.put_back(track.sequence, late=True)
+            self.report("too_late", {"direction": direction.name, "sequence": track.sequence})
+        else:
+            await on.refresh()
+            self._failed(direction, track, done.log)
+        return True
+
+    async def _succeeded(
+        self, direction: Direction, stage: Stage, tracks: Sequence[Track], done: Submitted, updates: int
+    ) -> None:
+        on = _ends(direction, stage)[0]
+        answers = done.responses[updates:]
+        others = [t for t, answer in zip(tracks, answers, strict=False) if answer == ibc_wire.NOOP]
+        name = COUNTED[stage]
+        setattr(self.counters, name, getattr(self.counters, name) + len(tracks) - len(others))
+        for track in tracks:
+            direction.quarantine.moved(track.sequence)
+        self.took_in(on, done)
+        if updates:
+            await on.refresh()
+        if others:
+            await self._done_by_another(direction, stage, others)
+
+    async def _done_by_another(self, direction: Direction, stage: Stage, tracks: Sequence[Track]) -> None:
+        """Success, by another relayer: find out how far the packets are."""
+        self.counters.noops += len(tracks)
+        if stage is Stage.RECEIVE:
+            await direction.watch.refresh([t.sequence for t in tracks])
+        else:
+            for track in tracks:
+                direction.watch.drop(track.sequence)
+
+    def _failed(self, direction: Direction, track: Track, reason: str) -> None:
+        mark: Mark = direction.quarantine.failed(track.sequence, reason, self.clock())
+        fields: dict[str, object] = {
+            "direction": direction.name, "sequence": track.sequence, "attempt": mark.attempts, "reason": mark.reason,
+        }  # fmt: skip
+        if mark.parked:
+            fields["code"] = Poisoned.code
+        self.report("parked" if mark.parked else "failed", fields)
+
+
+def _ends(direction: Direction, stage: Stage) -> tuple[EndPoint, EndPoint]:
+    """Where a stage submits, and which ledger it proves."""
+    ends = (direction.source, direction.dest)
+    return ends[::-1] if stage is Stage.RECEIVE else ends
+
+
+__all__ = ("Counters", "LaneRefused", "Mover", "Poisoned", "Report")

@@ -1,0 +1,140 @@
+"""Client updates that were verified here first: a relayer hands on no header it would not believe itself.
+
+The starting point is what the client on the other ledger trusts: its newest consensus state and its own
+terms (trusting period, trust level, drift). From there the same predicate runs here that runs there,
+with bisection where too few of the trusted validators signed; each header on the way becomes one
+message, in order. A node that lies, lags behind or is on another history shows here, typed, before
+anything was sent.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from lockgate.codec import type_urls as urls
+from lockgate.codec.wire import ibc_client_pb2 as client_wire
+from lockgate.courier.ports import NotYet, TrackedClient
+from lockgate.lightclients.cometbft.bisection import BisectionPlan
+from lockgate.lightclients.cometbft.errors import HeaderFromFuture
+from lockgate.lightclients.cometbft.types import LightBlock
+from lockgate.lightclients.cometbft.verification import TrustOptions
+from lockgate.lightclients.tendermint.messages import encode_header
+from lockgate.lightclients.tendermint.states import ConsensusState
+from lockgate.machine.transaction import Message
+from lockgate.merkle.ics23_fast import ProofMemo
+from lockgate.merkle.specs import ProofSpec
+from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.ids import Height
+from lockgate.primitives.time import UnixNanos
+from lockgate.relay.chains.cometbft import CometBftChain
+
+GROUNDS_KEPT: Final = 8  # both lanes of both stages prove against few headers at a time
+
+
+class OtherHistory(PeerFault):
+    code = "relay.other_history"
+    summary = "A node shows another header than the one the client on the other ledger trusts at that height."
+    untouched = "No update was sent."
+    next_step = "Compare the node with another one; if both headers are signed, the misbehaviour watch submits them."
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A header that the client knows, or will once `headers` are submitted; proofs are checked against it."""
+
+    height: Height
+    proofs: ProofMemo
+    headers: tuple[bytes, ...] = ()  # Header messages, in the order they must be submitted
+
+    def updates(self, client: str, signer: str) -> list[Message]:
+        """The MsgUpdateClients in front of whatever is proven on this ground."""
+        return [(urls.MSG_UPDATE_CLIENT, update_client(client, header, signer)) for header in self.headers]
+
+
+class Updater:
+    """Brings one client of `chain`, which lives on another ledger, to headers of `chain`."""
+
+    def __init__(self, chain: CometBftChain) -> None:
+        self._chain = chain
+        self._grounds: OrderedDict[tuple[Height, Height], Ground] = OrderedDict()
+        self.bisections = 0
+
+    async def reach(self, tracked: TrackedClient, target: Height, now: UnixNanos) -> Ground:
+        """Ground at `target`, or at the client's newest header where that is as high.
+
+        `now` is the time of the ledger the client is on. Raises OtherHistory, NotYet for a header from
+        the future, or why a header is not to be believed.
+        """
+        if tracked.latest >= target:
+            key = (tracked.latest, tracked.latest)
+            if key not in self._grounds:
+                await self._same_history(tracked)
+            return self._ground(tracked, tracked.latest, tracked.consensus.root)
+        key = (tracked.latest, target)
+        known = self._grounds.get(key)
+        if known is None:
+            known = self._grounds[key] = await self._walk(tracked, target, now)
+            while len(self._grounds) > GROUNDS_KEPT:
+                self._grounds.popitem(last=False)
+        return known
+
+    async def _walk(self, tracked: TrackedClient, target: Height, now: UnixNanos) -> Ground:
+        base = await self._same_history(tracked)
+        state = tracked.state
+        options = TrustOptions(
+            trusting_period=state.trusting_period, clock_drift=state.max_clock_drift, trust_level=state.trust_level
+        )
+        plan = BisectionPlan.to(target.height, base, options)
+        while plan.wanted is not None:
+            plan = plan.feed(await self._chain.light_block(plan.wanted), now)
+        if plan.failure is not None:
+            self._chain.forget(target.height)
+            if isinstance(plan.failure, HeaderFromFuture):
+                raise NotYet("the header is ahead of the other ledger's time", height=target) from plan.failure
+            raise plan.failure
+        self.bisections += len(plan.verified) - 1
+        headers, trusted = [], base
+        for block in plan.verified:
+            at = Height(target.revision, trusted.height)
+            headers.append(encode_header(block.signed_header, block.validators, at, trusted.next_validators))
+            trusted = block
+        return self._ground(tracked, target, trusted.header.app_hash, tuple(headers))
+
+    async def _same_history(self, tracked: TrackedClient) -> LightBlock:
+        """The block of the client's newest height. Raises OtherHistory when it is not the one it trusts."""
+        base = await self._chain.light_block(tracked.latest.height)
+        if consensus_of(base) != tracked.consensus:
+            self._chain.forget(base.height)
+            raise OtherHistory("another header at the trusted height", client=tracked.client_id, height=tracked.latest)
+        return base
+
+    def _ground(self, tracked: TrackedClient, height: Height, root: bytes, headers: tuple[bytes, ...] = ()) -> Ground:
+        key = (height, height)
+        known = self._grounds.get(key)
+        if known is None or headers:
+            specs = [ProofSpec.from_bytes(spec) for spec in tracked.state.proof_specs]
+            known = Ground(height, ProofMemo(root, specs), headers)
+        if not headers:
+            self._grounds[key] = known
+        return known
+
+
+def consensus_of(block: LightBlock) -> ConsensusState:
+    """What a client that accepts this block keeps of it."""
+    header = block.header
+    return ConsensusState(header.time, header.app_hash, header.next_validators_hash)
+
+
+def update_client(client: str, header: bytes, signer: str, kind: str = urls.TENDERMINT_HEADER) -> bytes:
+    """A MsgUpdateClient around a Header, or around evidence."""
+    message = client_wire.MsgUpdateClient(
+        client_id=client, client_message=AnyMessage(type_url=kind, value=header), signer=signer
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+__all__ = ("Ground", "OtherHistory", "Updater", "consensus_of", "update_client")
