@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from lockgate.codec.type_urls import MSG_SEND_PACKET
 from lockgate.crypto import ed25519
+from lockgate.engines.embedded.results import BlockResults
 from lockgate.engines.embedded.service import LedgerService
 from lockgate.ibc import wire
 from lockgate.ibc.packet import Payload
@@ -19,18 +20,21 @@ from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabAccount, LabLedger
 from lockgate.lab.paths import End, connect
 from lockgate.lab.rpc import LabRpc
+from lockgate.machine import accounts
 from lockgate.machine.genesis import Parameters
-from lockgate.primitives.ids import ClientId
+from lockgate.primitives.ids import AccountId, ClientId
 from lockgate.primitives.state import Outcome, View
 from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos, UnixNanos, UnixSeconds
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import EndPoint, Relayer
+from lockgate.relay.endpoint import Slot
 from lockgate.relay.rpc import Calls
 from lockgate.relay.submitter import AccountSubmitter
 
 START = UnixNanos(1_750_000_000 * NANOS_PER_SECOND)
 RELAY_LANE = 3
 Spoil = Callable[[str, dict[str, Any], dict[str, Any]], dict[str, Any]]
+Before = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
 class Answering:
@@ -52,17 +56,20 @@ class Answering:
 
 
 class FaultyRpc:
-    """A node that misbehaves on purpose. `spoil(method, params, result)` returns what is answered, or raises."""
+    """A node that misbehaves on purpose: `before` may raise or wait, `spoil` changes what is answered."""
 
-    def __init__(self, inner: Calls, spoil: Spoil) -> None:
+    def __init__(self, inner: Calls, spoil: Spoil | None = None, before: Before | None = None) -> None:
         self.inner = inner
         self.spoil = spoil
+        self.before = before
         self.calls: list[str] = []
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         self.calls.append(method)
+        if self.before is not None:
+            await self.before(method, params)
         result = await self.inner.call(method, **params)
-        return self.spoil(method, params, json.loads(json.dumps(result)))
+        return result if self.spoil is None else self.spoil(method, params, json.loads(json.dumps(result)))
 
     async def close(self) -> None:
         await self.inner.close()
@@ -163,12 +170,20 @@ class Pair:
     def received(self, end: End | None = None) -> list[int]:
         return _sequences(end or self.b, b"\x02")
 
-    def count_events(self, end: End, kind: str) -> int:
-        """How often an event of a kind stands in the ledger's blocks: nothing may be done twice."""
-        rows = end.ledger.chain.store.connection.execute(
-            "SELECT count(*) FROM event WHERE name = ?", (f"{kind}.packet_sequence",)
-        )
-        return int(rows.fetchone()[0])
+    def history(self, end: End, kind: str) -> list[int]:
+        """Sequences of every event of a kind that succeeded on a ledger, in the order they happened."""
+        found = []
+        for height in range(1, end.ledger.height + 1):
+            row = end.ledger.chain.store.block(height)
+            assert row is not None
+            results = BlockResults.from_bytes(row.results)
+            events = [event for result in results.transactions for event in result.events] + list(results.events)
+            found += [int(e.get("packet_sequence") or 0) for e in events if e.type == kind]
+        return found
+
+    def nonce(self, end: End, name: str, slot: Slot) -> int:
+        """How many transactions a relayer has made in one of its slots."""
+        return accounts.next_sequence(end.ledger.chain.view(), AccountId(account(name).id), RELAY_LANE + slot)
 
     def reported(self, kind: str) -> list[dict[str, object]]:
         return [fields for name, fields in self.reports if name == kind]

@@ -53,7 +53,7 @@ class Relayer:
         self._pace = Pace()
         self._wakers: list[asyncio.Event] = []
         self._last_fresh = float("-inf")
-        self._scanned = asyncio.Event()
+        self.ready = asyncio.Event()  # both ledgers were scanned
         self._mover = Mover(report, self._took_in, _now)
         self.counters: Counters = self._mover.counters
         self._guard = Guard(self.ends, self.counters, report, keep_evidence)
@@ -61,14 +61,14 @@ class Relayer:
 
     async def run(self) -> None:
         """Relay until cancelled. A ledger that does not answer is waited for; nothing is lost."""
-        self._scanned.clear()
+        self.ready.clear()
         async with asyncio.TaskGroup() as tasks:
             for task in self._tasks():
                 tasks.create_task(task)
 
     async def clear(self) -> int:
         """Scan both ledgers, let go what was parked, move what can move; returns how many packets still wait."""
-        self._scanned.clear()
+        self.ready.clear()
         for direction in self.directions:
             direction.quarantine.release()
         running = [asyncio.ensure_future(task) for task in self._tasks()]
@@ -129,7 +129,7 @@ class Relayer:
 
     async def _scan_again(self) -> None:
         await self._scan()
-        self._scanned.set()
+        self.ready.set()
         self._wake()
         await asyncio.sleep(SCAN_EVERY_S)
 
@@ -145,7 +145,7 @@ class Relayer:
 
     def _reader(self, end: EndPoint) -> Callable[[], Awaitable[None]]:
         async def step() -> None:
-            await self._scanned.wait()
+            await self.ready.wait()
             seen = end.chain.beat
             if await self._read(end):
                 self._wake()
@@ -199,7 +199,7 @@ class Relayer:
         self._wakers.append(woken)
 
         async def step() -> None:
-            await self._scanned.wait()
+            await self.ready.wait()
             woken.clear()
             if lane is Lane.BACKLOG:
                 await self._yield_to_fresh()
@@ -238,13 +238,13 @@ class Relayer:
             waker.set()
 
     async def _caring(self) -> None:
-        await self._scanned.wait()
+        await self.ready.wait()
         await self._care.work()
         await asyncio.sleep(self._care.every_s())
 
     async def _until_idle(self, running: Sequence[asyncio.Future[None]]) -> None:
         """Wait until nothing moves that could: every queue is empty, nothing is on its way or due."""
-        await _first(self._scanned.wait(), running)
+        await _first(self.ready.wait(), running)
         last, since = -1, _now()
         while True:
             now = _now()

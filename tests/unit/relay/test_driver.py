@@ -4,20 +4,224 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support.relays import Pair, relaying
+import pytest
+
+from lockgate.courier.plan import Lane, Phase
+from lockgate.courier.ports import ChainUnavailable
+from lockgate.primitives.time import seconds
+from lockgate.relay import watch as watching
+from lockgate.relay.driver import Relayer
+from lockgate.relay.endpoint import Slot
+from lockgate.relay.messages import News, Stage
+from lockgate.relay.rpc import Calls
+from tests.support.relays import FaultyRpc, Pair, relaying
+
+
+def unwritable(rpc: Calls) -> FaultyRpc:
+    """A node that takes no transaction."""
+
+    async def refuse(method: str, _: dict[str, object]) -> None:
+        if method == "broadcast_tx_sync":
+            raise ChainUnavailable("no transactions here")
+
+    return FaultyRpc(rpc, before=refuse)
+
+
+async def started(relayer: Relayer) -> None:
+    async with asyncio.timeout(10):
+        await relayer.ready.wait()
+
+
+def ended_once(pair: Pair, count: int) -> None:
+    """All packets from alpha have ended, and nothing happened twice."""
+    assert pair.open_packets() == []
+    ended = pair.history(pair.a, "acknowledge_packet") + pair.history(pair.a, "timeout_packet")
+    assert sorted(ended) == list(range(1, count + 1))
+    received = pair.history(pair.b, "recv_packet")
+    assert len(received) == len(set(received))
 
 
 def test_packets_of_both_directions_end() -> None:
     async def work() -> None:
         pair = Pair.make()
         async with pair.running(), relaying(pair.relayer()) as (relayer,):
-            await relayer._scanned.wait()
+            await started(relayer)
             pair.send(20)
             pair.send(5, on=pair.b)
-            await pair.until(lambda: pair.count_events(pair.a, "acknowledge_packet") == 20)
-            await pair.until(lambda: pair.count_events(pair.b, "acknowledge_packet") == 5)
+            await pair.until(lambda: len(pair.history(pair.a, "acknowledge_packet")) == 20)
+            await pair.until(lambda: len(pair.history(pair.b, "acknowledge_packet")) == 5)
         assert pair.open_packets() == pair.open_packets(pair.b) == []
         assert (relayer.counters.received, relayer.counters.acknowledged) == (25, 25)
         assert relayer.counters.failures == 0
+
+    asyncio.run(work())
+
+
+def test_a_packet_is_acknowledged_long_before_the_next_heartbeat() -> None:
+    async def work() -> None:
+        pair = Pair.make(heartbeat_s=60.0)
+        async with pair.running(), relaying(pair.relayer()) as (relayer,):
+            await started(relayer)
+            begun = asyncio.get_running_loop().time()
+            pair.send()
+            await pair.until(lambda: pair.history(pair.a, "acknowledge_packet") == [1], 5.0)
+            assert asyncio.get_running_loop().time() - begun < 2.0
+
+    asyncio.run(work())
+
+
+def test_a_backlog_found_by_a_scan_is_cleared_in_its_own_lane() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(120, per_tx=30)
+            await pair.until(lambda: len(pair.open_packets()) == 120)
+            relayer = pair.relayer()
+            async with relaying(relayer):
+                await started(relayer)
+                lanes = {track.lane for track in relayer.directions[0].watch.tracks.values()}
+                assert lanes <= {Lane.BACKLOG}
+                await pair.until(lambda: not pair.open_packets())
+        ended_once(pair, 120)
+        assert pair.nonce(pair.b, "relayer", Slot.RECEIVE_BACKLOG) > 0
+        assert pair.nonce(pair.b, "relayer", Slot.RECEIVE_LIVE) == 0
+
+    asyncio.run(work())
+
+
+def test_fresh_packets_overtake_a_backlog() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(400, per_tx=100)
+            await pair.until(lambda: len(pair.open_packets()) == 400)
+            async with relaying(pair.relayer()) as (relayer,):
+                await started(relayer)
+                pair.send(timeout_s=7_200)
+                fresh = 401
+                await pair.until(lambda: fresh in pair.received() and fresh not in pair.open_packets())
+                assert len(pair.open_packets()) > 100, "the backlog is still being worked off"
+                await pair.until(lambda: not pair.open_packets(), 60)
+        ended_once(pair, 401)
+
+    asyncio.run(work())
+
+
+def test_a_burst_beyond_the_window_is_a_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "LIVE_WINDOW", 10)
+
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running(), relaying(pair.relayer()) as (relayer,):
+            await started(relayer)
+            pair.send(60, per_tx=60)
+            await pair.until(lambda: relayer.directions[0].watch.seen == 60)
+            assert len(relayer.directions[0].watch.live) <= 10
+            await pair.until(lambda: not pair.open_packets())
+        ended_once(pair, 60)
+
+    asyncio.run(work())
+
+
+def test_the_earliest_timeout_is_received_first() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            for timeout in (9_000, 3_000, 6_000):
+                pair.send(timeout_s=timeout)
+                await asyncio.sleep(0.02)
+            await pair.until(lambda: len(pair.open_packets()) == 3)
+            async with relaying(pair.relayer()):
+                await pair.until(lambda: not pair.open_packets())
+        assert pair.history(pair.b, "recv_packet") == [2, 3, 1]
+
+    asyncio.run(work())
+
+
+def test_packets_that_nobody_delivered_time_out_at_the_first_late_header() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(3, timeout_s=100)
+            await pair.until(lambda: len(pair.open_packets()) == 3)
+            pair.clock.advance(seconds(101))
+            await pair.until(lambda: pair.b.ledger.chain.time >= pair.clock.now())
+            first_late = pair.b.ledger.height
+            pair.clock.advance(seconds(3))
+            await pair.until(lambda: pair.b.ledger.height > first_late + 3)
+            async with relaying(pair.relayer()) as (relayer,):
+                await pair.until(lambda: not pair.open_packets())
+            await relayer.ends[0].refresh()
+        assert sorted(pair.history(pair.a, "timeout_packet")) == [1, 2, 3]
+        assert pair.received() == []
+        tracked = relayer.ends[0].tracked
+        assert tracked is not None
+        assert tracked.latest.height == first_late, "the first late header is enough, the newest is not chased"
+
+    asyncio.run(work())
+
+
+def test_a_timeout_finds_that_the_packet_was_received_and_acknowledges_it() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(timeout_s=100)
+            await pair.until(lambda: len(pair.open_packets()) == 1)
+            relayer = pair.relayer()
+            await relayer.look()
+            direction = relayer.directions[0]
+            (track,) = direction.watch.tracks.values()
+            async with relaying(pair.relayer("another", {"alpha-1": unwritable})):
+                await pair.until(lambda: pair.received() == [1])
+            pair.clock.advance(seconds(200))
+            await pair.until(lambda: pair.b.ledger.chain.time >= pair.clock.now())
+            await pair.until(lambda: pair.a.ledger.chain.time >= pair.clock.now())
+            for end in relayer.ends:
+                await end.see_tip()
+            # What this one believes is old: the packet as sent. Only the proof tells it otherwise.
+            await relayer._mover.move(direction, Stage.TIME_OUT, (track,), relayer.ends[0].submitters[Slot.CARE])
+            assert direction.watch.tracks[1].phase is Phase.ANSWERED
+            assert await relayer.clear() == 0
+        ended_once(pair, 1)
+        assert pair.history(pair.a, "timeout_packet") == []
+        assert [fields["what"] for fields in pair.reported("news")] == [News.RECEIVED.value]
+
+    asyncio.run(work())
+
+
+def test_a_receive_that_comes_too_late_becomes_a_timeout() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(timeout_s=100)
+            await pair.until(lambda: len(pair.open_packets()) == 1)
+            relayer = pair.relayer()
+            await relayer.look()
+            direction = relayer.directions[0]
+            (track,) = direction.watch.tracks.values()
+            pair.clock.advance(seconds(110))
+            await relayer._mover.move(direction, Stage.RECEIVE, (track,), relayer.ends[1].submitters[Slot.CARE])
+            assert direction.watch.tracks[1].late
+            assert direction.quarantine.held(0.0) == set(), "the packet is not to blame"
+            await pair.until(lambda: pair.b.ledger.chain.time >= pair.clock.now())
+            assert await relayer.clear() == 0
+        assert pair.history(pair.a, "timeout_packet") == [1]
+        assert pair.received() == []
+
+    asyncio.run(work())
+
+
+def test_clear_moves_what_can_move_and_says_what_cannot() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(30)
+            pair.send(7, on=pair.b)
+            await pair.until(lambda: len(pair.open_packets()) == 30 and len(pair.open_packets(pair.b)) == 7)
+            relayer = pair.relayer()
+            assert await relayer.clear() == 0
+            assert pair.open_packets() == pair.open_packets(pair.b) == []
+            assert await relayer.clear() == 0, "again: nothing to do"
+        ended_once(pair, 30)
 
     asyncio.run(work())
