@@ -137,12 +137,13 @@ class _Server(uvicorn.Server):
 
 
 def listen(port: int) -> socket.socket:
-    """A bound socket on the loopback address. Raises PortBusy."""
+    """A listening socket on the loopback address; 0 finds a free port. Raises PortBusy."""
     # With the protocol named: asyncio turns Nagle's delay off only where it sees TCP, and the delay costs 40 ms a call.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen()
     except OSError as error:
         listener.close()
         raise PortBusy("cannot listen", port=port) from error

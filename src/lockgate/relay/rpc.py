@@ -14,12 +14,12 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
-import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.primitives.errors import PeerFault, Unavailable
+from lockgate.relay.http import HttpFailed, HttpPool, TooLong
 
 MAX_ANSWER: Final = 64 * 1024 * 1024  # block_results of a full block, base64 and JSON around it
 TIMEOUT_S: Final = 10.0
@@ -101,7 +101,8 @@ class Rpc:
         self._locate = address if callable(address) else lambda: address
         self.address = self._locate()
         self.reconnects = 0
-        self._client = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
+        self._timeout_s = timeout_s
+        self._pool = self._pool_at(self.address)
         self._ids = itertools.count(1)
         self._sockets: set[ClientConnection] = set()
         self._closed = False
@@ -116,7 +117,7 @@ class Rpc:
         self._closed = True
         for socket in list(self._sockets):
             await socket.close()
-        await self._client.aclose()
+        await self._pool.close()
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Call `method`; retry connection failures; raise ChainUnavailable, RpcError, BadAnswer."""
@@ -155,8 +156,7 @@ class Rpc:
                     finally:
                         self._sockets.discard(socket)
             except (OSError, TimeoutError, WebSocketException):
-                with contextlib.suppress(Unavailable):  # whoever calls the node will be told that it is away
-                    self.address = self._locate()
+                await self._find_again()
             if not self._closed:
                 self.reconnects += 1
                 await asyncio.sleep(wait_s)
@@ -179,29 +179,44 @@ class Rpc:
             raise BadAnswer("no result", method=method)
         return result
 
+    async def _find_again(self) -> None:
+        """The node may be at another address now; whoever calls it is told when it is away."""
+        with contextlib.suppress(Unavailable):
+            found = self._locate()
+            if found != self.address:
+                self.address, old = found, self._pool
+                self._pool = self._pool_at(found)
+                await old.close()
+
+    def _pool_at(self, address: str) -> HttpPool:
+        try:
+            return HttpPool(address, timeout_s=self._timeout_s, most=MAX_ANSWER)
+        except HttpFailed as error:
+            raise ChainUnavailable(str(error)) from error
+
     async def _post(self, request: dict[str, Any] | list[dict[str, Any]], method: str) -> Any:
         backoff = FIRST_BACKOFF_S
+        data = json.dumps(request).encode()
+        # A transaction whose fate is unknown is its signer's to settle: sending it again hides what happened.
+        once = method.startswith("broadcast_tx")
         for attempt in itertools.count(1):
             try:
-                response = await self._client.post(self.address, json=request)
-                if response.status_code in GATEWAY_ERRORS:
-                    response.raise_for_status()
-            except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
-                with contextlib.suppress(Unavailable):
-                    self.address = self._locate()
-                if attempt > RETRIES or self._closed:
-                    raise ChainUnavailable(
-                        "the node does not answer", node=self.address, cause=type(error).__name__
-                    ) from error
+                status, body = await self._pool.post(data, once=once)
+                if status in GATEWAY_ERRORS:
+                    raise HttpFailed(f"status {status}")
+            except TooLong as error:
+                raise BadAnswer("the answer is too long", method=method) from error
+            except HttpFailed as error:
+                await self._find_again()
+                if attempt > RETRIES or self._closed or (once and error.sent):
+                    raise ChainUnavailable("the node does not answer", node=self.address, cause=str(error)) from error
                 await asyncio.sleep(backoff)
                 backoff *= 2
                 continue
-            if len(response.content) > MAX_ANSWER:
-                raise BadAnswer("the answer is too long", method=method)
             try:
-                return response.json()
-            except ValueError as error:
-                raise BadAnswer("not JSON", method=method, status=response.status_code) from error
+                return json.loads(body)
+            except (ValueError, RecursionError) as error:
+                raise BadAnswer("not JSON", method=method, status=status) from error
         raise AssertionError("unreachable")
 
 

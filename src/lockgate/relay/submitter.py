@@ -35,6 +35,7 @@ POLL_S: Final = 0.25  # a block in between is announced, or asked for sooner whe
 FATE_S: Final = 2.0  # how long a transaction that may not have arrived is looked for
 SEQUENCE_CODE: Final = 5
 KNOWN: Final = "ledger.tx_known"  # the ledger has the same bytes waiting already
+WAITED: Final = "timed out"  # of broadcast_tx_commit: the transaction waits still
 RETRIES: Final = 3
 
 
@@ -128,16 +129,17 @@ class AccountSubmitter:
         data = sign(transaction, self.chain.revision, self._sign_with)
         digest = hashlib.sha256(data).digest()
         try:
-            check = await self.chain.rpc.call("broadcast_tx_sync", tx=base64.b64encode(data).decode())
+            answer = await self.chain.rpc.call("broadcast_tx_commit", tx=base64.b64encode(data).decode())
         except RpcError as error:
-            if KNOWN not in str(error):
+            if KNOWN not in str(error) and WAITED not in str(error):
                 raise
-            check = {}
+            answer = None  # it waits for a block: the node waits less long than we do
         except LockgateError:
             # Sent or not? It is in a block soon, or it never arrived.
             found = await self._included(digest, FATE_S)
             self._sequence += 1
             return found
+        check = {} if answer is None else answer.get("check_tx") or {}
         if number(check.get("code", 0)) != 0:
             if number(check["code"]) == SEQUENCE_CODE and (earlier := await self._find(digest)) is not None:
                 self._sequence += 1
@@ -146,7 +148,9 @@ class AccountSubmitter:
                 number(check["code"]), str(check.get("codespace")), str(check.get("log")), tip.height, (), ()
             )
         self._sequence += 1
-        return await self._included(digest, CONFIRM_S)
+        if answer is None:
+            return await self._included(digest, CONFIRM_S)
+        return _submitted(answer, self.chain.revision)
 
     async def _included(self, digest: bytes, deadline_s: float) -> Submitted:
         """Wait until the transaction is in a block; raises ChainUnavailable when it does not come."""

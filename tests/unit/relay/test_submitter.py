@@ -1,0 +1,99 @@
+"""A submission ends in what the ledger says of it, over a node whose answers a test writes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+import pytest
+
+from lockgate.codec import cbor
+from lockgate.courier.ports import Submitted
+from lockgate.crypto import ed25519
+from lockgate.primitives.ids import DomainId, Hash32
+from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.rpc import RpcError
+from lockgate.relay.submitter import AccountSubmitter
+
+STATUS = {
+    "node_info": {"network": "alpha-1"},
+    "sync_info": {"latest_block_height": "5", "latest_block_time": "2026-01-05T00:00:00Z"},
+}
+RULES = {"max_messages": 100, "max_tx_bytes": 1 << 20, "max_tx_gas": 1 << 30, "min_gas_price": 0}
+OK = {"code": 0, "log": "", "codespace": "", "events": []}
+STALE = {"code": 5, "log": "sequence", "codespace": "lockgate"}
+
+
+class Node:
+    """Answers `status` and the account; hands out the given answers to a broadcast."""
+
+    def __init__(self, *broadcasts: dict[str, Any] | RpcError, sequence: int = 0) -> None:
+        self.broadcasts = list(broadcasts)
+        self.sequence = sequence
+        self.calls: list[str] = []
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        self.calls.append(method)
+        if method == "status":
+            return STATUS
+        if method == "abci_query":
+            value = cbor.encode(RULES if params["path"] == "/lockgate/parameters" else [self.sequence, 0])
+            return {"response": {"code": 0, "value": base64.b64encode(value).decode()}}
+        if method == "tx":
+            if self.calls.count("tx") == 1:
+                raise RpcError("tx not found")
+            return {"height": "7", "tx_result": OK}
+        answer = self.broadcasts.pop(0)
+        if isinstance(answer, RpcError):
+            raise answer
+        return answer
+
+    async def close(self) -> None:
+        pass
+
+
+def submit(node: Node) -> Submitted:
+    key = ed25519.SigningKey(bytes(32))
+    chain = CometBftChain(node, "alpha-1")  # type: ignore[arg-type]
+    submitter = AccountSubmitter(chain, DomainId(Hash32(bytes(32))), key.public_key, key.sign, 1)
+    return asyncio.run(submitter.submit([("lane.open", {"x": 1})]))
+
+
+def committed(check: dict[str, Any] = OK, result: dict[str, Any] = OK) -> dict[str, Any]:
+    return {"check_tx": check, "tx_result": result, "height": "6"}
+
+
+def test_one_call_submits_and_waits() -> None:
+    node = Node(committed())
+    done = submit(node)
+    assert (done.code, done.height.height) == (0, 6)
+    assert "tx" not in node.calls, "the node has waited, so nothing is asked again and again"
+
+
+def test_a_refused_transaction_is_a_value_not_a_failure() -> None:
+    check = {"code": 9, "log": "tx.fee", "codespace": "lockgate"}
+    done = submit(Node(committed(check)))
+    assert (done.code, done.log) == (9, "tx.fee")
+    failed = {"code": 3, "log": "lane.exists", "codespace": "lockgate"}
+    assert submit(Node(committed(result=failed))).log == "lane.exists"
+
+
+def test_a_stale_sequence_is_read_again() -> None:
+    node = Node(committed(STALE), committed(), sequence=4)
+    assert submit(node).code == 0
+    assert node.calls.count("abci_query") == 3, "the rules once, the sequence twice"
+
+
+def test_a_node_that_waits_less_long_is_asked_for_the_transaction() -> None:
+    node = Node(RpcError("timed out waiting for tx to be included in a block"))
+    done = submit(node)
+    assert (done.code, done.height.height) == (0, 7)
+    assert node.calls.count("broadcast_tx_commit") == 1
+
+
+def test_another_failure_is_not_waited_on() -> None:
+    node = Node(RpcError("ledger.mempool_full"))
+    with pytest.raises(RpcError, match="mempool_full"):
+        submit(node)
+    assert "tx" not in node.calls
