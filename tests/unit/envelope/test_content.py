@@ -9,7 +9,8 @@ import pytest
 
 from lockgate.codec import cbor
 from lockgate.codec.registry import SchemaName, Version
-from lockgate.envelope.content import MAX_BODY, MIN_BUCKET, Content, bucket
+from lockgate.envelope import schemas
+from lockgate.envelope.content import MAX_BODY, MAX_SIGNED_VIEW, MIN_BUCKET, Content, LedgerView, SignedView, bucket
 from lockgate.envelope.errors import ContentMalformed
 from lockgate.primitives.ids import Height
 from tests.unit.envelope.world import content
@@ -82,6 +83,63 @@ def test_other_padding_is_refused() -> None:
 def test_bytes_that_are_no_content(data: bytes) -> None:
     with pytest.raises(ContentMalformed):
         Content.decode(data)
+
+
+SIGNED = SignedView(b"header and commit", b"validators")
+
+
+def _with_views(source: SignedView | None, destination: SignedView | None, **more: Any) -> Content:
+    base = content()
+    return replace(
+        base,
+        source_seen=replace(base.source_seen, signed=source),
+        destination_seen=replace(base.destination_seen, signed=destination),
+        **more,
+    )
+
+
+@pytest.mark.parametrize(("source", "destination"), [(SIGNED, SIGNED), (SIGNED, None), (None, SignedView(b"h"))])
+def test_P20_views_carry_their_signed_headers(source: SignedView | None, destination: SignedView | None) -> None:
+    value = _with_views(source, destination)
+    assert Content.decode(value.encode()) == value
+    schemas.CONTENT.validate(value.encode())
+
+
+def test_without_signed_headers_a_content_is_of_the_minor_before() -> None:
+    """A reader of 1.0 meets it unchanged; with them the array has one element more."""
+    assert len(cbor.decode(content().encode())) == 6
+    schemas.CONTENT_1_0.validate(content().encode())
+    assert len(cbor.decode(_with_views(SIGNED, None).encode())) == 7
+
+
+def test_what_a_later_minor_adds_is_passed_over_and_kept() -> None:
+    value = _with_views(SIGNED, None, extensions=((7, b"new"),))
+    again = Content.decode(value.encode())
+    assert (again.body, again.source_seen.signed, again.extensions) == (value.body, SIGNED, ((7, b"new"),))
+    assert again.encode() == value.encode()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {}, (), 5, {0: b"x"}, {-1: b"x"}, {"1": b"x"}, {1 << 16: b"x"}, {1: b"x"}, {1: (b"x",)}, {1: (b"", b"")},
+        {1: (b"x", 5)}, {2: ("x", b"")}, {1: (bytes(MAX_SIGNED_VIEW), b"x")},
+    ],
+)  # fmt: skip
+def test_a_map_of_another_shape_is_refused(more: Any) -> None:
+    fields = list(cbor.decode(content().encode()))
+    fields[5:] = [more, b""]
+    with pytest.raises(ContentMalformed):
+        Content.decode(cbor.encode(fields))
+
+
+def test_a_view_reads_what_it_writes_and_nothing_else() -> None:
+    view = replace(content().source_seen, signed=SIGNED)
+    for one in (view, content().source_seen):
+        assert LedgerView.from_value(cbor.decode(cbor.encode(one.to_value()))) == one
+    for wrong in (5, (), (1, 2), (1, 2, bytes(32), (b"",)), (1, 2, bytes(32), None), (1, 2, bytes(31))):
+        with pytest.raises(ContentMalformed):
+            LedgerView.from_value(wrong)
 
 
 def test_a_body_is_not_shown() -> None:
