@@ -45,8 +45,8 @@ class OnLedger:
     height: int
 
 
-def standing(saved: Saved, proven: OnLedger) -> Standing:
-    """Tell which saved state stands; raise Fenced when neither does.
+def standing(saved: Saved, proven: OnLedger) -> Standing | None:
+    """Tell which saved state stands; None when neither does, so that another copy has acted.
 
     A staged root that stands is promoted whatever fence the ledger shows: the step was accepted
     under an older fence, which is what makes it this copy's own.
@@ -55,12 +55,18 @@ def standing(saved: Saved, proven: OnLedger) -> Standing:
         return Standing.STAGED
     if proven.root == saved.committed_root:
         return Standing.COMMITTED
-    raise Fenced(
-        "the ledger's root is neither saved state",
+    return None
+
+
+def fenced(saved: Saved, proven: OnLedger, evidence: str) -> Fenced:
+    """The failure of a copy that is behind; `evidence` is where the proof of it lies."""
+    return Fenced(
+        "another copy has acted",
         on_ledger=proven.root,
         committed=saved.committed_root,
         staged=saved.staged_root or b"",
         fence_on_ledger=proven.fence,
         fence_saved=saved.fence,
         height=proven.height,
+        evidence=evidence,
     )

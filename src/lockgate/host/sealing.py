@@ -50,16 +50,6 @@ class Lane:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
-    """This endpoint: its current record and the private halves of its keys."""
-
-    record: KeyRecord
-    signer: IdentitySigner
-    sealing: Decapsulator
-    encapsulator: Encapsulator
-
-
 def outgoing(
     lane: Lane, local: KeyRecord, peer: KeyRecord, timeout: UnixSeconds, role: Role, request: bytes
 ) -> Context:
@@ -95,21 +85,22 @@ def incoming(
 
 def seal(
     context: Context,
-    local: Local,
+    signer: IdentitySigner,
     peer: KeyRecord,
     choice: SenderChoice,
     views: tuple[LedgerView, LedgerView],
     schema: SchemaName,
     body: bytes,
+    encapsulator: Encapsulator,
 ) -> bytes:
     """Sign and seal one body. `views` are (own ledger, other ledger) as this host saw them (P20)."""
     content = Content(source_seen=views[0], destination_seen=views[1], schema=schema, body=body)
-    return seal_envelope(Binding(context, choice), content, local.signer, peer.sealing, local.encapsulator)
+    return seal_envelope(Binding(context, choice), content, signer, peer.sealing, encapsulator)
 
 
-def unseal(context: Context, local: Local, peer: KeyRecord, data: bytes) -> Opened:
+def unseal(context: Context, sealing: Decapsulator, peer: KeyRecord, data: bytes) -> Opened:
     """Open one envelope and verify its author. Raises BadEnvelope, one code for every cause (P3)."""
-    return open_envelope(context, data, local.sealing, peer.identity)
+    return open_envelope(context, data, sealing, peer.identity)
 
 
 def schema_ref(name: str) -> SchemaName:

@@ -59,6 +59,11 @@ class GuestTree:
     def host_get(self, key: bytes) -> bytes | None:
         return self._state.get(STORE, HOST + key)
 
+    def host_scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The host's own keys under a prefix that ends in a slash, and their values, ascending."""
+        for key, value in self._state.scan(STORE, HOST + prefix, HOST + prefix[:-1] + b"0"):
+            yield key[len(HOST) :], value
+
     def stage(
         self,
         guest: Iterable[tuple[bytes, bytes | None]],

@@ -5,41 +5,52 @@ runs on the state that the items before it left, as a staged version; a batch of
 ledger as one transaction, each step a compare-and-swap on the root the one before it left (P1). Only
 when this host has proven the last root does the batch become the endpoint's state; otherwise every
 staged version is discarded and the items are looked at again.
+
+An item that cannot be proven is kept and tried again later, ever less often; it stops nobody else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from lockgate.crypto.ports import Encapsulator
 from lockgate.host import ports as guest_ports
-from lockgate.host.recovery import OnLedger, Saved, Standing, standing
-from lockgate.host.sealing import Local, schema_ref
+from lockgate.host.keyring import KeyRing
+from lockgate.host.recovery import Fenced
+from lockgate.host.sealing import schema_ref
 from lockgate.host.staging import GuestTree
+from lockgate.hosting.arrivals import Arrivals
 from lockgate.hosting.config import HostConfig
+from lockgate.hosting.endings import Endings
+from lockgate.hosting.fencing import Fencing, is_fenced
+from lockgate.hosting.forks import Evidence, Forks
 from lockgate.hosting.peers import Peers
-from lockgate.hosting.reader import ProvenReader
+from lockgate.hosting.queue import Queue
+from lockgate.hosting.reader import Distrusted, ProvenReader, TwoHistories
 from lockgate.hosting.steps import Steps
-from lockgate.hosting.work import Item, Report, Staged, StepRefused
-from lockgate.machine import endpoints, keys
-from lockgate.machine.errors import StaleFence, UnknownEndpoint
-from lockgate.machine.records import EndpointState
-from lockgate.primitives.errors import LockgateError, Refused, Unavailable
+from lockgate.hosting.traffic import Traffic
+from lockgate.hosting.work import Decision, Item, Parts, Plan, Report, Staged, StepRefused
+from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Unavailable
 from lockgate.primitives.ports import Clock, Rng
+from lockgate.primitives.state import Event
 from lockgate.relay.submitter import AccountSubmitter
 from lockgate.storage.host import HostStore
 
 BATCH: Final = 32  # steps per transaction
 POLL_S: Final = 0.05
 RETRY_S: Final = 1.0
-CURSOR: Final = "cursor"
-FENCE: Final = "fence"
+STATES: Final = ("sent", "acknowledged", "refused", "timed_out")
 
 
 class Host:
-    """One endpoint. `run` recovers, takes the fence, and works until cancelled or fenced off."""
+    """One endpoint. `run` recovers, takes the fence, and works until cancelled, fenced off or betrayed.
+
+    Whoever drives it by hand calls `start` once and then `turn`, again and again.
+    """
 
     def __init__(
         self,
@@ -47,28 +58,33 @@ class Host:
         store: HostStore,
         tree: GuestTree,
         guest: guest_ports.Guest,
-        local: Local,
+        keys: KeyRing,
+        encapsulator: Encapsulator,
         readers: dict[str, ProvenReader],
         submitter: AccountSubmitter,
         clock: Clock,
         rng: Rng,
+        evidence: Evidence,
         report: Report,
     ) -> None:
         self.config = config
         self.store = store
         self.guest = guest
+        self.parts = Parts(config, store, tree, guest, keys, encapsulator, clock, rng, report)
         self.peers = Peers(config, readers, clock)
         self.reader = readers[config.local.name]
-        self._steps = Steps(config, store, tree, guest, local, self.peers, self.reader, rng, report)
-        self._tree = tree
-        self._submitter = submitter
-        self._report = report
-        self._items: deque[Item] = deque()
-        self._wake = asyncio.Event()
-        self._endpoint = bytes.fromhex(config.endpoint)
-        self._queued: set[tuple[str, str, int]] = set()
         self.fenced: LockgateError | None = None
         self.ready = asyncio.Event()
+        self._steps = Steps(self.parts, self.peers, self.reader)
+        self._submitter = submitter
+        self._forks = Forks(self.parts, readers, self.reader, submitter, evidence)
+        self._fencing = Fencing(self.parts, self._steps, self.reader, submitter, evidence)
+        blocks = Traffic(self.reader.chain)
+        self._arrivals = Arrivals(self._steps, blocks, self._forks)
+        self._endings = Endings(self._steps, blocks, self._forks)
+        self._queue = Queue(self.parts, self.reader.chain)
+        self._unsettled: list[Staged] = []
+        self._wake = asyncio.Event()
 
     # What others ask of it.
 
@@ -90,214 +106,229 @@ class Host:
             "guest": self.guest.identity.hex(),
             "fence": self._steps.fence,
             "root": self._steps.root.hex(),
-            "waiting": len(self._items),
+            "waiting": len(self._queue),
+            "held": self._queue.held(),
+            "deferred": len(self._steps.deferred()) if self.ready.is_set() else 0,
             "fenced_off": None if self.fenced is None else str(self.fenced),
             "peers": {alias: peer.endpoint for alias, peer in self.config.peers.items()},
-            "sent": {
-                state: len(self.store.all_sent(state)) for state in ("sent", "acknowledged", "refused", "timed_out")
-            },
+            "sent": {state: self.store.count_sent(state) for state in STATES},
         }
 
     async def _ask(self, item: Item) -> dict[str, Any]:
         if self.fenced is not None:
             raise self.fenced
         item.done = asyncio.get_running_loop().create_future()
-        self._items.append(item)
+        self._queue.put(item)
         self._wake.set()
         return await item.done
 
     # The life of the process.
 
     async def run(self) -> None:
-        await self._recover()
-        watching = asyncio.create_task(self._watch())
-        watching.add_done_callback(lambda _: self._wake.set())
+        """Work until cancelled. Raises Fenced, and Distrusted when the own ledger signed two histories."""
+        pause = 0.0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause)
+            self._wake.clear()
+            try:
+                if not self.ready.is_set():
+                    await self.start()
+                pause = 0.0 if await self.turn() else POLL_S
+            except (Unavailable, PeerFault) as error:
+                # A node that is away, or lies about what every item needs: wait for a better one.
+                self.parts.report("unavailable", {"code": error.code, "detail": str(error)})
+                pause = RETRY_S
+
+    async def start(self) -> None:
+        """Recover the state that stands and take the next fence. Raises Fenced."""
+        self._forks.recall()
+        self._queue.resume()
+        with self._watched():
+            await self._fencing.take()
         self.ready.set()
+
+    async def turn(self) -> bool:
+        """Look for new work and do one batch of it; tells whether anything was done."""
+        with self._watched():
+            try:
+                if self._unsettled:
+                    await self._resettle()
+                await self._forks.submit()
+                await self._queue.look()
+                items = self._queue.take(BATCH)
+                if items:
+                    await self._batch(items)
+                return bool(items)
+            except TwoHistories as found:
+                await self._forks.found(found)
+                return True
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """A host that is fenced off, or whose own ledger is two-faced, stops for good and says so."""
         try:
-            while True:
-                if not self._items:
-                    self._wake.clear()
-                    if watching.done():
-                        watching.result()
-                    if not self._items:
-                        await self._wake.wait()
-                        continue
-                try:
-                    await self._batch()
-                except StaleFence as error:
-                    self._stop(error)
-                    raise
-                except Unavailable as error:
-                    self._report("unavailable", {"code": error.code, "detail": str(error)})
-                    await asyncio.sleep(RETRY_S)
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await watching
-
-    async def _recover(self) -> None:
-        """Find out which saved state stands, then take the next fence (P1, P8). Raises Fenced."""
-        committed = self.store.steps(promoted=True)
-        staged = self.store.steps(promoted=False)
-        state, height = await self._on_ledger()
-        saved = Saved(
-            committed[-1].root if committed else endpoints.EMPTY_ROOT,
-            staged[-1].root if staged else None,
-            int.from_bytes(self.store.meta(FENCE) or b"", "big"),
-        )
-        stands = standing(saved, OnLedger(state.root, state.fence, height))
-        with self.store.commit():
-            if stands is Standing.STAGED:
-                self.store.promote(staged[-1].version)
-                self.store.keep_sent()
-            else:
-                self.store.drop_staged()
-                self._tree.discard_after(committed[-1].version if committed else 0)
-        self._steps.root = state.root
-        fence = state.fence + 1
-        done = await self._submitter.submit([("endpoint.fence", {"endpoint": self._endpoint, "fence": fence})])
-        if done.code:
-            raise StaleFence(done.log, fence=fence)
-        after, _ = await self._on_ledger()
-        if after.root != self._steps.root or after.fence != fence:
-            raise StaleFence("another copy acted while this one started", fence=fence, newest=after.fence)
-        with self.store.commit():
-            self.store.set_meta(FENCE, fence.to_bytes(8, "big"))
-        self._steps.fence, self._steps.counter = fence, 0
-        self._report("fence", {"fence": fence, "root": self._steps.root.hex()})
-
-    async def _on_ledger(self) -> tuple[EndpointState, int]:
-        """The endpoint's state, proven under the newest header."""
-        height = await self.reader.latest()
-        data = await self.reader.value(keys.ENDPOINT, keys.endpoint_state(self._endpoint), height)
-        if data is None:
-            raise UnknownEndpoint("this endpoint is not registered on its ledger", endpoint=self._endpoint)
-        return EndpointState.from_bytes(data), height
-
-    async def _watch(self) -> None:
-        """Turn events of the own ledger into items, from the last fully handled height on."""
-        start = int.from_bytes(self.store.meta(CURSOR) or b"\x01", "big")
-        async for height in self.reader.chain.follow(start, POLL_S):
-            while True:
-                try:
-                    block = await self.reader.chain.block_events(height)
-                    break
-                except Unavailable:
-                    await asyncio.sleep(RETRY_S)
-            for event in block.events:
-                if event.get("endpoint") != self.config.endpoint:
-                    continue
-                if event.type == "inbox":
-                    self._queue(Item("inbox", *_packet(event), height=height))
-                elif event.type == "message_opened":
-                    number = (int(event.get("fence") or 0), int(event.get("counter") or 0))
-                    with self.store.commit():
-                        self.store.sent_as(*number, *_packet(event))
-                elif event.type == "message_ended":
-                    self._queue(Item("ended", *_packet(event), height=height, how=event.get("how") or ""))
-            if not self._items:
-                with self.store.commit():
-                    self.store.set_meta(CURSOR, (height + 1).to_bytes(8, "big"))
-
-    def _queue(self, item: Item) -> None:
-        name = (item.kind, item.client, item.sequence)
-        if name not in self._queued:
-            self._queued.add(name)
-            self._items.append(item)
-            self._wake.set()
-
-    def _stop(self, error: LockgateError) -> None:
-        self.fenced = error
-        self._report("fenced", {"code": error.code, "detail": str(error), "fence": self._steps.fence})
-        for item in self._items:
-            item.fail(error)
+            yield
+        except (Fenced, Distrusted) as error:
+            self.fenced = error
+            what = "fenced" if isinstance(error, Fenced) else "distrusted"
+            self.parts.report(what, {"code": error.code, "detail": str(error), "fence": self._steps.fence})
+            for item in self._queue.clear():
+                item.fail(error)
+            raise
 
     # One batch.
 
-    async def _batch(self) -> None:
-        items = [self._items.popleft() for _ in range(min(BATCH, len(self._items)))]
+    async def _batch(self, items: list[Item]) -> None:
         try:
             done = await self._submit(items)
-            if not done and len(items) > 1:
+            if done is not None and len(items) > 1:
                 # One step that the ledger refuses takes the whole transaction along: go one by one.
                 for item in items:
-                    if not await self._submit([item]):
-                        self._drop(item)
-            elif not done:
-                self._drop(items[0])
-        except Unavailable:
-            self._items.extendleft(reversed([i for i in items if i.done is None or not i.done.done()]))
-            if self.store.steps(promoted=False):
-                # What was posted may be on the ledger or on its way there. A new fence settles it: the
-                # old transaction can no longer land, and the proven root says which state stands.
-                await self._recover()
+                    refused = await self._submit([item])
+                    if refused is not None:
+                        self._refused_alone(item, refused)
+            elif done is not None:
+                self._refused_alone(items[0], done)
+        except (Unavailable, PeerFault):
+            if not self._unsettled:
+                self._steps.discard()
+                self._queue.give_back()
             raise
 
-    def _drop(self, item: Item) -> None:
-        self._queued.discard((item.kind, item.client, item.sequence))
-        self._report("dropped", {"kind": item.kind, "client": item.client, "sequence": item.sequence})
-        item.fail(StepRefused("the ledger refused the step", kind=item.kind))
+    async def _submit(self, items: Sequence[Item]) -> str | None:
+        """Decide about items, post their steps as one transaction, keep or discard.
 
-    async def _submit(self, items: list[Item]) -> bool:
-        """Run items, post their steps as one transaction, keep or discard. False: refused."""
+        Returns the ledger's words when it refuses.
+        """
         height = await self.reader.latest()
-        before = self._steps.root
-        staged: list[Staged] = []
         counter = self._steps.counter
+        staged = []
         for item in items:
-            try:
-                step = await self._steps.step(item, height)
-            except (Refused, LockgateError) as error:
-                if isinstance(error, Unavailable):
-                    raise
-                self._report("item_failed", {"kind": item.kind, "code": error.code, "detail": str(error)})
-                item.fail(error)
-                self._queued.discard((item.kind, item.client, item.sequence))
-                continue
-            if step is None:
-                self._queued.discard((item.kind, item.client, item.sequence))
-            else:
-                staged.append(step)
+            decision = await self._decide(item, height)
+            if decision is not None and decision.plans:
+                staged.append(self._steps.stage(item, decision))
         if not staged:
-            return True
-        done = await self._submitter.submit([step.message for step in staged])
+            return None
+        with self.store.commit(durable=True):
+            self._queue.save()
+        self._unsettled = staged
+        done = await self._submitter.submit([message for step in staged for message in step.messages])
         if done.code:
-            self._report("refused", {"code": done.code, "log": done.log})
-            self._steps.root, self._steps.counter = before, counter
-            self._discard()
-            if "endpoint.fenced_off" in done.log or "endpoint.state_root" in done.log:
-                raise StaleFence(done.log)
-            return False
+            self._unsettled = []
+            self.parts.report("refused", {"code": done.code, "log": done.log})
+            self._steps.discard()
+            self._steps.counter = counter
+            if is_fenced(done.log):
+                raise await self._fencing.fenced_off()
+            return done.log
         await self.reader.chain.header_at_least(done.height.height + 1)
-        state, _ = await self._on_ledger()
-        if state.root != staged[-1].root:
-            raise StaleFence("the ledger shows another root than the one this host posted", fence=self._steps.fence)
-        self._keep(staged, [e for e in done.events if e.type == "send_packet"])
-        return True
+        await self._fencing.require(staged[-1].root)
+        self._keep(staged, [event for event in done.events if event.type == "send_packet"])
+        return None
 
-    def _keep(self, staged: list[Staged], sent_events: list[Any]) -> None:
-        packets = iter(sent_events)
+    async def _decide(self, item: Item, height: int) -> Decision | None:
+        """What to do about one item; None when it is finished, failed or held back."""
+        try:
+            match item.kind:
+                case "inbox":
+                    decision = await self._arrivals.decide(item, height)
+                case "ended":
+                    decision = await self._endings.decide(item)
+                case "command":
+                    decision = await self._command(item)
+                case _:
+                    decision = await self._direct(item)
+        except (TwoHistories, Misuse):
+            raise
+        except LockgateError as error:
+            self._put_off(item, error)
+            return None
+        if not decision.plans:
+            if decision.records:
+                with self.store.commit():
+                    for record in decision.records:
+                        self.store.note(record)
+            self._queue.done(item)
+            item.finish(decision.result)
+        return decision
+
+    def _put_off(self, item: Item, error: LockgateError) -> None:
+        """Whoever waits is told; what the ledger holds is kept, and tried again later and later."""
+        if self.reader.distrusted is not None:
+            raise self.reader.distrusted
+        if not item.from_ledger:
+            self._queue.done(item)
+            item.fail(error)
+            return
+        item.hold(self.parts.clock.monotonic())
+        self._queue.again(item)
+        self.parts.report(
+            "held",
+            {
+                "kind": item.kind, "client": item.client, "sequence": item.sequence, "attempts": item.attempts,
+                "code": error.code, "detail": str(error),
+            },
+        )  # fmt: skip
+
+    def _refused_alone(self, item: Item, log: str) -> None:
+        """The ledger takes no step of this item: a message is refused in the guest's place, an end is kept."""
+        if item.kind == "inbox" and not item.declined:
+            item.declined = True
+            self._queue.again(item)
+            return
+        self._put_off(item, StepRefused(log, kind=item.kind))
+
+    async def _resettle(self) -> None:
+        """Find out what became of a transaction whose fate is unknown.
+
+        It may be on the ledger or on its way there. A new fence settles it: the old transaction can no
+        longer land, and the proven root says which state stands.
+        """
+        stood = await self._fencing.take()
+        staged, self._unsettled = self._unsettled, []
+        if stood:
+            self._settled(staged)
+        self._queue.give_back()
+
+    def _keep(self, staged: list[Staged], sent: list[Event]) -> None:
+        packets = iter(sent)
         with self.store.commit():
             for step in staged:
-                for sent in step.sends:
+                for row in step.sends:
                     event = next(packets)
-                    client, sequence = event.get("packet_source_client"), int(event.get("packet_sequence"))
-                    self.store.sent_as(sent.fence, sent.counter, client, sequence)
+                    client, sequence = event.get("packet_source_client") or "", int(event.get("packet_sequence") or 0)
+                    self.store.sent_as(row.fence, row.counter, client, sequence)
                     step.result.setdefault("packets", []).append({"client": client, "sequence": sequence})
-                step.record()
             self.store.promote(staged[-1].version)
-            self._tree.keep(staged[-1].version)
+            self.parts.tree.keep(staged[-1].version)
+        self._unsettled = []
+        self._settled(staged)
+
+    def _settled(self, staged: list[Staged]) -> None:
         for step in staged:
-            self._queued.discard((step.item.kind, step.item.client, step.item.sequence))
+            self._queue.done(step.item)
             step.item.finish(step.result)
 
-    def _discard(self) -> None:
-        committed = self.store.steps(promoted=True)
-        with self.store.commit():
-            self.store.drop_staged()
-            self._tree.discard_after(committed[-1].version if committed else 0)
-        self._steps.root = committed[-1].root if committed else endpoints.EMPTY_ROOT
+    # What the operator asks.
 
+    async def _command(self, item: Item) -> Decision:
+        call_id = hashlib.sha256(b"lockgate/command/1" + self.parts.rng.bytes(32)).digest()
+        outcome = self._steps.call(guest_ports.Command(item.input), call_id)
+        match outcome.result:
+            case guest_ports.Reply(body):
+                result: dict[str, Any] = {"output": body.hex()}
+            case guest_ports.Refusal(code, detail):
+                return Decision(result={"refused": code, "detail": detail})
+            case guest_ports.GuestTrap(kind, detail):
+                return Decision(result={"trapped": kind.value, "detail": detail})
+            case _:
+                result = {}
+        return Decision(await self._steps.follow(outcome, [], (), needed=False), result=result)
 
-def _packet(event: Any) -> tuple[str, int]:
-    return event.get("client") or "", int(event.get("sequence") or 0)
+    async def _direct(self, item: Item) -> Decision:
+        ref = hashlib.sha256(b"lockgate/direct/1" + self.parts.rng.bytes(32)).digest()
+        send = guest_ports.Send(
+            ref=guest_ports.MessageRef(ref), to=item.to, schema=item.schema, body=item.input, timeout_s=item.timeout_s
+        )
+        return Decision((Plan(sends=(await self._steps.sending(send),)),), result={"ref": ref.hex()})

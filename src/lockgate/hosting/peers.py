@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lockgate.codec import cbor
-from lockgate.envelope.content import LedgerView
 from lockgate.host.sealing import Lane
 from lockgate.hosting.config import HostConfig, PeerRef
 from lockgate.hosting.reader import ProvenReader
 from lockgate.machine import keys
 from lockgate.machine.errors import BadKeyRecord, EndpointRevoked, UnknownEndpoint
-from lockgate.machine.identity import KeyRecord, SignedRecord, verify_chain
+from lockgate.machine.identity import KeyRecord, SignedRecord, verify_records
 from lockgate.machine.records import EndpointState
 from lockgate.primitives.errors import Refused
-from lockgate.primitives.ids import ClientId, DomainId, EndpointId, Hash32, Height, revision_number
+from lockgate.primitives.ids import ClientId, DomainId, EndpointId, Hash32, revision_number
 from lockgate.primitives.ports import Clock
 from lockgate.relay.rpc import b64
+from lockgate.relay.search import search
 
 FRESH_FOR_NS: Final = 10_000_000_000  # a key record is proven anew after ten seconds
 
@@ -30,11 +30,17 @@ class UnknownPeer(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
-    """A peer's current key record, and when it was proven."""
+class Known:
+    """A peer's key records from the inception record on, as one header of its ledger proved them."""
 
-    record: KeyRecord
+    chain: tuple[KeyRecord, ...]
+    revoked_at: int  # height, 0 while not revoked
     at: int  # monotonic nanoseconds
+
+    @property
+    def record(self) -> KeyRecord:
+        """The current record."""
+        return self.chain[-1]
 
 
 class Peers:
@@ -44,7 +50,7 @@ class Peers:
         self._config = config
         self._readers = readers
         self._clock = clock
-        self._known: dict[str, Proven] = {}
+        self._known: dict[str, Known] = {}
         self._aliases = {peer.endpoint: alias for alias, peer in config.peers.items()}
 
     def alias(self, endpoint: bytes) -> str:
@@ -84,41 +90,74 @@ class Peers:
             remote_revision=revision_number(remote.chain_id),
         )
 
-    async def record(self, peer: PeerRef, *, fresh: bool = False) -> KeyRecord:
-        """The peer's current key record, verified from its id and proven on its ledger.
+    async def known(self, peer: PeerRef, *, fresh: bool = False) -> Known:
+        """The peer's key records, verified from its id and proven on its ledger; revoked or not.
 
-        Raises UnknownEndpoint, EndpointRevoked, BadKeyRecord, and what the reader raises.
+        Raises UnknownEndpoint, BadKeyRecord, and what the reader raises.
         """
         known = self._known.get(peer.endpoint)
-        if known is not None and not fresh and self._clock.monotonic() - known.at < FRESH_FOR_NS:
-            return known.record
+        now = self._clock.monotonic()
+        if known is not None and not fresh and now - known.at < FRESH_FOR_NS:
+            return known
         endpoint = EndpointId(Hash32(bytes.fromhex(peer.endpoint)))
-        record = await current_record(self.reader(peer), endpoint)
-        self._known[peer.endpoint] = Proven(record, self._clock.monotonic())
-        return record
+        found = await prove_records(self.reader(peer), endpoint, known.chain if known else ())
+        self._known[peer.endpoint] = made = Known(*found, now)
+        return made
+
+    async def record(self, peer: PeerRef, *, fresh: bool = False) -> KeyRecord:
+        """The record to seal to. Raises EndpointRevoked, and as `known` does."""
+        known = await self.known(peer, fresh=fresh)
+        if known.revoked_at:
+            raise EndpointRevoked("the peer is revoked", endpoint=known.record.endpoint_id, height=known.revoked_at)
+        return known.record
+
+    async def stood_under(self, peer: PeerRef, record: KeyRecord, key: bytes, value: bytes, near: int) -> bool:
+        """Did `key` hold `value` on the peer's ledger while `record` was the peer's current one?
+
+        So an envelope of an older record opens only if it was on the ledger before the rotation: whoever
+        steals keys that are rotated away seals nothing new with them (P5). `near` is a height whose
+        header proves the value already; the other one tried is that of the rotation itself.
+        """
+        reader = self.reader(peer)
+        state_key = keys.endpoint_state(record.endpoint_id)
+        for height in (near, await _rotation(reader, record)):
+            data = await reader.value(keys.ENDPOINT, state_key, height) if height else None
+            if data is not None and EndpointState.from_bytes(data).record_hash == record.hash:
+                if height == near or await reader.value("ibc", key, height) == value:
+                    return True
+        return False
 
 
-async def current_record(reader: ProvenReader, endpoint: EndpointId) -> KeyRecord:
-    """Prove which key record of an endpoint is current on a ledger, and verify its chain from the id."""
+async def prove_records(
+    reader: ProvenReader, endpoint: EndpointId, held: tuple[KeyRecord, ...] = ()
+) -> tuple[tuple[KeyRecord, ...], int]:
+    """Prove which key record is current on a ledger, and verify the chain to it from the endpoint's id.
+
+    `held` is a chain verified before: when it still ends in the current record, nothing is verified twice.
+    Returns the chain and the height of the revocation, 0 for none.
+    """
     height = await reader.latest()
     data = await reader.value(keys.ENDPOINT, keys.endpoint_state(endpoint), height)
     if data is None:
         raise UnknownEndpoint("not registered on its ledger", endpoint=endpoint)
     state = EndpointState.from_bytes(data)
-    if state.revoked_at:
-        raise EndpointRevoked("revoked", endpoint=endpoint, height=state.revoked_at)
+    if held and held[-1].hash == state.record_hash:
+        return held, state.revoked_at
     response = await reader.chain.query("/lockgate/key_records", endpoint)
-    chain: Any = cbor.decode(b64(response.get("value")))
-    record = verify_chain(endpoint, [SignedRecord.from_bytes(item) for item in chain])
-    if record.hash != state.record_hash:
+    served: Any = cbor.decode(b64(response.get("value")))
+    chain = verify_records(endpoint, [SignedRecord.from_bytes(item) for item in served])
+    if chain[-1].hash != state.record_hash:
         raise BadKeyRecord("the records served do not end in the current one", endpoint=endpoint)
-    return record
+    return chain, state.revoked_at
 
 
-def seen(reader: ProvenReader) -> LedgerView:
-    """The newest header this host trusts on a ledger, as it goes into envelopes (P20)."""
-    latest = reader.follower.latest
-    assert latest is not None, "the ledger was read before anything is sealed"
-    digest = reader.follower.header_hash(latest.height)
-    assert digest is not None
-    return LedgerView(Height(reader.chain.revision, latest.height), Hash32(digest))
+async def _rotation(reader: ProvenReader, record: KeyRecord) -> int:
+    """Height at which the record after this one was written, as the node says; 0 when it says none.
+
+    Only a hint where to look: what is proven is the state in that block's header, which is the one
+    before the block.
+    """
+    found = await search(
+        reader.chain, "endpoint_rotated", ("endpoint", record.endpoint_id.hex()), index=str(record.index + 1)
+    )
+    return max((hit.height.height for hit in found), default=0)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from lockgate.courier.ports import Proven
+from lockgate.courier.ports import NotYet, Proven
 from lockgate.lightclients.cometbft.bisection import BisectionPlan
+from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.lightclients.cometbft.verification import Invalid, NotEnoughTrust
 from lockgate.lightclients.follower import Accepted, Equivocation, Expired, Follower
 from lockgate.merkle import ics23
 from lockgate.merkle.specs import IAVL_SPEC, TENDERMINT_SPEC
-from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import Height
 from lockgate.primitives.ports import Clock
 from lockgate.relay.chains.cometbft import CometBftChain
@@ -19,15 +20,30 @@ from lockgate.relay.chains.cometbft import CometBftChain
 SPECS: Final = (IAVL_SPEC, TENDERMINT_SPEC)
 
 
+class NotVouchedFor(PeerFault):
+    code = "reader.not_vouched_for"
+    summary = "A header that a peer sent along is not signed by enough of the validators this host trusts."
+    untouched = "Nothing of it was believed."
+    next_step = "Nothing: without their signatures it is no evidence."
+
+
 class TwoHistories(PeerFault):
     code = "reader.two_histories"
     summary = "The ledger's validators have signed two headers that exclude each other (P20)."
     untouched = "Nothing was believed from the second one."
-    next_step = "The evidence is submitted to every client of that domain, which freezes it."
+    next_step = "The evidence is in the host's evidence folder and was submitted to every client of that ledger."
 
-    def __init__(self, evidence: Equivocation) -> None:
-        super().__init__("equivocation", height=evidence.second.height)
+    def __init__(self, chain_id: str, evidence: Equivocation) -> None:
+        super().__init__("equivocation", chain=chain_id, height=evidence.second.height)
+        self.chain_id = chain_id
         self.evidence = evidence
+
+
+class Distrusted(Refused):
+    code = "reader.distrusted"
+    summary = "The ledger has signed two histories, so nothing it proves is believed any more."
+    untouched = "Nothing was read from it; no message over it is sent or opened."
+    next_step = "See the evidence file. After the ledger is settled, configure a fresh fingerprint (P11, P14)."
 
 
 class ProvenReader:
@@ -36,25 +52,35 @@ class ProvenReader:
     def __init__(self, chain: CometBftChain, follower: Follower, clock: Clock) -> None:
         self.chain = chain
         self.follower = follower
+        self.distrusted: Distrusted | None = None
+        self.first_set = b""  # hash of the validators at the fingerprint: every host of this ledger holds them
         self._clock = clock
         self._turn = asyncio.Lock()
+
+    @property
+    def newest(self) -> LightBlock:
+        """The newest trusted block. The ledger has been read before anybody asks."""
+        latest = self.follower.latest
+        assert latest is not None, "the ledger was read first"
+        return latest
 
     async def reach(self, height: int) -> int:
         """Trust the header of `height`, fetching what that takes; returns the height.
 
-        Raises TrustExpired, TwoHistories, or what is invalid about the node's answer.
+        Raises Distrusted, NotYet when the node does not have it, TrustExpired, TwoHistories, or what is
+        invalid about the node's answer.
         """
+        if self.distrusted is not None:
+            raise self.distrusted
         async with self._turn:
             if self.follower.latest is None:
-                await self._feed(self.follower.anchor.height)
+                first = await self.chain.light_block(self.follower.anchor.height)
+                self.judge(first)
+                self.first_set = first.validators.hash
             if self.follower.trusted(height) is None:
-                await self.chain.header_at_least(height)
-                plan: BisectionPlan = self.follower.plan(height)
-                while plan.wanted is not None:
-                    plan = plan.feed(await self.chain.light_block(plan.wanted), self._clock.now())
-                if plan.failure is not None:
-                    raise plan.failure
-                self._accept(self.follower.adopt(plan, self._clock.now()))
+                if height > self.newest.height and height > (await self.chain.tip()).height.height:
+                    raise NotYet("the node has not reached the header", chain=self.chain.chain_id, height=height)
+                await self._walk(height)
         return height
 
     async def latest(self) -> int:
@@ -78,18 +104,28 @@ class ProvenReader:
             ics23.verify_membership(SPECS, root, path, proven.value, proven.proof)
         return proven.value
 
-    async def _feed(self, height: int) -> None:
-        block = await self.chain.light_block(height)
+    def judge(self, block: LightBlock) -> None:
+        """Feed a block that came from elsewhere, to learn whether it proves a second history.
+
+        Raises TwoHistories, or what is invalid about it.
+        """
         self._accept(self.follower.feed(block, self._clock.now()))
 
-    @staticmethod
-    def _accept(result: Accepted | NotEnoughTrust | Invalid | Expired | Equivocation) -> None:
+    async def _walk(self, height: int) -> None:
+        plan: BisectionPlan = self.follower.plan(height)
+        while plan.wanted is not None:
+            plan = plan.feed(await self.chain.light_block(plan.wanted), self._clock.now())
+        if plan.failure is not None:
+            raise plan.failure
+        self._accept(self.follower.adopt(plan, self._clock.now()))
+
+    def _accept(self, result: Accepted | NotEnoughTrust | Invalid | Expired | Equivocation) -> None:
         match result:
             case Accepted():
                 return
             case Equivocation():
-                raise TwoHistories(result)
+                raise TwoHistories(self.chain.chain_id, result)
             case Expired(failure=failure) | Invalid(failure):
                 raise failure
             case NotEnoughTrust():
-                raise AssertionError("a finished plan has enough trust at every step")
+                raise NotVouchedFor("too few of the trusted validators signed it", chain=self.chain.chain_id)

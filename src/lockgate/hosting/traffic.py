@@ -1,12 +1,17 @@
-"""Packets as the host's own ledger carries them: out of transactions, with the proofs they came with (I9)."""
+"""Packets as the host's own ledger carries them: out of transactions, with the proofs they came with (I9).
+
+A node serves the bytes; nothing here believes it. A packet counts once its commitment is proven on its
+sender's ledger, an end once the receiver's ledger proves the acknowledgement or the missing receipt.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockgate.codec import cbor
-from lockgate.codec.type_urls import MSG_ACKNOWLEDGEMENT, MSG_RECV_PACKET
+from lockgate.codec.type_urls import MSG_ACKNOWLEDGEMENT, MSG_RECV_PACKET, MSG_TIMEOUT
 from lockgate.hosting.reader import SPECS, ProvenReader
 from lockgate.ibc import host, wire
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
@@ -15,17 +20,19 @@ from lockgate.machine.transaction import Transaction
 from lockgate.merkle import ics23
 from lockgate.primitives.errors import LockgateError, PeerFault
 from lockgate.primitives.ids import Height
+from lockgate.primitives.time import floor_seconds
 from lockgate.relay.chains.cometbft import CometBftChain
 
 _SIGN1: Final = frozenset({18})  # CBOR tag of COSE_Sign1
 MAX_MESSAGES: Final = 1 << 16  # the ledger has bounded it already
+BLOCKS_KEPT: Final = 64  # a batch looks into a few blocks, again and again
 
 
 class NotProven(PeerFault):
     code = "host.not_proven"
     summary = "The ledger shows a packet without a proof that this host can check itself."
     untouched = "The guest did not run."
-    next_step = "The operator of the ledger may be lying about the packet; keep the block as evidence."
+    next_step = "The operator of the node may be lying about the packet; the host keeps it and asks again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,48 @@ class Returned:
     """An acknowledgement and the proof with which it came back."""
 
     packet: Packet
+    commitment: bytes
     acknowledgement: Acknowledgement
     proof: bytes
     proof_height: Height
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """A timeout and the proof that the packet was not received."""
+
+    packet: Packet
+    commitment: bytes
+    proof: bytes
+    proof_height: Height
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTraffic:
+    """Packets received in a block, by (destination client, sequence), and those it ended, by source client."""
+
+    received: dict[tuple[str, int], Arrived] = field(default_factory=dict)
+    ended: dict[tuple[str, int], Returned | TimedOut] = field(default_factory=dict)
+
+
+class Traffic:
+    """The packets in a ledger's blocks; each block is fetched and read once."""
+
+    def __init__(self, chain: CometBftChain) -> None:
+        self._chain = chain
+        self._blocks: OrderedDict[int, BlockTraffic] = OrderedDict()
+
+    async def block(self, height: int) -> BlockTraffic:
+        known = self._blocks.get(height)
+        if known is None:
+            known = self._blocks[height] = _read(await self._chain.transactions(height))
+            if len(self._blocks) > BLOCKS_KEPT:
+                self._blocks.popitem(last=False)
+        return known
+
+    def forget(self, height: int) -> None:
+        """What the node served of a block did not hold; ask it again."""
+        self._blocks.pop(height, None)
 
 
 def messages_of(data: bytes) -> tuple[tuple[str, object], ...]:
@@ -57,32 +103,32 @@ def messages_of(data: bytes) -> tuple[tuple[str, object], ...]:
         return ()
 
 
-async def received_in(chain: CometBftChain, height: int) -> dict[tuple[str, int], Arrived]:
-    """Packets received in a block, by (destination client, sequence)."""
-    found: dict[tuple[str, int], Arrived] = {}
-    for data in await chain.transactions(height):
+def _read(transactions: tuple[bytes, ...]) -> BlockTraffic:
+    found = BlockTraffic()
+    for data in transactions:
         for name, content in messages_of(data):
-            if name == MSG_RECV_PACKET and isinstance(content, bytes):
-                message = wire.read_receive(content)
-                packet = message.packet
-                found.setdefault(
+            if not isinstance(content, bytes):
+                continue
+            if name == MSG_RECV_PACKET:
+                received = wire.read_receive(content)
+                packet = received.packet
+                found.received.setdefault(
                     (packet.destination_client, packet.sequence),
-                    Arrived(packet, commit_packet(packet), message.proof, message.proof_height),
+                    Arrived(packet, commit_packet(packet), received.proof, received.proof_height),
                 )
-    return found
-
-
-async def returned_in(chain: CometBftChain, height: int) -> dict[tuple[str, int], Returned]:
-    """Acknowledgements brought in a block, by (source client, sequence)."""
-    found: dict[tuple[str, int], Returned] = {}
-    for data in await chain.transactions(height):
-        for name, content in messages_of(data):
-            if name == MSG_ACKNOWLEDGEMENT and isinstance(content, bytes):
-                message = wire.read_acknowledge(content)
-                packet = message.packet
-                found.setdefault(
+            elif name == MSG_ACKNOWLEDGEMENT:
+                answer = wire.read_acknowledge(content)
+                packet = answer.packet
+                found.ended.setdefault(
                     (packet.source_client, packet.sequence),
-                    Returned(packet, message.acknowledgement, message.proof, message.proof_height),
+                    Returned(packet, commit_packet(packet), answer.acknowledgement, answer.proof, answer.proof_height),
+                )
+            elif name == MSG_TIMEOUT:
+                late = wire.read_timeout(content)
+                packet = late.packet
+                found.ended.setdefault(
+                    (packet.source_client, packet.sequence),
+                    TimedOut(packet, commit_packet(packet), late.proof, late.proof_height),
                 )
     return found
 
@@ -90,19 +136,38 @@ async def returned_in(chain: CometBftChain, height: int) -> dict[tuple[str, int]
 async def check_arrived(remote: ProvenReader, arrived: Arrived) -> None:
     """Verify the sender's commitment under a header of its ledger that this host follows itself."""
     key = host.packet_commitment(arrived.packet.source_client, arrived.packet.sequence)
-    await _check(remote, arrived.proof_height, key, arrived.commitment, arrived.proof)
+    root = await _root(remote, arrived.proof_height)
+    ics23.verify_membership(SPECS, root, (b"ibc", key), arrived.commitment, arrived.proof)
 
 
 async def check_returned(remote: ProvenReader, returned: Returned) -> None:
     """Verify the acknowledgement under a header of the receiver's ledger."""
     packet = returned.packet
     key = host.packet_acknowledgement(packet.destination_client, packet.sequence)
-    await _check(remote, returned.proof_height, key, commit_acknowledgement(returned.acknowledgement), returned.proof)
+    root = await _root(remote, returned.proof_height)
+    value = commit_acknowledgement(returned.acknowledgement)
+    ics23.verify_membership(SPECS, root, (b"ibc", key), value, returned.proof)
 
 
-async def _check(remote: ProvenReader, height: Height, key: bytes, value: bytes, proof: bytes) -> None:
+async def check_timed_out(remote: ProvenReader, late: TimedOut) -> None:
+    """Verify that the receiver's ledger had reached the timeout, and held no receipt.
+
+    The header of the proof is not earlier than the timeout, in whole seconds as the ledgers compare
+    them (P13), and the state it carries has no receipt: the packet can never act there.
+    """
+    packet = late.packet
+    root = await _root(remote, late.proof_height)
+    block = remote.follower.trusted(late.proof_height.height)
+    assert block is not None, "its root was just read"
+    if floor_seconds(block.header.time) < packet.timeout:
+        raise NotProven("the header of the proof is earlier than the timeout", sequence=packet.sequence)
+    key = host.packet_receipt(packet.destination_client, packet.sequence)
+    ics23.verify_non_membership(SPECS, root, (b"ibc", key), late.proof)
+
+
+async def _root(remote: ProvenReader, height: Height) -> bytes:
     await remote.reach(height.height)
     root = remote.follower.root(height.height)
-    if root is None:
+    if root is None or height.revision != remote.chain.revision:
         raise NotProven("the header of the proof is not held", height=height)
-    ics23.verify_membership(SPECS, root, (b"ibc", key), value, proof)
+    return root

@@ -1,16 +1,26 @@
-"""Pieces of a host's work: what waits, and what is staged for the ledger."""
+"""Pieces of a host's work: what waits, what is planned, what is staged for the ledger."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+from lockgate.crypto.ports import Encapsulator
+from lockgate.host import ports as guest_ports
+from lockgate.host.keyring import KeyRing
+from lockgate.host.staging import GuestTree
+from lockgate.hosting.config import HostConfig
 from lockgate.primitives.errors import Refused
-from lockgate.storage.host import Sent
+from lockgate.primitives.ports import Clock, Rng
+from lockgate.storage.host import Ended, HostStore, Seen, Sent
 
 Report = Callable[[str, dict[str, object]], None]
+Writes = list[tuple[bytes, bytes | None]]
+
+FIRST_WAIT_NS: Final = 1_000_000_000
+LONGEST_WAIT_NS: Final = 60_000_000_000  # an entry's answer deadline is of this order (I6)
 
 
 class StepRefused(Refused):
@@ -21,19 +31,58 @@ class StepRefused(Refused):
 
 
 @dataclass(slots=True)
+class Parts:
+    """What every part of a host works with."""
+
+    config: HostConfig
+    store: HostStore
+    tree: GuestTree
+    guest: guest_ports.Guest
+    keys: KeyRing
+    encapsulator: Encapsulator
+    clock: Clock
+    rng: Rng
+    report: Report
+
+    @property
+    def endpoint(self) -> bytes:
+        return bytes.fromhex(self.config.endpoint)
+
+
+@dataclass(slots=True)
 class Item:
-    """One piece of work. `done` is there when somebody waits for it."""
+    """One piece of work. `done` is there when somebody waits for it.
+
+    `due` is when it may be tried again, in monotonic nanoseconds, and `attempts` how often it was held
+    back; `declined` says that the ledger would not take the guest's own answer.
+    """
 
     kind: str  # inbox, ended, command, send
     client: str = ""
     sequence: int = 0
     height: int = 0
-    how: str = ""
     input: bytes = b""
     to: str = ""
     schema: str = ""
     timeout_s: int = 0
     done: asyncio.Future[dict[str, Any]] | None = None
+    attempts: int = 0
+    due: int = 0
+    declined: bool = False
+
+    @property
+    def name(self) -> tuple[str, str, int]:
+        return self.kind, self.client, self.sequence
+
+    @property
+    def from_ledger(self) -> bool:
+        """Is it found again on the ledger, so that a restart need not lose it?"""
+        return self.kind in {"inbox", "ended"}
+
+    def hold(self, now: int) -> None:
+        """Wait before the next attempt: twice as long each time, up to a minute."""
+        self.due = now + min(FIRST_WAIT_NS << min(self.attempts, 16), LONGEST_WAIT_NS)
+        self.attempts += 1
 
     def finish(self, result: dict[str, Any]) -> None:
         if self.done is not None and not self.done.done():
@@ -44,14 +93,42 @@ class Item:
             self.done.set_exception(error)
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One sealed message: how it stands in the ledger's message, and the row that remembers it."""
+
+    message: dict[str, Any]
+    row: Sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One step as decided, before anything is written: one Answer or Advance, and what it does here."""
+
+    name: str = "endpoint.advance"
+    content: dict[str, Any] = field(default_factory=dict)  # of an Answer: client, sequence, ack or refusal
+    guest: Iterable[tuple[bytes, bytes | None]] = ()
+    host: Iterable[tuple[bytes, bytes | None]] = ()
+    sends: tuple[Sending, ...] = ()
+    records: tuple[Seen | Ended, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an item leads to: steps that stand or fall together, what to note without any, what to answer."""
+
+    plans: tuple[Plan, ...] = ()
+    records: tuple[Seen | Ended, ...] = ()  # noted at once when there are no steps
+    result: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Staged:
-    """A step that waits for the ledger: its message, what it sent, and what to record when it stands."""
+    """An item whose steps wait for the ledger."""
 
     item: Item
     version: int
     root: bytes
-    message: tuple[str, dict[str, Any]]
+    messages: list[tuple[str, dict[str, Any]]]
     sends: list[Sent]
-    record: Callable[[], None]
     result: dict[str, Any]

@@ -126,6 +126,11 @@ class Follower:
         """The newest trusted block; None before the anchor's block was fed."""
         return self._blocks[self._heights[-1]] if self._heights else None
 
+    @property
+    def sets(self) -> tuple[ValidatorSet, ...]:
+        """Every validator set of the blocks held, once each."""
+        return tuple(self._sets.values())
+
     def trusted(self, height: int) -> LightBlock | None:
         """Return the trusted block of a height, if it is held."""
         return self._blocks.get(height)

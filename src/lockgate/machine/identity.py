@@ -172,17 +172,22 @@ def verify_next(previous: KeyRecord | None, signed: SignedRecord) -> KeyRecord:
     return record
 
 
-def verify_chain(endpoint: EndpointId, chain: Sequence[SignedRecord]) -> KeyRecord:
-    """Verify an endpoint's records from its id on; return the last one."""
-    record: KeyRecord | None = None
+def verify_records(endpoint: EndpointId, chain: Sequence[SignedRecord]) -> tuple[KeyRecord, ...]:
+    """Verify an endpoint's records from its id on; return them all, the current one last."""
+    records: list[KeyRecord] = []
     if not 0 < len(chain) <= MAX_RECORDS:
         raise BadKeyRecord("a chain has 1 to 4,096 records", count=len(chain))
     for signed in chain:
-        record = verify_next(record, signed)
+        record = verify_next(records[-1] if records else None, signed)
         if record.endpoint_id != endpoint:
             raise BadKeyRecord("the chain does not start from this endpoint's id", endpoint=endpoint)
-    assert record is not None
-    return record
+        records.append(record)
+    return tuple(records)
+
+
+def verify_chain(endpoint: EndpointId, chain: Sequence[SignedRecord]) -> KeyRecord:
+    """Verify an endpoint's records from its id on; return the last one."""
+    return verify_records(endpoint, chain)[-1]
 
 
 def _is_hash(value: object) -> bool:

@@ -26,6 +26,7 @@ from lockgate.primitives.ids import DomainId, EndpointId, Hash32
 from lockgate.relay.rpc import Rpc
 from lockgate.relay.submitter import AccountSubmitter
 from lockgate.runtime.wasm import Sandbox, component_bytes, shipped
+from lockgate.storage.evidence import EvidenceFolder
 from lockgate.storage.host import HostStore, Seen, Sent
 from lockgate.storage.nodes import SqliteNodes
 
@@ -57,7 +58,10 @@ async def run(folder: Folder, name: str, report: Report) -> None:
         chain = readers[config.local.name].chain
         submitter = AccountSubmitter(chain, domain, account.public_key, account.sign, HOST_LANE)
         tree = GuestTree(SqliteNodes(store.connection))
-        host = Host(config, store, tree, guest, keys.local(record), readers, submitter, clock, OsEntropy(), report)
+        entropy, evidence = OsEntropy(), EvidenceFolder(home / "evidence")
+        host = Host(
+            config, store, tree, guest, keys.ring(record), entropy, readers, submitter, clock, entropy, evidence, report
+        )
         server = await serve(home / "host.sock", Desk(host).handle)
         report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
         async with server:
@@ -120,6 +124,8 @@ def sent_json(row: Sent) -> dict[str, Any]:
         "body": row.body.hex(),
         "reply": None if row.reply is None else row.reply.hex(),
         "code": row.code,
+        "detail": row.detail,
+        "reason": row.reason,
     }
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from lockgate.crypto.keys import IdentitySigner, KeyRole, SealingKey
 from lockgate.crypto.ports import Decapsulator
 from lockgate.crypto.suites import SEAL_XWING_AES, SIGN_ED25519_MLDSA65, seal_suite
-from lockgate.host.sealing import Local
+from lockgate.host.keyring import KeyRing, Opener
 from lockgate.keystore.sealed import StoredKey
-from lockgate.keystore.software import Ed25519Signer, OsEntropy, identity_signer
+from lockgate.keystore.software import Ed25519Signer, identity_signer
 from lockgate.machine.accounts import account_id
 from lockgate.machine.identity import KeyRecord, SignedRecord, next_keys_commitment, record_signing_bytes
 from lockgate.node.folder import SUITE_ED25519, Folder, account_signer, make_keys
@@ -40,8 +40,8 @@ class HostKeys:
     def account_id(self) -> str:
         return account_id(SUITE_ED25519, self.account.public_key)
 
-    def local(self, record: KeyRecord) -> Local:
-        return Local(record, self.identity, self.sealing, OsEntropy())
+    def ring(self, record: KeyRecord) -> KeyRing:
+        return KeyRing(self.identity, Opener(record, self.sealing))
 
 
 def open_keys(folder: Folder, name: str) -> HostKeys:

@@ -10,68 +10,95 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
+from lockgate.codec import cbor
 from lockgate.storage.ledger import named_failures, take_lock
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS step (
-  version INTEGER PRIMARY KEY, root BLOB NOT NULL, salt BLOB NOT NULL, message BLOB NOT NULL,
+  version INTEGER PRIMARY KEY, root BLOB NOT NULL, salt BLOB NOT NULL, records BLOB NOT NULL,
   promoted INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (
   ref BLOB PRIMARY KEY, client TEXT, sequence INTEGER, fence INTEGER NOT NULL, counter INTEGER NOT NULL,
-  peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT,
-  record BLOB NOT NULL) WITHOUT ROWID;
+  peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT, detail TEXT, reason TEXT,
+  commitment BLOB NOT NULL UNIQUE, timeout INTEGER NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_by_packet ON outbox (client, sequence) WHERE sequence IS NOT NULL;
+CREATE INDEX IF NOT EXISTS outbox_by_state ON outbox (state);
 CREATE TABLE IF NOT EXISTS inbox (
-  client TEXT NOT NULL, sequence INTEGER NOT NULL, peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL,
-  reply BLOB, code TEXT, detail TEXT, PRIMARY KEY (client, sequence)) WITHOUT ROWID;
+  domain BLOB NOT NULL, client TEXT NOT NULL, sequence INTEGER NOT NULL, commitment BLOB NOT NULL,
+  peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT, detail TEXT,
+  PRIMARY KEY (domain, client, sequence, commitment)) WITHOUT ROWID;
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A staged or promoted change of guest state: version, salted root, and the ledger message."""
+    """A staged or promoted change of guest state: version, salted root, and what to note when it stands."""
 
     version: int
     root: bytes
     salt: bytes
-    message: bytes
+    records: tuple[Seen | Ended, ...]
     promoted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A message of this endpoint: where it is, and its answer once there is one."""
+    """A message of this endpoint: where it is, and its answer once there is one.
+
+    `client` and `sequence` are None until the ledger has shown them. `reason` is the code in the
+    ledger's reason record, `code` and `detail` what the peer's guest said where it spoke itself.
+    """
 
     ref: bytes
-    client: str | None
-    sequence: int | None
+    client: str | None = None
+    sequence: int | None = None
     fence: int
     counter: int
     peer: str
     state: str  # staged, sent, acknowledged, refused, timed_out
     body: bytes
-    reply: bytes | None
-    code: str | None
-    record: bytes
+    reply: bytes | None = None
+    code: str | None = None
+    detail: str | None = None
+    reason: str | None = None
+    commitment: bytes  # of the packet, computed here when it was sealed (P4)
+    timeout: int  # seconds, as the packet carries it
+    record: bytes  # hash of the peer's key record it was sealed to
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A message this endpoint received."""
+    """A message this endpoint received, by sender's domain, client, sequence and commitment (P4)."""
 
+    domain: bytes
     client: str
     sequence: int
+    commitment: bytes
     peer: str
     state: str  # answered, refused, deferred
     body: bytes
-    reply: bytes | None
-    code: str | None
-    detail: str | None
+    reply: bytes | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a message of this endpoint ended, and in which packet it travelled."""
+
+    ref: bytes
+    client: str
+    sequence: int
+    state: str
+    reply: bytes | None = None
+    code: str | None = None
+    detail: str | None = None
+    reason: str | None = None
 
 
 class HostStore:
@@ -111,8 +138,10 @@ class HostStore:
             self._lock = None
 
     @contextmanager
-    def commit(self) -> Iterator[None]:
+    def commit(self, *, durable: bool = False) -> Iterator[None]:
+        """One transaction. A durable one, and all before it, outlasts a power cut: needed before posting."""
         with named_failures():
+            self.connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -130,77 +159,116 @@ class HostStore:
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def add_step(self, step: Step) -> None:
+        records = cbor.encode([[_KINDS.index(type(record)), *astuple(record)] for record in step.records])
         self.connection.execute(
             "INSERT INTO step VALUES (?, ?, ?, ?, ?)",
-            (step.version, step.root, step.salt, step.message, int(step.promoted)),
+            (step.version, step.root, step.salt, records, int(step.promoted)),
         )
 
     def steps(self, *, promoted: bool) -> list[Step]:
         rows = self.connection.execute("SELECT * FROM step WHERE promoted = ? ORDER BY version", (int(promoted),))
-        return [Step(v, r, s, m, bool(p)) for v, r, s, m, p in rows]
+        return [Step(v, r, s, _records(data), bool(p)) for v, r, s, data, p in rows]
 
     def promote(self, version: int) -> None:
-        """Everything up to `version` is on the ledger; older promoted steps are forgotten."""
-        self.connection.execute("UPDATE step SET promoted = 1, message = x'' WHERE version <= ?", (version,))
+        """Everything up to `version` is on the ledger: note what its steps did, forget older ones."""
+        for step in self.steps(promoted=False):
+            if step.version <= version:
+                for record in step.records:
+                    self.note(record)
+        self.connection.execute(
+            "UPDATE step SET promoted = 1, records = ? WHERE version <= ?", (cbor.encode([]), version)
+        )
         self.connection.execute("DELETE FROM step WHERE version < ?", (version,))
+        self.connection.execute("UPDATE outbox SET state = 'sent' WHERE state = 'staged'")
 
     def drop_staged(self) -> None:
         self.connection.execute("DELETE FROM step WHERE promoted = 0")
         self.connection.execute("DELETE FROM outbox WHERE state = 'staged'")
 
+    def note(self, record: Seen | Ended) -> None:
+        """Record what a proven step received, or how a message ended."""
+        match record:
+            case Seen():
+                self.connection.execute(
+                    "INSERT OR REPLACE INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(record)
+                )
+            case Ended():
+                # A node may have named this packet for another message; the proof stands above its word.
+                self.connection.execute(
+                    "UPDATE outbox SET client = NULL, sequence = NULL "
+                    "WHERE client = :client AND sequence = :sequence AND ref <> :ref",
+                    {"client": record.client, "sequence": record.sequence, "ref": record.ref},
+                )
+                self.connection.execute(
+                    "UPDATE outbox SET client = :client, sequence = :sequence, state = :state, reply = :reply, "
+                    "code = :code, detail = :detail, reason = :reason WHERE ref = :ref",
+                    asdict(record),
+                )
+
     def add_sent(self, sent: Sent) -> None:
         self.connection.execute(
-            "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                sent.ref, sent.client, sent.sequence, sent.fence, sent.counter, sent.peer, sent.state,
-                sent.body, sent.reply, sent.code, sent.record,
-            ),
-        )  # fmt: skip
-
-    def keep_sent(self) -> None:
-        """The step that staged these messages stands; their packets are named by the ledger's events."""
-        self.connection.execute("UPDATE outbox SET state = 'sent' WHERE state = 'staged'")
+            "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(sent)
+        )
 
     def sent_as(self, fence: int, counter: int, client: str, sequence: int) -> None:
+        """A ledger's events name the packet of a message. A node's word: the end of the message proves it."""
         self.connection.execute(
-            "UPDATE outbox SET state = 'sent', client = ?, sequence = ? "
-            "WHERE fence = ? AND counter = ? AND sequence IS NULL",
+            "UPDATE OR IGNORE outbox SET client = ?, sequence = ? WHERE fence = ? AND counter = ? AND sequence IS NULL",
             (client, sequence, fence, counter),
         )
 
     def sent_by_packet(self, client: str, sequence: int) -> Sent | None:
-        row = self.connection.execute(
-            "SELECT * FROM outbox WHERE client = ? AND sequence = ?", (client, sequence)
-        ).fetchone()
-        return None if row is None else Sent(*row)
+        return self._sent("SELECT * FROM outbox WHERE client = ? AND sequence = ?", client, sequence)
+
+    def sent_by_commitment(self, commitment: bytes) -> Sent | None:
+        return self._sent("SELECT * FROM outbox WHERE commitment = ?", commitment)
 
     def sent(self, ref: bytes) -> Sent | None:
-        row = self.connection.execute("SELECT * FROM outbox WHERE ref = ?", (ref,)).fetchone()
-        return None if row is None else Sent(*row)
+        return self._sent("SELECT * FROM outbox WHERE ref = ?", ref)
 
     def all_sent(self, state: str | None = None) -> list[Sent]:
         rows = self.connection.execute(
             "SELECT * FROM outbox WHERE ?1 IS NULL OR state = ?1 ORDER BY fence, counter", (state,)
         )
-        return [Sent(*row) for row in rows]
+        return [_sent_row(row) for row in rows]
 
-    def end_sent(self, ref: bytes, state: str, reply: bytes | None, code: str | None) -> None:
-        self.connection.execute(
-            "UPDATE outbox SET state = ?, reply = ?, code = ? WHERE ref = ?", (state, reply, code, ref)
-        )
-
-    def add_seen(self, seen: Seen) -> None:
-        self.connection.execute(
-            "INSERT OR REPLACE INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (seen.client, seen.sequence, seen.peer, seen.state, seen.body, seen.reply, seen.code, seen.detail),
-        )
+    def count_sent(self, state: str) -> int:
+        row = self.connection.execute("SELECT count(*) FROM outbox WHERE state = ?", (state,)).fetchone()
+        return int(row[0])
 
     def seen(self, client: str, sequence: int) -> Seen | None:
         row = self.connection.execute(
             "SELECT * FROM inbox WHERE client = ? AND sequence = ?", (client, sequence)
         ).fetchone()
-        return None if row is None else Seen(*row)
+        return None if row is None else _seen_row(row)
 
     def all_seen(self, limit: int) -> list[Seen]:
         rows = self.connection.execute("SELECT * FROM inbox ORDER BY client, sequence DESC LIMIT ?", (limit,))
-        return [Seen(*row) for row in rows]
+        return [_seen_row(row) for row in rows]
+
+    def _sent(self, query: str, *values: object) -> Sent | None:
+        row = self.connection.execute(query, values).fetchone()
+        return None if row is None else _sent_row(row)
+
+
+# Rows are the dataclasses in the order of their fields.
+_KINDS: Final[tuple[type[Seen] | type[Ended], ...]] = (Seen, Ended)
+_SENT: Final = tuple(field.name for field in fields(Sent))
+_SEEN: Final = tuple(field.name for field in fields(Seen))
+
+
+def _sent_row(row: tuple[Any, ...]) -> Sent:
+    return Sent(**dict(zip(_SENT, row, strict=True)))
+
+
+def _seen_row(row: tuple[Any, ...]) -> Seen:
+    return Seen(**dict(zip(_SEEN, row, strict=True)))
+
+
+def _records(data: bytes) -> tuple[Seen | Ended, ...]:
+    found: Any = cbor.decode(data)
+    made = []
+    for kind, *values in found:
+        record = _KINDS[kind]
+        made.append(record(**dict(zip((field.name for field in fields(record)), values, strict=True))))
+    return tuple(made)

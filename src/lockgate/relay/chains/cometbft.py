@@ -74,10 +74,12 @@ class CometBftChain:
             raise BadAnswer("not a ledger of ours: its genesis carries no Lockgate document") from error
 
     async def block_events(self, height: int, /) -> BlockEvents:
-        results, signed = await asyncio.gather(
-            self.rpc.call("block_results", height=str(height)), self.signed_header(height)
-        )
-        return BlockEvents(self._height(height), signed.header.time, events_of(results))
+        found, signed = await asyncio.gather(self.events(height), self.signed_header(height))
+        return BlockEvents(self._height(height), signed.header.time, found)
+
+    async def events(self, height: int) -> tuple[Event, ...]:
+        """Events of a block, those of transactions that succeeded and those of the block itself."""
+        return events_of(await self.rpc.call("block_results", height=str(height)))
 
     async def transactions(self, height: int) -> tuple[bytes, ...]:
         """Transactions of a block that succeeded, in order."""

@@ -1,0 +1,45 @@
+"""A host's own keys through rotations: the current record, and older sealing keys that still open (P5).
+
+A packet is sealed to the record its sender knew. After a rotation packets sealed to the record before
+are still under way, for a packet's longest timeout; so are the replies to what was sent before. The
+old sealing key is kept for that long, and no longer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockgate.crypto.keys import IdentitySigner
+from lockgate.crypto.ports import Decapsulator
+from lockgate.envelope.seal import inspect_envelope
+from lockgate.machine.identity import KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """A record of this endpoint and the private sealing key it names."""
+
+    record: KeyRecord
+    sealing: Decapsulator
+
+    @property
+    def key_id(self) -> bytes:
+        return self.record.sealing.key_id
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """`current` seals, signs and opens; `older` only opens."""
+
+    signer: IdentitySigner
+    current: Opener
+    older: tuple[Opener, ...] = ()
+
+    @property
+    def record(self) -> KeyRecord:
+        return self.current.record
+
+    def for_envelope(self, data: bytes) -> Opener:
+        """The key an envelope names on its outside, else the current one. Raises BadEnvelope."""
+        wanted = inspect_envelope(data).recipient
+        return next((one for one in (self.current, *self.older) if one.key_id == wanted), self.current)

@@ -1,0 +1,82 @@
+"""What a host keeps of its own in the state tree, beside the guest's keys: under the same root (P1, P4).
+
+A restored or cloned host cannot forget any of it without losing the swap. Keys under `h/`:
+
+    window/<sender><fence>         replay window of a sender's start (P8)
+    acted/<timeout><mark>          a packet that was acted on; kept until no ledger can receive it again
+    deferred/<message ref>         a message whose answer the guest still owes
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from lockgate.codec import cbor
+from lockgate.codec.registry import SchemaName
+from lockgate.primitives.ids import DomainId
+from lockgate.primitives.time import UnixNanos, UnixSeconds
+
+WINDOW: Final = b"window/"
+ACTED: Final = b"acted/"
+DEFERRED: Final = b"deferred/"
+ACTED_LABEL: Final = "lockgate/acted/1"
+SWEEP: Final = 64  # marks one step clears: each step makes at most one, so they never pile up
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """A message that waits for the guest's later answer: all that sealing the reply will need."""
+
+    client: str
+    sequence: int
+    commitment: bytes
+    sender: bytes  # endpoint id
+    timeout: UnixSeconds
+    deadline: UnixNanos
+    schema: SchemaName
+
+    def to_bytes(self) -> bytes:
+        return cbor.encode(
+            [
+                FORMAT, self.client, self.sequence, self.commitment, self.sender, self.timeout, self.deadline,
+                self.schema.to_value(),
+            ]
+        )  # fmt: skip
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` wrote. Only this host writes it, under its own root."""
+        value: Any = cbor.decode(data)
+        _, client, sequence, commitment, sender, timeout, deadline, schema = value
+        return cls(
+            client=client,
+            sequence=sequence,
+            commitment=commitment,
+            sender=sender,
+            timeout=UnixSeconds(timeout),
+            deadline=UnixNanos(deadline),
+            schema=SchemaName.from_value(schema),
+        )
+
+
+def window_key(sender: bytes, fence: int) -> bytes:
+    return WINDOW + sender + fence.to_bytes(8, "big")
+
+
+def acted_key(domain: DomainId, client: str, sequence: int, commitment: bytes, timeout: int) -> bytes:
+    """The mark of one packet: (sender's domain, client, sequence, commitment), with its timeout in front."""
+    mark = hashlib.sha256(cbor.encode([ACTED_LABEL, domain, client, sequence, commitment])).digest()
+    return ACTED + timeout.to_bytes(8, "big") + mark
+
+
+def outlived(marks: Iterable[bytes], now: UnixSeconds) -> Iterator[bytes]:
+    """Marks, ascending, whose packets no ledger can receive any more: their timeout has come there."""
+    for count, key in enumerate(marks):
+        if count >= SWEEP or int.from_bytes(key[len(ACTED) : len(ACTED) + 8], "big") >= now:
+            return
+        yield key

@@ -1,0 +1,197 @@
+"""An inbox entry: verify it, open it, run the guest, answer (P1, P3, P4, P17, P20)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Final
+
+from lockgate.courier.ports import NotYet
+from lockgate.envelope.binding import Role
+from lockgate.envelope.errors import BadEnvelope
+from lockgate.envelope.seal import Opened
+from lockgate.host import memory
+from lockgate.host import ports as guest_ports
+from lockgate.host.memory import Deferred
+from lockgate.host.refusal import SCHEMA as REFUSAL_SCHEMA
+from lockgate.host.refusal import RefusalWords
+from lockgate.host.sealing import schema_name
+from lockgate.host.windows import Replayed, Window
+from lockgate.hosting import traffic
+from lockgate.hosting.config import PeerRef
+from lockgate.hosting.forks import Forks, trusted_one
+from lockgate.hosting.opening import Spoken, open_from
+from lockgate.hosting.peers import UnknownPeer
+from lockgate.hosting.reader import Distrusted, TwoHistories
+from lockgate.hosting.steps import Steps
+from lockgate.hosting.traffic import Arrived, NotProven, Traffic
+from lockgate.hosting.views import view_of
+from lockgate.hosting.work import Decision, Item, Plan, StepRefused
+from lockgate.ibc import host as ibc_host
+from lockgate.machine import keys
+from lockgate.machine.errors import EndpointRevoked, GuestTrapped
+from lockgate.machine.identity import KeyRecord
+from lockgate.machine.records import Entry
+from lockgate.storage.host import Seen
+
+PATIENCE: Final = 3  # attempts at a header that only the author has seen
+
+
+class Arrivals:
+    """Decides about messages in the endpoint's inbox."""
+
+    def __init__(self, steps: Steps, blocks: Traffic, forks: Forks) -> None:
+        self._steps = steps
+        self._parts = steps.parts
+        self._peers = steps.peers
+        self._blocks = blocks
+        self._forks = forks
+
+    async def decide(self, item: Item, height: int) -> Decision:
+        """What to do about one entry. No plans when it has left the inbox.
+
+        Raises NotProven and what a lying node causes: the item is then kept.
+        """
+        reader = self._steps.reader
+        data = await reader.value(keys.INBOX, keys.entry(item.client, item.sequence), height)
+        if data is None:
+            return Decision()
+        entry = Entry.from_bytes(data)
+        arrived = await self._arrived(item, entry)
+        waiting = Deferred(
+            client=item.client,
+            sequence=item.sequence,
+            commitment=entry.commitment,
+            sender=entry.sender,
+            timeout=arrived.packet.timeout,
+            deadline=entry.deadline,
+            schema=REFUSAL_SCHEMA,
+        )
+        try:
+            peer = self._peers.by_endpoint(entry.sender.hex(), item.client)
+            return await self._from_peer(item, peer, arrived, waiting)
+        except (UnknownPeer, Distrusted, EndpointRevoked) as error:
+            return self._refuse(waiting, None, error.code, str(error))
+
+    async def _from_peer(self, item: Item, peer: PeerRef, arrived: Arrived, waiting: Deferred) -> Decision:
+        await traffic.check_arrived(self._peers.reader(peer), arrived)
+        record = await self._peers.record(peer)
+        lane = self._peers.lane(peer)
+        acted = memory.acted_key(lane.remote_domain, item.client, item.sequence, waiting.commitment, waiting.timeout)
+        try:
+            opened, record = await self._open(item, peer, arrived, waiting)
+            window_key, window = self._window(opened)
+            if self._parts.tree.host_get(acted) is not None:
+                raise Replayed("acted on before", client=item.client, sequence=item.sequence)
+        except (BadEnvelope, Replayed) as error:
+            cause = {"client": item.client, "sequence": item.sequence, "cause": repr(error.__cause__)}
+            self._parts.report("rejected", cause)
+            return self._refuse(waiting, peer, error.code, str(error))
+        except TwoHistories as found:
+            await self._forks.found(found)
+            return self._two_histories(peer, record, waiting, found)
+        waiting = dataclasses.replace(waiting, schema=opened.content.schema)
+        marks: list[tuple[bytes, bytes | None]] = [(window_key, window.to_bytes()), (acted, b"\x01")]
+        return await self._run(item, peer, record, opened, waiting, marks)
+
+    async def _arrived(self, item: Item, entry: Entry) -> Arrived:
+        """The packet of an entry, from the block that received it."""
+        block = await self._blocks.block(entry.received_height)
+        arrived = block.received.get((item.client, item.sequence))
+        if arrived is None or arrived.commitment != entry.commitment:
+            self._blocks.forget(entry.received_height)
+            raise NotProven("the packet of the entry is not in its block", client=item.client, sequence=item.sequence)
+        return arrived
+
+    async def _open(self, item: Item, peer: PeerRef, arrived: Arrived, waiting: Deferred) -> tuple[Opened, KeyRecord]:
+        packet = arrived.packet
+        key = ibc_host.packet_commitment(packet.source_client, packet.sequence)
+        spoken = Spoken(key, arrived.commitment, arrived.proof_height.height)
+        place = (Role.MESSAGE, b"", waiting.timeout)
+        opened, record = await open_from(self._parts, self._peers, peer, packet.payloads[0].value, place, spoken)
+        views = self._steps.views
+        try:
+            await views.compare(self._peers.reader(peer), opened.content.source_seen)
+            await views.compare(self._steps.reader, opened.content.destination_seen)
+        except NotYet as error:
+            if item.attempts >= PATIENCE:
+                raise BadEnvelope from error  # no ledger of ours gets there: the author made it up
+            raise
+        return opened, record
+
+    def _window(self, opened: Opened) -> tuple[bytes, Window]:
+        """The replay window with this message in it. Raises Replayed."""
+        message_id = opened.message_id
+        key = memory.window_key(message_id.sender, message_id.fence)
+        return key, Window.from_bytes(self._parts.tree.host_get(key)).accept(message_id.counter)
+
+    async def _run(
+        self,
+        item: Item,
+        peer: PeerRef,
+        record: KeyRecord,
+        opened: Opened,
+        waiting: Deferred,
+        marks: list[tuple[bytes, bytes | None]],
+    ) -> Decision:
+        steps, parts = self._steps, self._parts
+        body = opened.content.body
+        call_id = hashlib.sha256(b"lockgate/call/1" + parts.endpoint + waiting.commitment).digest()
+        if item.declined:
+            return self._refuse(waiting, peer, StepRefused.code, "the ledger took no answer", body, marks)
+        message = guest_ports.Message(
+            id=guest_ports.MessageRef(call_id),
+            sender=self._peers.alias(waiting.sender),
+            schema=schema_name(opened.content.schema),
+            body=body,
+            deadline=waiting.deadline,
+        )
+        outcome = steps.call(guest_ports.Handle(message), call_id)
+        match outcome.result:
+            case guest_ports.Reply() | guest_ports.Refusal() as result:
+                late = await steps.late(outcome)
+                plan = await steps.answer(peer, record, waiting, result, marks, outcome, body)
+                return Decision((plan, *late))
+            case guest_ports.GuestTrap(kind, detail):
+                parts.report("trap", {"kind": kind.value, "detail": detail, "sequence": item.sequence})
+                return self._refuse(waiting, peer, GuestTrapped.code, detail, body, marks)
+        marks.append((memory.DEFERRED + call_id, waiting.to_bytes()))
+        row = Seen(state="deferred", body=body, **steps.row(peer, waiting))
+        return Decision(await steps.follow(outcome, marks, (row,), needed=True))
+
+    def _refuse(
+        self,
+        waiting: Deferred,
+        peer: PeerRef | None,
+        code: str,
+        detail: str,
+        body: bytes = b"",
+        marks: list[tuple[bytes, bytes | None]] | None = None,
+        sealed: bytes = b"",
+    ) -> Decision:
+        """Refuse in the host's own name: the code is public, the detail stays here (P3)."""
+        row = (
+            {
+                "domain": b"",
+                "client": waiting.client,
+                "sequence": waiting.sequence,
+                "commitment": waiting.commitment,
+                "peer": self._peers.alias(waiting.sender),
+            }
+            if peer is None
+            else self._steps.row(peer, waiting)
+        )
+        content = {"client": waiting.client, "sequence": waiting.sequence, "refusal": [code, sealed]}
+        seen = Seen(state="refused", body=body, code=code, detail=detail, **row)
+        return Decision((Plan(name="endpoint.answer", content=content, host=marks or (), records=(seen,)),))
+
+    def _two_histories(self, peer: PeerRef, record: KeyRecord, waiting: Deferred, found: TwoHistories) -> Decision:
+        """Refuse, and where the own ledger is the two-faced one, hand the sender the header that is trusted here.
+
+        The sender saw the other one: with both, its host freezes the clients on its own ledger.
+        """
+        own = found.chain_id == self._steps.reader.chain.chain_id
+        view = view_of(self._steps.reader, trusted_one(self._steps.reader, found.evidence)) if own else None
+        words = RefusalWords(TwoHistories.code, found.chain_id, view).encode()
+        sealed = self._steps.seal_reply(peer, record, waiting, Role.REFUSAL, REFUSAL_SCHEMA, words)
+        return self._refuse(waiting, peer, TwoHistories.code, str(found), sealed=sealed)

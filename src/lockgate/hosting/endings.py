@@ -1,0 +1,180 @@
+"""A message of this endpoint ended: prove how, tell the guest, stage what it does about it (P3, P4).
+
+The ledger's node says that it ended; what counts is what the receiver's ledger proves: the
+acknowledgement, or at a header not earlier than the timeout that there is no receipt. The packet is found
+by the commitment this host computed when it sealed it, so no word of a node says which message it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from lockgate.envelope.binding import Role
+from lockgate.envelope.content import LedgerView
+from lockgate.envelope.errors import BadEnvelope, ContentMalformed
+from lockgate.host import ports as guest_ports
+from lockgate.host.refusal import RefusalWords
+from lockgate.hosting import traffic
+from lockgate.hosting.config import PeerRef
+from lockgate.hosting.forks import Forks
+from lockgate.hosting.opening import Spoken, open_from
+from lockgate.hosting.reader import TwoHistories
+from lockgate.hosting.steps import Steps
+from lockgate.hosting.traffic import NotProven, Returned, TimedOut, Traffic
+from lockgate.hosting.work import Decision, Item
+from lockgate.ibc import host as ibc_host
+from lockgate.ibc.commitment import commit_acknowledgement
+from lockgate.ibc.packet import SENTINEL
+from lockgate.machine import keys
+from lockgate.machine.records import Reason
+from lockgate.primitives.time import UnixSeconds
+from lockgate.storage.host import Ended, Sent
+
+COMMITMENT_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """How it ended, for the guest and for the outbox."""
+
+    invocation: guest_ports.Invocation
+    record: Ended
+
+
+class Endings:
+    """Decides about messages of the endpoint that have ended."""
+
+    def __init__(self, steps: Steps, blocks: Traffic, forks: Forks) -> None:
+        self._steps = steps
+        self._parts = steps.parts
+        self._peers = steps.peers
+        self._blocks = blocks
+        self._forks = forks
+
+    async def decide(self, item: Item) -> Decision:
+        """What follows from one ended message. Raises NotProven and what a lying node causes."""
+        sent, end = await self._what(item)
+        if sent is None or end is None:
+            return Decision()
+        peer = self._peers.named(sent.peer)
+        reader = self._peers.reader(peer)
+        match end:
+            case TimedOut():
+                await traffic.check_timed_out(reader, end)
+                await self._was_ours(item, sent)
+                found = _Found(guest_ports.TimedOut(guest_ports.MessageRef(sent.ref)), _end(sent, item, "timed_out"))
+            case Returned() if end.acknowledgement.elements[0] == SENTINEL:
+                await traffic.check_returned(reader, end)
+                found = await self._refused(item, sent, peer)
+            case Returned():
+                await traffic.check_returned(reader, end)
+                found = await self._acknowledged(item, sent, peer, end)
+        call_id = hashlib.sha256(b"lockgate/ended/1" + self._parts.endpoint + sent.ref).digest()
+        outcome = self._steps.call(found.invocation, call_id)
+        plans = await self._steps.follow(outcome, [], (found.record,), needed=False)
+        return Decision(plans, (found.record,))
+
+    async def _what(self, item: Item) -> tuple[Sent | None, Returned | TimedOut | None]:
+        """The row and the end of an item; none when there is nothing to do any more."""
+        named = self._parts.store.sent_by_packet(item.client, item.sequence)
+        if named is not None and named.state != "sent":
+            return None, None
+        end = (await self._blocks.block(item.height)).ended.get((item.client, item.sequence))
+        sent = None if end is None else self._parts.store.sent_by_commitment(end.commitment)
+        if end is None or (named is not None and (sent is None or sent.ref != named.ref)):
+            self._blocks.forget(item.height)
+            raise NotProven("the end is not in its block", client=item.client, sequence=item.sequence)
+        if sent is None or sent.state != "sent":
+            return None, None  # of an endpoint's earlier life, or told already
+        return sent, end
+
+    async def _acknowledged(self, item: Item, sent: Sent, peer: PeerRef, returned: Returned) -> _Found:
+        """Open the reply under the commitment computed at sending; the acknowledgement must name it (P4)."""
+        element = returned.acknowledgement.elements[0]
+        if element[:COMMITMENT_BYTES] != sent.commitment:
+            raise NotProven("the acknowledgement names another packet", client=item.client, sequence=item.sequence)
+        key = ibc_host.packet_acknowledgement(peer.remote_client, item.sequence)
+        spoken = Spoken(key, commit_acknowledgement(returned.acknowledgement), returned.proof_height.height)
+        place = (Role.REPLY, sent.commitment, UnixSeconds(sent.timeout))
+        ref = guest_ports.MessageRef(sent.ref)
+        try:
+            opened, _ = await open_from(self._parts, self._peers, peer, element[COMMITMENT_BYTES:], place, spoken)
+        except BadEnvelope as error:
+            # The peer's ledger acknowledged, and nobody can read with what: one public word for it (P3).
+            self._parts.report("rejected", {"sequence": item.sequence, "cause": repr(error.__cause__)})
+            return _Found(guest_ports.RefusedByPeer(ref, error.code), _end(sent, item, "refused", code=error.code))
+        reply = opened.content.body
+        return _Found(guest_ports.Acknowledged(ref, reply), _end(sent, item, "acknowledged", reply=reply))
+
+    async def _refused(self, item: Item, sent: Sent, peer: PeerRef) -> _Found:
+        """The typed reason beside the sentinel, and the sealed words of whoever refused (P3)."""
+        reader = self._peers.reader(peer)
+        height = await reader.latest()
+        key = keys.reason(peer.remote_client, item.sequence)
+        data = await reader.value(keys.REASON, key, height)
+        if data is None:
+            await self._was_ours(item, sent)
+            return self._refusal(sent, item, "unknown")
+        reason = Reason.from_bytes(data)
+        if reason.commitment != sent.commitment:
+            raise NotProven("the reason is another packet's", client=item.client, sequence=item.sequence)
+        if not reason.detail:
+            return self._refusal(sent, item, reason.code_text)
+        spoken = Spoken(key, data, height)
+        place = (Role.REFUSAL, sent.commitment, UnixSeconds(sent.timeout))
+        try:
+            opened, _ = await open_from(self._parts, self._peers, peer, reason.detail, place, spoken)
+            words = RefusalWords.decode(opened.content.body)
+        except (BadEnvelope, ContentMalformed) as error:
+            self._parts.report("rejected", {"sequence": item.sequence, "cause": repr(error.__cause__)})
+            return self._refusal(sent, item, reason.code_text, RefusalWords(BadEnvelope.code))
+        if words.view is not None:
+            await self._two_histories(peer, words.view)
+        return self._refusal(sent, item, reason.code_text, words)
+
+    async def _two_histories(self, peer: PeerRef, view: LedgerView) -> None:
+        """The receiver found its own ledger two-faced and sent the header it trusts: compare, and act on it."""
+        try:
+            await self._steps.views.compare(self._peers.reader(peer), view)
+        except TwoHistories as found:
+            await self._forks.found(found)
+        except BadEnvelope as error:
+            self._parts.report("rejected", {"peer": peer.endpoint, "cause": repr(error.__cause__)})
+
+    async def _was_ours(self, item: Item, sent: Sent) -> None:
+        """Prove that the packet of this sequence was this message: it stood until the block that ended it."""
+        key = ibc_host.packet_commitment(item.client, item.sequence)
+        value = await self._steps.reader.value("ibc", key, item.height)
+        if value != sent.commitment:
+            raise NotProven("the sequence is another packet's", client=item.client, sequence=item.sequence)
+
+    @staticmethod
+    def _refusal(sent: Sent, item: Item, reason: str, words: RefusalWords | None = None) -> _Found:
+        """What the guest learns: the words of whoever refused where they are there, else the ledger's code."""
+        code, detail = (reason, None) if words is None else (words.code, words.detail)
+        invocation = guest_ports.RefusedByPeer(guest_ports.MessageRef(sent.ref), code)
+        return _Found(invocation, _end(sent, item, "refused", code=code, detail=detail, reason=reason))
+
+
+def _end(
+    sent: Sent,
+    item: Item,
+    state: str,
+    *,
+    reply: bytes | None = None,
+    code: str | None = None,
+    detail: str | None = None,
+    reason: str | None = None,
+) -> Ended:
+    return Ended(
+        ref=sent.ref,
+        client=item.client,
+        sequence=item.sequence,
+        state=state,
+        reply=reply,
+        code=code,
+        detail=detail,
+        reason=reason,
+    )

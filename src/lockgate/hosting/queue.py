@@ -1,0 +1,112 @@
+"""What waits to be done: found on the ledger from the last handled height on, or asked by the operator.
+
+Everything found on the ledger is found again after a restart: the height to start from never passes an
+item that is still open. A node that hides events delays; it decides nothing, since each item is proven
+before it acts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from lockgate.hosting.work import Item, Parts
+from lockgate.primitives.state import Event
+from lockgate.relay.chains.cometbft import CometBftChain
+
+CURSOR: Final = "cursor"
+LOOK: Final = 256  # blocks of one look; then what was found is worked on
+
+
+class Queue:
+    """Items in the order they were found.
+
+    `take` lends items out; each is given back by `done`, `again` or `give_back`.
+    """
+
+    def __init__(self, parts: Parts, chain: CometBftChain) -> None:
+        self._parts = parts
+        self._chain = chain
+        self._waiting: deque[Item] = deque()
+        self._taken: list[Item] = []
+        self._open: dict[tuple[str, str, int], Item] = {}
+        self._next = 1
+        self._endpoint = parts.config.endpoint
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._taken)
+
+    def held(self) -> int:
+        """Items that were put off at least once."""
+        return sum(1 for item in self._waiting if item.attempts)
+
+    def resume(self) -> None:
+        """Start from the height that an earlier run had not handled."""
+        self._next = int.from_bytes(self._parts.store.meta(CURSOR) or b"\x01", "big")
+
+    def save(self) -> None:
+        """Note, in the caller's transaction, from where a restart has to look again."""
+        low = min((item.height for item in self._open.values()), default=self._next)
+        self._parts.store.set_meta(CURSOR, min(low, self._next).to_bytes(8, "big"))
+
+    def put(self, item: Item) -> None:
+        """Take an item of the operator's."""
+        self._waiting.append(item)
+
+    def take(self, most: int) -> list[Item]:
+        """The next items that are due, oldest first."""
+        now = self._parts.clock.monotonic()
+        taken: list[Item] = []
+        kept: deque[Item] = deque()
+        while self._waiting and len(taken) < most:
+            item = self._waiting.popleft()
+            (taken if item.due <= now else kept).append(item)
+        self._waiting.extendleft(reversed(kept))
+        self._taken += taken
+        return taken
+
+    def done(self, item: Item) -> None:
+        """Nothing is left to do about an item."""
+        self._taken = [other for other in self._taken if other is not item]
+        self._open.pop(item.name, None)
+
+    def again(self, item: Item) -> None:
+        """An item is to be looked at again, before others, when it is due."""
+        self._taken = [other for other in self._taken if other is not item]
+        self._waiting.appendleft(item)
+
+    def give_back(self) -> None:
+        """Everything that was taken and has not come back is looked at again, in its old order."""
+        self._waiting.extendleft(reversed(self._taken))
+        self._taken = []
+
+    def clear(self) -> list[Item]:
+        """Give up everything; returns it."""
+        items = [*self._taken, *self._waiting]
+        self._taken = []
+        self._waiting.clear()
+        return items
+
+    async def look(self) -> None:
+        """Read new blocks of the own ledger."""
+        tip = (await self._chain.tip()).height.height
+        for height in range(self._next, min(tip, self._next + LOOK - 1) + 1):
+            for event in await self._chain.events(height):
+                if event.get("endpoint") == self._endpoint:
+                    self._found(event, height)
+            self._next = height + 1
+
+    def _found(self, event: Event, height: int) -> None:
+        client, sequence = event.get("client") or "", int(event.get("sequence") or 0)
+        if event.type == "message_opened":
+            fence, counter = int(event.get("fence") or 0), int(event.get("counter") or 0)
+            with self._parts.store.commit():
+                self._parts.store.sent_as(fence, counter, client, sequence)
+        elif event.type in {"inbox", "message_ended"}:
+            item = Item("inbox" if event.type == "inbox" else "ended", client, sequence, height)
+            if item.name not in self._open:
+                self._open[item.name] = item
+                self._waiting.append(item)
+
+
+__all__ = ("Queue",)

@@ -1,0 +1,149 @@
+"""A message between two hosts: sent, answered or refused, and known on both sides for what it was."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from lockgate.host.sealing import BadSchemaName
+from lockgate.hosting.peers import UnknownPeer
+from lockgate.hosting.work import StepRefused
+from lockgate.ibc.commitment import commit_packet
+from lockgate.lab.paths import expect
+from lockgate.runtime.inprocess import InProcessGuest
+from tests.support import probe
+from tests.support.guests import PROBE_ID
+from tests.support.hosts import HostWorld, copy_of, in_world
+
+
+class Failing(probe.Probe):
+    """A guest that cannot take a message."""
+
+    def handle(self, message: Any, host: Any) -> Any:
+        host.set(b"before", b"it failed")
+        raise ValueError("not what I expected")
+
+
+@in_world()
+async def test_a_reply_reaches_the_guest_that_asked(world: HostWorld) -> None:
+    script = probe.write(b"k", b"v") + probe.output(probe.write(b"told", b"yes"))
+    result = await world.command(world.a, probe.send("b", script))
+    assert result["packets"] == [{"client": world.a.end.client, "sequence": 1}]
+    assert world.a.sent().state == "sent"
+    await world.settle()
+    assert (world.b.get(b"k"), world.a.get(b"told")) == (b"v", b"yes")
+    assert (world.a.sent().state, world.a.sent().reply) == ("acknowledged", probe.write(b"told", b"yes"))
+    assert (world.b.seen().state, world.b.seen().body) == ("answered", script)
+
+
+@in_world()
+async def test_P4_a_host_computes_the_commitment_of_what_it_sends(world: HostWorld) -> None:
+    """[P4] Before any ledger has seen the packet; what it received it knows by the sender's domain and commitment."""
+    await world.send(world.a, probe.output(b""))
+    (packet,) = world.sent(world.a)
+    assert world.a.sent().commitment == commit_packet(packet)
+    await world.settle()
+    seen = world.b.seen()
+    assert (seen.domain, seen.commitment) == (world.a.end.ledger.chain.machine.domain, commit_packet(packet))
+
+
+@in_world()
+async def test_P3_a_guests_own_words_reach_the_sender_sealed(world: HostWorld) -> None:
+    """[P3] The reason record has the public code; the guest's code and detail open for the sender alone."""
+    await world.command(world.a, probe.send("b", probe.refuse("no.credit", "ask again in May")))
+    await world.settle()
+    row = world.a.sent()
+    assert (row.state, row.code, row.detail, row.reason) == (
+        "refused", "no.credit", "ask again in May", "guest.refused",
+    )  # fmt: skip
+    assert world.a.get(b"refused") == b"no.credit"
+    assert b"no.credit" not in b"".join(
+        world.b.end.ledger.chain.view().get("reason", key) or b"" for key in _reasons(world)
+    )
+
+
+def _reasons(world: HostWorld) -> list[bytes]:
+    return [key for key, _ in world.b.end.ledger.chain.view().scan("reason", b"", b"\xff")]
+
+
+@in_world(guest_b=lambda: InProcessGuest(PROBE_ID, Failing))
+async def test_a_trap_becomes_a_typed_refusal_and_leaves_nothing(world: HostWorld) -> None:
+    await world.send(world.a, b"x")
+    await world.settle()
+    assert (world.a.sent().state, world.a.sent().code) == ("refused", "guest.trapped")
+    assert world.b.get(b"before") is None
+    assert world.b.reported("trap")
+
+
+@in_world()
+async def test_one_refused_step_does_not_harm_the_others(world: HostWorld) -> None:
+    """A guest's send that no ledger takes refuses its own message; the batch around it goes on."""
+    for number in (1, 2, 3):
+        body = probe.write(b"k%d" % number, b"v")
+        if number == 2:
+            body += probe.send("a", b"x")
+        await world.send(world.a, body)
+    world.relay()
+    note = {"lane": world.lab.lane, "note": "drill"}
+    expect(world.b.end.ledger.transact(world.lab.gov, ("gov.stop", note)))
+    await world.turn(world.b)
+    assert [world.b.get(b"k%d" % n) for n in (1, 2, 3)] == [b"v", None, b"v"]
+    assert [world.b.seen(n).state for n in (1, 2, 3)] == ["answered", "refused", "answered"]
+    assert world.b.seen(2).code == StepRefused.code
+    assert world.b.reported("refused")
+
+
+@in_world()
+async def test_what_the_operator_asks_wrongly_is_refused_and_sends_nothing(world: HostWorld) -> None:
+    with pytest.raises(UnknownPeer):
+        await world.a.host.send("nobody", "probe@1.0", b"x", 60)
+    with pytest.raises(BadSchemaName):
+        await world.a.host.send("b", "probe", b"x", 60)
+    root = world.a.host.status()["root"]
+    expect(world.a.end.ledger.transact(world.lab.gov, ("gov.stop", {"lane": world.lab.lane, "note": "drill"})))
+    with pytest.raises(StepRefused, match=r"lane\.stopped"):
+        await world.send(world.a, b"x")
+    assert world.a.host.status()["root"] == root
+    assert world.a.store.all_sent() == []
+
+
+@in_world()
+async def test_a_sender_that_is_no_peer_is_refused(world: HostWorld) -> None:
+    await world.send(world.a, b"x")
+    config = dataclasses.replace(world.b.host.config, peers={})
+    world.b.host.peers._config = config  # as if the operator had removed it
+    world.b.host.peers._aliases = {}
+    await world.settle()
+    assert world.a.sent().code == UnknownPeer.code
+
+
+@in_world()
+async def test_P8_a_message_id_that_was_accepted_does_not_act_again(world: HostWorld) -> None:
+    """[P8] The packet is another one; the message in it is known: `host.replayed`."""
+    await world.send(world.a, probe.write(b"k", b"v"))
+    old = world.sent(world.a)[0]
+    await world.settle()
+    row = world.a.sent()
+    fields = old.payloads[0]
+    sending = {
+        "client": old.source_client, "destination": fields.destination_port, "timeout": old.timeout,
+        "value": fields.value, "fence": row.fence, "counter": row.counter,
+    }  # fmt: skip
+    state = world.a.host.status()
+    step = {
+        "endpoint": world.a.endpoint.id, "fence": state["fence"], "prev_root": bytes.fromhex(state["root"]),
+        "next_root": b"\x01" * 32, "sends": [sending],
+    }  # fmt: skip
+    expect(world.a.end.ledger.transact(world.lab.host_a, ("endpoint.advance", step)))
+    world.relay()
+    await world.turn(world.b)
+    assert (world.b.seen(2).state, world.b.seen(2).code) == ("refused", "host.replayed")
+
+
+@in_world()
+async def test_a_copy_of_the_file_knows_what_the_host_knew(world: HostWorld) -> None:
+    await world.send(world.a, probe.output(b""))
+    await world.settle()
+    assert copy_of(world.a.store).all_sent() == world.a.store.all_sent()
