@@ -113,6 +113,13 @@ class Deployment:
             return False
         return True
 
+    async def open(self) -> int:
+        """How many messages of the sender are on their way; many, when it does not answer."""
+        try:
+            return int((await self.ask("sender", "status"))["sent"]["sent"])
+        except (NotRunning, RemoteRefusal, json.JSONDecodeError):
+            return 1_000
+
     async def outbox(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = (await self.ask("sender", "outbox"))["messages"]
         return rows
