@@ -51,12 +51,12 @@ class Packets(Protocol):
     """What answers need of IBC: acknowledge a held packet, and send one."""
 
     def acknowledge(
-        self, view: View, context: Context, client: str, sequence: int, given: tuple[int, bytes]
+        self, view: View, context: Context, client: str, sequence: int, entry: Entry, ack: bytes
     ) -> tuple[Outcome, str | None]:
         """Execute the packet's other payloads and acknowledge; also the code when one of them refused."""
         ...
 
-    def refuse(self, view: View, context: Context, client: str, sequence: int) -> Outcome: ...
+    def refuse(self, view: View, context: Context, client: str, sequence: int, entry: Entry) -> Outcome: ...
 
     def send(self, view: View, context: Context, endpoint: bytes, sending: Sending) -> tuple[int, Outcome]: ...
 
@@ -81,8 +81,8 @@ def answer(view: View, context: Context, message: Mapping[str, Any], packets: Pa
     undone: str | None = None
     if "ack" in message:
         # The packet's commitment is put in front of it below, and not in the host's hands (P4).
-        given = entry.index, field(message, "ack", bytes)
-        done, undone = packets.acknowledge(Overlay(view, outcome.writes), context, client, sequence, given)
+        ack = field(message, "ack", bytes)
+        done, undone = packets.acknowledge(Overlay(view, outcome.writes), context, client, sequence, entry, ack)
         outcome.then(done)
     else:
         code, detail = _refusal(message)
@@ -182,7 +182,7 @@ def _refused(
     view: View, context: Context, client: str, sequence: int, entry: Entry, code: str, detail: bytes, packets: Packets
 ) -> Outcome:
     outcome = reason(client, sequence, entry.commitment, code, detail)
-    outcome.then(packets.refuse(Overlay(view, outcome.writes), context, client, sequence))
+    outcome.then(packets.refuse(Overlay(view, outcome.writes), context, client, sequence, entry))
     return outcome
 
 

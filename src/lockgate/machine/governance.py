@@ -20,7 +20,7 @@ from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import NotAuthority, NothingScheduled, UnknownAction
 from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.records import Account, Scheduled
-from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.errors import Damaged, LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, Overlay, View
 from lockgate.primitives.time import UnixNanos
@@ -105,6 +105,8 @@ def due_actions(view: View, context: Context, packets: Packets) -> Outcome:
         current = Overlay(view, outcome.writes)
         try:
             done = _carry_out(current, context, record, packets)
+        except Damaged:
+            raise
         except LockgateError as error:
             outcome.emit("gov_failed", ("action", record.action), ("code", error.code))
             continue

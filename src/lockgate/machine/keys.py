@@ -36,6 +36,7 @@ STORES: Final = (
     "rules",
     "upgrade",
 )
+BODIES: Final = "body"  # packets that wait, beside the tree: the inbox holds their hashes and deadlines (I4)
 SCHEMA_KEY: Final = b"schema"  # seeded everywhere: an empty store cannot prove absence (I4)
 SCHEMA_VERSION: Final = b"\x01"
 

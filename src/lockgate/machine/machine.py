@@ -34,7 +34,7 @@ from lockgate.machine.genesis import Genesis
 from lockgate.machine.packets import PacketLayer
 from lockgate.machine.records import Account
 from lockgate.machine.transaction import SUITE_ED25519, SignedTransaction, Transaction, decode_and_verify
-from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.errors import Damaged, LockgateError
 from lockgate.primitives.ids import AccountId, Hash32, Height
 from lockgate.primitives.state import Block, Draft, Event, Outcome, View, Writes
 from lockgate.primitives.time import UnixNanos, floor_seconds
@@ -42,6 +42,7 @@ from lockgate.primitives.time import UnixNanos, floor_seconds
 APP_VERSION: Final = 1
 MAX_LOG: Final = 512  # bytes of a refusal's text in a transaction result; it is not hashed
 OK: Final = 0
+Bodies = dict[bytes, bytes | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,16 @@ class TxResult:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """What a block does: results in transaction order, the block's own events, and all writes."""
+    """What a block does: results in transaction order, the block's own events, and all writes.
+
+    `bodies` go into a table beside the tree, in the same atomic commit (None deletes): the packets that
+    began or ceased to wait. They follow from the block like the writes, so a replay builds them again.
+    """
 
     results: tuple[TxResult, ...]
     events: tuple[Event, ...]
     writes: Writes
+    bodies: Bodies
 
 
 class Machine:
@@ -124,7 +130,9 @@ class Machine:
         swept = answers.sweep(draft, context, self.packets)
         draft.take(swept.writes)
         results = tuple([self._deliver(draft, block, data) for data in block.transactions])
-        return BlockResult(results, (*due.events, *swept.events), draft.writes)
+        writes = draft.writes
+        bodies = {place[1]: writes.pop(place) for place in [place for place in writes if place[0] == keys.BODIES]}
+        return BlockResult(results, (*due.events, *swept.events), writes, bodies)
 
     def check(self, view: View, data: bytes, height: int, now: UnixNanos) -> tuple[TxResult, Writes]:
         """Would the transaction be admitted on top of `view`? Returns what it would write, too, so that
@@ -156,6 +164,8 @@ class Machine:
             transaction = signed.transaction
             context = self._context(draft, block.height, block.time, transaction.account)
             spent = self._admit(draft, context, transaction, simulate=simulate)
+        except Damaged:
+            raise
         except LockgateError as error:
             return _refusal(error, 0, 0)
         draft.take(spent.writes)
@@ -164,6 +174,8 @@ class Machine:
         try:
             meter.charge(gas.PER_TRANSACTION + gas.PER_SIGNATURE + gas.PER_BYTE * signed.size, "transaction")
             response, events = self._run(draft, context, transaction, meter, check=check)
+        except Damaged:
+            raise  # the block is not made: what one node cannot read must not become its result
         except LockgateError as error:
             draft.undo_to(before)
             return _refusal(error, transaction.gas_limit, meter.used)

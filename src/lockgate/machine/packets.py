@@ -23,6 +23,7 @@ from lockgate.codec.type_urls import (
 )
 from lockgate.codec.wire import ics23_pb2, tendermint_pb2
 from lockgate.ibc import answering, dispatch, host, sending, wire
+from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.counterparty import find_counterparty
 from lockgate.ibc.errors import ClientNotActive
 from lockgate.ibc.modules import ClientModules
@@ -32,12 +33,13 @@ from lockgate.ibc.router import Router
 from lockgate.ibc.wiring import Wiring
 from lockgate.lightclients.tendermint import CLIENT_TYPE, TendermintClient
 from lockgate.lightclients.tendermint import states as tendermint_states
-from lockgate.machine import answers, endpoints, equivocation, lanes, settlement
+from lockgate.machine import answers, endpoints, equivocation, keys, lanes, settlement
 from lockgate.machine.context import Context, OwnHeader
 from lockgate.machine.errors import LaneProof, NotPrunable, SendOutsideAnswer
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION, LaneGate, LaneTerms
+from lockgate.machine.records import Entry, StateDamaged
 from lockgate.merkle import ics23
-from lockgate.primitives.errors import Refused
+from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, Overlay, View
 from lockgate.primitives.time import UnixNanos
@@ -113,6 +115,7 @@ class PacketLayer:
             gate=LaneGate(self._current, from_answer=from_answer),
             lanes=LaneTerms(self._current),
             authority=self,
+            held_store=keys.BODIES,
         )
 
     def _current(self) -> Context:
@@ -160,25 +163,41 @@ class PacketLayer:
     # What answers need.
 
     def acknowledge(
-        self, view: View, context: Context, client: str, sequence: int, given: tuple[int, bytes]
+        self, view: View, context: Context, client: str, sequence: int, entry: Entry, ack: bytes
     ) -> tuple[Outcome, str | None]:
-        """Answer a held packet whole: the payload `given` brings its reply, the others' applications run now.
+        """Answer a held packet whole: the endpoint's payload brings its reply, the others' applications run now.
 
         IBC puts the packet's commitment in front of every element (P4). When an application refuses,
         nothing of any payload remains, the sentinel and the reason are written, and its code is returned (P2).
         """
         self._context = context
-        elements = dict((given,))
-        done = answering.answer(self._inside, view, context.block, client, sequence, context.signer, given=elements)
+        self._check_body(view, client, sequence, entry)
+        given = {entry.index: ack}
+        done = answering.answer(self._inside, view, context.block, client, sequence, context.signer, given=given)
         if done.rejected is None:
             return done.outcome, None
         code = done.rejected.code
         done.outcome.then(answers.reason(client, sequence, done.commitment, code, done.rejected.detail))
         return done.outcome, code
 
-    def refuse(self, view: View, context: Context, client: str, sequence: int) -> Outcome:
+    def refuse(self, view: View, context: Context, client: str, sequence: int, entry: Entry) -> Outcome:
         self._context = context
+        self._check_body(view, client, sequence, entry)
         return answering.refuse(self._inside, view, client, sequence).outcome
+
+    def _check_body(self, view: View, client: str, sequence: int, entry: Entry) -> None:
+        """Require that the waiting packet is the one whose commitment the tree holds (I4).
+
+        The table it lies in is under no root. A ledger whose table was altered stops here.
+        """
+        try:
+            packet = answering.held_packet(self._inside, view, client, sequence)
+        except (PeerFault, Refused) as failure:
+            raise StateDamaged("a waiting packet does not read", client=client, sequence=sequence) from failure
+        # A commitment binds neither the sequence nor the source client: the counterparty record binds the latter.
+        place = (packet.destination_client, packet.sequence)
+        if place != (client, sequence) or commit_packet(packet) != entry.commitment:
+            raise StateDamaged("a waiting packet is another", client=client, sequence=sequence)
 
     def send(self, view: View, context: Context, endpoint: bytes, message: answers.Sending) -> tuple[int, Outcome]:
         self._context = context

@@ -13,14 +13,14 @@ from typing import Any, ClassVar, Final, Self
 
 from lockgate.codec import cbor
 from lockgate.codec.errors import Malformed
-from lockgate.primitives.errors import Unavailable
+from lockgate.primitives.errors import Damaged
 from lockgate.primitives.ids import ClientId, DomainId, EndpointId, Hash32, LaneId
 from lockgate.primitives.time import DurationNanos, UnixNanos
 
 LANE_LABEL: Final = "lockgate/lane/1"
 
 
-class StateDamaged(Unavailable):
+class StateDamaged(Damaged):
     code = "machine.state_damaged"
     summary = "A record of the ledger's own state does not decode."
     untouched = "The block was not committed."

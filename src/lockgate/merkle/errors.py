@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockgate.primitives.errors import PeerFault, Refused, Unavailable
+from lockgate.primitives.errors import Damaged, PeerFault, Refused
 
 
 class ProofMalformed(PeerFault):
@@ -45,7 +45,7 @@ class EmptyTree(Refused):
     next_step = "Seed the store with a key at genesis."
 
 
-class NodeDamaged(Unavailable):
+class NodeDamaged(Damaged):
     code = "merkle.node_damaged"
     summary = "A stored tree node is missing or does not match the hash that its parent holds."
     next_step = "Run `lockgate verify --store`; restore the store from a good copy."

@@ -63,6 +63,14 @@ class Unavailable(LockgateError):
     """The world failed us: retry with backoff."""
 
 
+class Damaged(Unavailable):
+    """The party's own store is not as it was written, or cannot be. Whoever meets it stops.
+
+    It is never turned into the refusal of a transaction: two nodes must not answer alike what only
+    one of them could read.
+    """
+
+
 class Misuse(LockgateError):
     """Our caller has a bug: let it crash."""
 
@@ -85,6 +93,7 @@ def _shown(value: object) -> str:
 
 __all__ = (
     "MAX_CODE_BYTES",
+    "Damaged",
     "LockgateError",
     "Misuse",
     "PeerFault",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from lockgate.primitives.errors import Misuse
@@ -21,6 +21,7 @@ class MemoryBlocks:
         self._meta: dict[str, bytes] = {}
         self._events: dict[tuple[str, str], set[tuple[int, int]]] = {}
         self._unindexed: list[list[EventRow]] = []  # a search indexes them; most ledgers here are never searched
+        self._bodies: dict[bytes, bytes] = {}
         self._open: _Commit | None = None
 
     def commit(self) -> _Commit:
@@ -53,6 +54,12 @@ class MemoryBlocks:
 
     def set_meta(self, name: str, value: bytes, /) -> None:
         self._writing().meta[name] = value
+
+    def add_bodies(self, bodies: Mapping[bytes, bytes | None], /) -> None:
+        self._writing().bodies.update(bodies)
+
+    def body(self, key: bytes, /) -> bytes | None:
+        return self._bodies.get(key)
 
     def block(self, height: int, /) -> StoredBlock | None:
         return self._blocks.get(height)
@@ -101,12 +108,17 @@ class MemoryBlocks:
         if done.events:
             self._unindexed.append(done.events)
         self._meta |= done.meta
+        for key, data in done.bodies.items():
+            if data is None:
+                self._bodies.pop(key, None)
+            else:
+                self._bodies[key] = data
 
 
 class _Commit:
     """What one transaction adds; nothing of it stays when the body raises."""
 
-    __slots__ = ("_store", "blocks", "events", "meta", "transactions")
+    __slots__ = ("_store", "blocks", "bodies", "events", "meta", "transactions")
 
     def __init__(self, store: MemoryBlocks) -> None:
         self._store = store
@@ -114,6 +126,7 @@ class _Commit:
         self.transactions: list[tuple[bytes, tuple[int, int]]] = []
         self.events: list[EventRow] = []
         self.meta: dict[str, bytes] = {}
+        self.bodies: dict[bytes, bytes | None] = {}
 
     def __enter__(self) -> None:
         return None

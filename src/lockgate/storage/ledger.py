@@ -11,13 +11,13 @@ import errno
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from lockgate.primitives.errors import Unavailable
+from lockgate.primitives.errors import Damaged, Unavailable
 
 SCHEMA_VERSION: Final = 1
 PAGE_CACHE_KIB: Final = 16_384
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS tx (hash BLOB PRIMARY KEY, height INTEGER NOT NULL, n
 CREATE TABLE IF NOT EXISTS event (
   name TEXT NOT NULL, value TEXT NOT NULL, height INTEGER NOT NULL, number INTEGER NOT NULL,
   PRIMARY KEY (name, value, height, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS body (key BLOB PRIMARY KEY, data BLOB NOT NULL);
 """
 
 
@@ -44,13 +45,13 @@ class StoreInUse(Unavailable):
     next_step = "Stop the other process, or use another data folder."
 
 
-class StoreFull(Unavailable):
+class StoreFull(Damaged):
     code = "store.full"
     summary = "The disk is full; the block was not committed."
     next_step = "Free some space; the ledger goes on from its last committed block."
 
 
-class StoreBroken(Unavailable):
+class StoreBroken(Damaged):
     code = "store.broken"
     summary = "The database file is damaged, truncated, or not ours."
     next_step = "Run `lockgate verify --store`; restore from a good copy under a new revision (P12)."
@@ -164,6 +165,22 @@ class LedgerStore:
     def add_events(self, rows: list[tuple[str, str, int, int]]) -> None:
         """Index (name `type.attribute`, value, height, transaction number; -1 for the block's own)."""
         self.connection.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?)", rows)
+
+    def add_bodies(self, bodies: Mapping[bytes, bytes | None]) -> None:
+        """Put packets that wait into their table; None takes one out."""
+        for key, data in bodies.items():
+            if data is None:
+                self.connection.execute("DELETE FROM body WHERE key = ?", (key,))
+            else:
+                self.connection.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (key, data))
+
+    def body(self, key: bytes) -> bytes | None:
+        """A packet that waits, as the row has it. Raises StoreBroken when the row holds no bytes."""
+        with named_failures():
+            row = self.connection.execute("SELECT data FROM body WHERE key = ?", (key,)).fetchone()
+        if row is not None and not isinstance(row[0], bytes):
+            raise StoreBroken("a row holds no bytes", table="body")
+        return None if row is None else row[0]
 
     def block(self, height: int) -> StoredBlock | None:
         with named_failures():

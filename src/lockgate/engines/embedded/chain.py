@@ -15,6 +15,7 @@ from typing import Final
 
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.embedded.assembly import AssembledBlock, SealedCommit
+from lockgate.engines.embedded.bodies import WithBodies
 from lockgate.engines.embedded.ports import BlockRow, BlockStore, SigningState
 from lockgate.engines.embedded.results import BlockResults
 from lockgate.engines.embedded.timekeeping import BlockTime
@@ -101,6 +102,7 @@ class EmbeddedChain:
         self.genesis = genesis
         self.store = store
         self.state = state
+        self._view = WithBodies(state, store.body)
         self.machine = Machine(genesis, self, applications)
         self.validators = ValidatorSet.of(tuple(Validator.from_key(v.public_key, v.power) for v in genesis.validators))
         own = {validator.public_key: validator for validator in validators}
@@ -134,7 +136,7 @@ class EmbeddedChain:
     def view(self) -> View:
         """State after the newest block (the genesis state before the first one)."""
         if self._tip.height:
-            return self.state
+            return self._view
         return Overlay(self.state, self.machine.initial_state())
 
     def signed_header(self, height: int) -> SignedHeader:
@@ -203,6 +205,7 @@ class EmbeddedChain:
                 self.state.apply(writes)
                 app_hash = self.state.commit(height)
                 self._write(height, time, block, commit, hashes, results, app_hash)
+                self.store.add_bodies(decided.bodies)
         except BaseException:
             self.state.rollback(self._tip.height)
             raise

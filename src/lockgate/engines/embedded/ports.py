@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -46,6 +46,12 @@ class BlockStore(Protocol):
     def add_transactions(self, height: int, hashes: list[bytes], /) -> None: ...
 
     def add_events(self, rows: list[tuple[str, str, int, int]], /) -> None: ...
+
+    def add_bodies(self, bodies: Mapping[bytes, bytes | None], /) -> None:
+        """Put packets that wait into their table; None takes one out."""
+        ...
+
+    def body(self, key: bytes, /) -> bytes | None: ...
 
     def block(self, height: int, /) -> BlockRow | None: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.engines.embedded.bodies import WithBodies
 from lockgate.engines.embedded.ports import BlockStore
 from lockgate.engines.embedded.recovery import StoreTampered
 from lockgate.engines.embedded.results import BlockResults
@@ -44,6 +45,8 @@ def replay(
     """Execute blocks 1 to `height` on an empty state. Raises StoreTampered at the first other root."""
     machine = Machine(genesis, StoredHeaders(store), applications)
     state = MultiStore(keys.STORES, nodes)
+    bodies: dict[bytes, bytes] = {}
+    view = WithBodies(state, bodies.get)
     for at in range(1, height + 1):
         row = store.block(at)
         if row is None:
@@ -51,8 +54,13 @@ def replay(
         transactions = tuple(decoding.parse(wire.Block, row.block).data.txs)
         initial = machine.initial_state() if at == 1 else {}
         block = BlockInput(height=at, time=UnixNanos(row.time), transactions=transactions)
-        decided = machine.execute(Overlay(state, initial) if at == 1 else state, block)
+        decided = machine.execute(Overlay(view, initial) if at == 1 else view, block)
         state.apply({**initial, **decided.writes})
+        for key, data in decided.bodies.items():
+            if data is None:
+                bodies.pop(key, None)
+            else:
+                bodies[key] = data
         if state.commit(at) != row.app_hash:
             raise StoreTampered("the state root is another when the block runs again", height=at)
         if BlockResults.of(decided).hash != BlockResults.from_bytes(row.results).hash:
