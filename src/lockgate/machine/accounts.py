@@ -8,6 +8,7 @@ host, a relayer and a person may use one key side by side. Sequences never reset
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 from lockgate.codec import cbor
@@ -20,6 +21,7 @@ ACCOUNT_LABEL: Final = "lockgate/account/1"
 ACCOUNT_BYTES: Final = 20
 
 
+@lru_cache(4_096)  # a key and a short text each; one transaction asks three times
 def account_id(suite: int, public_key: bytes) -> AccountId:
     """Lower-case hex of the first 20 bytes of SHA-256 over label, suite and public key."""
     digest = hashlib.sha256(cbor.encode([ACCOUNT_LABEL, suite, public_key])).digest()

@@ -235,7 +235,7 @@ class Machine:
         """Run the messages, each on top of the one before; returns the responses' bytes and all events."""
         events: list[Event] = []
         responses = []
-        packet_messages = noops = 0
+        redundant = check
         for name, content in transaction.messages:
             price = gas.PER_MESSAGE.get(name)
             if price is None:
@@ -243,8 +243,7 @@ class Machine:
             meter.charge(price, name)
             if isinstance(content, bytes):
                 done = self.packets.dispatch(draft, context, name, content)
-                packet_messages += done.is_packet
-                noops += done.is_noop
+                redundant = redundant and done.is_noop
                 step = done.outcome
                 responses.append((done.response_url, step.response))
             else:
@@ -252,11 +251,12 @@ class Machine:
                 handler = self._messages.get(name)
                 if handler is None:
                     raise UnknownMessage("no such message", message=name)
+                redundant = False
                 step = handler(draft, context, content)
                 responses.append(("/lockgate." + name, step.response))
             draft.take(step.writes)
             events += step.events
-        if check and packet_messages and packet_messages == noops == len(transaction.messages):
+        if redundant:
             raise self.packets.redundant()
         return self.packets.message_data(responses), events
 

@@ -8,9 +8,8 @@ the gate alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
-
-from google.protobuf.any_pb2 import Any as AnyMessage
 
 from lockgate.codec.type_urls import (
     MSG_ACKNOWLEDGEMENT,
@@ -21,8 +20,8 @@ from lockgate.codec.type_urls import (
     TENDERMINT_CLIENT_STATE,
     TENDERMINT_CONSENSUS_STATE,
 )
-from lockgate.codec.wire import ics23_pb2, tendermint_pb2
-from lockgate.ibc import answering, dispatch, host, sending, wire
+from lockgate.codec.wire import ics23_pb2
+from lockgate.ibc import answering, dispatch, host, packet_bytes, sending, wire
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.counterparty import find_counterparty
 from lockgate.ibc.errors import ClientNotActive
@@ -281,10 +280,14 @@ class PacketLayer:
     @staticmethod
     def message_data(responses: Sequence[tuple[str, bytes]]) -> bytes:
         """TxMsgData: one response per message. Source: cosmos.base.abci.v1beta1.TxMsgData."""
-        data = tendermint_pb2.TxMsgData(
-            msg_responses=[AnyMessage(type_url=url, value=value) for url, value in responses]
-        )
-        return data.SerializeToString(deterministic=True)
+        return b"".join([_response(url, value) for url, value in responses])
+
+
+@lru_cache(256)  # most responses are one of a few constants
+def _response(url: str, value: bytes) -> bytes:
+    """Field 2 of TxMsgData, an Any, as the protobuf library writes it."""
+    content = packet_bytes.field(b"\x0a", url.encode()) + packet_bytes.field(b"\x12", value)
+    return packet_bytes.message(b"\x12", content)
 
 
 def _absence(proof: ics23_pb2.CommitmentProof) -> ics23_pb2.NonExistenceProof:

@@ -176,7 +176,9 @@ class Tree:
         while path:
             node = path.pop()
             before = node.height
-            left, right = self._height(node.left), self._height(node.right)
+            left, right = node.left.height, node.right.height
+            if left < 0 or right < 0:
+                left, right = self._height(node.left), self._height(node.right)
             if -2 < left - right < 2:
                 node.height = 1 + (left if left > right else right)
             else:
@@ -211,7 +213,10 @@ class Tree:
         return top
 
     def _measure(self, node: Node) -> None:
-        node.height = 1 + max(self._height(node.left), self._height(node.right))
+        left, right = node.left.height, node.right.height
+        if left < 0 or right < 0:
+            left, right = self._height(node.left), self._height(node.right)
+        node.height = 1 + (left if left > right else right)
 
     def _finish(self, root: Node, batch: Batch | None, version: int) -> None:
         """Give the unsaved nodes at and below `root` their size, hash and number, children first."""

@@ -7,6 +7,7 @@ root node (8 bytes, 0 for an empty tree), root hash (32 bytes).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from lockgate.merkle.errors import NodeDamaged
@@ -23,9 +24,14 @@ def encode_roots(snapshots: Iterable[tuple[str, Snapshot]]) -> bytes:
     """Write a record; names ascending."""
     parts = []
     for name, snapshot in snapshots:
-        encoded = name.encode()
-        parts += [uvarint(len(encoded)), encoded, snapshot.root_number.to_bytes(8, "big"), snapshot.root_hash]
-    return b"".join((bytes((_FORMAT,)), uvarint(len(parts) // 4), *parts))
+        parts += [_prefixed(name), snapshot.root_number.to_bytes(8, "big"), snapshot.root_hash]
+    return b"".join((bytes((_FORMAT,)), uvarint(len(parts) // 3), *parts))
+
+
+@lru_cache(256)
+def _prefixed(name: str) -> bytes:
+    encoded = name.encode()
+    return uvarint(len(encoded)) + encoded
 
 
 def decode_roots(data: bytes, version: int) -> Roots:

@@ -42,9 +42,8 @@ def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
 
 def level_above(level: Sequence[bytes]) -> list[bytes]:
     """Hash a level pairwise; a last odd one goes up as it is. This is the split at powers of two."""
-    odd = len(level) & 1
-    above = [_sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - odd, 2)]
-    if odd:
+    above = [_sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
+    if len(level) & 1:
         above.append(level[-1])
     return above
 

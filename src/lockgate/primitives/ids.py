@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple, NewType, Self
 
 from lockgate.primitives.errors import PeerFault
@@ -59,8 +60,15 @@ class Height(NamedTuple):
 
 def revision_number(chain_id: str) -> int:
     """Return N when `chain_id` ends in `-N` without a leading zero, else 0. Source: ICS-07."""
+    return _known_revision(chain_id) if len(chain_id) <= MAX_CHAIN_ID else _revision_number(chain_id)
+
+
+def _revision_number(chain_id: str) -> int:
     match = _REVISION.match(chain_id)
     return int(match.group(1)) if match else 0
+
+
+_known_revision: Final = lru_cache(1_024)(_revision_number)
 
 
 def check_identifier(text: str, shortest: int, longest: int) -> str:
