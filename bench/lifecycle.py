@@ -153,7 +153,7 @@ def measure(pair: Pair, batch: int, packets: int) -> dict[str, Any]:
 def run() -> dict[str, Any]:
     """Take turns with ibc-go; return medians of same-minute ratios with their range."""
     report: dict[str, Any] = {
-        "machine": {"python": platform.python_version(), "cpu": _cpu(), "cores": os.cpu_count()},
+        "machine": {"python": platform.python_version(), "cpu": processor(), "cores": os.cpu_count()},
         "schedule": "separate: 7 blocks, 2 updates, 5 transactions, 4 validators a side, in memory",
         "rows": [],
     }
@@ -204,7 +204,7 @@ def _line(row: dict[str, Any]) -> str:
     return f"{text}  µs/packet: {steps}"
 
 
-def _cpu() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

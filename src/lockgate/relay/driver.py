@@ -28,6 +28,7 @@ from lockgate.relay.status import direction_status, end_status
 
 POLL_S: Final = 0.5  # between two questions where blocks are announced
 SCAN_EVERY_S: Final = 30.0
+READ_AT_ONCE: Final = 32  # blocks in one question
 GAP_BLOCKS: Final = 2_000  # behind by more than this, a scan costs less than reading every block
 IDLE_S: Final = 1.0  # a worker looks again after this, whatever it heard
 YIELD_S: Final = 0.25  # a backlog's batch waits this long for fresh packets, then goes ahead
@@ -53,6 +54,7 @@ class Relayer:
         self._pace = Pace()
         self._wakers: list[asyncio.Event] = []
         self._last_fresh = float("-inf")
+        self._placed = asyncio.Event()  # it is known from where on blocks are read
         self.ready = asyncio.Event()  # both ledgers were scanned
         self._mover = Mover(report, self._took_in, _now)
         self.counters: Counters = self._mover.counters
@@ -136,8 +138,10 @@ class Relayer:
     async def _scan(self) -> None:
         for end in self.ends:
             await end.see_tip()
-            end.next_height = max(end.next_height, end.height.height + 1) if end.next_height == 1 else end.next_height
+            if not self._placed.is_set():
+                end.next_height = end.height.height + 1
             await end.refresh()
+        self._placed.set()
         for direction in self.directions:
             await direction.watch.scan()
             direction.quarantine.keep_only(direction.watch.tracks)
@@ -145,11 +149,12 @@ class Relayer:
 
     def _reader(self, end: EndPoint) -> Callable[[], Awaitable[None]]:
         async def step() -> None:
-            await self.ready.wait()
+            await self._placed.wait()
             seen = end.chain.beat
             if await self._read(end):
                 self._wake()
-            else:
+            elif end.height.height < end.next_height:
+                end.read_beat = seen
                 await end.chain.pause(seen, POLL_S)
 
         return step
@@ -164,8 +169,8 @@ class Relayer:
             await self._scan()
             return True
         updated = False
-        while end.next_height <= end.height.height:
-            block = await end.chain.block_events(end.next_height)
+        first = end.next_height
+        for block in await end.chain.blocks_events(range(first, min(end.height.height + 1, first + READ_AT_ONCE))):
             for direction in self.directions:
                 self._ended(direction, direction.on_events(end, block.events, block.height, self._pace.lived, _now()))
             for event in block.events:
@@ -199,7 +204,7 @@ class Relayer:
         self._wakers.append(woken)
 
         async def step() -> None:
-            await self.ready.wait()
+            await (self._placed if lane is Lane.LIVE else self.ready).wait()
             woken.clear()
             if lane is Lane.BACKLOG:
                 await self._yield_to_fresh()
@@ -227,11 +232,17 @@ class Relayer:
         return max(BATCH_LEAST, self._pace.size(busy=_now() - self._last_fresh < FRESH_FOR_S))
 
     async def _yield_to_fresh(self) -> None:
-        """Let fresh packets go first, for a bounded time: a backlog is not starved either."""
+        """Let fresh packets go first, for a bounded time: a backlog is not starved either.
+
+        Blocks that are not read yet may hold some, so reading goes first as well.
+        """
         deadline = _now() + YIELD_S
-        while _now() < deadline and any(d.waits_for_a_step(_now()) for d in self.directions):
-            self._last_fresh = _now()
-            await asyncio.sleep(YIELD_S / 50)
+        while _now() < deadline:
+            if any(d.waits_for_a_step(_now()) for d in self.directions):
+                self._last_fresh = _now()
+            elif all(end.read_beat == end.chain.beat for end in self.ends):
+                return
+            await asyncio.sleep(YIELD_S / 100)
 
     def _wake(self) -> None:
         for waker in self._wakers:

@@ -47,6 +47,7 @@ class EndPoint:
     witnesses: tuple[CometBftChain, ...] = ()
     own_lane: bool = True  # finished packets of own lanes are pruned (I15)
     next_height: int = 1
+    read_beat: int = 0  # the announcement up to which blocks were read
     tracked: TrackedClient | None = None
     time: UnixNanos = UnixNanos(0)
     height: Height = Height(0, 0)

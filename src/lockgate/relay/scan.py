@@ -18,7 +18,7 @@ from lockgate.primitives.state import Event
 from lockgate.relay.chains.cometbft import CometBftChain, event_of
 from lockgate.relay.rpc import BadAnswer, number
 
-PER_PAGE: Final = 50  # transactions in one answer; each may hold hundreds of packets in hex
+PER_PAGE: Final = 30  # transactions in one answer; each may hold hundreds of packets in hex
 Found = dict[int, tuple[Event, Height]]
 
 

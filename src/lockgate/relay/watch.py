@@ -94,9 +94,11 @@ class Watch:
         One walk of the commitments, pages of events for those that are not known, and one question
         each about receipts and acknowledgements.
         """
+        known = list(self.tracks)  # what is seen from here on may be newer than the answer
         standing = await self.source.outstanding(self.source_client)
-        for sequence in [s for s in self.tracks if s not in standing]:
-            self.drop(sequence)
+        for sequence in known:
+            if sequence not in standing:
+                self.drop(sequence)
         wanted = {sequence for sequence in standing if sequence not in self.tracks}
         search = EventSearch(
             self.source,

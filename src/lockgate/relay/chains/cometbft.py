@@ -74,8 +74,26 @@ class CometBftChain:
             raise BadAnswer("not a ledger of ours: its genesis carries no Lockgate document") from error
 
     async def block_events(self, height: int, /) -> BlockEvents:
-        found, signed = await asyncio.gather(self.events(height), self.signed_header(height))
-        return BlockEvents(self._height(height), signed.header.time, found)
+        (block,) = await self.blocks_events([height])
+        return block
+
+    async def blocks_events(self, heights: Sequence[int]) -> list[BlockEvents]:
+        """As `block_events`, for several heights in two round trips. Raises what any of them raises."""
+        params = [{"height": str(height)} for height in heights]
+        results = await call_many(self.rpc, "block_results", params)
+        commits = await call_many(self.rpc, "commit", params)
+        found = []
+        for height, result, commit in zip(heights, results, commits, strict=True):
+            for answer in (result, commit):
+                if isinstance(answer, RpcError):
+                    raise answer
+            assert isinstance(result, dict), "errors were raised"
+            assert isinstance(commit, dict), "errors were raised"
+            signed = rpc_json.signed_header_from_json(commit.get("signed_header"))
+            if signed.header.height != height or number(result.get("height", 0)) != height:
+                raise BadAnswer("the node answered for another height", asked=height)
+            found.append(BlockEvents(self._height(height), signed.header.time, events_of(result)))
+        return found
 
     async def events(self, height: int) -> tuple[Event, ...]:
         """Events of a block, those of transactions that succeeded and those of the block itself."""

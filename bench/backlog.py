@@ -1,0 +1,164 @@
+"""A relayer that starts before a backlog: how fast it clears it, and what fresh packets notice of that.
+
+Two ledgers in memory with one validator each, an application that answers at once, and one relayer, all in
+one process and one thread: the hardest case for a fresh packet, which competes with the backlog for the
+same core at every step. Times are of the event loop; every header and proof is checked on both sides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.lifecycle import RESULTS, processor
+from tests.support.relays import Pair, relaying
+
+SIZES = (1_000, 5_000)
+ROUNDS = 3
+FRESH_EVERY_S = 0.2
+IDLE_PACKETS = 40
+MUST_LATENCY = 2.0  # p95 of fresh packets while a backlog is cleared, against an idle lane
+MUST_LINEAR = 1.25  # time per packet of the large backlog against the small one
+TOO_LONG_S = 300.0
+
+
+@dataclass
+class Fresh:
+    """Sends a packet now and then and notes how long each one takes to be acknowledged on its ledger."""
+
+    pair: Pair
+    sent: dict[int, float] = field(default_factory=dict)
+    lives: list[float] = field(default_factory=list)
+    next_sequence: int = 1
+
+    def send(self) -> None:
+        self.sent[self.next_sequence] = time.perf_counter()
+        self.next_sequence += 1
+        self.pair.send(timeout_s=7_200)
+
+    async def watch(self) -> None:
+        async for block in self.pair.services[0].blocks():
+            for result in block.results.transactions:
+                for event in result.events:
+                    if event.type == "acknowledge_packet":
+                        begun = self.sent.pop(int(event.get("packet_sequence") or 0), None)
+                        if begun is not None:
+                            self.lives.append(time.perf_counter() - begun)
+
+
+async def clearing(size: int, *, fresh_too: bool) -> dict[str, Any]:
+    """Clear one backlog; with fresh packets before and during it if asked."""
+    pair = Pair.make(heartbeat_s=1.0)
+    async with pair.running():
+        fresh = Fresh(pair)
+        watching = asyncio.create_task(fresh.watch())
+        await asyncio.sleep(0)
+        found: dict[str, Any] = {}
+        if fresh_too:
+            async with relaying(pair.relayer()) as (relayer,):
+                await relayer.ready.wait()
+                for _ in range(IDLE_PACKETS + 5):
+                    fresh.send()
+                    await asyncio.sleep(FRESH_EVERY_S)
+                await pair.until(lambda: not fresh.sent)
+            found["idle_s"] = fresh.lives[5:]  # the first ones find cold caches
+            fresh.lives.clear()
+        pair.send(size, per_tx=100)
+        await pair.until(lambda: len(pair.services[0].pending()) == 0, TOO_LONG_S)
+        fresh.next_sequence += size
+        relayer = pair.relayer()
+        begun = time.perf_counter()
+        async with relaying(relayer):
+            await relayer.ready.wait()
+            sending = asyncio.create_task(_keep_sending(fresh)) if fresh_too else None
+            await pair.until(
+                lambda: relayer.counters.acknowledged + len(fresh.sent) >= size + len(fresh.lives), TOO_LONG_S
+            )
+            found["seconds"] = time.perf_counter() - begun
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+                found["busy_s"] = list(fresh.lives)
+            await pair.until(lambda: not pair.open_packets(), TOO_LONG_S)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        found["transactions"] = relayer.counters.transactions
+        found["calls"] = sum(sum(rpc.served.values()) for rpc in pair.served[-2:])
+        assert relayer.counters.failures == 0, pair.reports[:3]
+        return found
+
+
+async def _keep_sending(fresh: Fresh) -> None:
+    while True:
+        fresh.send()
+        await asyncio.sleep(FRESH_EVERY_S)
+
+
+def run() -> dict[str, Any]:
+    """Measure, print, and write bench/results/backlog.json."""
+    report: dict[str, Any] = {
+        "machine": {"python": platform.python_version(), "cpu": processor(), "cores": os.cpu_count()},
+        "setting": "two ledgers of one validator, application and relayer in one process; ledgers in memory",
+        "rows": [],
+    }
+    per_packet = {}
+    for size in SIZES:
+        rounds = [asyncio.run(clearing(size, fresh_too=False)) for _ in range(ROUNDS)]
+        times = [each["seconds"] for each in rounds]
+        per_packet[size] = statistics.median(times) / size
+        row = {
+            "backlog": size,
+            "seconds": statistics.median(times),
+            "seconds_range": [min(times), max(times)],
+            "packets_per_s": size / statistics.median(times),
+            "transactions": statistics.median(each["transactions"] for each in rounds),
+            "calls_per_packet": statistics.median(each["calls"] for each in rounds) / size,
+        }
+        report["rows"].append(row)
+        print(
+            f"backlog {size:>5}  {row['seconds']:6.2f} s ({min(times):.2f}–{max(times):.2f})  "
+            f"{row['packets_per_s']:6.0f} packets/s  {row['calls_per_packet']:.2f} calls a packet",
+            flush=True,
+        )
+    report["time_per_packet_large_to_small"] = per_packet[SIZES[-1]] / per_packet[SIZES[0]]
+    report["must_linear"] = MUST_LINEAR
+    rounds = [asyncio.run(clearing(SIZES[-1], fresh_too=True)) for _ in range(ROUNDS)]
+    ratios = [_p95(each["busy_s"]) / _p95(each["idle_s"]) for each in rounds]
+    report["fresh"] = {
+        "every_s": FRESH_EVERY_S,
+        "idle_p95_ms": [round(1e3 * _p95(each["idle_s"]), 2) for each in rounds],
+        "busy_p95_ms": [round(1e3 * _p95(each["busy_s"]), 2) for each in rounds],
+        "packets": [len(each["busy_s"]) for each in rounds],
+        "ratio": statistics.median(ratios),
+        "ratio_range": [min(ratios), max(ratios)],
+        "seconds": [each["seconds"] for each in rounds],
+        "must": MUST_LATENCY,
+    }
+    print(
+        f"time per packet, {SIZES[-1]} against {SIZES[0]}: {report['time_per_packet_large_to_small']:.2f}, must {MUST_LINEAR}"
+    )
+    print(
+        f"fresh packets, p95 while clearing against idle: {statistics.median(ratios):.2f} "
+        f"({min(ratios):.2f}–{max(ratios):.2f}), must {MUST_LATENCY}; "
+        f"idle {report['fresh']['idle_p95_ms']} ms, busy {report['fresh']['busy_p95_ms']} ms"
+    )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "backlog.json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _p95(values: list[float]) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+
+
+if __name__ == "__main__":
+    sys.exit(0 if run() else 1)
