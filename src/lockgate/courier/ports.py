@@ -116,6 +116,10 @@ class Chain(Protocol):
         """Commitments by sequence: packets sent over this client that have not ended."""
         ...
 
+    async def still_open(self, client_id: ClientId, sequences: Collection[int], /) -> set[int]:
+        """Those of the sequences sent over this client that have not ended."""
+        ...
+
     async def received(self, client_id: ClientId, sequences: Collection[int], /) -> set[int]:
         """Those of the sequences that were received over this client."""
         ...

@@ -28,6 +28,7 @@ Report = Callable[[str, dict[str, object]], None]
 
 REDUNDANT: Final = ("channel", 22)  # every packet message was done already; the sequence is not consumed
 TOO_LATE: Final = ("channelv2", 9)
+ANOTHERS_BLOCK_S: Final = 0.25
 NOT_THE_PACKETS: Final = frozenset(
     {
         *(("lockgate", code) for code in (4, 5, 6, 7, 8)),  # domain, sequence, expiry, account, fee
@@ -145,6 +146,8 @@ class Mover:
             case News.RECEIVED | News.OTHER_ANSWER:
                 watch.put_back(track.sequence, phase=Phase.RECEIVED, acknowledgement=None, answered_height=None)
                 look_again.append(track.sequence)
+        if news in {News.OTHER_PACKET, News.OTHER_ANSWER}:
+            self._failed(direction, track, news.value)  # a node's events say otherwise: not again at once
         self.report("news", {"direction": direction.name, "sequence": track.sequence, "what": news.value})
 
     async def _submit(
@@ -217,11 +220,15 @@ class Mover:
     async def _done_by_another(self, direction: Direction, stage: Stage, tracks: Sequence[Track]) -> None:
         """Success, by another relayer: find out how far the packets are."""
         self.counters.noops += len(tracks)
+        sequences = [t.sequence for t in tracks]
+        on = _ends(direction, stage)[0].chain
+        await on.pause(on.beat, ANOTHERS_BLOCK_S)  # what the other one sent may wait for a block yet
         if stage is Stage.RECEIVE:
-            await direction.watch.refresh([t.sequence for t in tracks])
+            await direction.watch.refresh(sequences)
         else:
-            for track in tracks:
-                direction.watch.drop(track.sequence)
+            open_ = await on.still_open(direction.source.client, sequences)
+            for sequence in set(sequences) - open_:
+                direction.watch.drop(sequence)
 
     def _failed(self, direction: Direction, track: Track, reason: str) -> None:
         mark: Mark = direction.quarantine.failed(track.sequence, reason, self.clock())

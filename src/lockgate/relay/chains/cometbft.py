@@ -229,6 +229,14 @@ class CometBftChain:
             missing |= set(self._parsed(ibc_query_pb2.QueryUnreceivedPacketsResponse, answer).sequences)
         return set(sequences) - missing
 
+    async def still_open(self, client_id: ClientId, sequences: Collection[int], /) -> set[int]:
+        found: set[int] = set()
+        for chunk in _chunks(sorted(sequences)):
+            request = ibc_query_pb2.QueryUnreceivedAcksRequest(client_id=client_id, packet_ack_sequences=chunk)
+            answer = await self._ask("channel.v2", "UnreceivedAcks", request)
+            found |= set(self._parsed(ibc_query_pb2.QueryUnreceivedAcksResponse, answer).sequences)
+        return found
+
     async def acknowledged(self, client_id: ClientId, sequences: Collection[int], /) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
         for chunk in _chunks(sorted(sequences)):

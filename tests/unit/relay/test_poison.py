@@ -1,0 +1,91 @@
+"""One packet that always fails holds up no other, and people can see why it waits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lockgate.courier import quarantine
+from lockgate.relay.endpoint import Slot
+from lockgate.relay.messages import Stage
+from lockgate.relay.mover import LaneRefused, Poisoned
+from tests.support.relays import Pair, relaying
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(quarantine, "PARK_AFTER", 3)
+
+
+def test_one_bad_message_is_isolated_by_halving_and_parked_with_its_reason() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(9)
+            pair.send(body=b"poison")
+            pair.send(10)
+            await pair.until(lambda: len(pair.open_packets()) == 20)
+            async with relaying(pair.relayer()) as (relayer,):
+                await pair.until(lambda: bool(pair.reported("parked")))
+                assert pair.open_packets() == [10]
+                status = relayer.status()["directions"]["alpha-1 to beta-1"]
+        assert list(status["parked"]) == ["10"]
+        assert "machine.fault" in status["parked"]["10"]
+        (parked,) = pair.reported("parked")
+        assert (parked["code"], parked["sequence"]) == (Poisoned.code, 10)
+        assert {fields["sequence"] for fields in pair.reported("failed")} == {10}, "no other was marked"
+        assert len(pair.history(pair.b, "recv_packet")) == 20
+
+    asyncio.run(work())
+
+
+def test_a_parked_packet_does_not_slow_fresh_ones() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running(), relaying(pair.relayer()) as (relayer,):
+            await relayer.ready.wait()
+            pair.send(body=b"poison")
+            await pair.until(lambda: bool(pair.reported("parked")))
+            begun = asyncio.get_running_loop().time()
+            pair.send(5)
+            await pair.until(lambda: pair.open_packets() == [1])
+            assert asyncio.get_running_loop().time() - begun < 2.0
+
+    asyncio.run(work())
+
+
+def test_a_parked_packet_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "PARKED_WAIT_S", 0.05)
+
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running(), relaying(pair.relayer()) as (relayer,):
+            await relayer.ready.wait()
+            pair.send(body=b"poison")
+            await pair.until(lambda: len(pair.reported("parked")) >= 2)
+
+    asyncio.run(work())
+
+
+def test_a_relayer_that_may_not_act_blames_no_packet() -> None:
+    """An account without funds is the lane's trouble, told with the ledger's own words."""
+
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(4)
+            await pair.until(lambda: len(pair.open_packets()) == 4)
+            relayer = pair.relayer()
+            await relayer.look()
+            direction = relayer.directions[0]
+            submitter = relayer.ends[1].submitters[Slot.CARE]
+            limits = await submitter.limits()
+            submitter._limits = type(limits)(gas_price=1)  # type: ignore[attr-defined]  # a fee nobody can pay
+            with pytest.raises(LaneRefused, match=r"tx\.fee"):
+                await relayer._mover.move(direction, Stage.RECEIVE, tuple(direction.watch.tracks.values()), submitter)
+            assert direction.quarantine.held(0.0) == set()
+            assert pair.received() == []
+
+    asyncio.run(work())
