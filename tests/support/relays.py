@@ -185,6 +185,20 @@ class Pair:
         """How many transactions a relayer has made in one of its slots."""
         return accounts.next_sequence(end.ledger.chain.view(), AccountId(account(name).id), RELAY_LANE + slot)
 
+    async def ended(self, count: int, end: End | None = None, deadline_s: float = 20.0) -> None:
+        """Wait until so many packets that one ledger sent have ended."""
+        of = end or self.a
+        kinds = ("acknowledge_packet", "timeout_packet")
+        await self.until(lambda: sum(self.count_events(of, kind) for kind in kinds) >= count, deadline_s)
+
+    def count_events(self, end: End, kind: str) -> int:
+        """How many events of a kind stand in a ledger's index."""
+        rows = end.ledger.chain.store.connection.execute(
+            "SELECT count(DISTINCT height || '/' || number || '/' || value) FROM event WHERE name = ?",
+            (f"{kind}.packet_sequence",),
+        )
+        return int(rows.fetchone()[0])
+
     def reported(self, kind: str) -> list[dict[str, object]]:
         return [fields for name, fields in self.reports if name == kind]
 

@@ -48,8 +48,8 @@ def test_packets_of_both_directions_end() -> None:
             await started(relayer)
             pair.send(20)
             pair.send(5, on=pair.b)
-            await pair.until(lambda: len(pair.history(pair.a, "acknowledge_packet")) == 20)
-            await pair.until(lambda: len(pair.history(pair.b, "acknowledge_packet")) == 5)
+            await pair.ended(20)
+            await pair.ended(5, pair.b)
         assert pair.open_packets() == pair.open_packets(pair.b) == []
         assert (relayer.counters.received, relayer.counters.acknowledged) == (25, 25)
         assert relayer.counters.failures == 0

@@ -20,7 +20,8 @@ def test_two_relayers_race_and_every_packet_ends_once() -> None:
                 pair.send(5)
                 pair.send(3, on=pair.b)
                 await asyncio.sleep(0.01)
-            await pair.until(lambda: not pair.open_packets() and not pair.open_packets(pair.b))
+            await pair.ended(30)
+            await pair.ended(18, pair.b)
             await pair.until(lambda: not one.directions[0].watch.tracks and not two.directions[0].watch.tracks)
         for end, other, count in ((pair.a, pair.b, 30), (pair.b, pair.a, 18)):
             sequences = list(range(1, count + 1))
@@ -36,7 +37,7 @@ async def _stale(pair: Pair) -> Relayer:
     relayer = pair.relayer("second")
     await relayer.look()
     async with relaying(pair.relayer("first")):
-        await pair.until(lambda: not pair.open_packets())
+        await pair.ended(3)
     return relayer
 
 

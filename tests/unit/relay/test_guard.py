@@ -1,0 +1,186 @@
+"""Two signed histories freeze every client of their ledger; honest traffic never does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from lockgate.ibc import host
+from lockgate.lab.paths import End, create_client
+from lockgate.lightclients.cometbft import rpc_json
+from lockgate.lightclients.tendermint.messages import decode_misbehaviour
+from lockgate.lightclients.tendermint.states import decode_client_state
+from lockgate.relay import guard
+from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.driver import Relayer
+from lockgate.relay.rpc import Calls, RpcError
+from tests.support.forgery import forged, update_with
+from tests.support.relays import FaultyRpc, Pair, account, relaying
+
+WITHIN_BLOCKS = 20  # on the ledger the client is on, at a heartbeat far quicker than a real one
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "RECHECK_S", 0.05)
+    monkeypatch.setattr(guard, "WAIT_S", 0.05)
+
+
+def frozen(end: End, client: str | None = None) -> bool:
+    value = end.ledger.chain.view().get("ibc", host.client_state(client or end.client))
+    assert value is not None
+    return decode_client_state(value).is_frozen
+
+
+def submit(pair: Pair, end: End, message: tuple[str, bytes]) -> None:
+    """The attacker's transaction on one ledger."""
+    service = pair.services[0 if end is pair.a else 1]
+    _, result = service.submit(end.ledger.signed(end.account, [message]))
+    assert result.code == 0, result.log
+
+
+def guarded(pair: Pair, evidence: list[tuple[str, dict[str, Any]]], **wrap: Any) -> Relayer:
+    ends = [pair.endpoint(end, "relayer", wrap.get(end.ledger.genesis.chain_id[:-2])) for end in (pair.a, pair.b)]
+    return Relayer(*ends, lambda kind, fields: pair.reports.append((kind, fields)), lambda *kept: evidence.append(kept))
+
+
+def test_a_forged_header_freezes_every_client_of_its_ledger_within_few_blocks() -> None:
+    evidence: list[tuple[str, dict[str, Any]]] = []
+
+    async def work() -> None:
+        pair = Pair.make(validators=4, heartbeat_s=0.05)
+        other = End(pair.b.ledger, account("somebody else"))
+        create_client(other, pair.a.ledger)  # a second client of alpha on beta
+        async with pair.running(), relaying(guarded(pair, evidence)) as (relayer,):
+            await relayer.ready.wait()
+            await pair.until(lambda: pair.a.ledger.height > other.trusted + 4)
+            lie = forged(pair.a.ledger, other.trusted + 3)
+            submit(pair, pair.b, update_with(pair.a.ledger, lie, pair.b.client, pair.b.trusted, pair.b.account))
+            given = pair.b.ledger.height
+            await pair.until(lambda: frozen(pair.b) and frozen(pair.b, other.client))
+            assert pair.b.ledger.height - given <= WITHIN_BLOCKS
+            assert not frozen(pair.a), "beta has one history only"
+            await pair.until(lambda: relayer.counters.evidence == 2)
+            status = relayer.status()["clients"]["beta-1"]
+            await pair.until(lambda: relayer.status()["clients"]["beta-1"]["status"] == "Frozen")
+            assert status["client"] == pair.b.client
+        ((name, record),) = evidence
+        assert name == f"alpha-1-{lie.header.height}"
+        for each in record["misbehaviour"]:
+            assert decode_misbehaviour(bytes.fromhex(each["message"])).is_contradiction
+
+    asyncio.run(work())
+
+
+def test_a_header_ahead_of_its_ledger_is_compared_when_the_height_comes() -> None:
+    async def work() -> None:
+        pair = Pair.make(heartbeat_s=0.05)
+        async with pair.running(), relaying(guarded(pair, [])) as (relayer,):
+            await relayer.ready.wait()
+            lie = forged(pair.a.ledger, pair.a.ledger.height + 12)
+            submit(pair, pair.b, update_with(pair.a.ledger, lie, pair.b.client, pair.b.trusted, pair.b.account))
+            await pair.until(lambda: frozen(pair.b))
+            assert pair.a.ledger.height >= lie.header.height
+
+    asyncio.run(work())
+
+
+def test_honest_updates_are_compared_and_freeze_nothing() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running(), relaying(guarded(pair, []), pair.relayer("another")) as (relayer, _):
+            await relayer.ready.wait()
+            for _ in range(5):
+                pair.send(2)
+                pair.send(2, on=pair.b)
+                await asyncio.sleep(0.05)
+            await pair.ended(10)
+            await pair.ended(10, pair.b)
+            await pair.until(lambda: relayer.counters.misbehaviour_checks >= 4)
+        assert relayer.counters.evidence == 0
+        assert not frozen(pair.a)
+        assert not frozen(pair.b)
+        assert pair.reported("not_evidence") == []
+
+    asyncio.run(work())
+
+
+def test_a_node_that_lags_is_no_evidence() -> None:
+    """The node of alpha does not have the height that another, honest relayer already submitted."""
+    lag = {"height": 0}
+
+    async def behind(method: str, params: dict[str, Any]) -> None:
+        if lag["height"] and method in {"commit", "validators"} and int(params.get("height") or 0) > lag["height"]:
+            raise RpcError("height must be less than or equal to the current blockchain height")
+
+    def lagging(rpc: Calls) -> FaultyRpc:
+        return FaultyRpc(rpc, before=behind)
+
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running(), relaying(guarded(pair, [], alpha=lagging)) as (relayer,):
+            await relayer.ready.wait()
+            lag["height"] = pair.a.ledger.height
+            async with relaying(pair.relayer("another")):
+                pair.send(3)
+                await pair.ended(3)
+            await pair.until(lambda: relayer.counters.misbehaviour_checks >= 1)
+            await asyncio.sleep(0.3)
+            assert not frozen(pair.b)
+        assert relayer.counters.evidence == 0
+
+    asyncio.run(work())
+
+
+def test_a_node_on_a_history_nobody_signed_is_no_evidence() -> None:
+    """The relayer's own node of alpha shows headers signed by strangers: it cannot freeze anything."""
+
+    async def work() -> None:
+        pair = Pair.make(heartbeat_s=0.05)
+
+        def strangers(method: str, params: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+            if method == "commit":
+                lie = forged(pair.a.ledger, int(params["height"]), signed_by="stranger")
+                return {"signed_header": rpc_json.signed_header_to_json(lie), "canonical": True}
+            return result
+
+        def hostile(rpc: Calls) -> FaultyRpc:
+            return FaultyRpc(rpc, spoil=strangers)
+
+        async with pair.running(), relaying(guarded(pair, [], alpha=hostile)) as (relayer,):
+            async with relaying(pair.relayer("another")):
+                pair.send(3)
+                await pair.ended(3)
+            await pair.until(lambda: relayer.counters.misbehaviour_checks >= 1)
+            await asyncio.sleep(0.3)
+            assert not frozen(pair.b)
+        assert relayer.counters.evidence == 0
+
+    asyncio.run(work())
+
+
+def test_witnesses_must_agree_before_anything_is_called_evidence() -> None:
+    async def work() -> None:
+        pair = Pair.make(heartbeat_s=0.05)
+        relayer = guarded(pair, [])
+
+        def differs(method: str, params: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+            if method == "commit":
+                lie = forged(pair.a.ledger, int(params["height"]), b"\x77" * 32)
+                return {"signed_header": rpc_json.signed_header_to_json(lie), "canonical": True}
+            return result
+
+        witness = CometBftChain(FaultyRpc(pair.rpc(pair.a), spoil=differs), "alpha-1")
+        relayer.ends[0].witnesses = (witness,)
+        async with pair.running(), relaying(relayer):
+            await relayer.ready.wait()
+            await pair.until(lambda: pair.a.ledger.height > pair.b.trusted + 4)
+            lie = forged(pair.a.ledger, pair.b.trusted + 3)
+            submit(pair, pair.b, update_with(pair.a.ledger, lie, pair.b.client, pair.b.trusted, pair.b.account))
+            await pair.until(lambda: bool(pair.reported("sources_disagree")))
+            await asyncio.sleep(0.2)
+            assert not frozen(pair.b), "two sources, two opinions: people must look"
+
+    asyncio.run(work())
