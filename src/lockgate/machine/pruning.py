@@ -4,7 +4,8 @@ Receipt, acknowledgement and reason of a packet may go once the sender's commitm
 the acknowledgement has arrived. One absence proof covers a whole run of sequences, because the two
 neighbours in it leave no room for a key between them. What is left is one number per client, the
 watermark: a sequence at or below it was received, ended, and must never be received again, even where
-an old consensus state still proves its commitment.
+an old consensus state still proves its commitment. A run may hold packets that timed out, and ends with
+one that was received: sequences are given in order, so nothing in it is still to be sent.
 """
 
 from __future__ import annotations
@@ -50,10 +51,12 @@ def prune(view: View, context: Context, message: Mapping[str, Any], packets: Pac
     first = watermark(view, client) + 1
     if not first <= last < first + MAX_RUN:
         raise NotPrunable("the run must start after the watermark and stay within bounds", first=first, last=last)
+    if view.get(keys.IBC, packets.received_keys(client, last)[0]) is None:
+        raise NotPrunable("the run ends with a packet that was never received", client=client, sequence=last)
     for sequence in range(first, last + 1):
         receipt, acknowledgement = packets.received_keys(client, sequence)
         if view.get(keys.IBC, receipt) is None:
-            raise NotPrunable("never received", client=client, sequence=sequence)
+            continue  # sent, since a later one was received; gone at the sender without us: it timed out
         if view.get(keys.IBC, acknowledgement) is None or inbox.find(view, client, sequence) is not None:
             raise NotPrunable("not answered yet", client=client, sequence=sequence)
     height = Height.parse(field(message, "height", str))
@@ -61,7 +64,8 @@ def prune(view: View, context: Context, message: Mapping[str, Any], packets: Pac
     outcome = Outcome()
     for sequence in range(first, last + 1):
         for key in packets.received_keys(client, sequence):
-            outcome.delete(keys.IBC, key)
+            if view.get(keys.IBC, key) is not None:
+                outcome.delete(keys.IBC, key)
         reason_key = keys.reason(client, sequence)
         if view.get(keys.REASON, reason_key) is not None:
             outcome.delete(keys.REASON, reason_key)
