@@ -15,11 +15,11 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from bench.lifecycle import RESULTS, processor
 from tests.support.relays import Pair, relaying
+
+from bench.lifecycle import RESULTS, processor
 
 SIZES = (1_000, 5_000)
 ROUNDS = 3
@@ -143,7 +143,8 @@ def run() -> dict[str, Any]:
         "must": MUST_LATENCY,
     }
     print(
-        f"time per packet, {SIZES[-1]} against {SIZES[0]}: {report['time_per_packet_large_to_small']:.2f}, must {MUST_LINEAR}"
+        f"time per packet, {SIZES[-1]} against {SIZES[0]}: {report['time_per_packet_large_to_small']:.2f},"
+        f" must {MUST_LINEAR}"
     )
     print(
         f"fresh packets, p95 while clearing against idle: {statistics.median(ratios):.2f} "

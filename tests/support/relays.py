@@ -30,6 +30,7 @@ from lockgate.relay.driver import EndPoint, Relayer
 from lockgate.relay.endpoint import Slot
 from lockgate.relay.rpc import Calls
 from lockgate.relay.submitter import AccountSubmitter
+from lockgate.storage.ledger import LedgerStore
 
 START = UnixNanos(1_750_000_000 * NANOS_PER_SECOND)
 RELAY_LANE = 3
@@ -98,7 +99,14 @@ class Pair:
         clock = SimulatedClock(START)
         apps = {"app": Answering()}
         ledgers = [
-            LabLedger(name, clock, validators=validators, parameters=parameters, applications=apps)
+            LabLedger(
+                name,
+                clock,
+                validators=validators,
+                parameters=parameters,
+                applications=apps,
+                store=LedgerStore.in_memory(),
+            )
             for name in ("alpha-1", "beta-1")
         ]
         a, b = (End(ledger, account(f"operator {ledger.genesis.chain_id}")) for ledger in ledgers)
@@ -193,7 +201,9 @@ class Pair:
 
     def count_events(self, end: End, kind: str) -> int:
         """How many events of a kind stand in a ledger's index."""
-        rows = end.ledger.chain.store.connection.execute(
+        store = end.ledger.chain.store
+        assert isinstance(store, LedgerStore)
+        rows = store.connection.execute(
             "SELECT count(DISTINCT height || '/' || number || '/' || value) FROM event WHERE name = ?",
             (f"{kind}.packet_sequence",),
         )
