@@ -54,21 +54,24 @@ async def storm(deployment: Deployment, kills: int) -> set[bytes]:
 def survive(folder: Path, kills: int) -> None:
     deployment = Deployment(folder)
 
-    async def work() -> tuple[set[bytes], list[dict[str, object]]]:
+    async def work() -> set[bytes]:
         await deployment.set_up()
         deployment.start()
         try:
-            return await storm(deployment, kills), await deployment.settled(SETTLE_S + kills)
+            known = await storm(deployment, kills)
+            await deployment.settled(SETTLE_S + kills)
         finally:
             deployment.stop()
+        return known
 
-    known, rows = asyncio.run(work())
-    sent = [bytes.fromhex(str(row["body"])) for row in rows]
-    assert len(sent) == len(set(sent)), "a message was sent twice"
-    assert known <= set(sent), "a confirmed message is gone"
-    assert {row["state"] for row in rows} == {"acknowledged"}, "with an hour to live, every message is answered"
-    assert {row["reply"] for row in rows} == {"01"}
-    assert deployment.counted() == dict.fromkeys(sent, 1)
+    known = asyncio.run(work())
+    rows = deployment.sent()
+    bodies = [row.body for row in rows]
+    assert len(bodies) == len(set(bodies)), "a message was sent twice"
+    assert known <= set(bodies), "a confirmed message is gone"
+    assert {row.state for row in rows} == {"acknowledged"}, "with an hour to live, every message is answered"
+    assert {row.reply for row in rows} == {b"\x01"}
+    assert deployment.counted() == dict.fromkeys(bodies, 1)
     for name in ("alpha", "beta"):
         assert deployment.verified(name)["verified"]
 

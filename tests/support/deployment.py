@@ -21,6 +21,7 @@ from lockgate.host.staging import GuestTree
 from lockgate.node import check, up
 from lockgate.node.folder import Folder, NotRunning
 from lockgate.node.socket import RemoteRefusal, call
+from lockgate.storage.host import HostStore, Sent
 from lockgate.storage.nodes import SqliteNodes
 
 COUNTER = Path(__file__).with_name("counter.wat")
@@ -116,34 +117,31 @@ class Deployment:
     async def open(self) -> int:
         """How many messages of the sender are on their way; many, when it does not answer."""
         try:
-            return int((await self.ask("sender", "status"))["sent"]["sent"])
+            status = await self.ask("sender", "status")
         except (NotRunning, RemoteRefusal, json.JSONDecodeError):
             return 1_000
+        return int(status["waiting"]) + int(status["sent"]["sent"])
 
-    async def outbox(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = (await self.ask("sender", "outbox"))["messages"]
-        return rows
-
-    async def settled(self, within_s: float) -> list[dict[str, Any]]:
-        """Wait until no message of the sender is open; returns its outbox. A party that ended is started again."""
-        rows: list[dict[str, Any]] = []
+    async def settled(self, within_s: float) -> None:
+        """Wait until no message of the sender is open. A party that ended by itself is started again."""
         try:
             async with asyncio.timeout(within_s):
-                while True:
+                while await self.open():
                     for party in self.parties:
                         if not party.alive:
                             party.kill()
                             party.start()
-                    try:
-                        rows = await self.outbox()
-                    except (NotRunning, RemoteRefusal):
-                        rows = []
-                    if rows and not [row for row in rows if row["state"] in {"staged", "sent"}]:
-                        return rows
                     await asyncio.sleep(0.25)
         except TimeoutError:
-            still = [(row["sequence"], row["state"]) for row in rows if row["state"] in {"staged", "sent"}]
-            raise AssertionError(f"not settled within {within_s} s: {still or 'the sender does not answer'}") from None
+            raise AssertionError(f"{await self.open()} messages are open after {within_s} s") from None
+
+    def sent(self) -> list[Sent]:
+        """Every message of the sender, read from its stopped host's file."""
+        store = HostStore.open(self.folder.host("sender") / "host.sqlite")
+        try:
+            return store.all_sent()
+        finally:
+            store.close()
 
     def counted(self) -> dict[bytes, int]:
         """How often each body acted on the counter's state, read from its stopped host's file."""
