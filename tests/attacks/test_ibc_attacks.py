@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +26,7 @@ from lockgate.primitives.state import View
 from lockgate.primitives.time import NANOS_PER_SECOND
 from tests.support.ibc_fakes import RELAYER, SENDER, FakeProofWrong, client_state, consensus_state, proof_of, set_status
 from tests.support.ibc_world import Pair, World, payload, register_message, update_client, upgrade_client
+from tests.support.values import replace
 
 
 def past_timeout(pair: Pair, packet: Packet, nanos: int = 0) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
 from tests.support.ibc_fakes import RELAYER
 from tests.support.ibc_world import Pair, World, update_client
+from tests.support.values import replace
 from tests.unit.ibc.test_commitment import written_out
 
 texts = st.text(max_size=40).filter(lambda text: not any("\ud800" <= c <= "\udfff" for c in text))

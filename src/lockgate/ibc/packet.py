@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from lockgate.ibc.errors import AcknowledgementCount, BadAcknowledgement, BadPacket, BadPayload
 from lockgate.ibc.host import MAX_SEQUENCE, check_client, check_port
@@ -23,8 +23,7 @@ FOREIGN_PAYLOADS: Final = 1  # ibc-go v11.2.0 takes exactly one payload
 _SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class Payload(NamedTuple):
     """What one port sends another. Version and encoding name how to read `value`."""
 
     source_port: str  # 2..128 characters
@@ -34,8 +33,7 @@ class Payload:
     value: bytes  # not empty
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packet:
+class Packet(NamedTuple):
     """An IBC v2 packet. All its payloads succeed or none does. Source: ICS-04 v2."""
 
     sequence: int  # 1..2^64-1, per source client

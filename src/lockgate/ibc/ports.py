@@ -131,12 +131,11 @@ class Passage(NamedTuple):
     block: Block
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One payload of a packet, handed to the application bound to its port."""
 
     passage: Passage
-    index: int
+    index: int  # type: ignore[assignment]  # hides a method of tuples that nobody needs here
 
     @property
     def packet(self) -> Packet:

@@ -29,8 +29,7 @@ class View(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """An ABCI event: a type and string attributes, in order."""
 
     type: str

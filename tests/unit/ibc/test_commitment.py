@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 
 from lockgate.ibc.commitment import SENTINEL_COMMITMENT, commit_acknowledgement, commit_packet
 from lockgate.ibc.packet import SENTINEL, Acknowledgement, Packet
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import UnixSeconds
+from tests.support.values import replace
 from tests.unit.ibc.test_packet import PACKET, PAYLOAD
 
 JSON_VALUE = b'{"denom":"uatom","amount":"1000000","sender":"sender","receiver":"receiver","memo":"memo"}'

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from lockgate.codec import type_urls as urls
@@ -18,6 +16,7 @@ from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.state import Outcome
 from tests.support.ibc_fakes import RELAYER, FakeProofWrong
 from tests.support.ibc_world import Pair, payload
+from tests.support.values import replace
 
 
 def refused(pair: Pair, refusal: type[LockgateError], data: bytes, account: str = RELAYER) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -29,6 +28,7 @@ from lockgate.ibc.packet import (
 )
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixSeconds
+from tests.support.values import replace
 
 PAYLOAD = Payload(
     source_port="transfer", destination_port="transfer", version="ics20-1", encoding="application/json", value=b"{}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -34,6 +33,7 @@ from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
 from tests.support.ibc_fakes import RELAYER, SENDER, FakeNoConsensus, FakeProofWrong, set_status
 from tests.support.ibc_world import Pair, payload
+from tests.support.values import replace
 
 
 def refused(pair: Pair, refusal: type[LockgateError], data: bytes, account: str = RELAYER) -> None:

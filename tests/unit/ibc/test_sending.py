@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -31,6 +30,7 @@ from lockgate.primitives.ids import Height
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
 from tests.support.ibc_fakes import SENDER, START, client_state, consensus_state, set_status
 from tests.support.ibc_world import Pair, World, payload
+from tests.support.values import replace
 
 DAY = 24 * 3_600
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -33,6 +32,7 @@ from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import NANOS_PER_SECOND
 from tests.support.ibc_fakes import RELAYER, SENDER, FakeNoConsensus, FakeProofWrong, set_status
 from tests.support.ibc_world import Pair, payload, update_client
+from tests.support.values import replace
 
 
 def refused(pair: Pair, refusal: type[LockgateError], url: str, data: bytes, account: str = RELAYER) -> None:

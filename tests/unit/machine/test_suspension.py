@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 
 import pytest
@@ -31,6 +30,7 @@ from lockgate.machine.records import Evidence, Lane, LanePhase, Settlement
 from lockgate.primitives.time import DurationNanos, seconds
 from tests.support.equivocation import client_message, fork_of, header_of, misbehaviour
 from tests.support.lab import World, account
+from tests.support.values import replace
 
 
 def lane_on_a(world: World) -> Lane:
@@ -269,7 +269,7 @@ def test_P14_a_settlement_needs_a_real_equivocation_and_a_closed_lane() -> None:
     altered[-40] ^= 1
     for bad in (twice, forged, bytes(altered), b"", b"\x00"):
         assert "gov.no_equivocation" in announce(world, settle_action(world, packet, bad)).log
-    other = dataclasses.replace(packet, timeout=packet.timeout + 1)
+    other = replace(packet, timeout=packet.timeout + 1)
     assert "gov.not_settleable" in announce(world, settle_action(world, other, evidence)).log
     assert "gov.not_settleable" in announce(world, settle_action(world, packet, evidence, "delivered")).log
     assert (
