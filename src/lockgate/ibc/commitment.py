@@ -22,11 +22,7 @@ _MEMO: Final = 4_096  # names in use are dozens; four of 128 bytes each keep a f
 def commit_packet(packet: Packet) -> Hash32:
     """Return the 32 bytes the source ledger stores for `packet`."""
     payloads = b"".join([payload_hash(payload) for payload in packet.payloads])
-    return Hash32(
-        sha256(
-            VERSION + _text_hash(packet.destination_client) + _timeout_hash(packet.timeout) + sha256(payloads).digest()
-        ).digest()
-    )
+    return Hash32(sha256(_route_hashes(packet.destination_client, packet.timeout) + sha256(payloads).digest()).digest())
 
 
 def payload_hash(payload: Payload) -> bytes:
@@ -52,13 +48,9 @@ _remembered_names: Final = lru_cache(_MEMO)(_name_hashes)
 
 
 @lru_cache(_MEMO)
-def _text_hash(text: str) -> bytes:
-    return sha256(text.encode()).digest()
-
-
-@lru_cache(_MEMO)
-def _timeout_hash(timeout: int) -> bytes:
-    return sha256(timeout.to_bytes(8, "big")).digest()
+def _route_hashes(client: str, timeout: int) -> bytes:
+    """What stands before the payloads in a packet's preimage."""
+    return VERSION + sha256(client.encode()).digest() + sha256(timeout.to_bytes(8, "big")).digest()
 
 
 SENTINEL_COMMITMENT: Final = commit_acknowledgement(ERROR_ACKNOWLEDGEMENT)

@@ -52,16 +52,16 @@ def dispatch(wiring: Wiring, view: View, block: Block, account: str, type_url: s
     if run is None:
         raise UnknownMessage("no handler", type_url=type_url)
     done = run(wiring, view, block, account, data)
-    response_url = type_url + "Response"
+    response_url = _RESPONSES[type_url]
     match done:
         case Outcome():
             return Dispatched(done, response_url)
         case Received():
-            return Dispatched(done.outcome, response_url, received=done)
+            return Dispatched(done.outcome, response_url, None, done)
         case Settled():
-            return Dispatched(done.outcome, response_url, settled=done)
+            return Dispatched(done.outcome, response_url, None, None, done)
         case SentPacket():
-            return Dispatched(done.outcome, response_url, sent=done)
+            return Dispatched(done.outcome, response_url, done)
 
 
 def _check_signer(named: str, account: str) -> None:
@@ -169,3 +169,4 @@ HANDLERS: Final[Mapping[str, Run]] = {
     urls.MSG_RECOVER_CLIENT: _recover,
     urls.MSG_UPDATE_PARAMS: _update_params,
 }
+_RESPONSES: Final = {url: url + "Response" for url in HANDLERS}

@@ -64,6 +64,11 @@ def check_packet(packet: Packet, max_payloads: int) -> None:
     Raises BadPayload, BadHostIdentifier or BadPacket. `max_payloads` is the lane's bound (P2).
     """
     check_payloads(packet.payloads, max_payloads)
+    check_frame(packet)
+
+
+def check_frame(packet: Packet) -> None:
+    """The part of `check_packet` that is not about single payloads. Raises the same."""
     size = sum([len(payload.value) for payload in packet.payloads])
     if size > MAX_PAYLOAD_BYTES:
         raise BadPayload("too large", size=size, most=MAX_PAYLOAD_BYTES)

@@ -22,7 +22,7 @@ from lockgate.ibc.errors import (
     TimeoutElapsed,
     TimeoutTooFar,
 )
-from lockgate.ibc.packet import Packet, check_packet, check_payloads
+from lockgate.ibc.packet import Packet, check_frame, check_payloads
 from lockgate.ibc.ports import Call, Passage
 from lockgate.ibc.wiring import Wiring
 from lockgate.primitives.ids import ClientId, Hash32
@@ -65,7 +65,7 @@ def send(wiring: Wiring, view: View, block: Block, message: wire.SendMessage) ->
         payloads=message.payloads,
     )
     try:
-        check_packet(packet, max_payloads)
+        check_frame(packet)  # each payload has been checked
     except (BadPayload, BadHostIdentifier) as error:
         # The payloads passed alone, so what is wrong is the packet they make; ibc-go says so, too.
         raise BadPacket(str(error), client=client, sequence=sequence) from error

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Self
 
 from lockgate.codec import cbor
@@ -51,19 +52,24 @@ class Transaction:
         return account_id(SUITE_ED25519, self.public_key)
 
     def body(self) -> bytes:
-        return cbor.encode(
-            [
-                self.domain,
-                self.chain_id,
-                [SUITE_ED25519, self.public_key],
-                self.nonce_lane,
-                self.sequence,
-                self.valid_until,
-                self.gas_limit,
-                self.fee,
-                [[name, content] for name, content in self.messages],
-            ]
+        """The CBOR array of transaction.cddl; messages, of which a relayer sends hundreds, are framed here."""
+        values = (
+            self.domain,
+            self.chain_id,
+            [SUITE_ED25519, self.public_key],
+            self.nonce_lane,
+            self.sequence,
+            self.valid_until,
+            self.gas_limit,
+            self.fee,
         )
+        parts = [b"\x89", *map(cbor.encode, values), cbor.head(0x80, len(self.messages))]
+        for name, content in self.messages:
+            if type(content) is bytes:
+                parts += (b"\x82", _name(name), cbor.head(0x40, len(content)), content)
+            else:
+                parts += (b"\x82", _name(name), cbor.encode(content))
+        return b"".join(parts)
 
     @classmethod
     def from_body(cls, body: bytes, max_messages: int) -> Self:
@@ -138,6 +144,9 @@ def decode_and_verify(data: bytes, revision: int, *, max_bytes: int, max_message
     if not ed25519.verify_strict(transaction.public_key, signature, message):
         raise BadSignature("the signature does not verify", account=transaction.account)
     return SignedTransaction(transaction, Hash32(hashlib.sha256(data).digest()), len(data))
+
+
+_name: Final = lru_cache(256)(cbor.encode)  # message names: dozens
 
 
 def _protected(account: AccountId) -> bytes:

@@ -91,7 +91,11 @@ class Overlay:
 
     def known(self, name: Hashable) -> _Fact | None:
         """A fact that a draft below remembers and that no pending write of this overlay touches."""
-        found = self._base.known(name) if isinstance(self._base, Overlay) else None
+        base = self._base
+        if type(base) is Draft:
+            found = base._facts.get(name)
+        else:
+            found = base.known(name) if type(base) is Overlay else None
         return found if found is not None and found.places.isdisjoint(self._writes) else None
 
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
@@ -158,10 +162,6 @@ class Draft(Overlay):
             if place in self._readers:
                 self._forget(place)
 
-    def known(self, name: Hashable) -> _Fact | None:
-        """A remembered fact; all of them are as if computed now."""
-        return self._facts.get(name)
-
     def learn(self, name: Hashable, compute: Callable[[View], T]) -> T:
         """Compute a fact and remember it until a place it read is written. One that scans is not kept."""
         reading = _Reading(self)
@@ -207,15 +207,18 @@ def fact(view: View, compute: Callable[Concatenate[View, P], T], *arguments: P.a
     The packets of a block ask the same things again and again: which lane, which client, is it active.
     Arguments must be hashable and positional.
     """
-    if not isinstance(view, Overlay):
-        return compute(view, *arguments, **named)
     name = (compute, *arguments)
-    found = view.known(name)
-    if found is not None:
-        return found.value  # type: ignore[no-any-return]  # what the same function returned before
-    if isinstance(view, Draft):
-        return view.learn(name, lambda reading: compute(reading, *arguments, **named))
-    return compute(view, *arguments, **named)
+    if type(view) is Draft:
+        found = view._facts.get(name)
+        if found is None:
+            return view.learn(name, lambda reading: compute(reading, *arguments, **named))
+    elif type(view) is Overlay:
+        found = view.known(name)
+        if found is None:
+            return compute(view, *arguments, **named)
+    else:
+        return compute(view, *arguments, **named)
+    return found.value  # type: ignore[no-any-return]  # what the same function returned before
 
 
 __all__ = ("Block", "Draft", "Event", "Outcome", "Overlay", "View", "Writes", "fact")
