@@ -57,7 +57,7 @@ def execute(
     Raises NoRoute, SentinelAsSuccess, BadAcknowledgement or DeferredAmongSeveral.
     """
     payloads = passage.packet.payloads
-    begun = Outcome(dict(first.writes), list(first.events))
+    begun = Outcome(first.writes.copy(), first.events.copy())
     current = Overlay(view, begun.writes)
     elements = []
     for index, payload in enumerate(payloads):

@@ -8,6 +8,7 @@ stateless validation of ICS-04 v2 (specs/ibc-v2.md §5), in the order of ibc-go 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ from lockgate.ibc.host import MAX_SEQUENCE, check_client, check_port
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import UnixSeconds
 
+_MEMO_TEXT: Final = 128  # characters of a version or encoding that is remembered; ports have a limit of their own
 SENTINEL: Final = sha256(b"UNIVERSAL_ERROR_ACKNOWLEDGEMENT").digest()
 MAX_PAYLOAD_BYTES: Final = 262_144  # of all payload values of a packet: ibc-go's MaximumPayloadsSize
 FOREIGN_PAYLOADS: Final = 1  # ibc-go v11.2.0 takes exactly one payload
@@ -69,7 +71,9 @@ def check_packet(packet: Packet, max_payloads: int) -> None:
 
 def check_frame(packet: Packet) -> None:
     """The part of `check_packet` that is not about single payloads. Raises the same."""
-    size = sum([len(payload.value) for payload in packet.payloads])
+    size = 0
+    for payload in packet.payloads:
+        size += len(payload.value)
     if size > MAX_PAYLOAD_BYTES:
         raise BadPayload("too large", size=size, most=MAX_PAYLOAD_BYTES)
     check_client(packet.source_client)
@@ -87,15 +91,25 @@ def check_payloads(payloads: tuple[Payload, ...], max_payloads: int) -> None:
     """
     if not 1 <= len(payloads) <= max_payloads:
         raise BadPayload("number of payloads", count=len(payloads), most=max_payloads)
-    for payload in payloads:
-        check_port(payload.source_port)
-        check_port(payload.destination_port)
-        if not payload.version.strip(_SPACES):
-            raise BadPayload("the version is blank")
-        if not payload.encoding.strip(_SPACES):
-            raise BadPayload("the encoding is blank")
-        if not payload.value:
+    for source, destination, version, encoding, value in payloads:
+        if len(version) <= _MEMO_TEXT and len(encoding) <= _MEMO_TEXT:
+            _checked_names(source, destination, version, encoding)
+        else:
+            _check_names(source, destination, version, encoding)
+        if not value:
             raise BadPayload("the value is empty")
+
+
+def _check_names(source_port: str, destination_port: str, version: str, encoding: str) -> None:
+    check_port(source_port)
+    check_port(destination_port)
+    if not version.strip(_SPACES):
+        raise BadPayload("the version is blank")
+    if not encoding.strip(_SPACES):
+        raise BadPayload("the encoding is blank")
+
+
+_checked_names: Final = lru_cache(4_096)(_check_names)  # what is refused is not remembered
 
 
 def check_acknowledgement(acknowledgement: Acknowledgement, max_payloads: int) -> None:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from lockgate.ibc import answering, events, host, wire
 from lockgate.ibc.commitment import commit_packet
-from lockgate.ibc.counterparty import check_relayer, expect_counterparty
+from lockgate.ibc.counterparty import check_parties
 from lockgate.ibc.errors import EmptyProof, TimeoutElapsed
 from lockgate.ibc.execution import Executed, Postponed, Undone, execute
 from lockgate.ibc.packet import ERROR_ACKNOWLEDGEMENT, Acknowledgement, Packet, check_packet
@@ -48,8 +48,7 @@ def receive(wiring: Wiring, view: View, block: Block, message: wire.RelayMessage
     if not message.proof:
         raise EmptyProof("no proof of the commitment", client=client, sequence=sequence)
     check_packet(packet, terms.max_payloads)
-    check_relayer(view, client, message.signer)
-    counterparty = expect_counterparty(view, client, packet.source_client)
+    counterparty = check_parties(view, client, message.signer, packet.source_client)
     if floor_seconds(block.time) >= packet.timeout:
         raise TimeoutElapsed("received too late", timeout=packet.timeout, block_time=block.time)
     receipt = host.packet_receipt(client, sequence)

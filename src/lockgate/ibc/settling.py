@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lockgate.ibc import events, host, wire
 from lockgate.ibc.answering import check_named
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
-from lockgate.ibc.counterparty import check_relayer, expect_counterparty
+from lockgate.ibc.counterparty import check_parties
 from lockgate.ibc.errors import CommitmentMismatch, EmptyProof, TimeoutNotReached
 from lockgate.ibc.packet import SENTINEL, Packet, check_acknowledgement, check_count, check_packet
 from lockgate.ibc.ports import Call, Ending, Passage
@@ -43,8 +43,7 @@ def acknowledge(wiring: Wiring, view: View, block: Block, message: wire.Acknowle
         raise EmptyProof("no proof of the acknowledgement", client=client, sequence=sequence)
     check_acknowledgement(acknowledgement, terms.max_payloads)
     check_packet(packet, terms.max_payloads)
-    check_relayer(view, client, message.signer)
-    counterparty = expect_counterparty(view, client, packet.destination_client)
+    counterparty = check_parties(view, client, message.signer, packet.destination_client)
     commitment = _pending(view, packet)
     if commitment is None:
         return Settled(Outcome(response=wire.NOOP), packet, None)
@@ -85,8 +84,7 @@ def time_out(wiring: Wiring, view: View, block: Block, message: wire.RelayMessag
     if not message.proof:
         raise EmptyProof("no proof of absence", client=client, sequence=sequence)
     check_packet(packet, wiring.lanes.terms(view, client).max_payloads)
-    check_relayer(view, client, message.signer)
-    counterparty = expect_counterparty(view, client, packet.destination_client)
+    counterparty = check_parties(view, client, message.signer, packet.destination_client)
     proven_at = floor_seconds(wiring.clients.timestamp_at(view, client, message.proof_height))
     if proven_at < packet.timeout:
         raise TimeoutNotReached("the header is too early", timeout=packet.timeout, header_time=proven_at)

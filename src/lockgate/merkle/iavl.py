@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 
-from lockgate.merkle.node import EMPTY_ROOT, Fill, Node, encode, inner, inner_head, leaf, leaf_hash
+from lockgate.merkle.node import EMPTY_ROOT, HEIGHTS, LEAF_HEAD, Fill, Node, encode, inner, leaf
 from lockgate.merkle.ports import MAX_VERSION, NONCE_BITS, Batch
 from lockgate.merkle.snapshot import Snapshot, find, scan
-from lockgate.merkle.varint import varint
+from lockgate.merkle.varint import uvarint, varint
 from lockgate.primitives.errors import Misuse
 
 
@@ -221,6 +221,7 @@ class Tree:
     def _finish(self, root: Node, batch: Batch | None, version: int) -> None:
         """Give the unsaved nodes at and below `root` their size, hash and number, children first."""
         tail = varint(version)
+        leaf_start = LEAF_HEAD + tail
         first = version << NONCE_BITS
         nodes = None if batch is None else batch.nodes
         fill = self._fill
@@ -237,10 +238,12 @@ class Tree:
                 elif right.height < 0:
                     fill(right)
                 node.size = size = left.size + right.size
-                head = inner_head(node.height, size, tail)
+                head = HEIGHTS[node.height] + varint(size) + tail
                 node.hash = sha256(b"".join((head, b"\x20", left.hash, b"\x20", right.hash))).digest()
             else:
-                node.hash = leaf_hash(tail, node.key, node.value)
+                key = node.key
+                value = sha256(node.value).digest()
+                node.hash = sha256(b"".join((leaf_start, uvarint(len(key)), key, b"\x20", value))).digest()
             if nodes is None:
                 node.number = first
             else:

@@ -79,8 +79,11 @@ class MultiStore:
         Raises UnknownStore or TreeMisused before anything has changed.
         """
         changes = []
+        known = self._values if self._complete else {}
         for place in sorted(writes):
-            value, before = writes[place], self.get(*place)
+            values = known.get(place[0])
+            before = self.get(*place) if values is None else values.get(place[1])
+            value = writes[place]
             if value != before:
                 if not place[1] or value == b"":
                     raise TreeMisused("empty key or value", store=place[0], key=place[1])

@@ -23,8 +23,8 @@ _FORMAT: Final = 1
 _HASH: Final = 32
 _CHILD: Final = 8 + _HASH
 _CRC: Final = 4
-_HEIGHT: Final = tuple(varint(height) for height in range(MAX_HEIGHT + 1))
-LEAF_HEAD: Final = _HEIGHT[0] + varint(1)
+HEIGHTS: Final = tuple(varint(height) for height in range(MAX_HEIGHT + 1))
+LEAF_HEAD: Final = HEIGHTS[0] + varint(1)
 
 
 class Node:
@@ -82,7 +82,7 @@ def unread(number: int, digest: bytes) -> Node:
 
 def inner_head(height: int, size: int, version: bytes) -> bytes:
     """Header of an inner node, `version` given as varint. Source: iavl node.go, ICS-23 §6."""
-    return _HEIGHT[height] + varint(size) + version
+    return HEIGHTS[height] + varint(size) + version
 
 
 def leaf_hash(version: bytes, key: bytes, value: bytes) -> bytes:
@@ -156,6 +156,7 @@ def reader(store: NodeStore | None) -> Fill:
 
 __all__ = (
     "EMPTY_ROOT",
+    "HEIGHTS",
     "LEAF_HEAD",
     "UNREAD",
     "Fill",

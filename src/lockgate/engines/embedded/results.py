@@ -110,7 +110,9 @@ def _frame_events(parts: list[bytes], events: tuple[Event, ...], pairs: dict[tup
         for pair in attributes:
             framed = pairs.get(pair)
             if framed is None:
-                framed = pairs[pair] = b"\x82" + _name(pair[0]) + cbor.encode(pair[1])
+                name, value = pair
+                text = cbor.head(0x60, len(value)) + value.encode() if value.isascii() else cbor.encode(value)
+                framed = pairs[pair] = b"\x82" + _name(name) + text
             parts.append(framed)
 
 
