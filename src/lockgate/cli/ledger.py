@@ -20,9 +20,12 @@ def ledger_run(
     heartbeat: Annotated[float, typer.Option(help="Seconds between blocks when nothing happens.")] = 5.0,
     durable: Annotated[bool, typer.Option(help="Sync the database at every block, against power loss.")] = False,
     accept_clock: Annotated[bool, typer.Option(help="Confirm a clock that jumped ahead (once).")] = False,
+    keep_versions: Annotated[int, typer.Option(help="Past states that answer queries and proofs.")] = 10_000,
+    keep_blocks: Annotated[int, typer.Option(help="Past blocks; 0 keeps all, and what is open keeps its own.")] = 0,
     reports: Reports = False,
 ) -> None:
     """Run an embedded ledger that `up` or `ledger create` made."""
+    from lockgate.engines.embedded.retention import Retention
     from lockgate.node import ledger
 
     report = reporter(reports)
@@ -30,7 +33,13 @@ def ledger_run(
     async def work() -> None:
         running = asyncio.create_task(
             ledger.run(
-                Settings.folder, name, port=port, heartbeat_s=heartbeat, durable=durable, accept_clock=accept_clock
+                Settings.folder,
+                name,
+                port=port,
+                heartbeat_s=heartbeat,
+                durable=durable,
+                accept_clock=accept_clock,
+                keep=Retention(keep_versions, keep_blocks),
             )
         )
         path = Settings.folder.ledger(name) / "address.json"

@@ -303,6 +303,22 @@ class NotOptedIn(Refused):
     wire = (CODESPACE, 54)
 
 
+class HeaderForgotten(Refused):
+    code = "lane.header_forgotten"
+    summary = "The remote client's consensus state is of a header of ours that is older than this ledger remembers."
+    untouched = _MESSAGE
+    next_step = "Update the remote client to a newer header of this ledger, then open the lane."
+    wire = (CODESPACE, 57)
+
+
+class AccountExists(Refused):
+    code = "gov.account_exists"
+    summary = "The account is on this ledger already; admitting it again would overwrite its balance."
+    untouched = "The account and its balance are as they were."
+    next_step = "Nothing to do: an account that exists needs no admission."
+    wire = (CODESPACE, 58)
+
+
 class NotAuthority(Refused):
     code = "gov.not_authority"
     summary = "The signing account is not an authority of this ledger (P16)."

@@ -17,15 +17,17 @@ from lockgate.codec import cbor
 from lockgate.machine import endpoints, keys, lanes
 from lockgate.machine.accounts import account_id
 from lockgate.machine.context import Context, field, only_fields
-from lockgate.machine.errors import NotAuthority, NothingScheduled, UnknownAction
+from lockgate.machine.errors import AccountExists, NotAuthority, NothingScheduled, UnknownAction
 from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.records import Account, Scheduled
+from lockgate.machine.transaction import SUITE_ED25519
 from lockgate.primitives.errors import Damaged, LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, Overlay, View
 from lockgate.primitives.time import UnixNanos
 
 MAX_SCHEDULED_PER_BLOCK: Final = 16  # actions are rare; the bound keeps the start of a block short
+MAX_BALANCE: Final = 1 << 62  # sums of a few of them stay inside 64 bits
 SETTLE: Final = "packet.settle"
 RULES_LABEL: Final = "lockgate/rules/1"
 
@@ -136,19 +138,26 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
         case "endpoint.revoke":
             return endpoints.revoke(view, context.block.height, arguments["endpoint"])
         case "account.admit":
-            return admit_account(arguments["suite"], arguments["public_key"], arguments["balance"])
+            return admit_account(view, arguments["suite"], arguments["public_key"], arguments["balance"])
         case action if action == SETTLE:
             return packets.settle(view, context, arguments, record.announced_at)
         case "client.recover":
             subject, substitute = ClientId(arguments["subject"]), ClientId(arguments["substitute"])
             return packets.recover(view, subject, substitute, context.block.time, context.block.height)
     changed = Parameters.from_cbor({**parameters(view, context.genesis).to_cbor(), **arguments["parameters"]})
+    if changed.header_memory > context.genesis.parameters.header_memory:
+        raise UnknownAction("nodes may have pruned the headers: the memory only shrinks", action=record.action)
     return rules(replace(context.genesis, parameters=changed), context.genesis)
 
 
-def admit_account(suite: int, public_key: bytes, balance: int) -> Outcome:
-    outcome = Outcome()
+def admit_account(view: View, suite: int, public_key: bytes, balance: int) -> Outcome:
+    """List an account with its first balance. Raises AccountExists: a balance is never overwritten."""
+    if suite != SUITE_ED25519 or len(public_key) != 32 or not 0 <= balance <= MAX_BALANCE:
+        raise UnknownAction("an account has a known suite, a 32-byte key and a balance", suite=suite)
     name = account_id(suite, public_key)
+    if view.get(keys.ACCOUNT, keys.account(name)) is not None:
+        raise AccountExists("listed already", account=name)
+    outcome = Outcome()
     outcome.set(keys.ACCOUNT, keys.account(name), Account(suite, public_key, balance).to_bytes())
     outcome.emit("account_admitted", ("account", name))
     return outcome

@@ -20,6 +20,7 @@ from lockgate.machine import keys
 from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import (
     BadMessage,
+    HeaderForgotten,
     LaneExists,
     LaneFull,
     LaneNotAdmitted,
@@ -98,6 +99,8 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
     remote.check_client_state(client_state, context.block.chain_id)
     proven("counterparty_proof", keys.IBC, prefix + b"counterparty", counterparty_value(local))
     at = Height.parse(field(message, "consensus_height", str))
+    if at.height + parameters.header_memory < context.block.height.height:
+        raise HeaderForgotten("the remote client's newest state is older", height=at, memory=parameters.header_memory)
     own = context.headers.own_header(at.height)
     if at.revision != context.block.height.revision or own is None:
         raise LaneProof("this ledger has no header of that height in memory", height=at)
@@ -205,6 +208,11 @@ def _lane_of(view: View, client: str) -> Lane | None:
     return None if data is None else _decoded(data)
 
 
+def every(view: View) -> list[Lane]:
+    """Every lane of the ledger. A scan: for queries and rare checks."""
+    return [Lane.from_bytes(value) for _, value in view.scan(keys.LANE, b"lane/", b"lane0")]
+
+
 @lru_cache(256)
 def _decoded(data: bytes) -> Lane:
     # Every packet reads its lane; the same bytes are the same lane.
@@ -260,6 +268,7 @@ __all__ = (
     "closed_by_equivocation",
     "counterparty_value",
     "ended",
+    "every",
     "lane_of",
     "move",
     "open_lane",

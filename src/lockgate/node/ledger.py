@@ -15,6 +15,7 @@ import uvicorn
 from lockgate.crypto.keys import KeyRole
 from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator
 from lockgate.engines.embedded.recovery import recover
+from lockgate.engines.embedded.retention import KEEP, Retention
 from lockgate.engines.embedded.rpc_methods import Methods
 from lockgate.engines.embedded.rpc_server import application
 from lockgate.engines.embedded.service import HEARTBEAT_S, LedgerService
@@ -101,12 +102,13 @@ async def run(
     heartbeat_s: float = HEARTBEAT_S,
     durable: bool = False,
     accept_clock: bool = False,
+    keep: Retention = KEEP,
 ) -> None:
     """Run until cancelled. The address is recorded in the data folder once the RPC answers."""
     chain, store = open_chain(folder, name, durable=durable, accept_clock=accept_clock)
     (folder.ledger(name) / "address.json").unlink(missing_ok=True)  # of a process that was killed
     try:
-        service = LedgerService(chain, heartbeat_s=heartbeat_s)
+        service = LedgerService(chain, heartbeat_s=heartbeat_s, keep=keep)
         listener = listen(port)
         node_id = hashlib.sha256(chain.machine.domain).hexdigest()[:40]
         app = application(Methods(service, node_id=node_id, moniker=name))

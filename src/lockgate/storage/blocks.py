@@ -55,6 +55,9 @@ class MemoryBlocks:
     def set_meta(self, name: str, value: bytes, /) -> None:
         self._writing().meta[name] = value
 
+    def remove_block(self, height: int, hashes: list[bytes], rows: list[EventRow], /) -> None:
+        self._writing().removed.append((height, hashes, rows))
+
     def add_bodies(self, bodies: Mapping[bytes, bytes | None], /) -> None:
         self._writing().bodies.update(bodies)
 
@@ -108,17 +111,30 @@ class MemoryBlocks:
         if done.events:
             self._unindexed.append(done.events)
         self._meta |= done.meta
+        for height, hashes, rows in done.removed:
+            self._remove(height, hashes, rows)
         for key, data in done.bodies.items():
             if data is None:
                 self._bodies.pop(key, None)
             else:
                 self._bodies[key] = data
 
+    def _remove(self, height: int, hashes: list[bytes], rows: list[EventRow]) -> None:
+        row = self._blocks.pop(height, None)
+        if row is not None:
+            del self._heights[row.hash]
+        for digest in hashes:
+            if self._transactions.get(digest, (0, 0))[0] == height:
+                del self._transactions[digest]
+        self._unindexed = [[row for row in batch if row[2] != height] for batch in self._unindexed]
+        for name, value, at, number in rows:
+            self._events.get((name, value), set()).discard((at, number))
+
 
 class _Commit:
     """What one transaction adds; nothing of it stays when the body raises."""
 
-    __slots__ = ("_store", "blocks", "bodies", "events", "meta", "transactions")
+    __slots__ = ("_store", "blocks", "bodies", "events", "meta", "removed", "transactions")
 
     def __init__(self, store: MemoryBlocks) -> None:
         self._store = store
@@ -127,6 +143,7 @@ class _Commit:
         self.events: list[EventRow] = []
         self.meta: dict[str, bytes] = {}
         self.bodies: dict[bytes, bytes | None] = {}
+        self.removed: list[tuple[int, list[bytes], list[EventRow]]] = []
 
     def __enter__(self) -> None:
         return None

@@ -166,6 +166,13 @@ class LedgerStore:
         """Index (name `type.attribute`, value, height, transaction number; -1 for the block's own)."""
         self.connection.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?)", rows)
 
+    def remove_block(self, height: int, hashes: list[bytes], rows: list[tuple[str, str, int, int]]) -> None:
+        """Take a block out, with the index of its transactions and events, row by row: a scan would cost all."""
+        execute = self.connection.executemany
+        execute("DELETE FROM block WHERE height = ?", [(height,)])
+        execute("DELETE FROM tx WHERE hash = ? AND height = ?", [(digest, height) for digest in hashes])
+        execute("DELETE FROM event WHERE name = ? AND value = ? AND height = ? AND number = ?", rows)
+
     def add_bodies(self, bodies: Mapping[bytes, bytes | None]) -> None:
         """Put packets that wait into their table; None takes one out."""
         for key, data in bodies.items():

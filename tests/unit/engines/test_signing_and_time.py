@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from lockgate.engines.embedded.recovery import StoreBehind, recover
-from lockgate.engines.embedded.timekeeping import MAX_JUMP, BlockTime, ClockJumped
+from lockgate.engines.embedded.timekeeping import CLIENT_DRIFT, MAX_JUMP, BlockTime, ClockJumped
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
-from lockgate.primitives.time import NANOS_PER_MILLI, seconds
+from lockgate.lab.paths import update
+from lockgate.primitives.time import NANOS_PER_MILLI, UnixNanos, seconds
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.signstate import SignState, SignStateBroken, WouldSignTwice
-from tests.support.lab import START
+from tests.support.lab import START, World
 
 
 def test_P12_other_bytes_at_a_signed_height_are_refused(tmp_path: Path) -> None:
@@ -50,16 +51,45 @@ def test_P13_a_clock_behind_gives_the_last_time_and_a_millisecond() -> None:
     clock = SimulatedClock(START)
     times = BlockTime.starting(clock, START, accept_jump=False)
     clock.step_wall(-seconds(3_600))
-    assert times.next(None) == START + NANOS_PER_MILLI
+    assert times.next(lambda: None) == START + NANOS_PER_MILLI
 
 
 def test_P13_a_clock_that_jumps_ahead_needs_the_operator() -> None:
     clock = SimulatedClock(START)
     times = BlockTime.starting(clock, START, accept_jump=False)
     clock.step_wall(MAX_JUMP)
-    assert times.next(None) == START + MAX_JUMP
+    assert times.next(lambda: None) == START + MAX_JUMP
     clock.step_wall(1)
     with pytest.raises(ClockJumped):
-        times.next(None)
+        times.next(lambda: None)
     confirmed = BlockTime.starting(clock, START, accept_jump=True)
-    assert confirmed.next(None) == START + MAX_JUMP + 1
+    assert confirmed.next(lambda: None) == START + MAX_JUMP + 1
+
+
+def test_P13_a_header_of_a_ledger_it_follows_moves_the_bound_by_the_drift_and_no_further() -> None:
+    """Far-future headers of a client that anybody may have made do not excuse a wrong clock."""
+    clock = SimulatedClock(START)
+    times = BlockTime.starting(clock, START, accept_jump=False)
+    clock.step_wall(MAX_JUMP + CLIENT_DRIFT)
+    assert times.next(lambda: START) == START + MAX_JUMP + CLIENT_DRIFT
+    clock.step_wall(CLIENT_DRIFT)
+    far = UnixNanos(START + seconds(86_400))
+    assert times.next(lambda: far) == START + MAX_JUMP + 2 * CLIENT_DRIFT
+    clock.step_wall(1)
+    with pytest.raises(ClockJumped):
+        times.next(lambda: far)
+
+
+def test_P13_the_engine_asks_the_clients_of_its_open_lanes() -> None:
+    """B's newest header on A is the second witness of the time."""
+    world = World.make()
+    chain = world.a.ledger.chain
+    update(world.a, world.b.ledger)
+    newest = chain._newest_client_header()
+    header = world.b.ledger.chain.signed_header(world.a.trusted).header
+    assert newest == header.time
+    world.clock.step_wall(MAX_JUMP + seconds(30))
+    world.a.ledger.block()
+    world.clock.step_wall(2 * MAX_JUMP)
+    with pytest.raises(ClockJumped):
+        world.a.ledger.block()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from lockgate.lab.paths import expect
-from lockgate.machine import keys, lanes
+import pytest
+
+from lockgate.lab.clock import SimulatedClock
+from lockgate.lab.ledgers import LabLedger
+from lockgate.lab.paths import End, connect, expect, open_lane_message, update
+from lockgate.machine import accounts, keys, lanes
+from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import LanePhase
-from tests.support.lab import World, account
+from tests.support.lab import START, World, account
 
 
 def phase(world: World) -> LanePhase:
@@ -59,3 +64,88 @@ def test_P9_a_transaction_for_another_domain_is_refused() -> None:
     result = world.a.ledger.block(other).results.transactions[0]
     assert result.code != 0
     assert "tx.signature" in result.log or "tx.wrong_domain" in result.log
+
+
+def act(world: World, action: str, arguments: dict[str, object]) -> list[str]:
+    """Announce, wait, and say what became of it."""
+    ledger = world.a.ledger
+    expect(ledger.transact(world.gov, ("gov.announce", {"action": action, "arguments": arguments})))
+    blocks = [ledger.block() for _ in range(ledger.genesis.parameters.authority_delay_blocks)]
+    events = [event for block in blocks for event in block.results.events]
+    return [f"{e.type} {e.get('code') or ''}".strip() for e in events if e.type.startswith("gov_")]
+
+
+def test_admitting_an_account_twice_keeps_its_balance() -> None:
+    world = World.make()
+    newcomer = account("newcomer")
+    arguments = {"suite": 1, "public_key": newcomer.key.public_key, "balance": 70}
+    assert act(world, "account.admit", arguments) == ["gov_done"]
+    assert act(world, "account.admit", {**arguments, "balance": 5}) == ["gov_failed gov.account_exists"]
+    record = accounts.load(world.a.ledger.chain.view(), newcomer.id)
+    assert record is not None
+    assert record.balance == 70
+
+
+@pytest.mark.parametrize("wrong", [{"suite": 9}, {"public_key": b"short"}, {"balance": -1}, {"balance": 1 << 63}])
+def test_an_account_that_cannot_be_is_not_admitted(wrong: dict[str, object]) -> None:
+    world = World.make()
+    arguments = {"suite": 1, "public_key": account("newcomer").key.public_key, "balance": 70, **wrong}
+    assert act(world, "account.admit", arguments) == ["gov_failed gov.unknown_action"]
+
+
+def test_header_memory_never_grows() -> None:
+    """Nodes may have pruned what is older: a longer memory would split them."""
+    world = World.make(Parameters(header_memory=1_000))
+    assert act(world, "parameters.set", {"parameters": {"header_memory": 1_001}}) == ["gov_failed gov.unknown_action"]
+    assert act(world, "parameters.set", {"parameters": {"header_memory": 999}}) == ["gov_done"]
+
+
+def test_P9_a_lane_is_not_opened_over_a_header_the_ledger_has_forgotten() -> None:
+    clock = SimulatedClock(START)
+    memory = Parameters(header_memory=20)
+    ledgers = [LabLedger(name, clock, parameters=memory) for name in ("alpha-1", "beta-1")]
+    a, b = End(ledgers[0], account("operator a")), End(ledgers[1], account("operator b"))
+    connect(a, b, lane=False)
+    update(a, b.ledger)
+    message = open_lane_message(a, b)
+    remembered = b.trusted + memory.header_memory
+    while a.ledger.height < remembered:
+        a.ledger.block()
+    result = a.ledger.transact(a.account, message)
+    assert "lane.header_forgotten" in result.log
+    assert lanes.lane_of(a.ledger.chain.view(), a.client) is None
+
+
+def test_P9_a_lane_opens_over_the_oldest_header_it_remembers() -> None:
+    clock = SimulatedClock(START)
+    memory = Parameters(header_memory=20)
+    ledgers = [LabLedger(name, clock, parameters=memory) for name in ("alpha-1", "beta-1")]
+    a, b = End(ledgers[0], account("operator a")), End(ledgers[1], account("operator b"))
+    connect(a, b, lane=False)
+    update(a, b.ledger)
+    message = open_lane_message(a, b)
+    while a.ledger.height < b.trusted + memory.header_memory - 1:
+        a.ledger.block()
+    expect(a.ledger.transact(a.account, message))
+
+
+def test_cancelling_what_is_not_scheduled_and_announcing_what_is_not_known() -> None:
+    world = World.make()
+    for due, number in ((7, 7), (-1, 0), (1 << 63, 0)):
+        log = world.a.ledger.transact(world.gov, ("gov.cancel", {"due": due, "number": number})).log
+        assert "gov.not_scheduled" in log
+    for action, arguments in (("mint", {}), ("lane.resume", {}), ("lane.resume", {"lane": world.lane, "x": 1})):
+        message = ("gov.announce", {"action": action, "arguments": arguments})
+        assert "gov.unknown_action" in world.a.ledger.transact(world.gov, message).log
+
+
+def test_P16_a_cancelled_action_never_happens() -> None:
+    world = World.make()
+    ledger = world.a.ledger
+    change = {"action": "parameters.set", "arguments": {"parameters": {"max_messages": 64}}}
+    announced = expect(ledger.transact(world.gov, ("gov.announce", change)))
+    event = next(e for e in announced.events if e.type == "gov_announced")
+    due, number = int(event.get("due") or 0), int(event.get("number") or 0)
+    expect(ledger.transact(world.gov, ("gov.cancel", {"due": due, "number": number})))
+    while ledger.height <= due:
+        assert not [e for e in ledger.block().results.events if e.type == "gov_done"]

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.engines.embedded import retention
 from lockgate.engines.embedded.assembly import AssembledBlock, SealedCommit
 from lockgate.engines.embedded.bodies import WithBodies
 from lockgate.engines.embedded.ports import BlockRow, BlockStore, SigningState
 from lockgate.engines.embedded.results import BlockResults
+from lockgate.engines.embedded.retention import Pruned, Retention
 from lockgate.engines.embedded.timekeeping import BlockTime
 from lockgate.ibc.ports import Application
 from lockgate.lightclients.cometbft import decoding, hashing
@@ -33,9 +35,11 @@ from lockgate.lightclients.cometbft.types import (
     ValidatorSet,
     VoteType,
 )
+from lockgate.machine import lanes
 from lockgate.machine.context import OwnHeader
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.machine import APP_VERSION, BlockInput, Machine, TxResult
+from lockgate.machine.records import LanePhase
 from lockgate.merkle.errors import NotAvailable
 from lockgate.merkle.multistore import MultiStore
 from lockgate.merkle.tree import root as merkle_root
@@ -182,7 +186,7 @@ class EmbeddedChain:
     def produce(self, transactions: Sequence[bytes]) -> NewBlock:
         """Make, commit and sign one block. Raises ClockJumped, StoreFull, WouldSignTwice; then nothing changed."""
         height = self.height + 1
-        time = self._time.next(None)
+        time = self._time.next(self._newest_client_header)
         txs = tuple(transactions)
         first = height == FIRST_HEIGHT
         view = self.view()
@@ -216,6 +220,18 @@ class EmbeddedChain:
         self._time.made(time)
         self._checked = {}
         return NewBlock(signed, block.block_id, txs, hashes, last_commit, results, app_hash, app_hash != before)
+
+    def prune(self, keep: Retention) -> Pruned:
+        """Take away what the ledger need not keep of its past (I15)."""
+        return retention.prune(self.store, self.state, self.view(), self.height, keep)
+
+    def _newest_client_header(self) -> UnixNanos | None:
+        """Newest header time of the ledgers that open lanes lead to (P13)."""
+        view = self.view()
+        clients = self.machine.packets.kinds
+        followed = [lane.local_client for lane in lanes.every(view) if lane.phase is LanePhase.OPEN]
+        times = [clients.timestamp_at(view, client, clients.latest_height(view, client)) for client in followed]
+        return max(times, default=None)
 
     def _now(self) -> UnixNanos:
         return UnixNanos(max(self._time.clock.now(), self._time.last))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lockgate.engines.embedded.chain import EmbeddedChain, NewBlock
+from lockgate.engines.embedded.retention import EVERY, KEEP, Retention
 from lockgate.machine.machine import TxResult
 from lockgate.primitives.errors import LockgateError, Refused, Unavailable
 
@@ -59,9 +60,13 @@ class LedgerService:
         chain: EmbeddedChain,
         *,
         heartbeat_s: float = HEARTBEAT_S,
+        keep: Retention = KEEP,
         on_stop: Callable[[LockgateError], None] | None = None,
     ) -> None:
+        """Raises TooFewKept when `keep` is less than the ledger needs."""
+        keep.check(chain.genesis.parameters)
         self.chain = chain
+        self._keep = keep
         self._heartbeat_s = heartbeat_s
         self._on_stop = on_stop
         self._pending: OrderedDict[bytes, _Waiting] = OrderedDict()
@@ -154,6 +159,8 @@ class LedgerService:
             for _, waiting in taken:
                 _fail(waiting, error)
             raise
+        if block.height % EVERY == 0:
+            self.chain.prune(self._keep)
         for number, (_, waiting) in enumerate(taken):
             for future in waiting.done:
                 if not future.done():

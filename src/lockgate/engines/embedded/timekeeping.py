@@ -8,6 +8,7 @@ until the operator confirms.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,14 +40,21 @@ class BlockTime:
     def starting(cls, clock: Clock, last: UnixNanos, *, accept_jump: bool) -> BlockTime:
         return cls(clock, last, clock.monotonic(), accept_jump)
 
-    def next(self, newest_client_header: UnixNanos | None) -> UnixNanos:
-        """The next header time; raises ClockJumped, after which nothing has changed."""
+    def next(self, newest_client_header: Callable[[], UnixNanos | None]) -> UnixNanos:
+        """The next header time; raises ClockJumped, after which nothing has changed.
+
+        The newest header of the ledgers this one follows is asked for only when the first bound does
+        not hold. It counts up to the drift past our own last header: whoever makes a client whose
+        headers come from the future widens the bound by no more.
+        """
         now = self.clock.now()
         time = UnixNanos(max(now, self.last + NANOS_PER_MILLI))
         elapsed = self.clock.monotonic() - self.anchor
         expected = self.last + elapsed
-        if newest_client_header is not None:
-            expected = max(expected, newest_client_header + CLIENT_DRIFT)
+        if time > expected + MAX_JUMP and not self.accept_jump:
+            newest = newest_client_header()
+            if newest is not None:
+                expected = max(expected, min(newest, self.last + CLIENT_DRIFT) + CLIENT_DRIFT)
         if time > expected + MAX_JUMP and not self.accept_jump:
             raise ClockJumped("the clock jumped ahead", clock=now, last_header=self.last, ahead_ns=time - expected)
         return time
