@@ -7,6 +7,7 @@ lane and in total, so a full inbox is a `busy` refusal of one packet, never a fa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from lockgate.machine import keys
@@ -91,10 +92,11 @@ def expired(view: View, now: UnixNanos, most: int) -> list[tuple[str, int, Entry
 
 def open_entries(view: View, endpoint: EndpointId) -> list[tuple[str, int, Entry]]:
     """Every open entry of one endpoint, in key order. A scan of the store: for queries only."""
-    found = []
+    return [found for found in every(view) if found[2].endpoint == endpoint]
+
+
+def every(view: View) -> Iterator[tuple[str, int, Entry]]:
+    """Every open entry of the ledger, in key order: (client, sequence, entry)."""
     end = keys.ENTRY_PREFIX[:-1] + b"0"
     for key, data in view.scan(keys.INBOX, keys.ENTRY_PREFIX, end):
-        entry = Entry.from_bytes(data)
-        if entry.endpoint == endpoint:
-            found.append((key[len(keys.ENTRY_PREFIX) : -9].decode(), int.from_bytes(key[-8:], "big"), entry))
-    return found
+        yield key[len(keys.ENTRY_PREFIX) : -9].decode(), int.from_bytes(key[-8:], "big"), Entry.from_bytes(data)

@@ -50,6 +50,11 @@ class MultiStore:
         return self._latest.version
 
     @property
+    def oldest(self) -> int:
+        """Oldest version that is kept; 0 before the first."""
+        return self._nodes.versions()[0] if self._nodes is not None else next(iter(self._open), 0)
+
+    @property
     def app_hash(self) -> bytes:
         """Root of the newest version; SHA-256 of nothing before the first."""
         return self._latest.app_hash if self._latest.version else EMPTY_ROOT

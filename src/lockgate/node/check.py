@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.engines.embedded.recovery import check_blocks
-from lockgate.engines.embedded.replay import replay
+from lockgate.engines.embedded.replay import audit, replay
 from lockgate.machine.genesis import Genesis
 from lockgate.node import bundle as bundles
 from lockgate.node.folder import Folder, NotInitialised
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.memory import MemoryNodes
+from lockgate.storage.nodes import SqliteNodes
 
 
 def bundle(path: Path, trusted: str | None) -> bundles.Finding:
@@ -25,7 +26,7 @@ def bundle(path: Path, trusted: str | None) -> bundles.Finding:
 
 
 def store(folder: Folder, name: str) -> dict[str, Any]:
-    """Walk every block of a stopped ledger, then run them all again and compare every root.
+    """Walk every block and the stored state of a stopped ledger, then run the blocks again and compare every root.
 
     Raises StoreTampered with the first bad height.
     """
@@ -37,8 +38,13 @@ def store(folder: Folder, name: str) -> dict[str, Any]:
     try:
         tip = opened.tip()
         height = 0 if tip is None else tip.height
-        check_blocks(genesis, opened, range(1, height + 1))
-        replay(genesis, opened, MemoryNodes(), height)
+        first = max(opened.base_height(), 1)
+        check_blocks(genesis, opened, range(first, height + 1))
+        if height:
+            audit(opened, SqliteNodes(opened.connection))
+        if first == 1:
+            replay(genesis, opened, MemoryNodes(), height)  # else the blocks to run again are pruned
     finally:
         opened.close()
-    return {"ledger": name, "blocks": height, "verified": True, "app_hash": tip.app_hash.hex() if tip else ""}
+    blocks = height - first + 1 if height else 0
+    return {"ledger": name, "blocks": blocks, "verified": True, "app_hash": tip.app_hash.hex() if tip else ""}

@@ -14,7 +14,7 @@ import uvicorn
 
 from lockgate.crypto.keys import KeyRole
 from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator
-from lockgate.engines.embedded.recovery import recover
+from lockgate.engines.embedded.recovery import check_roots, recover
 from lockgate.engines.embedded.retention import KEEP, Retention
 from lockgate.engines.embedded.rpc_methods import Methods
 from lockgate.engines.embedded.rpc_server import application
@@ -86,6 +86,7 @@ def open_chain(folder: Folder, name: str, *, durable: bool, accept_clock: bool) 
         state = SignState.open(folder.sign_state(name), fresh=store.tip() is None)
         recover(genesis, store, [(signer.public_key, state)])
         nodes = MultiStore(stores.STORES, SqliteNodes(store.connection))
+        check_roots(store, nodes)
         validator = LocalValidator(signer.public_key, signer.sign, state)
         chain = EmbeddedChain(genesis, store, nodes, [validator], SystemClock(), accept_clock=accept_clock)
     except BaseException:

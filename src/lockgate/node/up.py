@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lockgate.engines.embedded.retention import KEEP
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.machine.records import Lane
 from lockgate.node import ledger as ledger_node
@@ -37,6 +38,8 @@ class LedgerSpec:
     port: int = 0
     heartbeat: float = 5.0
     durable: bool = False
+    keep_versions: int = KEEP.versions
+    keep_blocks: int = KEEP.blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ async def start(folder: Folder, spec: Spec, say: Say, on_report: Callable[[str, 
 
 async def _start_ledger(processes: Deployment, spec: LedgerSpec) -> None:
     options = ["--port", str(spec.port), "--heartbeat", str(spec.heartbeat)] + (["--durable"] if spec.durable else [])
+    options += ["--keep-versions", str(spec.keep_versions), "--keep-blocks", str(spec.keep_blocks)]
     await processes.start(f"ledger {spec.name}", "ledger", "run", spec.name, *options)
 
 

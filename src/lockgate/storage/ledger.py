@@ -192,7 +192,7 @@ class LedgerStore:
     def block(self, height: int) -> StoredBlock | None:
         with named_failures():
             row = self.connection.execute("SELECT * FROM block WHERE height = ?", (height,)).fetchone()
-        return None if row is None else StoredBlock(*row)
+        return None if row is None else _stored(row)
 
     def height_of_hash(self, digest: bytes) -> int | None:
         row = self.connection.execute("SELECT height FROM block WHERE hash = ?", (digest,)).fetchone()
@@ -201,10 +201,11 @@ class LedgerStore:
     def tip(self) -> StoredBlock | None:
         with named_failures():
             row = self.connection.execute("SELECT * FROM block ORDER BY height DESC LIMIT 1").fetchone()
-        return None if row is None else StoredBlock(*row)
+        return None if row is None else _stored(row)
 
     def base_height(self) -> int:
-        row = self.connection.execute("SELECT min(height) FROM block").fetchone()
+        with named_failures():
+            row = self.connection.execute("SELECT min(height) FROM block").fetchone()
         return int(row[0] or 0)
 
     def transaction(self, digest: bytes) -> tuple[int, int] | None:
@@ -232,6 +233,14 @@ class LedgerStore:
     def _count(self, term: tuple[str, str]) -> int:
         query = "SELECT count(*) FROM (SELECT 1 FROM event WHERE name = ? AND value = ? LIMIT ?)"
         return int(self.connection.execute(query, (*term, RARE)).fetchone()[0])
+
+
+def _stored(row: tuple[object, ...]) -> StoredBlock:
+    # SQLite columns hold any type: an altered row can have text or nothing where bytes belong.
+    kinds = [type(value) for value in row]
+    if kinds != [int, bytes, bytes, bytes, bytes, bytes, int]:
+        raise StoreBroken("a block's row has another shape", height=row[0])
+    return StoredBlock(*row)  # type: ignore[arg-type]  # checked just above
 
 
 def take_lock(path: Path) -> int:

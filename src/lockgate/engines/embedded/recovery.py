@@ -17,6 +17,7 @@ from lockgate.lightclients.cometbft.commit import check_commit_light
 from lockgate.lightclients.cometbft.signing import VoteFrame
 from lockgate.lightclients.cometbft.types import Commit, SignedHeader, Validator, ValidatorSet
 from lockgate.machine.genesis import Genesis
+from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.errors import LockgateError, Refused
 
 CHECKED_AT_START: Final = 1_000  # blocks; a second of work, and over an hour of heartbeats
@@ -65,10 +66,10 @@ def check_blocks(genesis: Genesis, store: BlockStore, heights: Iterable[int]) ->
     validators = validator_set(genesis)
     before: tuple[SignedHeader, BlockRow] | None = None
     for height in heights:
-        row = store.block(height)
-        if row is None:
-            raise StoreTampered("a block is missing", height=height)
         try:
+            row = store.block(height)
+            if row is None:
+                raise StoreTampered("a block is missing", height=height)
             signed = _signed(row)
             _check_block(genesis, validators, row, signed, before)
         except StoreTampered:
@@ -76,6 +77,25 @@ def check_blocks(genesis: Genesis, store: BlockStore, heights: Iterable[int]) ->
         except (LockgateError, ValueError, TypeError, KeyError, IndexError) as error:
             raise StoreTampered("a block does not verify", height=height, cause=type(error).__name__) from error
         before = signed, row
+
+
+def check_roots(store: BlockStore, state: MultiStore) -> None:
+    """Check that each kept version of the newest blocks has the root its block committed to (I14).
+
+    Root records alone are read; nodes are verified when they are. Raises StoreTampered with the height.
+    """
+    tip = store.tip()
+    height = 0 if tip is None else tip.height
+    if state.version != height:
+        raise StoreTampered("the state is not that of the newest block", height=height, state=state.version)
+    for at in range(max(1, state.oldest, store.base_height(), height - CHECKED_AT_START + 1), height + 1):
+        row = store.block(at)
+        try:
+            computed = state.hash_at(at)
+        except LockgateError as error:
+            raise StoreTampered("a root record does not read", height=at, cause=error.code) from error
+        if row is None or computed != row.app_hash:
+            raise StoreTampered("the state's root is another", height=at)
 
 
 def validator_set(genesis: Genesis) -> ValidatorSet:
@@ -130,4 +150,4 @@ def _signed(row: BlockRow) -> SignedHeader:
     return decoding.signed_header(decoding.parse(wire.SignedHeader, row.signed))
 
 
-__all__ = ("StoreBehind", "StoreTampered", "check_blocks", "recover", "validator_set")
+__all__ = ("StoreBehind", "StoreTampered", "check_blocks", "check_roots", "recover", "validator_set")
