@@ -1,57 +1,117 @@
-"""Runs one relayer process between two ledgers."""
+"""Runs one relayer process between two ledgers, and answers what people ask about it.
+
+`relay.json` names the pair; it may hold more: `{"between": ["alpha", "beta"], "witnesses": {"alpha":
+["http://…"]}}`, further nodes of a ledger that must agree before anything is called misbehaviour.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import time
 from functools import partial
+from typing import Any, Final
 
 from lockgate.crypto.keys import KeyRole
 from lockgate.hosting.work import Report
-from lockgate.node.folder import SUITE_ED25519, Folder, account_signer, make_keys, read_json, write_json
+from lockgate.node.folder import (
+    SUITE_ED25519,
+    Folder,
+    NotInitialised,
+    account_signer,
+    make_keys,
+    read_json,
+    write_json,
+)
 from lockgate.node.patience import patiently
 from lockgate.node.provision import RELAY_LANE, LedgerAccess, SetupFailed, find_lane
 from lockgate.primitives.ids import ClientId
+from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import EndPoint, Relayer
+from lockgate.relay.rpc import Rpc
 
-RELAY_KEYS = {"account": (KeyRole.ACCOUNT, SUITE_ED25519)}
-STATUS_EVERY_S = 2.0
+RELAY_KEYS: Final = {"account": (KeyRole.ACCOUNT, SUITE_ED25519)}
+STATUS_EVERY_S: Final = 2.0
+STATUS_OLD_S: Final = 10.0  # a status that was not written again by then is nobody's
+CLEAR_LANE: Final = RELAY_LANE + 16  # a one-shot `clear` beside a running relayer: nonce lanes of its own
 
 
-async def make(folder: Folder, name: str, report: Report) -> tuple[Relayer, list[LedgerAccess]]:
-    """A relayer for the pair recorded under `name`, connected."""
+async def make(folder: Folder, name: str, report: Report, nonce_lane: int = RELAY_LANE) -> tuple[Relayer, list[Rpc]]:
+    """A relayer for the pair recorded under `name`, connected; the connections are the caller's to close."""
     home = folder.relay(name)
-    between = read_json(home / "relay.json")["between"]
+    record = read_json(home / "relay.json")
+    between: list[str] = record["between"]
     signer = account_signer(make_keys(home / "keys", RELAY_KEYS, folder.passphrase()))
     accesses = []
     for ledger in between:
-        connect = partial(LedgerAccess.connect, ledger, partial(folder.ledger_address, ledger), signer, RELAY_LANE)
+        connect = partial(LedgerAccess.connect, ledger, partial(folder.ledger_address, ledger), signer, nonce_lane)
         accesses.append(await patiently(connect, report))
     one, other = accesses
     mine = await patiently(partial(find_lane, one, other.genesis.domain_id), report)
     theirs = await patiently(partial(find_lane, other, one.genesis.domain_id), report)
     if mine is None or theirs is None:
         raise SetupFailed("there is no lane between the two ledgers", between=between)
-    ends = [
-        EndPoint(access.chain, access.submitter, ClientId(lane.local_client))
-        for access, lane in zip(accesses, (mine, theirs), strict=True)
-    ]
-    return Relayer(ends[0], ends[1], report), accesses
+    rpcs: list[Any] = [access.chain.rpc for access in accesses]
+    ends = []
+    for access, lane in zip(accesses, (mine, theirs), strict=True):
+        witnesses = [Rpc(str(address)) for address in record.get("witnesses", {}).get(access.name, ())]
+        rpcs += witnesses
+        chains = tuple(CometBftChain(rpc, access.chain.chain_id) for rpc in witnesses)
+        ends.append(EndPoint(access.chain, access.submitter, ClientId(lane.local_client), chains))
+
+    def keep(what: str, evidence: dict[str, object]) -> None:
+        write_json(home / "evidence" / f"{what}.json", evidence)
+
+    return Relayer(ends[0], ends[1], report, keep), rpcs
 
 
 async def run(folder: Folder, name: str, report: Report) -> None:
     """Relay until cancelled; the status is written to the data folder for `lockgate relay status`."""
-    relayer, accesses = await make(folder, name, report)
+    relayer, rpcs = await make(folder, name, report)
     report("ready", {"relay": name, "pid": os.getpid()})
     relaying = asyncio.create_task(relayer.run())
     try:
         while not relaying.done():
             await asyncio.wait({relaying}, timeout=STATUS_EVERY_S)
-            if all(end.tracked is not None for end in relayer.ends):
-                write_json(folder.relay(name) / "status.json", {"pid": os.getpid(), "directions": relayer.status()})
+            if relayer.ready.is_set():
+                shown = {"pid": os.getpid(), "written": time.time(), **relayer.status()}
+                write_json(folder.relay(name) / "status.json", shown)
         relaying.result()
     finally:
         relaying.cancel()
         await asyncio.gather(relaying, return_exceptions=True)
-        for access in accesses:
-            await access.chain.rpc.close()
+        await _close(rpcs)
+
+
+async def status(folder: Folder, name: str) -> dict[str, Any]:
+    """What the running relayer shows; without one, what both ledgers show."""
+    with contextlib.suppress(NotInitialised):
+        shown = read_json(folder.relay(name) / "status.json")
+        if time.time() - float(shown.get("written", 0)) < STATUS_OLD_S:
+            return {"from": f"the running relayer (pid {shown['pid']})", **shown}
+    relayer, rpcs = await make(folder, name, _silent)
+    try:
+        await relayer.look()
+        return {"from": "the ledgers; no relayer is running here", **relayer.status()}
+    finally:
+        await _close(rpcs)
+
+
+async def clear(folder: Folder, name: str) -> dict[str, Any]:
+    """Scan both ledgers, move all that can move, and say what is left and why."""
+    relayer, rpcs = await make(folder, name, _silent, CLEAR_LANE)
+    try:
+        left = await relayer.clear()
+        return {"left": left, **relayer.status()}
+    finally:
+        await _close(rpcs)
+
+
+def _silent(kind: str, fields: dict[str, object]) -> None:
+    """What happens on the way is in the status."""
+
+
+async def _close(rpcs: list[Rpc]) -> None:
+    for rpc in rpcs:
+        await rpc.close()

@@ -34,6 +34,7 @@ CONFIRM_S: Final = 30.0
 POLL_S: Final = 0.25  # a block in between is announced, or asked for sooner where none are
 FATE_S: Final = 2.0  # how long a transaction that may not have arrived is looked for
 SEQUENCE_CODE: Final = 5
+DROPPED: Final = "ledger.tx_dropped"  # a block in between made it impossible, as it stood
 KNOWN: Final = "ledger.tx_known"  # the ledger has the same bytes waiting already
 WAITED: Final = "timed out"  # of broadcast_tx_commit: the transaction waits still
 RETRIES: Final = 3
@@ -95,8 +96,10 @@ class AccountSubmitter:
                 seen = self.chain.beat
                 try:
                     done = await self._once(tuple(messages))
-                except BaseException:
+                except BaseException as error:
                     self._sequence = None
+                    if isinstance(error, RpcError) and DROPPED in str(error) and attempt < RETRIES - 1:
+                        continue  # signed again, the ledger says why: done by another, most often
                     raise
                 if (done.codespace, done.code) != ("lockgate", SEQUENCE_CODE) or attempt == RETRIES - 1:
                     return done

@@ -21,7 +21,7 @@ def unwritable(rpc: Calls) -> FaultyRpc:
     """A node that takes no transaction."""
 
     async def refuse(method: str, _: dict[str, object]) -> None:
-        if method == "broadcast_tx_sync":
+        if method == "broadcast_tx_commit":
             raise ChainUnavailable("no transactions here")
 
     return FaultyRpc(rpc, before=refuse)

@@ -68,7 +68,7 @@ def test_answers_are_lost_after_the_transaction_was_taken() -> None:
     turn = itertools.count()
 
     def lost(method: str, params: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-        if method == "broadcast_tx_sync" and next(turn) % 2 == 0:
+        if method == "broadcast_tx_commit" and next(turn) % 2 == 0:
             raise ChainUnavailable("the answer was lost")
         return result
 
@@ -113,7 +113,7 @@ def test_truncated_and_misshapen_answers_stop_nothing() -> None:
     draw = random.Random(7)
 
     def misshapen(method: str, params: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-        if method == "broadcast_tx_sync" or draw.random() > 0.06:
+        if method == "broadcast_tx_commit" or draw.random() > 0.06:
             return result
         key = draw.choice(sorted(result))
         return {**result, key: draw.choice(NONSENSE)} if draw.random() < 0.7 else {}
@@ -233,7 +233,7 @@ def test_a_node_on_another_history_is_told_apart_before_anything_is_sent() -> No
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("method", ["abci_query", "broadcast_tx_sync", "tx", "block_results", "tx_search", "commit"])
+@pytest.mark.parametrize("method", ["abci_query", "broadcast_tx_commit", "tx", "block_results", "tx_search", "commit"])
 @pytest.mark.parametrize("call", [1, 4, 9])
 def test_killed_at_any_step_and_started_from_nothing(method: str, call: int) -> None:
     """The relayer dies in its n-th call of a method, before or after it was carried out; another one starts."""
