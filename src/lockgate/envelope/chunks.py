@@ -22,7 +22,7 @@ from lockgate.crypto.hashes import SHA256, equal
 from lockgate.crypto.kdf import hkdf
 from lockgate.envelope.chunk_tree import HASH_BYTES, RootBuilder, leaf_hash, root_from_path
 from lockgate.envelope.cose.algorithms import A256GCM, CHACHA20_POLY1305_ID
-from lockgate.envelope.cose.frame import NONCE_BYTES, Framer, NonceLabel
+from lockgate.envelope.cose.frame import NONCE_BYTES, Framer, NonceLabel, frame_bytes
 from lockgate.envelope.errors import ChunkRefused, DescriptorMalformed, StreamLength, StreamMisuse
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.sealed import Sealed
@@ -36,6 +36,28 @@ _LABEL: Final = b"lockgate/chunks/1"
 _PART_BYTES: Final = 5  # index in four bytes, then 1 on the last chunk and 0 before
 _ALGORITHMS: Final = frozenset({A256GCM, CHACHA20_POLY1305_ID})
 Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the sealed chunks of a body lie one behind another; all but the last have one length."""
+
+    count: int  # at least 1
+    full: int  # bytes of a sealed chunk that is not the last
+    last: int  # bytes of the last one
+
+    @property
+    def total(self) -> int:
+        """Bytes of the whole sealed body."""
+        return (self.count - 1) * self.full + self.last
+
+    def size(self, index: int) -> int:
+        """Bytes of sealed chunk `index`."""
+        return self.full if index < self.count - 1 else self.last
+
+    def offset(self, index: int) -> int:
+        """Where sealed chunk `index` begins; `count` gives the end of the body."""
+        return index * self.full if index < self.count else self.total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +78,15 @@ class Descriptor:
     def content_bytes(self, index: int) -> int:
         """Length of the content of chunk `index`."""
         return CHUNK_BYTES if index < self.count - 1 else self.length - (self.count - 1) * CHUNK_BYTES
+
+    @property
+    def layout(self) -> Layout:
+        """Lengths of the sealed chunks."""
+        full, last = (
+            frame_bytes(self.alg, NonceLabel.PARTIAL_IV, _PART_BYTES, size)
+            for size in (CHUNK_BYTES, self.content_bytes(self.count - 1))
+        )
+        return Layout(self.count, full, last)
 
     def encode(self) -> bytes:
         return cbor.encode(self.to_value())
@@ -320,6 +351,7 @@ __all__ = (
     "ChunkSealer",
     "Complete",
     "Descriptor",
+    "Layout",
     "Progress",
     "SealedChunk",
     "open_chunk",

@@ -9,7 +9,7 @@ met by callers of the COSE layer, who hold no secret a peer could probe.
 from __future__ import annotations
 
 from lockgate.codec.errors import Malformed
-from lockgate.primitives.errors import Misuse, PeerFault, Refused
+from lockgate.primitives.errors import Misuse, PeerFault, Refused, Unavailable
 
 _NOT_OPENED = "Nothing was opened or verified; no part of the content was returned."
 
@@ -160,13 +160,74 @@ class StreamMisuse(Misuse):
     next_step = "Report this: the caller must feed full chunks and one last chunk."
 
 
+class BulkMalformed(Malformed):
+    code = "bulk.malformed"
+    summary = "The record of a bulk body does not have the shape of its schema."
+    next_step = "Drop the message; ask the sender for its software version."
+
+
+class ForeignLocator(Refused):
+    code = "bulk.foreign_locator"
+    summary = "A locator of a bulk body does not name a blob: it is of another kind, or altered."
+    untouched = "Nothing was contacted and nothing was read."
+    next_step = "Ask the sender to send the body again; a locator never names an address or a path."
+
+
+class BulkTooLarge(Refused):
+    code = "bulk.too_large"
+    summary = "A bulk body is longer than this host sends or takes."
+    untouched = "Nothing was read, fetched or written."
+    next_step = "Split the body, or raise `bulk_bytes` in both hosts' configuration."
+
+
+class BulkNoRoom(Unavailable):
+    code = "bulk.no_room"
+    summary = "There is no room for a bulk body: the disk, or the quota of the folder it goes to, is full."
+    untouched = "Bodies and blobs that were there before stand; the unfinished one was removed."
+    next_step = "Free space: received bodies are removed with `lockgate inbox`, sent ones when their packets end."
+
+
+class FileUnreadable(Refused):
+    code = "bulk.unreadable"
+    summary = "A file to be sent cannot be read by the host, or is no regular file."
+    untouched = "Nothing was sealed or sent."
+    next_step = "Name a regular file that the host process may read."
+
+
+class BlobGone(Refused):
+    code = "bulk.gone"
+    summary = "The peer serves no blob under this locator, or not the part that was asked for."
+    untouched = "Chunks that were received before stand."
+    next_step = "Ask the sender to send the body again; it deletes a blob when its packet has ended."
+
+
+class ChannelBroken(PeerFault):
+    code = "bulk.channel_broken"
+    summary = "The other end of a blob channel does not speak its protocol, or ended in mid-chunk."
+    untouched = "The unfinished chunk was dropped; chunks before it stand."
+    next_step = "Nothing while it is tried again; check who listens at the peer's blob address."
+
+
+class ChannelDown(Unavailable):
+    code = "bulk.channel_down"
+    summary = "A blob channel cannot be reached, is busy, or is slower than a chunk may take."
+    untouched = "Chunks that were received before stand."
+    next_step = "Nothing while it is tried again; check that the sending host runs and its blob address."
+
+
 __all__ = (
     "AlgorithmNotAllowed",
     "BadBinding",
     "BadEnvelope",
     "BadHeader",
     "BindingMismatch",
+    "BlobGone",
     "BodyTooLarge",
+    "BulkMalformed",
+    "BulkNoRoom",
+    "BulkTooLarge",
+    "ChannelBroken",
+    "ChannelDown",
     "ChunkRefused",
     "ContentMalformed",
     "CoseKeyMalformed",
@@ -175,6 +236,8 @@ __all__ = (
     "DecryptionRefused",
     "DescriptorMalformed",
     "DetachedContent",
+    "FileUnreadable",
+    "ForeignLocator",
     "KeyNotForUse",
     "MessageMisuse",
     "NoRecipient",

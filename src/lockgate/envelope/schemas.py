@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lockgate.codec.registry import Codec, Schema, Version, cddl_text
+from lockgate.envelope.bulk import BulkBody, BulkNotice
 from lockgate.envelope.chunks import Descriptor, Progress
 from lockgate.envelope.content import Content
 
@@ -33,6 +34,20 @@ DESCRIPTOR: Final = _schema(
     "chunks/descriptor", "chunk-descriptor", codec=Codec(Descriptor.from_value, Descriptor.to_value)
 )
 PROGRESS: Final = _schema("chunks/progress", "chunk-progress", codec=Codec(Progress.from_value, Progress.to_value))
-SCHEMAS: Final = (BINDING, HEADER, SEALED, SIGNED, CONTENT_1_0, CONTENT, DESCRIPTOR, PROGRESS)
+BULK_BODY: Final = _schema("bulk/body", "bulk-body", codec=Codec(BulkBody.from_value, BulkBody.to_value))
+BULK_NOTICE: Final = _schema("bulk/notice", "bulk-notice", codec=Codec(BulkNotice.from_value, BulkNotice.to_value))
+SCHEMAS: Final = (BINDING, HEADER, SEALED, SIGNED, CONTENT_1_0, CONTENT, DESCRIPTOR, PROGRESS, BULK_BODY, BULK_NOTICE)
 
-__all__ = ("BINDING", "CONTENT", "CONTENT_1_0", "DESCRIPTOR", "HEADER", "PROGRESS", "SCHEMAS", "SEALED", "SIGNED")
+__all__ = (
+    "BINDING",
+    "BULK_BODY",
+    "BULK_NOTICE",
+    "CONTENT",
+    "CONTENT_1_0",
+    "DESCRIPTOR",
+    "HEADER",
+    "PROGRESS",
+    "SCHEMAS",
+    "SEALED",
+    "SIGNED",
+)

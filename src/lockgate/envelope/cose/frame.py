@@ -52,12 +52,9 @@ class Framer:
             raise AlgorithmNotAllowed("not an algorithm of frames", algorithm=alg)
         if len(key) != content_algorithm(alg).key_bytes or not 0 < part_bytes <= NONCE_BYTES:
             raise MessageMisuse("key or nonce part has the wrong length", algorithm=alg)
-        protected = cbor.encode({labels.ALG: alg})
         self._cipher = _CIPHERS[alg](key)
-        self._aad = enc_structure(ENCRYPT0, protected, external_aad)
-        self._start = (
-            b"\xd0\x83" + cbor.encode(protected) + b"\xa1" + cbor.encode(int(label)) + cbor.head(0x40, part_bytes)
-        )
+        self._aad = enc_structure(ENCRYPT0, _protected(alg), external_aad)
+        self._start = _start(alg, label, part_bytes)
         self._offset = len(self._start) + part_bytes
         self._sealed = (0, b"")  # ciphertext length and head of the last frame sealed
         self._opened = (0, b"", 0)  # length, ciphertext head and offset of the last frame opened
@@ -68,8 +65,7 @@ class Framer:
 
     def frame_bytes(self, content_bytes: int) -> int:
         """Length of the frame of a content."""
-        size = content_bytes + TAG_BYTES
-        return self._offset + len(cbor.head(0x40, size)) + size
+        return _length(self._offset, content_bytes)
 
     def seal(self, nonce: bytes, part: bytes, content: Buffer) -> bytes | bytearray:
         """Return the frame of `content`. `part` is what it carries of `nonce` (12 bytes)."""
@@ -118,4 +114,24 @@ class Framer:
         raise CoseMalformed("no frame has this length", length=length)
 
 
-__all__ = ("NONCE_BYTES", "TAG_BYTES", "Framer", "NonceLabel")
+def frame_bytes(alg: int, label: NonceLabel, part_bytes: int, content_bytes: int) -> int:
+    """Length of a frame, told without its key: what whoever only stores or carries frames must know."""
+    return _length(len(_start(alg, label, part_bytes)) + part_bytes, content_bytes)
+
+
+def _protected(alg: int) -> bytes:
+    return cbor.encode({labels.ALG: alg})
+
+
+def _start(alg: int, label: NonceLabel, part_bytes: int) -> bytes:
+    """The constant bytes before the nonce part."""
+    protected = cbor.encode(_protected(alg))
+    return b"\xd0\x83" + protected + b"\xa1" + cbor.encode(int(label)) + cbor.head(0x40, part_bytes)
+
+
+def _length(offset: int, content_bytes: int) -> int:
+    size = content_bytes + TAG_BYTES
+    return offset + len(cbor.head(0x40, size)) + size
+
+
+__all__ = ("NONCE_BYTES", "TAG_BYTES", "Framer", "NonceLabel", "frame_bytes")
