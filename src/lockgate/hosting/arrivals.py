@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from typing import Final
 
 from lockgate.courier.ports import NotYet
@@ -13,11 +14,13 @@ from lockgate.envelope.seal import Opened
 from lockgate.host import memory
 from lockgate.host import ports as guest_ports
 from lockgate.host.memory import Deferred
+from lockgate.host.ports import MAX_REFUSAL_DETAIL
 from lockgate.host.refusal import SCHEMA as REFUSAL_SCHEMA
 from lockgate.host.refusal import RefusalWords
 from lockgate.host.sealing import schema_name
 from lockgate.host.windows import Replayed, Window
 from lockgate.hosting import traffic
+from lockgate.hosting.bulk import Bulk, BulkUnavailable, Handed, is_bulk
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.forks import Forks, trusted_one
 from lockgate.hosting.opening import Spoken, open_from
@@ -32,6 +35,8 @@ from lockgate.machine import keys
 from lockgate.machine.errors import EndpointRevoked, GuestTrapped
 from lockgate.machine.identity import KeyRecord
 from lockgate.machine.records import Entry
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.storage.host import Seen
 
 PATIENCE: Final = 3  # attempts at a header that only the author has seen
@@ -40,7 +45,11 @@ PATIENCE: Final = 3  # attempts at a header that only the author has seen
 class Arrivals:
     """Decides about messages in the endpoint's inbox."""
 
-    def __init__(self, steps: Steps, blocks: Traffic, forks: Forks) -> None:
+    def __init__(
+        self, steps: Steps, blocks: Traffic, forks: Forks, bulk: Bulk | None, wake: Callable[[], None]
+    ) -> None:
+        self._bulk = bulk
+        self._wake = wake
         self._steps = steps
         self._parts = steps.parts
         self._peers = steps.peers
@@ -90,9 +99,43 @@ class Arrivals:
         except TwoHistories as found:
             await self._forks.found(found)
             return self._two_histories(peer, record, waiting, found)
-        waiting = dataclasses.replace(waiting, schema=opened.content.schema)
         marks: list[tuple[bytes, bytes | None]] = [(window_key, window.to_bytes()), (acted, b"\x01")]
-        return await self._run(item, peer, record, opened, waiting, marks)
+        handed = Handed(opened.content.schema, opened.content.body)
+        if is_bulk(handed.schema):
+            try:
+                handed = self._fetched(item, peer, waiting, handed.body)
+            except BulkUnavailable as error:
+                return self._without_body(peer, record, waiting, error, marks)
+        waiting = dataclasses.replace(waiting, schema=handed.schema)
+        return await self._run(item, peer, record, handed, waiting, marks)
+
+    def _fetched(self, item: Item, peer: PeerRef, waiting: Deferred, body: bytes) -> Handed:
+        """The body of a bulk message. Raises BulkComing, BulkUnavailable."""
+        if self._bulk is None:
+            raise BulkUnavailable("this host takes no bulk bodies")
+        now = max(self._steps.time, self._parts.clock.now())
+        seconds = max(0, waiting.deadline - now) / NANOS_PER_SECOND
+        return self._bulk.take(item, peer.endpoint, waiting.commitment, body, seconds, self._wake)
+
+    def _without_body(
+        self,
+        peer: PeerRef,
+        record: KeyRecord,
+        waiting: Deferred,
+        error: BulkUnavailable,
+        marks: list[tuple[bytes, bytes | None]],
+    ) -> Decision:
+        """Refuse a message whose body never came whole: one public code, the cause sealed to its sender."""
+        cause = error.__cause__
+        code = cause.code if isinstance(cause, LockgateError) else error.code
+        words = RefusalWords(code, error.detail[:MAX_REFUSAL_DETAIL]).encode()
+        sealed = self._steps.seal_reply(peer, record, waiting, Role.REFUSAL, REFUSAL_SCHEMA, words)
+        self._drop(waiting)
+        return self._refuse(waiting, peer, error.code, error.detail, b"", marks, sealed)
+
+    def _drop(self, waiting: Deferred) -> None:
+        if self._bulk is not None:
+            self._bulk.drop(waiting.commitment)
 
     async def _arrived(self, item: Item, entry: Entry) -> Arrived:
         """The packet of an entry, from the block that received it."""
@@ -130,23 +173,24 @@ class Arrivals:
         item: Item,
         peer: PeerRef,
         record: KeyRecord,
-        opened: Opened,
+        handed: Handed,
         waiting: Deferred,
         marks: list[tuple[bytes, bytes | None]],
     ) -> Decision:
-        steps, parts = self._steps, self._parts
-        body = opened.content.body
+        steps, parts, body = self._steps, self._parts, handed.body
         call_id = hashlib.sha256(b"lockgate/call/1" + parts.endpoint + waiting.commitment).digest()
         if item.declined:
             return self._refuse(waiting, peer, StepRefused.code, "the ledger took no answer", body, marks)
         message = guest_ports.Message(
             id=guest_ports.MessageRef(call_id),
             sender=self._peers.alias(waiting.sender),
-            schema=schema_name(opened.content.schema),
+            schema=schema_name(handed.schema),
             body=body,
             deadline=waiting.deadline,
         )
         outcome = steps.call(guest_ports.Handle(message), call_id)
+        if isinstance(outcome.result, guest_ports.Refusal | guest_ports.GuestTrap):
+            self._drop(waiting)
         match outcome.result:
             case guest_ports.Reply() | guest_ports.Refusal() as result:
                 late = await steps.late(outcome)

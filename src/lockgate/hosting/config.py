@@ -10,6 +10,7 @@ from lockgate.primitives.ids import ChainId, DomainId, Hash32
 from lockgate.primitives.time import seconds
 
 TRUSTING_S = 14 * 86_400
+BULK_BYTES = 4 << 30  # a lane of the default grace could not carry more than that in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class PeerRef:
     lane: str  # hex
     local_client: str
     remote_client: str
+    blobs: tuple[str, ...] = ()  # addresses where its bulk bodies are fetched, best first
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +56,6 @@ class HostConfig:
     local: LedgerRef
     remotes: tuple[LedgerRef, ...] = ()
     peers: dict[str, PeerRef] = field(default_factory=dict)  # by alias
+    blobs: tuple[str, ...] = ()  # addresses where this host serves its own; none: a socket in its folder
+    bulk_bytes: int = BULK_BYTES  # the longest bulk body it sends or takes
+    bulk_total: int = 4 * BULK_BYTES  # of received bodies together

@@ -17,6 +17,7 @@ from lockgate.envelope.errors import BadEnvelope, ContentMalformed
 from lockgate.host import ports as guest_ports
 from lockgate.host.refusal import RefusalWords
 from lockgate.hosting import traffic
+from lockgate.hosting.bulk import Bulk
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.forks import Forks
 from lockgate.hosting.opening import Spoken, open_from
@@ -46,7 +47,8 @@ class _Found:
 class Endings:
     """Decides about messages of the endpoint that have ended."""
 
-    def __init__(self, steps: Steps, blocks: Traffic, forks: Forks) -> None:
+    def __init__(self, steps: Steps, blocks: Traffic, forks: Forks, bulk: Bulk | None) -> None:
+        self._bulk = bulk
         self._steps = steps
         self._parts = steps.parts
         self._peers = steps.peers
@@ -71,6 +73,8 @@ class Endings:
             case Returned():
                 await traffic.check_returned(reader, end)
                 found = await self._acknowledged(item, sent, peer, end)
+        if self._bulk is not None:
+            self._bulk.withdraw(sent.body)  # the packet has ended, that is proven: nobody fetches any more
         call_id = hashlib.sha256(b"lockgate/ended/1" + self._parts.endpoint + sent.ref).digest()
         outcome = self._steps.call(found.invocation, call_id)
         plans = await self._steps.follow(outcome, [], (found.record,), needed=False)

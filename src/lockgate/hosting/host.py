@@ -15,15 +15,18 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from lockgate.crypto.ports import Encapsulator
+from lockgate.envelope.bulk import BODY_SCHEMA
 from lockgate.host import ports as guest_ports
 from lockgate.host.keyring import KeyRing
 from lockgate.host.recovery import Fenced
-from lockgate.host.sealing import schema_ref
+from lockgate.host.sealing import schema_name, schema_ref
 from lockgate.host.staging import GuestTree
 from lockgate.hosting.arrivals import Arrivals
+from lockgate.hosting.bulk import Bulk, BulkComing, NoChannel
 from lockgate.hosting.config import HostConfig
 from lockgate.hosting.endings import Endings
 from lockgate.hosting.fencing import Fencing, is_fenced
@@ -66,6 +69,7 @@ class Host:
         rng: Rng,
         evidence: Evidence,
         report: Report,
+        bulk: Bulk | None = None,
     ) -> None:
         self.config = config
         self.store = store
@@ -73,6 +77,7 @@ class Host:
         self.parts = Parts(config, store, tree, guest, keys, encapsulator, clock, rng, report)
         self.peers = Peers(config, readers, clock)
         self.reader = readers[config.local.name]
+        self.bulk = bulk
         self.fenced: LockgateError | None = None
         self.ready = asyncio.Event()
         self._steps = Steps(self.parts, self.peers, self.reader)
@@ -80,11 +85,11 @@ class Host:
         self._forks = Forks(self.parts, readers, self.reader, submitter, evidence)
         self._fencing = Fencing(self.parts, self._steps, self.reader, submitter, evidence)
         blocks = Traffic(self.reader.chain)
-        self._arrivals = Arrivals(self._steps, blocks, self._forks)
-        self._endings = Endings(self._steps, blocks, self._forks)
+        self._wake = asyncio.Event()
+        self._arrivals = Arrivals(self._steps, blocks, self._forks, bulk, self._wake.set)
+        self._endings = Endings(self._steps, blocks, self._forks, bulk)
         self._queue = Queue(self.parts, self.reader.chain)
         self._unsettled: list[Staged] = []
-        self._wake = asyncio.Event()
 
     # What others ask of it.
 
@@ -97,6 +102,21 @@ class Host:
         self.peers.named(to)
         schema_ref(schema)
         return await self._ask(Item("send", to=to, schema=schema, input=body, timeout_s=timeout_s))
+
+    async def send_file(self, to: str, schema: str, path: Path, timeout_s: int) -> dict[str, Any]:
+        """Send a file of any length as one message: sealed and offered here, its key in the packet (I8)."""
+        self.peers.named(to)
+        if self.bulk is None:
+            raise NoChannel(host=self.config.name)
+        body = await self.bulk.seal(path, schema_ref(schema))
+        try:
+            return await self._ask(
+                Item("send", to=to, schema=schema_name(BODY_SCHEMA), input=body, timeout_s=timeout_s)
+            )
+        except LockgateError:
+            if self.fenced is None:  # else the message may stand on the ledger after all
+                self.bulk.withdraw(body)
+            raise
 
     def status(self) -> dict[str, Any]:
         """What `lockgate host status` shows."""
@@ -143,6 +163,8 @@ class Host:
     async def start(self) -> None:
         """Recover the state that stands and take the next fence. Raises Fenced."""
         self._forks.recall()
+        if self.bulk is not None:
+            self.bulk.recall(self.store)
         self._queue.resume()
         with self._watched():
             await self._fencing.take()
@@ -241,6 +263,9 @@ class Host:
                     decision = await self._direct(item)
         except (TwoHistories, Misuse):
             raise
+        except BulkComing:
+            self._queue.again(item)
+            return None
         except LockgateError as error:
             self._put_off(item, error)
             return None

@@ -25,9 +25,14 @@ def load(path: Path) -> HostConfig:
             records=tuple(value["records"]),
             local=LedgerRef(**value["local"]),
             remotes=tuple(LedgerRef(**remote) for remote in value["remotes"]),
-            peers={alias: PeerRef(**peer) for alias, peer in value["peers"].items()},
+            peers={
+                alias: PeerRef(**{**peer, "blobs": tuple(peer.get("blobs", ()))})
+                for alias, peer in value["peers"].items()
+            },
+            blobs=tuple(value.get("blobs", ())),
+            **{name: int(value[name]) for name in ("bulk_bytes", "bulk_total") if name in value},
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise NotInitialised("the host's record has another shape", file=str(path)) from error
 
 

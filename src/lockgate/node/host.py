@@ -15,6 +15,7 @@ from lockgate.hosting.reader import ProvenReader
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
 from lockgate.machine.identity import SignedRecord, verify_chain
+from lockgate.node.bulk import open_bulk
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder
@@ -22,6 +23,7 @@ from lockgate.node.identity import open_keys
 from lockgate.node.patience import patiently
 from lockgate.node.provision import HOST_LANE, open_chain
 from lockgate.node.socket import BadCall, serve
+from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import DomainId, EndpointId, Hash32
 from lockgate.relay.rpc import Rpc
 from lockgate.relay.submitter import AccountSubmitter
@@ -31,6 +33,13 @@ from lockgate.storage.host import HostStore, Seen, Sent
 from lockgate.storage.nodes import SqliteNodes
 
 MAX_LISTED: Final = 1_000
+
+
+class NoMessage(Refused):
+    code = "inbox.no_message"
+    summary = "The host has received no message under that packet."
+    untouched = "Nothing was written."
+    next_step = "List what it received with `lockgate inbox HOST`."
 
 
 async def run(folder: Folder, name: str, report: Report) -> None:
@@ -59,13 +68,15 @@ async def run(folder: Folder, name: str, report: Report) -> None:
         submitter = AccountSubmitter(chain, domain, account.public_key, account.sign, HOST_LANE)
         tree = GuestTree(SqliteNodes(store.connection))
         entropy, evidence = OsEntropy(), EvidenceFolder(home / "evidence")
-        host = Host(
-            config, store, tree, guest, keys.ring(record), entropy, readers, submitter, clock, entropy, evidence, report
-        )
-        server = await serve(home / "host.sock", Desk(host).handle)
-        report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
-        async with server:
-            await patiently(host.run, report)
+        ring = keys.ring(record)
+        async with open_bulk(folder, config, entropy, report) as bulk:
+            host = Host(
+                config, store, tree, guest, ring, entropy, readers, submitter, clock, entropy, evidence, report, bulk
+            )
+            server = await serve(home / "host.sock", Desk(host).handle)
+            report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
+            async with server:
+                await patiently(host.run, report)
     finally:
         (home / "host.sock").unlink(missing_ok=True)
         sandbox.close()
@@ -102,6 +113,13 @@ class Desk:
                 return await host.send(
                     str(arguments["to"]), str(arguments["schema"]), body, int(arguments["timeout_s"])
                 )
+            case "send_file":
+                path = Path(arguments["path"])
+                return await host.send_file(
+                    str(arguments["to"]), str(arguments["schema"]), path, int(arguments["timeout_s"])
+                )
+            case "body":
+                return body_json(host, str(arguments["client"]), int(arguments["sequence"]))
             case "outbox":
                 rows = host.store.all_sent(arguments.get("state"))
                 return {"messages": [sent_json(row) for row in rows[-MAX_LISTED:]]}
@@ -110,7 +128,7 @@ class Desk:
                 return {"message": None if row is None else sent_json(row)}
             case "inbox":
                 limit = min(int(arguments.get("limit", 100)), MAX_LISTED)
-                return {"messages": [seen_json(row) for row in host.store.all_seen(limit)]}
+                return {"messages": [seen_json(host, row) for row in host.store.all_seen(limit)]}
         raise BadCall("no such verb", verb=verb)
 
 
@@ -129,8 +147,25 @@ def sent_json(row: Sent) -> dict[str, Any]:
     }
 
 
-def seen_json(row: Seen) -> dict[str, Any]:
+def file_of(host: Host, row: Seen) -> Path | None:
+    """The file with a message's body, where it came as a bulk one."""
+    return None if host.bulk is None else host.bulk.bodies.find(row.commitment.hex())
+
+
+def body_json(host: Host, client: str, sequence: int) -> dict[str, Any]:
+    """A received body whole: the path of its private file, or its bytes."""
+    row = host.store.seen(client, sequence)
+    if row is None:
+        raise NoMessage(client=client, sequence=sequence)
+    path = file_of(host, row)
+    return {"body": row.body.hex(), "file": None if path is None else str(path)}
+
+
+def seen_json(host: Host, row: Seen) -> dict[str, Any]:
+    path = file_of(host, row)
     return {
+        "file": None if path is None else str(path),
+        "bytes": len(row.body) if path is None else path.stat().st_size,
         "client": row.client,
         "sequence": row.sequence,
         "peer": row.peer,

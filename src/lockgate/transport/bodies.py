@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from lockgate.transport.files import PART, room_on_disk, sync_folder, write_all,
 PROGRESS: Final = ".progress"
 CHECKPOINT_CHUNKS: Final = 256  # 16 MiB: what a kill costs at most
 KEEP_FREE: Final = 256 << 20  # bytes of the disk that bulk bodies leave to everything else
+STALE_S: Final = 2 * 86_400  # a packet lives one day at most (P13)
 _MODE: Final = 0o600
 
 
@@ -64,9 +66,12 @@ class Bodies:
         for path in _files(self.folder / name):
             path.unlink(missing_ok=True)
 
-    def unfinished(self) -> list[str]:
-        """Names of bodies that an earlier process began."""
-        return sorted(path.name.removesuffix(PART) for path in self.folder.iterdir() if path.name.endswith(PART))
+    def forget_stale(self) -> None:
+        """Remove unfinished bodies that no packet can still be waiting for."""
+        oldest = time.time() - STALE_S
+        for path in self.folder.iterdir():
+            if path.name.endswith((PART, PROGRESS)) and path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
 
     def _held(self) -> int:
         return sum(path.stat().st_size for path in self.folder.iterdir() if not path.name.endswith((PART, PROGRESS)))

@@ -1,0 +1,59 @@
+"""A host's blob channels in the real world: where it serves its bodies, and where it fetches its peers'."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from lockgate.hosting.bulk import Bulk
+from lockgate.hosting.config import HostConfig
+from lockgate.hosting.work import Report
+from lockgate.node.folder import Folder
+from lockgate.primitives.ports import Rng
+from lockgate.transport import Address, BlobServer, Bodies, Shelf, source_at
+
+SHARED_MODE = 0o644  # in a shared folder another user's host reads the files; they are ciphertext
+
+
+@asynccontextmanager
+async def open_bulk(folder: Folder, config: HostConfig, rng: Rng, report: Report) -> AsyncIterator[Bulk]:
+    """Serve and fetch as the configuration says. Raises BadAddress."""
+    home = folder.host(config.name)
+    served = [Address.parse(text) for text in config.blobs] or [socket_of(home)]
+    shared = next((address for address in served if address.kind == "folder"), None)
+    shelf = Shelf(home / "blobs") if shared is None else Shelf(Path(_own(shared, config.endpoint).where), SHARED_MODE)
+    sources = {
+        peer.endpoint: [
+            source_at(_own(address, peer.endpoint))
+            for address in [Address.parse(text) for text in peer.blobs] or [socket_of(folder.host(alias))]
+        ]
+        for alias, peer in config.peers.items()
+    }
+    bodies = Bodies(home / "bodies", body_bytes=config.bulk_bytes, total_bytes=config.bulk_total)
+    bulk = Bulk(shelf, bodies, sources, config.bulk_bytes, rng, report)
+    listeners = [listener for address in served if (listener := address.listen()) is not None]
+    servers = [asyncio.create_task(BlobServer(shelf.folder, listener).run()) for listener in listeners]
+    try:
+        report("blobs", {"served": [str(listener.getsockname()) for listener in listeners]})
+        yield bulk
+    finally:
+        await bulk.close()
+        for server in servers:
+            server.cancel()
+        await asyncio.gather(*servers, return_exceptions=True)
+
+
+def socket_of(home: Path) -> Address:
+    """Where hosts of one data folder find each other."""
+    return Address("unix", str(home / "blobs.sock"))
+
+
+def _own(address: Address, endpoint: str) -> Address:
+    """An endpoint's own part of a shared folder: hosts clear away what they have offered, and no more."""
+    return replace(address, where=f"{address.where}/{endpoint}") if address.kind == "folder" else address
+
+
+__all__ = ("open_bulk", "socket_of")
