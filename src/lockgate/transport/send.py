@@ -23,7 +23,7 @@ def seal_file(path: Path, content_key: bytes, alg: int, blob: BlobId, offer: Blo
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe must not block the host
     except OSError as error:
         raise FileUnreadable(error.strerror or "", file=str(path)) from error
-    with os.fdopen(handle, "rb", buffering=0):
+    try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise FileUnreadable("not a regular file", file=str(path))
@@ -31,6 +31,8 @@ def seal_file(path: Path, content_key: bytes, alg: int, blob: BlobId, offer: Blo
             raise BulkTooLarge(size=found.st_size, limit=most_bytes)
         sealer = ChunkSealer(content_key, alg)
         offer.put(blob, (chunk.frame for chunk in seal_stream(sealer, _pieces(handle, most_bytes))))
+    finally:
+        os.close(handle)
     return sealer.finish(locator_of(blob))
 
 

@@ -1,0 +1,106 @@
+"""Bulk bodies for tests: sealed chunks, the four ways to offer and fetch them, and peers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.envelope.bulk import BlobId, locator_of
+from lockgate.envelope.chunks import CHUNK_BYTES, ChunkSealer, Descriptor, Layout, seal_stream
+from lockgate.envelope.ports import BlobOffer, BlobSource, Buffer
+from lockgate.transport import BlobServer, MemoryBlobs, Shelf, tcp, unix
+from lockgate.transport.folder import FolderSource
+from lockgate.transport.stream import StreamSource, connected
+
+KEY = bytes(range(32))
+BLOB = BlobId(b"\x07" * 32)
+KINDS = ("memory", "unix", "tcp", "folder")
+BODY = b"".join(bytes([number]) * CHUNK_BYTES for number in range(6)) + b"the end"  # seven chunks
+
+
+def sealed(body: bytes = BODY, blob: BlobId = BLOB) -> tuple[list[bytes], Descriptor]:
+    sealer = ChunkSealer(KEY, 3)
+    frames = [bytes(chunk.frame) for chunk in seal_stream(sealer, [body])]
+    return frames, sealer.finish(locator_of(blob))
+
+
+@dataclass(frozen=True)
+class Channel:
+    offer: BlobOffer
+    source: BlobSource
+
+
+@asynccontextmanager
+async def channel(kind: str, folder: Path) -> AsyncIterator[Channel]:
+    """An offer and a source of one kind that reach each other."""
+    if kind == "memory":
+        blobs = MemoryBlobs()
+        yield Channel(blobs, blobs)
+        return
+    shelf = Shelf(folder / "shelf")
+    if kind == "folder":
+        yield Channel(shelf, FolderSource(shelf.folder))
+        return
+    listener = unix.listen(folder / "s") if kind == "unix" else tcp.listen()
+    address = listener.getsockname()
+    server = asyncio.create_task(BlobServer(shelf.folder, listener).run())
+    try:
+        yield Channel(shelf, unix.source(Path(address)) if kind == "unix" else tcp.source(*address))
+    finally:
+        server.cancel()
+        await asyncio.gather(server, return_exceptions=True)
+
+
+async def fetched(source: BlobSource, layout: Layout, first: int, end: int, blob: BlobId = BLOB) -> list[bytes]:
+    return [bytes(chunk) async for chunk in source.fetch(blob, layout, first, end)]
+
+
+class Spoiled:
+    """A source between a receiver and a good one, that alters what passes: `spoil` is told the index."""
+
+    def __init__(self, source: BlobSource, spoil: Callable[[int, bytes], Iterable[bytes]]) -> None:
+        self._source = source
+        self._spoil = spoil
+        self.asked: list[int] = []  # first chunk of each call
+
+    async def fetch(self, blob: BlobId, layout: Layout, first: int, end: int, /) -> AsyncGenerator[Buffer, None]:
+        self.asked.append(first)
+        index = first
+        async for chunk in self._source.fetch(blob, layout, first, end):
+            for other in self._spoil(index, bytes(chunk)):
+                yield other
+            index += 1
+
+
+Talk = Callable[[socket.socket], Awaitable[None]]
+
+
+@asynccontextmanager
+async def hostile_peer(talk: Talk) -> AsyncIterator[StreamSource]:
+    """A source whose peer does as `talk` says, with short patience."""
+    listener = tcp.listen()
+    listener.setblocking(False)
+    loop = asyncio.get_running_loop()
+
+    async def serve() -> None:
+        while True:
+            connection, _ = await loop.sock_accept(listener)
+            connection.setblocking(False)
+            with connection:
+                try:
+                    await talk(connection)
+                except OSError:
+                    continue  # the other end hung up, as it should
+
+    server = asyncio.create_task(serve())
+    try:
+        address = listener.getsockname()
+        yield StreamSource(lambda: connected(socket.AF_INET, address), connect_s=0.3, chunk_s=0.3)
+    finally:
+        server.cancel()
+        await asyncio.gather(server, return_exceptions=True)
+        listener.close()
