@@ -19,6 +19,7 @@ from lockgate.crypto.signatures import ALGORITHMS
 from lockgate.crypto.suites import SEAL_XWING_AES
 from lockgate.keystore.sealed import open_keys
 from lockgate.keystore.software import OsEntropy, identity_signer
+from lockgate.keystore.stretch import Passphrase
 from lockgate.primitives.errors import LockgateError
 
 ANY = st.binary(max_size=200)
@@ -91,7 +92,7 @@ def test_records_and_files_refuse_by_name(data: bytes, suite_id: int, parts: lis
     for build in (
         lambda: IdentityKey(suite_id, tuple(parts)),
         lambda: SealingKey(suite_id, data),
-        lambda: open_keys(data, "passphrase"),
+        lambda: open_keys(data, Passphrase("passphrase")),
     ):
         with contextlib.suppress(LockgateError):
             build()

@@ -2,8 +2,9 @@
 
 - `errors`: typed refusals
 - `software`: signers in memory and the operating system's entropy
+- `stretch`: what a passphrase costs, and its roots
 - `sealed`: the bytes of an encrypted key file
 - `file`: key files on disk
 """
 
-__all__ = ("errors", "file", "sealed", "software")
+__all__ = ("errors", "file", "sealed", "software", "stretch")

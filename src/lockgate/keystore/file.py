@@ -11,15 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from lockgate.keystore.errors import KeyFileExists, KeyFileExposed, KeyFileUnavailable
-from lockgate.keystore.sealed import (
-    DEFAULT_COST,
-    MAX_FILE_BYTES,
-    Cost,
-    StoredKey,
-    open_keys,
-    seal_keys,
-)
+from lockgate.keystore.sealed import MAX_FILE_BYTES, StoredKey, open_keys, seal_keys
 from lockgate.keystore.software import OsEntropy
+from lockgate.keystore.stretch import DEFAULT_COST, Cost, Passphrase
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -27,12 +21,12 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 def write_key_file(
     path: Path,
     keys: Mapping[str, StoredKey],
-    passphrase: str,
+    passphrase: Passphrase,
     *,
     overwrite: bool = False,
     cost: Cost = DEFAULT_COST,
 ) -> None:
-    """Write `keys` under a fresh salt. A crash leaves the old file or the new one, whole.
+    """Write `keys` under a fresh file salt. A crash leaves the old file or the new one, whole.
 
     Raises WeakPassphrase, KeyFileExists unless `overwrite`, KeyFileUnavailable.
     """
@@ -62,7 +56,7 @@ def write_key_file(
             temporary.unlink(missing_ok=True)
 
 
-def read_key_file(path: Path, passphrase: str) -> dict[str, StoredKey]:
+def read_key_file(path: Path, passphrase: Passphrase) -> dict[str, StoredKey]:
     """Return the keys of a file.
 
     Raises KeyFileUnavailable, KeyFileExposed, KeyFileDamaged, WrongPassphrase.

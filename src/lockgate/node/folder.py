@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from lockgate.crypto.keys import KeyRole, SecretBytes
 from lockgate.keystore.file import read_key_file, write_key_file
 from lockgate.keystore.sealed import StoredKey
 from lockgate.keystore.software import Ed25519Signer, OsEntropy
+from lockgate.keystore.stretch import Cost, Passphrase
 from lockgate.primitives.errors import Refused, Unavailable
 
 SUITE_ED25519 = 1
@@ -43,9 +44,10 @@ class NotRunning(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One deployment's data folder."""
+    """One deployment's data folder, and what its passphrase was stretched to so far."""
 
     root: Path
+    roots: dict[tuple[Cost, bytes], SecretBytes] = field(default_factory=dict, repr=False, compare=False)
 
     def ledger(self, name: str) -> Path:
         return self.root / "ledgers" / name
@@ -71,8 +73,11 @@ class Folder:
         base = self.root / kind
         return sorted(entry.name for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []
 
-    def passphrase(self) -> str:
+    def passphrase(self) -> Passphrase:
         """The deployment's passphrase: `$LOCKGATE_PASSPHRASE`, else a file made on first use, 0600."""
+        return Passphrase(self._passphrase_text(), self.roots)
+
+    def _passphrase_text(self) -> str:
         named = os.environ.get("LOCKGATE_PASSPHRASE")
         if named:
             return named
@@ -85,7 +90,7 @@ class Folder:
         return path.read_text()
 
 
-def make_keys(path: Path, wanted: dict[str, tuple[KeyRole, int]], passphrase: str) -> dict[str, StoredKey]:
+def make_keys(path: Path, wanted: dict[str, tuple[KeyRole, int]], passphrase: Passphrase) -> dict[str, StoredKey]:
     """Create a key file with fresh seeds, or read the one that is there."""
     if path.exists():
         return read_key_file(path, passphrase)

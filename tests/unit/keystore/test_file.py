@@ -17,12 +17,13 @@ from lockgate.keystore.errors import (
     WrongPassphrase,
 )
 from lockgate.keystore.file import read_key_file, write_key_file
-from lockgate.keystore.sealed import Cost, StoredKey
+from lockgate.keystore.sealed import StoredKey
+from lockgate.keystore.stretch import Cost, Passphrase
 
 CHEAP = Cost(memory_kib=8, iterations=1, lanes=1)
 KEYS = {"account": StoredKey(KeyRole.ACCOUNT, 1, SecretBytes(bytes(range(32))))}
 OTHERS = {"account": StoredKey(KeyRole.ACCOUNT, 1, SecretBytes(bytes(32)))}
-PASSPHRASE = "correct horse"
+PASSPHRASE = Passphrase("correct horse")
 
 
 @pytest.fixture
@@ -46,18 +47,18 @@ def test_written_keys_are_read_and_private(path):
 def test_refusals_leave_the_file_alone(path):
     before = path.read_bytes()
     with pytest.raises(WrongPassphrase):
-        read_key_file(path, "incorrect horse")
+        read_key_file(path, Passphrase("incorrect horse"))
     with pytest.raises(KeyFileExists):
         write_key_file(path, OTHERS, PASSPHRASE, cost=CHEAP)
     with pytest.raises(WeakPassphrase):
-        write_key_file(path, OTHERS, "short", overwrite=True, cost=CHEAP)
+        write_key_file(path, OTHERS, Passphrase("short"), overwrite=True, cost=CHEAP)
     assert path.read_bytes() == before
     assert only(path)
 
 
 def test_an_overwrite_replaces_the_whole_file(path):
-    write_key_file(path, OTHERS, "another one", overwrite=True, cost=CHEAP)
-    assert read_key_file(path, "another one") == OTHERS
+    write_key_file(path, OTHERS, Passphrase("another one"), overwrite=True, cost=CHEAP)
+    assert read_key_file(path, Passphrase("another one")) == OTHERS
     assert path.stat().st_mode & 0o777 == 0o600
     assert only(path)
 

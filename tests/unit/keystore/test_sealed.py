@@ -11,8 +11,9 @@ from lockgate.codec import cbor
 from lockgate.crypto.errors import UnknownSuite
 from lockgate.crypto.keys import KeyRole, SecretBytes
 from lockgate.keystore.errors import KeyFileDamaged, WeakPassphrase, WrongPassphrase
-from lockgate.keystore.sealed import MAGIC, MAX_FILE_BYTES, Cost, StoredKey, open_keys, seal_keys
+from lockgate.keystore.sealed import MAGIC, MAX_FILE_BYTES, StoredKey, open_keys, seal_keys
 from lockgate.keystore.software import OsEntropy
+from lockgate.keystore.stretch import Cost, Passphrase, roots_from_bytes, roots_to_bytes
 from lockgate.primitives.errors import Misuse
 
 CHEAP = Cost(memory_kib=8, iterations=1, lanes=1)
@@ -21,7 +22,7 @@ KEYS = {
     "identity": StoredKey(KeyRole.IDENTITY, 2, SecretBytes(SECRET)),
     "sealing": StoredKey(KeyRole.SEALING, 17, SecretBytes(bytes(32))),
 }
-PASSPHRASE = "correct horse"
+PASSPHRASE = Passphrase("correct horse")
 DATA = seal_keys(KEYS, PASSPHRASE, OsEntropy(), CHEAP)
 BODY = len(MAGIC) + 32
 
@@ -41,21 +42,50 @@ def test_keys_come_back():
     assert seal_keys(KEYS, PASSPHRASE, OsEntropy(), CHEAP) != DATA
 
 
+def test_files_of_a_passphrase_share_one_run_and_no_key():
+    passphrase = Passphrase("correct horse")
+    one, two = (seal_keys(KEYS, passphrase, OsEntropy(), CHEAP) for _ in range(2))
+    assert len(passphrase.roots) == 1
+    first, second = cbor.decode(one[BODY:]), cbor.decode(two[BODY:])
+    assert first[3] == second[3]
+    for place in (4, 5, 6):  # file salt, commitment to the file's key, ciphertext
+        assert first[place] != second[place]
+    assert open_keys(two, Passphrase("correct horse")) == KEYS
+    assert cbor.decode(seal_keys(KEYS, Passphrase("correct horse"), OsEntropy(), CHEAP)[BODY:])[3] != first[3]
+
+
+def test_another_cost_is_another_run():
+    passphrase = Passphrase("correct horse")
+    for cost in (CHEAP, Cost(memory_kib=16, iterations=1, lanes=1)):
+        seal_keys(KEYS, passphrase, OsEntropy(), cost)
+    assert len({salt for _, salt in passphrase.roots}) == 2
+
+
+def test_roots_open_what_the_passphrase_does():
+    passphrase = Passphrase("correct horse")
+    data = seal_keys(KEYS, passphrase, OsEntropy(), CHEAP)
+    handed_on = Passphrase("", roots_from_bytes(roots_to_bytes(passphrase)))
+    assert open_keys(data, handed_on) == KEYS
+    assert "correct" not in repr(passphrase)
+    with pytest.raises(Misuse):
+        roots_from_bytes(b"\x81\x01")
+
+
 @pytest.mark.parametrize("passphrase", ["correct horsf", "", "correct horse "])
 def test_another_passphrase_is_refused(passphrase):
     with pytest.raises(WrongPassphrase):
-        open_keys(DATA, passphrase)
+        open_keys(DATA, Passphrase(passphrase))
 
 
 def test_a_passphrase_is_its_characters_not_their_encoding():
     composed = unicodedata.normalize("NFC", "Schlüsselwörter")
-    data = seal_keys(KEYS, composed, OsEntropy(), CHEAP)
-    assert open_keys(data, unicodedata.normalize("NFD", composed)) == KEYS
+    data = seal_keys(KEYS, Passphrase(composed), OsEntropy(), CHEAP)
+    assert open_keys(data, Passphrase(unicodedata.normalize("NFD", composed))) == KEYS
 
 
 def test_a_short_passphrase_is_refused():
     with pytest.raises(WeakPassphrase):
-        seal_keys(KEYS, "1234567", OsEntropy(), CHEAP)
+        seal_keys(KEYS, Passphrase("1234567"), OsEntropy(), CHEAP)
 
 
 def test_every_changed_byte_and_every_cut_is_called_damage():
@@ -73,8 +103,8 @@ def test_a_deliberate_change_with_a_right_checksum_is_refused_as_well():
     ciphertext = cbor.decode(DATA[BODY:])[6]
     with pytest.raises(KeyFileDamaged):  # body
         open_keys(altered(6, ciphertext[:-1] + bytes([ciphertext[-1] ^ 1])), PASSPHRASE)
-    with pytest.raises(KeyFileDamaged):  # nonce
-        open_keys(altered(4, bytes(12)), PASSPHRASE)
+    with pytest.raises(WrongPassphrase):  # file salt: another key again
+        open_keys(altered(4, bytes(32)), PASSPHRASE)
     with pytest.raises(WrongPassphrase):  # salt: another key, which the commitment tells
         open_keys(altered(3, bytes(16)), PASSPHRASE)
     with pytest.raises(WrongPassphrase):
