@@ -66,18 +66,34 @@ def guard(work: Callable[[], T]) -> T:
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run until done, ctrl-C or SIGTERM; all end cleanly."""
+    has_parent = "--reports" in sys.argv and not sys.stdin.isatty()
 
     async def supervised() -> None:
         task = asyncio.ensure_future(work())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, task.cancel)
-        if not sys.stdin.isatty() and "--reports" in sys.argv:
+        if has_parent:
             loop.add_reader(sys.stdin.fileno(), _parent_gone, task)
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
+    if has_parent:
+        _take_roots()
     guard(lambda: asyncio.run(supervised()))
+
+
+def _take_roots() -> None:
+    """The parent's first line: what it stretched the passphrase to, so that no child does it again."""
+    from lockgate.keystore.stretch import roots_from_bytes
+
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = os.read(sys.stdin.fileno(), 4096)
+        if not piece:
+            raise typer.Exit(0)
+        line += piece
+    Settings.folder.roots.update(roots_from_bytes(bytes.fromhex(line.decode())))
 
 
 def _parent_gone(task: asyncio.Future[None]) -> None:

@@ -12,9 +12,10 @@ from lockgate.cli import output
 from lockgate.node import demo
 from lockgate.node.folder import Folder
 from lockgate.node.quotes import computed_chain, read_csv
+from lockgate.node.spawner import Spawner
 
 
-async def run_demo(source: Path | None, bundles: Path | None, *, keep: bool, as_json: bool) -> None:
+async def run_demo(source: Path | None, bundles: Path | None, *, keep: bool, as_json: bool, spawner: Spawner) -> None:
     quotes = computed_chain() if source is None else read_csv(source)
     root = Path(tempfile.mkdtemp(prefix="lockgate-demo-"))
     out = bundles or Path("bundles")
@@ -28,6 +29,7 @@ async def run_demo(source: Path | None, bundles: Path | None, *, keep: bool, as_
                 out,
                 lambda step: progress.update(task, description=step),
                 lambda done, total: progress.update(task, completed=done, total=total),
+                spawner,
             )
     finally:
         if not keep:

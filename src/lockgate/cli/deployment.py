@@ -10,31 +10,36 @@ import typer
 
 from lockgate.cli import output
 from lockgate.cli.context import Settings, run
+from lockgate.node.spawner import Spawner
 
 
 def up(
     config: Annotated[Path | None, typer.Argument(help="TOML file of the deployment; none gives the default.")] = None,
 ) -> None:
     """Start a whole deployment: ledgers, hosts, relayer. Ctrl-C stops it."""
+    spawner = Spawner.start()  # it loads the children's program while this process loads its own
     from lockgate.node import up as deployment
 
     async def work() -> None:
-        running = await deployment.start(
-            Settings.folder, deployment.read_spec(config), lambda step: output.errors.print(f"… {step}"), _quiet
-        )
+        spec = deployment.read_spec(config)
+        running = await deployment.start(Settings.folder, spec, _step, _quiet, spawner)
         try:
             rows = [[name, address] for name, address in running.addresses.items()]
             output.table("Ledgers", ["name", "RPC"], rows)
             output.console.print("Running. In another terminal: lockgate send, inbox, trace. Ctrl-C stops.")
             await asyncio.Event().wait()
         finally:
-            await running.processes.stop()
+            await running.stop()
 
     run(work)
 
 
+def _step(step: str) -> None:
+    output.errors.print(f"… {step}")
+
+
 def _quiet(name: str, kind: str, fields: dict[str, Any]) -> None:
-    if kind in {"fenced", "two_histories", "parked", "trap", "item_failed", "rejected"}:
+    if kind in {"fenced", "two_histories", "parked", "trap", "item_failed", "rejected", "ended", "given_up"}:
         output.errors.print(f"{name}: {kind} {fields}", markup=False)
 
 
@@ -44,6 +49,7 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Keep the demo's data folder.")] = False,
 ) -> None:
     """Stream option quotes between two ledgers: sealed, proven, answered; then verify proofs offline."""
+    spawner = Spawner.start()
     from lockgate.cli.demo import run_demo
 
-    run(lambda: run_demo(input, bundles, keep=keep, as_json=Settings.as_json))
+    run(lambda: run_demo(input, bundles, keep=keep, as_json=Settings.as_json, spawner=spawner))

@@ -23,6 +23,7 @@ from lockgate.node.folder import Folder
 from lockgate.node.provision import open_chain
 from lockgate.node.quotes import Quote, batches, describe
 from lockgate.node.socket import call
+from lockgate.node.spawner import Spawner
 from lockgate.primitives.errors import Unavailable
 from lockgate.relay.rpc import Rpc
 
@@ -69,11 +70,16 @@ class Tally:
 
 
 async def run(
-    folder: Folder, quotes: list[Quote], bundles: Path, say: Say, progress: Callable[[int, int], None]
+    folder: Folder,
+    quotes: list[Quote],
+    bundles: Path,
+    say: Say,
+    progress: Callable[[int, int], None],
+    spawner: Spawner | None = None,
 ) -> Tally:
     """Run the whole demo in `folder`. Raises NotSettled when a message does not end in time."""
     begun = time.monotonic()
-    running = await up.start(folder, up.Spec(), say, lambda *_: None)
+    running = await up.start(folder, up.Spec(), say, lambda *_: None, spawner)
     tally = Tally()
     socket = folder.host("sender") / "host.sock"
     watching = asyncio.create_task(_first(socket, begun, tally))
@@ -97,7 +103,7 @@ async def run(
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-        await running.processes.stop()
+        await running.stop()
     return tally
 
 

@@ -12,10 +12,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,30 @@ class NotRunning(Unavailable):
     code = "node.not_running"
     summary = "The process is not running, or does not answer at its recorded address."
     next_step = "Start it with `lockgate up`."
+
+
+class DiskFull(Unavailable):
+    code = "node.disk_full"
+    summary = "The disk that holds the data folder is full."
+    untouched = "What was written before stands; running the command again goes on from there."
+    next_step = "Free some space, or name a folder on another disk with --data."
+
+
+class NotWritable(Refused):
+    code = "node.not_writable"
+    summary = "A file of the data folder cannot be written."
+    next_step = "Check who owns the folder and its permissions, or name another one with --data."
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name what goes wrong while a file is written. Raises DiskFull, NotWritable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("no space is left", file=str(path)) from error
+        raise NotWritable(os.strerror(error.errno or 0), file=str(path)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +108,24 @@ class Folder:
         if named:
             return named
         path = self.root / "passphrase"
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_urlsafe(24))
-        return path.read_text()
+        with writing(path):
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.exists():
+                handle, name = tempfile.mkstemp(prefix=".passphrase.", dir=self.root)
+                with os.fdopen(handle, "w") as file:
+                    file.write(secrets.token_urlsafe(24))
+                with contextlib.suppress(FileExistsError):  # another process was first, so its passphrase is
+                    path.hardlink_to(name)
+                os.unlink(name)
+            return path.read_text()
 
 
 def make_keys(path: Path, wanted: dict[str, tuple[KeyRole, int]], passphrase: Passphrase) -> dict[str, StoredKey]:
     """Create a key file with fresh seeds, or read the one that is there."""
     if path.exists():
         return read_key_file(path, passphrase)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     entropy = OsEntropy()
     keys = {name: StoredKey(role, suite, SecretBytes(entropy.bytes(32))) for name, (role, suite) in wanted.items()}
     write_key_file(path, keys, passphrase)
@@ -107,11 +138,16 @@ def account_signer(keys: dict[str, StoredKey], name: str = "account") -> Ed25519
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a small record atomically, readable by its owner only."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(handle, "w") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-    Path(name).replace(path)
+    with writing(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(value, file, indent=1, sort_keys=True)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
 def read_json(path: Path) -> dict[str, Any]:

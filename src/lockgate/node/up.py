@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from lockgate.engines.embedded.retention import KEEP
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.machine.records import Lane
 from lockgate.node import ledger as ledger_node
 from lockgate.node.config import save as save_config
-from lockgate.node.folder import Folder, account_signer, make_keys, read_json, write_json
+from lockgate.node.folder import DiskFull, Folder, account_signer, make_keys, read_json, write_json, writing
 from lockgate.node.identity import HostKeys, inception, open_keys
-from lockgate.node.processes import Deployment
+from lockgate.node.processes import Deployment, OnReport
 from lockgate.node.provision import HOST_LANE, OPERATOR_LANE, LedgerAccess, has_endpoint, lane_between
-from lockgate.primitives.errors import Refused
+from lockgate.node.spawner import Spawner
+from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.ids import EndpointId
+from lockgate.storage.ledger import StoreInUse, take_lock
 
 Say = Callable[[str], None]
+RECORD: Final = "up.json"  # who runs the deployment, and where; there while it runs
+NEEDED_MB: Final = 64  # logs, stores and journals of a day's use
 
 
 class BadConfig(Refused):
@@ -90,6 +96,13 @@ def read_spec(path: Path | None) -> Spec:
     return Spec(ledgers or Spec().ledgers, hosts or Spec().hosts)
 
 
+class AlreadyRunning(Refused):
+    code = "node.already_running"
+    summary = "This deployment runs already: its process, and where its ledgers listen, stand below."
+    untouched = "Nothing was started, and the running one goes on."
+    next_step = "Use the running one, stop it with ctrl-C or `kill PID`, or name another folder with --data."
+
+
 @dataclass(slots=True)
 class Running:
     """A started deployment."""
@@ -97,32 +110,69 @@ class Running:
     folder: Folder
     spec: Spec
     processes: Deployment
-    addresses: dict[str, str] = field(default_factory=dict)
+    lock: int
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each ledger listens now; another port after it was started again."""
+        return {ledger.name: self.folder.ledger_address(ledger.name) for ledger in self.spec.ledgers}
+
+    async def stop(self) -> None:
+        """End every process, and let the folder go."""
+        await self.processes.stop()
+        (self.folder.root / RECORD).unlink(missing_ok=True)
+        os.close(self.lock)
 
 
-async def start(folder: Folder, spec: Spec, say: Say, on_report: Callable[[str, str, dict[str, Any]], None]) -> Running:
-    """Create what is missing, start every process, and return when all are ready."""
-    processes = Deployment(folder.root, on_report)
-    running = Running(folder, spec, processes)
+async def start(folder: Folder, spec: Spec, say: Say, on_report: OnReport, spawner: Spawner | None = None) -> Running:
+    """Create what is missing, start every process, and return when all are ready.
+
+    Raises AlreadyRunning, DiskFull, NotWritable, ProcessEnded, SetupFailed.
+    """
+    try:
+        lock = _take(folder)
+    except LockgateError:
+        if spawner is not None:
+            spawner.stop()
+        raise
+    running = Running(folder, spec, Deployment(folder, on_report, spawner), lock)
     try:
         say("ledgers")
         for ledger in spec.ledgers:
             ledger_node.create(folder, ledger.name, ledger.chain_id)
-        await asyncio.gather(*(_start_ledger(processes, ledger) for ledger in spec.ledgers))
-        for ledger in spec.ledgers:
-            running.addresses[ledger.name] = str(read_json(folder.ledger(ledger.name) / "address.json")["rpc"])
+        await asyncio.gather(*(_start_ledger(running.processes, ledger) for ledger in spec.ledgers))
+        write_json(folder.root / RECORD, {"pid": os.getpid(), "ledgers": running.addresses})
         await provision(running, say)
         say("hosts and relayer")
         name = "-".join(ledger.name for ledger in spec.ledgers)
         write_json(folder.relay(name) / "relay.json", {"between": [ledger.name for ledger in spec.ledgers]})
         await asyncio.gather(
-            processes.start(f"relay {name}", "relay", "run", name),
-            *(processes.start(f"host {host.name}", "host", "run", host.name) for host in spec.hosts),
+            running.processes.start(f"relay {name}", "relay", "run", name),
+            *(running.processes.start(f"host {host.name}", "host", "run", host.name) for host in spec.hosts),
         )
     except BaseException:
-        await processes.stop()
+        await running.stop()
         raise
     return running
+
+
+def _take(folder: Folder) -> int:
+    """The folder for this process alone, with room to work in. Raises AlreadyRunning, DiskFull, NotWritable."""
+    with writing(folder.root):
+        folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free_mb = shutil.disk_usage(folder.root).free // 2**20
+        if free_mb < NEEDED_MB:
+            raise DiskFull(f"{free_mb} MB are free and {NEEDED_MB} MB needed", folder=str(folder.root))
+        try:
+            return take_lock(folder.root / "up.lock")
+        except StoreInUse:
+            pass
+    try:
+        record = read_json(folder.root / RECORD)
+        fields = {"pid": record["pid"], **record["ledgers"]}
+    except (LockgateError, KeyError, TypeError):
+        fields = {}  # it has not come that far yet
+    raise AlreadyRunning("a deployment runs in this folder", folder=str(folder.root), **fields)
 
 
 async def _start_ledger(processes: Deployment, spec: LedgerSpec) -> None:
