@@ -70,6 +70,8 @@ class Host:
         evidence: Evidence,
         report: Report,
         bulk: Bulk | None = None,
+        *,
+        poll_s: float = POLL_S,
     ) -> None:
         self.config = config
         self.store = store
@@ -90,6 +92,7 @@ class Host:
         self._endings = Endings(self._steps, blocks, self._forks, bulk)
         self._queue = Queue(self.parts, self.reader.chain)
         self._unsettled: list[Staged] = []
+        self._poll_s = poll_s
 
     # What others ask of it.
 
@@ -154,7 +157,7 @@ class Host:
             try:
                 if not self.ready.is_set():
                     await self.start()
-                pause = 0.0 if await self.turn() else POLL_S
+                pause = 0.0 if await self.turn() else self._poll_s
             except (Unavailable, PeerFault) as error:
                 # A node that is away, or lies about what every item needs: wait for a better one.
                 self.parts.report("unavailable", {"code": error.code, "detail": str(error)})

@@ -72,7 +72,7 @@ class LedgerService:
         self._pending: OrderedDict[bytes, _Waiting] = OrderedDict()
         self._pending_bytes = 0
         self._wake = asyncio.Event()
-        self._subscribers: set[asyncio.Queue[NewBlock | None]] = set()
+        self._subscribers: dict[asyncio.Queue[NewBlock | None], None] = {}  # in the order they came
         self.stopped: LockgateError | None = None
 
     async def run(self) -> None:
@@ -132,12 +132,12 @@ class LedgerService:
     async def blocks(self) -> AsyncIterator[NewBlock]:
         """New blocks from now on. A reader that falls behind is dropped and must scan the gap."""
         queue: asyncio.Queue[NewBlock | None] = asyncio.Queue(SUBSCRIBER_BUFFER)
-        self._subscribers.add(queue)
+        self._subscribers[queue] = None
         try:
             while (block := await queue.get()) is not None:
                 yield block
         finally:
-            self._subscribers.discard(queue)
+            self._subscribers.pop(queue, None)
 
     def _take(self) -> list[tuple[bytes, _Waiting]]:
         taken: list[tuple[bytes, _Waiting]] = []
@@ -168,7 +168,7 @@ class LedgerService:
         self._recheck()
         for queue in list(self._subscribers):
             if not _offer(queue, block):
-                self._subscribers.discard(queue)
+                self._subscribers.pop(queue, None)
                 _drain(queue)
         return block
 
