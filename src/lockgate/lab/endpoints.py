@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lockgate.crypto.keys import IdentitySigner, KeyRole, SealingKey
-from lockgate.crypto.suites import SEAL_X25519, SIGN_ED25519
+from lockgate.crypto.ports import Decapsulator
+from lockgate.crypto.suites import SEAL_X25519, SIGN_ED25519, seal_suite
 from lockgate.lab.entropy import seeded_identity_signer
 from lockgate.machine.endpoints import EMPTY_ROOT
 from lockgate.machine.identity import KeyRecord, SignedRecord, next_keys_commitment, record_signing_bytes
@@ -22,6 +23,7 @@ class LabEndpoint:
     seed: bytes
     accounts: tuple[str, ...]
     suite: int = SIGN_ED25519.id
+    sealed_to: int = SEAL_X25519.id
     fence: int = 0
     root: bytes = EMPTY_ROOT
     counter: int = 0
@@ -56,9 +58,12 @@ class LabEndpoint:
     def sealing_secret(self, generation: int) -> bytes:
         return (self.seed + b"/sealing/%d" % generation).ljust(32, b"\0")[:32]
 
+    def opener(self, generation: int) -> Decapsulator:
+        """The private half of the sealing key."""
+        return seal_suite(self.sealed_to).kem.private_key(self.sealing_secret(generation))
+
     def sealing(self, generation: int) -> SealingKey:
-        kem = SEAL_X25519.kem
-        return SealingKey(SEAL_X25519.id, kem.private_key(self.sealing_secret(generation)).public_key)
+        return SealingKey(self.sealed_to, self.opener(generation).public_key)
 
     def rotated(self) -> SignedRecord:
         """The next record: signed by the old keys, opening the committed ones."""

@@ -17,6 +17,7 @@ from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Par
 from lockgate.machine.machine import TxResult
 from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, sign
 from lockgate.merkle.multistore import MultiStore, StoreProof
+from lockgate.merkle.ports import NodeStore
 from lockgate.primitives.ids import ChainId, Height
 from lockgate.primitives.ports import Clock
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
@@ -65,6 +66,7 @@ class LabLedger:
         authority: Sequence[str] = (),
         applications: Mapping[str, Application] | None = None,
         store: BlockStore | None = None,
+        nodes: NodeStore | None = None,
         seed: str = "",
     ) -> None:
         """`seed` makes other validator keys: a ledger that only claims the chain id."""
@@ -79,12 +81,14 @@ class LabLedger:
             authority=tuple(authority),
             parameters=parameters or Parameters(),
         )
-        local = [LocalValidator(key.public_key, key.sign, MemorySigningState()) for key in keys]
+        self.keys = keys
+        self.signing = [MemorySigningState() for _ in keys]
+        local = [LocalValidator(k.public_key, k.sign, s) for k, s in zip(keys, self.signing, strict=True)]
         self.clock = clock
         self.chain = EmbeddedChain(
             self.genesis,
             store or MemoryBlocks(),
-            MultiStore(stores.STORES, MemoryNodes()),
+            MultiStore(stores.STORES, nodes or MemoryNodes()),
             local,
             clock,
             applications=applications,

@@ -1,0 +1,24 @@
+"""Who means harm in a run, drawn from the seed: at most one of them, beside what breaks by itself.
+
+- `relayer`: repeats, alters, truncates, submits foreign and stale proofs
+- `node`: a ledger's node that lies to one process
+- `thief`: holds an endpoint's account key, not its identity key
+"""
+
+from __future__ import annotations
+
+from lockgate.lab.adversaries.nobody import Adversary, Nobody
+from lockgate.lab.draws import Draws
+from lockgate.lab.faults import Cast
+from lockgate.lab.origin import Origin
+from lockgate.lab.parties import Surroundings
+
+KINDS: tuple[type[Adversary], ...] = (Nobody,)
+
+
+def draw(cast: Cast, origin: Origin, world: Surroundings, draws: Draws) -> Adversary:
+    """The adversary of a run."""
+    return draws.choice(KINDS)(cast, origin, world, draws)
+
+
+__all__ = ("KINDS", "Adversary", "draw")

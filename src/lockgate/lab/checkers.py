@@ -1,0 +1,212 @@
+"""The promises of a run, each a check that can fail (P1, P3, P4, P17, S8).
+
+They read what the ledgers committed to and what stands in the guests' own state, and compare it with
+the journal of what guests meant. None of them asks the code under test whether it did well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lockgate.engines.embedded.recovery import check_blocks
+from lockgate.engines.embedded.replay import replay
+from lockgate.host.staging import STORE, GuestTree, salted_root
+from lockgate.ibc import wire
+from lockgate.ibc.commitment import commit_packet
+from lockgate.lab.disk import disk_from, image_of
+from lockgate.lab.guests import ENDED, HANDLED
+from lockgate.lab.history import Key, Record, held_root, outbox
+from lockgate.lab.network import forms_of
+from lockgate.lab.outcome import Outcome
+from lockgate.lab.parties import HostParty, LedgerParty
+from lockgate.machine import keys
+from lockgate.merkle.multistore import MultiStore
+from lockgate.primitives.errors import LockgateError
+from lockgate.storage.ledger import LedgerStore
+from lockgate.storage.memory import MemoryNodes
+from lockgate.storage.nodes import SqliteNodes
+
+ONCE: Final = b"\x01"
+NO_EFFECT: Final = frozenset({"refused", "timed_out"})
+
+
+class ExactlyOnce:
+    """Each message's effect on guest state at most once, and exactly once where it was acknowledged.
+
+    A refused or timed-out message has none. On each ledger a packet is received, answered and ended
+    at most once, and never both acknowledged and timed out.
+    """
+
+    def complaints(self, outcome: Outcome, /) -> Sequence[str]:
+        found = [text for name, record in outcome.history.records.items() for text in _twice(name, record)]
+        states = {host.origin.config.name: _tally(host) for host in outcome.history.acting()}
+        for host, tally in states.items():
+            found += [f"{host}: {key.hex()} has {count[0]} effects" for key, count in tally.items() if count != ONCE]
+        for host in outcome.history.acting():
+            found += _effects(outcome, host, states)
+        return found
+
+
+def _twice(name: str, record: Record) -> Iterator[str]:
+    happened = {
+        "sent": record.sent,
+        "received": record.received,
+        "answered": record.answered,
+        "ended": _merged(record.acknowledged, record.timed_out),
+    }
+    for word, packets in happened.items():
+        for (client, sequence), times in packets.items():
+            if len(times) > 1:
+                yield f"{name}: packet {client}/{sequence} was {word} {len(times)} times"
+
+
+def _merged(one: dict[Key, list[str]], other: dict[Key, list[str]]) -> dict[Key, list[str]]:
+    return {key: [*one.get(key, ()), *other.get(key, ())] for key in {**one, **other}}
+
+
+def _effects(outcome: Outcome, host: HostParty, states: dict[str, dict[bytes, bytes]]) -> Iterator[str]:
+    """Compare what a sender was told with what the receiver's state shows."""
+    own = states[host.origin.config.name]
+    peer = next(iter(host.origin.config.peers))
+    for row in outbox(host):
+        known = outcome.journal.bodies.get(row.ref)
+        if known is None or peer not in states:
+            continue
+        effect = states[peer].get(HANDLED + hashlib.sha256(known[1]).digest())
+        told = own.get(ENDED + row.ref)
+        if row.state == "acknowledged" and effect is None:
+            yield f"{host.name}: {row.ref.hex()[:8]} was acknowledged and has no effect"
+        if row.state in NO_EFFECT and effect is not None:
+            yield f"{host.name}: {row.ref.hex()[:8]} is {row.state} and has an effect"
+        if row.state in {"acknowledged", *NO_EFFECT} and told is None:
+            yield f"{host.name}: {row.ref.hex()[:8]} is {row.state} and the guest was not told"
+
+
+def _tally(host: HostParty) -> dict[bytes, bytes]:
+    """The guest's state on the promoted version of a host's disk."""
+    return dict(_tree(host).scan(b"", b""))
+
+
+def _tree(host: HostParty) -> GuestTree:
+    promoted = host.store.steps(promoted=True)
+    nodes = SqliteNodes(disk_from(image_of(host.disk)))
+    nodes.discard_after(promoted[-1].version if promoted else 0)
+    return GuestTree(nodes)
+
+
+class NoForgery:
+    """Everything a guest handled was sent by the named peer with exactly these bytes, and so was every reply.
+
+    On the ledgers: a packet that was received is one that was sent, an acknowledgement that came back
+    is one that was written, and nothing that an adversary made up was accepted.
+    """
+
+    def complaints(self, outcome: Outcome, /) -> Sequence[str]:
+        journal, history = outcome.journal, outcome.history
+        found = [f"accepted: {text}" for text in journal.accepted_forgeries]
+        for receiver, sender, body in journal.handled:
+            if (sender, body) not in journal.said:
+                found.append(f"{receiver} handled {body!r}, which {sender} never sent")
+        for receiver, ref, reply in journal.answers:
+            known = journal.bodies.get(ref)
+            if known is None or not any((who, known[1], reply) in journal.replied for who in ("alice", "bob")):
+                found.append(f"{receiver} was given a reply nobody made")
+        for name, record in history.records.items():
+            other = history.records[history.other(name)]
+            sent = {packet for packets in other.sent.values() for packet in packets}
+            for (client, sequence), packets in record.received.items():
+                if not set(packets) <= sent:
+                    found.append(f"{name}: received a packet that was never sent: {client}/{sequence}")
+            for (client, sequence), packets in record.acknowledged.items():
+                if not _was_answered(other, packets[0]):
+                    found.append(f"{name}: {client}/{sequence} was acknowledged and never answered")
+            for (client, sequence), packets in record.timed_out.items():
+                packet = wire.read_packet(bytes.fromhex(packets[0]))
+                if (packet.destination_client, packet.sequence) in other.received:
+                    found.append(f"{name}: {client}/{sequence} timed out and was received")
+        return found
+
+
+def _was_answered(other: Record, encoded: str) -> bool:
+    packet = wire.read_packet(bytes.fromhex(encoded))
+    return (packet.destination_client, packet.sequence) in other.answered
+
+
+class Settled:
+    """After the storm every packet ends within bounded time: acknowledged, refused or timed out. Nothing is lost.
+
+    Every inbox is empty again, and at least one copy of each host stands. What an endpoint's own host
+    knows of its messages is promised only while nobody else holds its account key.
+    """
+
+    def complaints(self, outcome: Outcome, /) -> Sequence[str]:
+        found = outcome.history.unsettled()
+        for party in outcome.history.ledgers:
+            state = MultiStore(keys.STORES, SqliteNodes(party.disk))
+            found += [f"{party.name}: an inbox entry is left" for _ in _inbox(state)]
+        if outcome.hostile != "thief":
+            standing = {host.origin.config.name for host in outcome.history.acting()}
+            gone = {host.origin.config.name for host in outcome.history.hosts} - standing
+            found += [f"no copy of {name} stands" for name in sorted(gone)]
+        return found
+
+
+def _inbox(state: MultiStore) -> Iterator[bytes]:
+    for key, _ in state.scan(keys.INBOX, keys.ENTRY_PREFIX, keys.ENTRY_PREFIX + b"\xff"):
+        yield key
+
+
+class Consistent:
+    """Replaying a ledger's blocks from genesis gives the roots it signed; hosts hold the roots it shows."""
+
+    def complaints(self, outcome: Outcome, /) -> Sequence[str]:
+        found = []
+        for party in outcome.history.ledgers:
+            try:
+                _replayed(party)
+            except LockgateError as error:
+                found.append(f"{party.name}: {error}")
+        for host in outcome.history.acting() if outcome.hostile != "thief" else ():
+            found += _other_root(outcome, host)
+        return found
+
+
+def _replayed(party: LedgerParty) -> None:
+    store, genesis = LedgerStore(party.disk, None), party.origin.genesis
+    tip = store.tip()
+    assert tip is not None, "a run starts with blocks"
+    check_blocks(genesis, store, range(1, tip.height + 1))
+    replay(genesis, store, MemoryNodes(), tip.height)
+
+
+def _other_root(outcome: Outcome, host: HostParty) -> Iterator[str]:
+    shown, held = outcome.history.shown_root(host), held_root(host)
+    steps = host.store.steps(promoted=True)
+    if shown != held:
+        yield f"{host.name}: holds root {held.hex()[:8]}, its ledger shows {shown.hex()[:8]}"
+    elif steps:
+        tree = MultiStore((STORE,), SqliteNodes(host.disk)).hash_at(steps[-1].version)
+        if salted_root(steps[-1].salt, tree) != held:
+            yield f"{host.name}: its state does not have the root that it posted"
+
+
+@dataclass(frozen=True, slots=True)
+class NoPlaintext:
+    """No byte of a body stands in a block, in a ledger's store, or in anything that crossed the network (S8, S39)."""
+
+    def complaints(self, outcome: Outcome, /) -> Sequence[str]:
+        marker = outcome.journal.marker
+        found = [f"in the clear on the way {where}" for where in outcome.journal.seen_plaintext]
+        for party in outcome.history.ledgers:
+            image = party.disk.serialize()
+            if any(form.encode() in image for form in forms_of(marker)):
+                found.append(f"in the clear in the store of {party.name}")
+        return found
+
+
+EVERY: Final = (ExactlyOnce(), NoForgery(), Settled(), Consistent(), NoPlaintext())
+
+__all__ = ("EVERY", "Consistent", "ExactlyOnce", "NoForgery", "NoPlaintext", "Settled")
