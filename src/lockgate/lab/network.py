@@ -119,13 +119,14 @@ class Link:
     async def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
         weather, draws = self._network.weather, self._draws
         broadcast = method in BROADCASTS
-        await self._travel()
-        if broadcast and draws.chance(weather.repeated):
-            spawn(None, self._again(method, params, draws.delay_s(10, 8_000)))
-        if broadcast and draws.chance(weather.late):
-            # The caller gives up; the request arrives all the same.
-            spawn(None, self._again(method, params, draws.delay_s(1_000, 8_000)))
-            return await self._lost()
+        if broadcast:  # a question that is on its way and one that was answered late come to the same
+            await self._travel()
+            if draws.chance(weather.repeated):
+                spawn(None, self._again(method, params, draws.delay_s(10, 8_000)))
+            if draws.chance(weather.late):
+                # The caller gives up; the request arrives all the same.
+                spawn(None, self._again(method, params, draws.delay_s(1_000, 8_000)))
+                return await self._lost()
         if draws.chance(weather.lost):
             return await self._lost()
         try:

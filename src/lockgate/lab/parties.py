@@ -70,6 +70,7 @@ class Surroundings:
     entropy: SeededEntropy
     network: Network
     journal: Journal
+    always: Fuse  # of what never crashes
 
 
 class Party(ABC):

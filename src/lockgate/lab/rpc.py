@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any
 
 from lockgate.engines.embedded.rpc_methods import Methods
@@ -38,7 +39,7 @@ class LabRpc:
         """Call one method as the server would. Raises RpcError with the ledger's own words."""
         self.served[method] = self.served.get(method, 0) + 1
         handler = getattr(self._methods, method) if method in SERVED else None
-        if handler is None or set(params) - set(inspect.signature(handler).parameters):
+        if handler is None or set(params) - _parameters(method):
             raise RpcError("no such method, or an unknown parameter", method=method)
         try:
             result: dict[str, Any] = await handler(**params)
@@ -55,6 +56,11 @@ class LabRpc:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+
+@cache
+def _parameters(method: str) -> frozenset[str]:
+    return frozenset(inspect.signature(getattr(Methods, method)).parameters) - {"self"}
 
 
 def service_of(ledger: LabLedger) -> LedgerService:

@@ -14,6 +14,7 @@ from typing import Final
 
 from lockgate.lab import adversaries
 from lockgate.lab.clock import SimulatedClock
+from lockgate.lab.disk import Fuse
 from lockgate.lab.draws import Draws
 from lockgate.lab.entropy import SeededEntropy
 from lockgate.lab.events import EventLog
@@ -21,6 +22,7 @@ from lockgate.lab.faults import Cast, Faults
 from lockgate.lab.guests import order
 from lockgate.lab.history import History
 from lockgate.lab.journal import Journal
+from lockgate.lab.ledgers import LabAccount
 from lockgate.lab.loop import run as run_loop
 from lockgate.lab.loop import spawn
 from lockgate.lab.network import CALM, STORM, Network
@@ -53,7 +55,7 @@ class Simulation:
         self.journal = Journal(b"in-the-clear-" + draws.bytes(6).hex().encode())
         ledgers: dict[str, LedgerParty] = {}
         network = Network(ledgers, draws.fork("network"), self.log, self.journal)
-        self.world = Surroundings(self.clock, self.log, entropy, network, self.journal)
+        self.world = Surroundings(self.clock, self.log, entropy, network, self.journal, Fuse(lambda: None))
         ledgers.update({name: LedgerParty(ledger, self.world) for name, ledger in start.ledgers.items()})
         hosts = [HostParty(host, self.world) for host in start.hosts.values()]
         relayers = [
@@ -120,7 +122,7 @@ class Simulation:
             self.log.add(party.name, "sent", answer)
 
 
-def _accounts(name: str, ledgers: dict[str, LedgerParty]) -> dict[str, object]:
+def _accounts(name: str, ledgers: dict[str, LedgerParty]) -> dict[str, LabAccount]:
     return {ledger: account(f"{name} {ledger}") for ledger in ledgers}
 
 

@@ -3,17 +3,24 @@
 - `relayer`: repeats, alters, truncates, submits foreign and stale proofs
 - `node`: a ledger's node that lies to one process
 - `thief`: holds an endpoint's account key, not its identity key
+
+A cloned host is among the faults (`lab.faults`): it is the endpoint itself, twice.
 """
 
 from __future__ import annotations
 
-from lockgate.lab.adversaries.nobody import Adversary, Nobody
+from typing import Final
+
+from lockgate.lab.adversaries.adversary import Adversary, Nobody
+from lockgate.lab.adversaries.node import LyingNode
+from lockgate.lab.adversaries.relayer import HostileRelayer
+from lockgate.lab.adversaries.thief import Thief
 from lockgate.lab.draws import Draws
 from lockgate.lab.faults import Cast
 from lockgate.lab.origin import Origin
 from lockgate.lab.parties import Surroundings
 
-KINDS: tuple[type[Adversary], ...] = (Nobody,)
+KINDS: Final[tuple[type[Adversary], ...]] = (Nobody, Nobody, HostileRelayer, LyingNode, Thief)
 
 
 def draw(cast: Cast, origin: Origin, world: Surroundings, draws: Draws) -> Adversary:
