@@ -14,7 +14,6 @@ from typing import Final
 from lockgate.engines.embedded.replay import replay
 from lockgate.host.staging import STORE, GuestTree, salted_root
 from lockgate.ibc import wire
-from lockgate.ibc.commitment import commit_packet
 from lockgate.lab.disk import disk_from, image_of
 from lockgate.lab.guests import ENDED, HANDLED
 from lockgate.lab.history import Key, Record, held_root, outbox

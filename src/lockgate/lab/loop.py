@@ -94,9 +94,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """There is no other thread to wake the loop from."""
 
 
-def _owned_task(
-    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **options: Any
-) -> asyncio.Task[T]:
+def _owned_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
     task = asyncio.Task(coro, loop=loop, **options)
     owner = OWNER.get()
     if owner is not None:

@@ -115,9 +115,7 @@ def origin(suite: Suite) -> Origin:
         expect(
             ledgers[here].transact(accounts[here], own.register(), own.grant(lane.lane_id, endpoints[there], MOST_OPEN))
         )
-        peer = PeerRef(
-            endpoints[there].port, names[there], lane.lane_id.hex(), ends[here].client, ends[there].client
-        )
+        peer = PeerRef(endpoints[there].port, names[there], lane.lane_id.hex(), ends[here].client, ends[there].client)
         config = HostConfig(
             name=people[here],
             guest="lab",
@@ -145,9 +143,7 @@ def origin(suite: Suite) -> Origin:
 
 def _ref(name: str, ledger: LabLedger) -> LedgerRef:
     header = ledger.chain.signed_header(2).header
-    return LedgerRef(
-        name, ledger.genesis.chain_id, ledger.genesis.domain_id.hex(), 2, header_hash(header).hex()
-    )
+    return LedgerRef(name, ledger.genesis.chain_id, ledger.genesis.domain_id.hex(), 2, header_hash(header).hex())
 
 
 __all__ = ("CLASSIC", "HYBRID", "HostOrigin", "LedgerOrigin", "Origin", "Suite", "account", "origin")

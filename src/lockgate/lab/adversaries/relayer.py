@@ -6,7 +6,6 @@ it merely repeats may be accepted: bringing a packet is anybody's right.
 
 from __future__ import annotations
 
-import dataclasses
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -88,10 +87,10 @@ class HostileRelayer(Adversary):
 
         def spoil(packet: Packet, proof: bytes, at: Height) -> tuple[Packet, bytes, Height]:
             first, *rest = packet.payloads
-            bad = dataclasses.replace(first, value=flipped(first.value, later % len(first.value), later % 8))
+            bad = first._replace(value=flipped(first.value, later % len(first.value), later % 8))
             if self.draws.chance(500):
-                return dataclasses.replace(packet, timeout=type(packet.timeout)(packet.timeout + later)), proof, at
-            return dataclasses.replace(packet, payloads=(bad, *rest)), proof, at
+                return packet._replace(timeout=type(packet.timeout)(packet.timeout + later)), proof, at
+            return packet._replace(payloads=(bad, *rest)), proof, at
 
         if seen[2] == MSG_ACKNOWLEDGEMENT:
             brought = wire.read_acknowledge(seen[3])
@@ -118,9 +117,9 @@ class HostileRelayer(Adversary):
         def move(packet: Packet, proof: bytes, at: Height) -> tuple[Packet, bytes, Height]:
             if other:
                 ghost = type(packet.sequence)(packet.sequence + 1_000)
-                return dataclasses.replace(packet, sequence=ghost), proof, at
+                return packet._replace(sequence=ghost), proof, at
             stranger = type(packet.source_client)("07-tendermint-9")
-            return dataclasses.replace(packet, source_client=stranger), proof, at
+            return packet._replace(source_client=stranger), proof, at
 
         return _rebuilt(seen, by, move)
 
