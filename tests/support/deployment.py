@@ -46,13 +46,13 @@ class Party:
     _log: IO[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Start it; its stdin is a pipe that ends with this process, so nothing is left behind."""
+        """Start it as an operator does, by the command; `kill` ends it."""
         log = self.folder / "logs" / f"{self.name}.log"
         log.parent.mkdir(exist_ok=True)
         self._log = log.open("ab")
-        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(self.folder), *self.arguments, "--reports"]
+        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(self.folder), *self.arguments]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True
         )
         self.starts += 1
 
@@ -66,8 +66,6 @@ class Party:
         if self.process.poll() is None:
             os.kill(self.process.pid, how)
         self.process.wait(30)
-        assert self.process.stdin is not None
-        self.process.stdin.close()
         if self._log is not None:
             self._log.close()
         self.process = None
