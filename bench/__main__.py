@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SCRIPTS = ("bench.lifecycle", "bench.merkle", "bench.envelope")
+SCRIPTS = ("bench.lifecycle", "bench.durable", "bench.growth", "bench.merkle", "bench.envelope")
 
 
 def main() -> int:

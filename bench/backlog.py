@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -19,7 +17,7 @@ from typing import Any
 
 from tests.support.relays import Pair, relaying
 
-from bench.lifecycle import RESULTS, processor
+from bench.report import RESULTS, machine
 
 SIZES = (1_000, 5_000)
 ROUNDS = 3
@@ -105,7 +103,7 @@ async def _keep_sending(fresh: Fresh) -> None:
 def run() -> dict[str, Any]:
     """Measure, print, and write bench/results/backlog.json."""
     report: dict[str, Any] = {
-        "machine": {"python": platform.python_version(), "cpu": processor(), "cores": os.cpu_count()},
+        "machine": machine(),
         "setting": "two ledgers of one validator, application and relayer in one process; ledgers in memory",
         "rows": [],
     }

@@ -31,3 +31,18 @@ def test_results_are_framed_as_the_encoder_does(transactions: tuple[TxResult, ..
     block = BlockResults(transactions, own)
     assert block.to_bytes() == cbor.encode(block.plain())
     assert BlockResults.from_bytes(block.to_bytes()) == block
+
+
+@settings(deadline=None)
+@given(st.lists(results, max_size=3).map(tuple), events)
+def test_every_short_attribute_is_indexed_once(transactions: tuple[TxResult, ...], own: tuple[Event, ...]) -> None:
+    rows = BlockResults(transactions, own).index_rows(7)
+    expected = {
+        (f"{event.type}.{key}", value, 7, number)
+        for number, emitted in ((-1, own), *enumerate(result.events for result in transactions))
+        for event in emitted
+        for key, value in event.attributes
+        if len(value) <= 128
+    }
+    assert set(rows) == expected
+    assert len({(row[0], row[1], row[3]) for row in rows}) == len(expected)

@@ -17,7 +17,6 @@ from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Par
 from lockgate.machine.machine import TxResult
 from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, sign
 from lockgate.merkle.multistore import MultiStore, StoreProof
-from lockgate.merkle.ports import NodeStore
 from lockgate.primitives.ids import ChainId, Height
 from lockgate.primitives.ports import Clock
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
@@ -66,7 +65,7 @@ class LabLedger:
         authority: Sequence[str] = (),
         applications: Mapping[str, Application] | None = None,
         store: BlockStore | None = None,
-        nodes: NodeStore | None = None,
+        state: MultiStore | None = None,
         seed: str = "",
     ) -> None:
         """`seed` makes other validator keys: a ledger that only claims the chain id."""
@@ -88,7 +87,7 @@ class LabLedger:
         self.chain = EmbeddedChain(
             self.genesis,
             store or MemoryBlocks(),
-            MultiStore(stores.STORES, nodes or MemoryNodes()),
+            state or MultiStore(stores.STORES, MemoryNodes()),
             local,
             clock,
             applications=applications,

@@ -19,8 +19,9 @@ from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.ledgers import LabAccount, LabLedger
 from lockgate.lab.paths import End, connect, expect
 from lockgate.lightclients.cometbft.hashing import header_hash
-from lockgate.machine import lanes
+from lockgate.machine import keys, lanes
 from lockgate.machine.genesis import Genesis, Parameters
+from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, seconds
 from lockgate.storage.ledger import LedgerStore
@@ -94,7 +95,7 @@ def origin(suite: Suite) -> Origin:
             authority=(account("authority").id,),
             parameters=Parameters(default_grace_ns=seconds(GRACE_S)),
             store=store,
-            nodes=SqliteNodes(store.connection),
+            state=MultiStore(keys.STORES, SqliteNodes(store.connection)),
         )
         for name, store in zip(names, stores, strict=True)
     ]

@@ -76,20 +76,11 @@ class BlockResults:
         )
 
     def index_rows(self, height: int) -> list[tuple[str, str, int, int]]:
-        """Rows for the event index: (type.attribute, value, height, transaction number or -1)."""
-        rows = [
-            (f"{event.type}.{key}", value, height, number)
-            for number, result in enumerate(self.transactions)
-            for event in result.events
-            for key, value in event.attributes
-            if len(value) <= MAX_INDEXED_VALUE
-        ]
-        rows += [
-            (f"{event.type}.{key}", value, height, -1)
-            for event in self.events
-            for key, value in event.attributes
-            if len(value) <= MAX_INDEXED_VALUE
-        ]
+        """Rows for the event index, each once: (type.attribute, value, height, transaction number or -1)."""
+        rows: list[tuple[str, str, int, int]] = []
+        _index(rows, self.events, height, -1)
+        for number, result in enumerate(self.transactions):
+            _index(rows, result.events, height, number)
         return rows
 
 
@@ -114,6 +105,16 @@ def _frame_events(parts: list[bytes], events: tuple[Event, ...], pairs: dict[tup
                 text = cbor.head(0x60, len(value)) + value.encode() if value.isascii() else cbor.encode(value)
                 framed = pairs[pair] = b"\x82" + _name(name) + text
             parts.append(framed)
+
+
+def _index(rows: list[tuple[str, str, int, int]], events: tuple[Event, ...], height: int, number: int) -> None:
+    seen = set()
+    for kind, attributes in events:
+        for key, value in attributes:
+            place = (kind, key, value)
+            if len(value) <= MAX_INDEXED_VALUE and place not in seen:
+                seen.add(place)
+                rows.append((f"{kind}.{key}", value, height, number))
 
 
 def _events(events: tuple[Event, ...]) -> list[Any]:
