@@ -36,7 +36,7 @@ def test_results_are_framed_as_the_encoder_does(transactions: tuple[TxResult, ..
 @settings(deadline=None)
 @given(st.lists(results, max_size=3).map(tuple), events)
 def test_every_short_attribute_is_indexed_once(transactions: tuple[TxResult, ...], own: tuple[Event, ...]) -> None:
-    rows = BlockResults(transactions, own).index_rows(7)
+    rows = BlockResults(transactions, own).stored(7)[1]
     expected = {
         (f"{event.type}.{key}", value, 7, number)
         for number, emitted in ((-1, own), *enumerate(result.events for result in transactions))

@@ -124,6 +124,8 @@ def uvarint(value: int) -> bytes:
     """Return the shortest base-128 encoding of 0..2^64-1."""
     if 0 <= value < 0x80:
         return _ONE_BYTE[value]
+    if 0 < value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     if not 0 <= value <= MAX_UVARINT:
         raise Unencodable("a varint holds 64 bits", value=value)
     groups = bytearray()

@@ -273,17 +273,18 @@ class EmbeddedChain:
         results: BlockResults,
         app_hash: bytes,
     ) -> None:
+        stored, rows = results.stored(height)
         self.store.add_block(
             height=height,
             hash=block.block_id.hash,
             block=block.encoded,
             signed=block.signed(commit),
-            results=results.to_bytes(),
+            results=stored,
             app_hash=app_hash,
             time=time,
         )
         self.store.add_transactions(height, list(hashes))
-        self.store.add_events(results.index_rows(height))
+        self.store.add_events(rows)
 
     def _header_time(self, height: int) -> UnixNanos:
         stored = self.store.block(height)

@@ -15,6 +15,8 @@ from lockgate.lightclients.cometbft import hashing
 from lockgate.machine.machine import BlockResult, TxResult
 from lockgate.primitives.state import Event
 
+IndexRow = tuple[str, str, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class BlockResults:
@@ -28,14 +30,21 @@ class BlockResults:
         return cls(result.results, result.events)
 
     def to_bytes(self) -> bytes:
-        pairs: dict[tuple[str, str], bytes] = {}
+        return self.stored(0)[0]
+
+    def stored(self, height: int) -> tuple[bytes, list[IndexRow]]:
+        """The encoding, and rows for the event index: (type.attribute, value, height, transaction number or -1).
+
+        Each row stands once, short values only. One pass makes both.
+        """
+        rows: list[IndexRow] = []
         parts = [b"\x82", cbor.head(0x80, len(self.transactions))]
-        for r in self.transactions:
+        for number, r in enumerate(self.transactions):
             parts.append(b"\x87")
             parts += map(cbor.encode, (r.code, r.codespace, r.data, r.log, r.gas_wanted, r.gas_used))
-            _frame_events(parts, r.events, pairs)
-        _frame_events(parts, self.events, pairs)
-        return b"".join(parts)
+            _frame_events(parts, r.events, rows, (height, number))
+        _frame_events(parts, self.events, rows, (height, -1))
+        return b"".join(parts), rows
 
     def plain(self) -> list[Any]:
         """The value that `to_bytes` encodes."""
@@ -75,14 +84,6 @@ class BlockResults:
             for r in self.transactions
         )
 
-    def index_rows(self, height: int) -> list[tuple[str, str, int, int]]:
-        """Rows for the event index, each once: (type.attribute, value, height, transaction number or -1)."""
-        rows: list[tuple[str, str, int, int]] = []
-        _index(rows, self.events, height, -1)
-        for number, result in enumerate(self.transactions):
-            _index(rows, result.events, height, number)
-        return rows
-
 
 # A full block: 21 MiB of transactions, each packet in hex in up to four events.
 STORED: Final = cbor.Limits(size=1 << 28, items=1 << 22)
@@ -92,29 +93,30 @@ MAX_INDEXED_VALUE: Final = 128  # ids, sequences, hashes; encoded packets are fo
 _name: Final = lru_cache(512)(cbor.encode)  # event types and attribute names: dozens
 
 
-def _frame_events(parts: list[bytes], events: tuple[Event, ...], pairs: dict[tuple[str, str], bytes]) -> None:
-    """Append the encoding of `_events(events)`; `pairs` remembers attributes framed before."""
+def _frame_events(parts: list[bytes], events: tuple[Event, ...], rows: list[IndexRow], place: tuple[int, int]) -> None:
+    """Append the encoding of `_events(events)`, and the index rows of attributes not seen here before."""
     parts.append(cbor.head(0x80, len(events)))
-    for event in events:
-        attributes = event.attributes
-        parts += (b"\x82", _name(event.type), cbor.head(0x80, len(attributes)))
+    pairs: dict[tuple[str, str], bytes] = {}  # attribute -> its encoding
+    seen: dict[str, dict[tuple[str, str], bytes]] = {}  # the same by event type
+    for kind, attributes in events:
+        known = seen.get(kind)
+        if known is None:
+            known = seen[kind] = {}
+        parts += (b"\x82", _name(kind), cbor.head(0x80, len(attributes)))
         for pair in attributes:
-            framed = pairs.get(pair)
+            framed = known.get(pair)
             if framed is None:
                 name, value = pair
-                text = cbor.head(0x60, len(value)) + value.encode() if value.isascii() else cbor.encode(value)
-                framed = pairs[pair] = b"\x82" + _name(name) + text
+                framed = known[pair] = pairs.get(pair) or _frame_pair(name, value)
+                pairs[pair] = framed
+                if len(value) <= MAX_INDEXED_VALUE:
+                    rows.append((f"{kind}.{name}", value, *place))
             parts.append(framed)
 
 
-def _index(rows: list[tuple[str, str, int, int]], events: tuple[Event, ...], height: int, number: int) -> None:
-    seen = set()
-    for kind, attributes in events:
-        for key, value in attributes:
-            place = (kind, key, value)
-            if len(value) <= MAX_INDEXED_VALUE and place not in seen:
-                seen.add(place)
-                rows.append((f"{kind}.{key}", value, height, number))
+def _frame_pair(name: str, value: str) -> bytes:
+    text = cbor.head(0x60, len(value)) + value.encode() if value.isascii() else cbor.encode(value)
+    return b"\x82" + _name(name) + text
 
 
 def _events(events: tuple[Event, ...]) -> list[Any]:
