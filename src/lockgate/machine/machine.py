@@ -186,14 +186,14 @@ class Machine:
         return TxResult(data=response, gas_wanted=transaction.gas_limit, gas_used=meter.used, events=tuple(events))
 
     def _signed(self, data: bytes, *, keep: bool) -> SignedTransaction:
-        digest = Hash32(hashlib.sha256(data).digest())
-        known = self._verified.pop(digest, None)
+        digest = Hash32(hashlib.sha256(data).digest()) if keep or self._verified else None
+        known = None if digest is None else self._verified.pop(digest, None)
         if known is None:
             parameters = self.genesis.parameters
             known = decode_and_verify(
                 data, self.genesis.revision, max_bytes=parameters.max_tx_bytes, max_messages=parameters.max_messages
             )
-        if keep:
+        if keep and digest is not None:
             while len(self._verified) >= MAX_VERIFIED:
                 self._verified.pop(next(iter(self._verified)))
             self._verified[digest] = known

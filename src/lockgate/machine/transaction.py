@@ -105,10 +105,9 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class SignedTransaction:
-    """A decoded transaction whose signature has been verified; `hash` is SHA-256 of its bytes."""
+    """A decoded transaction whose signature has been verified; `size` is that of its bytes."""
 
     transaction: Transaction
-    hash: Hash32
     size: int
 
 
@@ -143,7 +142,7 @@ def decode_and_verify(data: bytes, revision: int, *, max_bytes: int, max_message
     message = _to_be_signed(transaction, revision, protected, body)
     if not ed25519.verify_strict(transaction.public_key, signature, message):
         raise BadSignature("the signature does not verify", account=transaction.account)
-    return SignedTransaction(transaction, Hash32(hashlib.sha256(data).digest()), len(data))
+    return SignedTransaction(transaction, len(data))
 
 
 _name: Final = lru_cache(256)(cbor.encode)  # message names: dozens
