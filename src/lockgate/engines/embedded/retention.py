@@ -88,7 +88,7 @@ def prune(store: BlockStore, state: MultiStore, view: View, height: int, keep: R
 
 def _remove(store: BlockStore, row: BlockRow) -> None:
     hashes = [hashlib.sha256(tx).digest() for tx in decoding.parse(wire.Block, row.block).data.txs]
-    store.remove_block(row.height, hashes, BlockResults.from_bytes(row.results).index_rows(row.height))
+    store.remove_block(row.height, hashes, BlockResults.from_bytes(row.results).stored(row.height)[1])
 
 
 def _needed(view: View, row: BlockRow) -> bool:
