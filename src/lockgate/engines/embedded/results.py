@@ -90,7 +90,12 @@ STORED: Final = cbor.Limits(size=1 << 28, items=1 << 22)
 MAX_INDEXED_VALUE: Final = 128  # ids, sequences, hashes; encoded packets are found through them
 
 
-_name: Final = lru_cache(512)(cbor.encode)  # event types and attribute names: dozens
+_name: Final = lru_cache(512)(cbor.encode)  # attribute names: dozens
+
+
+@lru_cache(512)
+def _event_head(kind: str, attributes: int) -> bytes:
+    return b"\x82" + cbor.encode(kind) + cbor.head(0x80, attributes)
 
 
 def _frame_events(parts: list[bytes], events: tuple[Event, ...], rows: list[IndexRow], place: tuple[int, int]) -> None:
@@ -102,7 +107,7 @@ def _frame_events(parts: list[bytes], events: tuple[Event, ...], rows: list[Inde
         known = seen.get(kind)
         if known is None:
             known = seen[kind] = {}
-        parts += (b"\x82", _name(kind), cbor.head(0x80, len(attributes)))
+        parts.append(_event_head(kind, len(attributes)))
         for pair in attributes:
             framed = known.get(pair)
             if framed is None:
