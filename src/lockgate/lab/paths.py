@@ -15,7 +15,7 @@ from lockgate.ibc.packet import Acknowledgement, Packet
 from lockgate.lab.ledgers import LabAccount, LabLedger, responses
 from lockgate.lightclients.cometbft.commit import Fraction
 from lockgate.lightclients.tendermint import states
-from lockgate.lightclients.tendermint.messages import encode_header
+from lockgate.lightclients.tendermint.messages import frame_header
 from lockgate.machine.genesis import LedgerClass
 from lockgate.machine.machine import TxResult
 from lockgate.machine.transaction import Message
@@ -99,8 +99,9 @@ def register(on: End, counterparty: ClientId) -> None:
 
 def update_message(on: End, of: LabLedger, height: int) -> Message:
     """MsgUpdateClient that brings `on`'s client of `of` to `height`."""
-    block = of.light_block(height)
-    header = encode_header(block.signed_header, block.validators, of.at(on.trusted), of.chain.validators)
+    stored = of.chain.store.block(height)
+    assert stored is not None, "a ledger keeps the blocks that are relayed"
+    header = frame_header(stored.signed, of.chain.validators, of.at(on.trusted), of.chain.validators)
     message = client_wire.MsgUpdateClient(
         client_id=on.client,
         client_message=AnyMessage(type_url=urls.TENDERMINT_HEADER, value=header),

@@ -30,7 +30,12 @@ def account_id(suite: int, public_key: bytes) -> AccountId:
 
 def load(view: View, account: str) -> Account | None:
     data = view.get(keys.ACCOUNT, keys.account(account))
-    return None if data is None else Account.from_bytes(data)
+    return None if data is None else _decoded(data)
+
+
+@lru_cache(1_024)  # the same bytes are the same account
+def _decoded(data: bytes) -> Account:
+    return Account.from_bytes(data)
 
 
 def next_sequence(view: View, account: str, nonce_lane: int) -> int:

@@ -154,9 +154,16 @@ def _protected(account: AccountId) -> bytes:
 
 
 def _to_be_signed(transaction: Transaction, revision: int, protected: bytes, body: bytes) -> bytes:
-    key_hash = hashlib.sha256(transaction.public_key).digest()
-    context = signing_bytes(Purpose.TRANSACTION, SUITE_ED25519, key_hash, transaction.domain, revision, b"")
-    return cbor.encode(["Signature1", protected, context, body])
+    head = _signed_head(transaction.public_key, transaction.domain, revision, protected)
+    return head + cbor.head(0x40, len(body)) + body
+
+
+@lru_cache(4_096)  # one for each account that acts: a few hundred bytes
+def _signed_head(public_key: bytes, domain: bytes, revision: int, protected: bytes) -> bytes:
+    """The Sig_structure up to its payload: the first three of four items."""
+    key_hash = hashlib.sha256(public_key).digest()
+    context = signing_bytes(Purpose.TRANSACTION, SUITE_ED25519, key_hash, domain, revision, b"")
+    return b"\x84" + b"".join(map(cbor.encode, ("Signature1", protected, context)))
 
 
 def _frame(protected: bytes, body: bytes, signature: bytes) -> bytes:

@@ -6,6 +6,7 @@ Source: tendermint.types, v0.38; digest §2.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from lockgate.lightclients.cometbft import framing
@@ -115,6 +116,7 @@ def validator(value: Validator) -> bytes:
     )
 
 
+@lru_cache(16)  # a relayer sends one set again and again; the largest takes a megabyte
 def validator_set(value: ValidatorSet) -> bytes:
     """Encode ValidatorSet. The total is left out, as CometBFT does: readers compute it."""
     members = b"".join([message_field(b"\x0a", validator(member)) for member in value.validators])

@@ -58,6 +58,7 @@ def duration(nanos: int) -> bytes:
     return number_field(b"\x08", seconds) + number_field(b"\x10", fraction)
 
 
+@lru_cache(256)  # a block is named by its votes, its commit, the next header and who verifies them
 def block_id(block_hash: bytes, total: int, parts_hash: bytes) -> bytes:
     """Encode BlockID, and CanonicalBlockID, which has the same fields."""
     parts = number_field(b"\x08", total) + bytes_field(b"\x12", parts_hash)

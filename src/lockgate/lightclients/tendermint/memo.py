@@ -7,6 +7,7 @@ in it never depends on the order of old requests.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from lockgate.codec.wire import tendermint_pb2
@@ -79,9 +80,13 @@ class ClientMemo:
         if found is None:
             if len(self._proofs) >= PROOF_MEMOS:
                 self._proofs.clear()
-            specs = [ProofSpec.from_bytes(spec) for spec in state.proof_specs]
-            found = self._proofs[key] = ProofMemo(consensus.root, specs)
+            found = self._proofs[key] = ProofMemo(consensus.root, _specs(state.proof_specs))
         return found
+
+
+@lru_cache(64)  # clients of Cosmos chains share one list; a client state bounds its size
+def _specs(encoded: tuple[bytes, ...]) -> tuple[ProofSpec, ...]:
+    return tuple(map(ProofSpec.from_bytes, encoded))
 
 
 __all__ = ("ClientMemo",)

@@ -115,9 +115,16 @@ def encode_header(
     trusted_validators: ValidatorSet,
 ) -> bytes:
     """Write the Header message a relayer sends. `trusted_validators` are those of trusted height + 1."""
+    return frame_header(encoding.signed_header(signed_header), validators, trusted_height, trusted_validators)
+
+
+def frame_header(
+    signed_header: bytes, validators: ValidatorSet, trusted_height: Height, trusted_validators: ValidatorSet
+) -> bytes:
+    """As `encode_header`, of a signed header that is encoded already."""
     return b"".join(
         (
-            message_field(b"\x0a", encoding.signed_header(signed_header)),
+            message_field(b"\x0a", signed_header),
             message_field(b"\x12", encoding.validator_set(validators)),
             message_field(b"\x1a", encode_height(trusted_height)),
             message_field(b"\x22", encoding.validator_set(trusted_validators)),
@@ -145,4 +152,5 @@ __all__ = (
     "decode_misbehaviour",
     "encode_header",
     "encode_misbehaviour",
+    "frame_header",
 )
