@@ -12,14 +12,14 @@ _MESSAGE = "No message of the transaction took effect; its sequence and fee were
 class BadGenesis(PeerFault):
     code = "genesis.malformed"
     summary = "The genesis document is not valid."
-    next_step = "Compare the document with genesis.cddl, or fetch it again from its source."
+    next_step = "Compare the document with machine/cddl/genesis.1.0.cddl, or fetch it again from its source."
 
 
 class BadTransaction(PeerFault):
     code = "tx.malformed"
     summary = "The bytes are not a transaction in the one form this ledger accepts."
     untouched = _TX
-    next_step = "Build transactions with the library; see transaction.cddl."
+    next_step = "Build transactions with the library; see machine/cddl/transaction.1.0.cddl."
     wire = (CODESPACE, 2)
 
 
@@ -91,7 +91,7 @@ class BadMessage(PeerFault):
     code = "tx.bad_message"
     summary = "A message does not have the shape its schema demands."
     untouched = _MESSAGE
-    next_step = "Compare the message with its schema in messages.cddl."
+    next_step = "Compare the message with its schema in machine/cddl/messages.1.0.cddl."
     wire = (CODESPACE, 11)
 
 
@@ -331,7 +331,7 @@ class UnknownAction(Refused):
     code = "gov.unknown_action"
     summary = "No such governance action, or its arguments do not fit."
     untouched = _MESSAGE
-    next_step = "See governance.cddl for the actions."
+    next_step = "See machine/cddl/governance.1.0.cddl for the actions."
     wire = (CODESPACE, 51)
 
 

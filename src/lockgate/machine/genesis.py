@@ -2,7 +2,7 @@
 
 The domain id is the hash of this document (P9): two ledgers with one id have one genesis, and a
 fork under the same keys keeps the id, which is what makes its two histories comparable (P20).
-Source: schemas `genesis.cddl`; P9, P10, P16; INTERFACES I4.
+Source: `cddl/genesis.1.0.cddl`; P9, P10, P16; INTERFACES I4.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Genesis:
                 parameters=Parameters.from_cbor(dict(value["parameters"])),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadGenesis("the document does not have the shape of genesis.cddl") from error
+            raise BadGenesis("the document does not have the shape of genesis.1.0.cddl") from error
         if genesis.to_bytes() != data:
             raise BadGenesis("the document has fields this version does not know")
         return genesis

@@ -5,7 +5,7 @@ is signed by the keys of the record before, and carries the very keys whose hash
 to in advance. So a thief of today's keys can sign, but cannot rotate; and no operator, registry or
 governance can put keys of its own under an endpoint's name. A ledger proves only which record is
 current; whoever talks to the endpoint verifies the chain from the id.
-Source: P5, P6; schema `key_record.cddl`.
+Source: P5, P6; `cddl/key-record.1.0.cddl`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class KeyRecord:
                 next_keys=value.pop("next"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadKeyRecord("the record does not have the shape of key_record.cddl") from error
+            raise BadKeyRecord("the record does not have the shape of key-record.1.0.cddl") from error
         except LockgateError as error:
             raise BadKeyRecord("the record's keys or encoding are not valid") from error
         if value or record.body() != data:

@@ -53,7 +53,7 @@ class Record:
             if form != cls.FORMAT:
                 raise StateDamaged("unknown record format", record=cls.__name__, format=form)
             return cls(*cls._convert(values))
-        except (TypeError, ValueError, Malformed) as error:
+        except (LookupError, TypeError, ValueError, Malformed) as error:
             raise StateDamaged("a state record does not decode", record=cls.__name__) from error
 
     @classmethod

@@ -4,7 +4,7 @@ The signature covers a label, the purpose, the suite, the hash of the signing ke
 its revision beside the body, so it means nothing on another ledger, on a fork under a new revision,
 or for any other purpose. The wire form is fixed to the byte: a transaction that decodes re-encodes
 to itself, so its hash cannot be changed by a courier.
-Source: RFC 9052 §4; schema `transaction.cddl`; INTERFACES I3.
+Source: RFC 9052 §4; `cddl/transaction.1.0.cddl`; INTERFACES I3.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Transaction:
         except LockgateError as error:
             raise BadTransaction("the body is not deterministic CBOR") from error
         except (TypeError, ValueError) as error:
-            raise BadTransaction("the body does not have the shape of transaction.cddl") from error
+            raise BadTransaction("the body does not have the shape of transaction.1.0.cddl") from error
         if type(domain) is not bytes or len(domain) != 32 or type(chain_id) is not str:
             raise BadTransaction("domain id or chain id has the wrong type")
         if suite != SUITE_ED25519 or type(public_key) is not bytes or len(public_key) != 32:

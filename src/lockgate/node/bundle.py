@@ -3,7 +3,7 @@
 A bundle holds a header chain from a trusted header, the packet, its acknowledgement, and the proofs of
 both under the newest header of the chain, with the ledger's own statement of its domain and class. A
 verifier compares the trusted header with one it knows (P11); everything else follows from the bytes.
-Changing any byte refuses the bundle. Source: schema bundle.cddl; P4, P10.
+Changing any byte refuses the bundle. Source: `cddl/bundle.1.0.cddl`; P4, P10.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from lockgate.codec import cbor
+from lockgate.codec.registry import Schema, Version, cddl_text
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.hosting.config import LedgerRef, PeerRef
 from lockgate.hosting.reader import SPECS
@@ -34,6 +35,7 @@ from lockgate.primitives.time import seconds
 from lockgate.relay.chains.cometbft import CometBftChain
 
 FORMAT: Final = 1
+SCHEMA: Final = Schema("node/bundle", Version(1, 0), cddl_text("bundle", Version(1, 0), package="lockgate.node"))
 MAX_BUNDLE: Final = 4 * 1024 * 1024  # a chain of headers with 150 validators is far below
 MAX_HEADERS: Final = 256
 FOREVER: Final = seconds(100 * 365 * 86_400)  # an old bundle stays evidence; expiry is for live clients
