@@ -271,14 +271,6 @@ class SendOutsideAnswer(Refused):
     wire = (CODESPACE, 46)
 
 
-class AcknowledgementMismatch(PeerFault):
-    code = "ack.other_packet"
-    summary = "The acknowledgement names another packet than the one it is given for (P4)."
-    untouched = _MESSAGE
-    next_step = "The receiving ledger is faulty or forked: stop the lane."
-    wire = (CODESPACE, 47)
-
-
 class LaneSuspended(Refused):
     code = "lane.suspended"
     summary = "The other ledger's client is expired or frozen, or its ledger signed two histories (P14)."
