@@ -1,8 +1,9 @@
 """What a starting host may do, decided from proven facts (P1, P8).
 
 A host that stopped between submitting a step and seeing it proven holds two candidate states: the
-one it had and the one it staged. The ledger's root says which is true. A root that is neither means
-that another copy of this endpoint has moved on: this one is restored or cloned, and must not act.
+one it had and the one it staged. The same for a fence: it comes with a new salt on the state it had, and
+a start that was cut off may have left some. The ledger's root says which is true. A root that is none of
+them means that another copy of this endpoint has moved on: this one is restored or cloned, and must not act.
 """
 
 from __future__ import annotations
@@ -25,15 +26,20 @@ class Standing(enum.Enum):
 
     COMMITTED = "committed"
     STAGED = "staged"
+    RENEWED = "renewed"
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a host's own store says: the root it holds, the root it staged, the fence it last took."""
+    """What a host's own store says: the root it holds, the root it staged, the fence it last took.
+
+    `renewed` are the roots of its own fences whose fate it does not know.
+    """
 
     committed_root: bytes
     staged_root: bytes | None
     fence: int
+    renewed: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ def standing(saved: Saved, proven: OnLedger) -> Standing | None:
         return Standing.STAGED
     if proven.root == saved.committed_root:
         return Standing.COMMITTED
+    if proven.root in saved.renewed:
+        return Standing.RENEWED
     return None
 
 

@@ -19,6 +19,7 @@ STORE: Final = "guest"
 GUEST: Final = b"g/"
 HOST: Final = b"h/"
 ROOT_LABEL: Final = b"lockgate/guest-root/1"
+EMPTY: Final = bytes(32)  # stands for the tree of version 0
 SEED: Final = b"s"  # the one key outside both spaces: an empty tree has no root of its own
 
 
@@ -79,6 +80,10 @@ class GuestTree:
         version = self._state.version + 1
         root = self._state.commit(version)
         return Tentative(version, salted_root(salt, root), salt)
+
+    def renewed(self, version: int, salt: bytes) -> bytes:
+        """The root of a version that is there, under another salt."""
+        return salted_root(salt, self._state.hash_at(version) if version else EMPTY)
 
     def keep(self, version: int) -> None:
         """Forget versions below a proven one."""

@@ -83,7 +83,6 @@ class Arrivals:
             return self._refuse(waiting, None, error.code, str(error))
 
     async def _from_peer(self, item: Item, peer: PeerRef, arrived: Arrived, waiting: Deferred) -> Decision:
-        await traffic.check_arrived(self._peers.reader(peer), arrived)
         record = await self._peers.record(peer)
         lane = self._peers.lane(peer)
         acted = memory.acted_key(lane.remote_domain, item.client, item.sequence, waiting.commitment, waiting.timeout)
@@ -147,14 +146,17 @@ class Arrivals:
         return arrived
 
     async def _open(self, item: Item, peer: PeerRef, arrived: Arrived, waiting: Deferred) -> tuple[Opened, KeyRecord]:
-        packet = arrived.packet
+        """Verify the packet, open its envelope, compare what its author saw of both ledgers."""
+        packet, reader = arrived.packet, self._peers.reader(peer)
+        check = traffic.check_arrived(reader, arrived)
+        await self._forks.checked(reader, item.client, arrived.proof_height, check)
         key = ibc_host.packet_commitment(packet.source_client, packet.sequence)
         spoken = Spoken(key, arrived.commitment, arrived.proof_height.height)
         place = (Role.MESSAGE, b"", waiting.timeout)
         opened, record = await open_from(self._parts, self._peers, peer, packet.payloads[0].value, place, spoken)
         views = self._steps.views
         try:
-            await views.compare(self._peers.reader(peer), opened.content.source_seen)
+            await views.compare(reader, opened.content.source_seen)
             await views.compare(self._steps.reader, opened.content.destination_seen)
         except NotYet as error:
             if item.attempts >= PATIENCE:

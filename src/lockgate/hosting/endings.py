@@ -62,16 +62,18 @@ class Endings:
             return Decision()
         peer = self._peers.named(sent.peer)
         reader = self._peers.reader(peer)
+        if isinstance(end, TimedOut):
+            check = traffic.check_timed_out(reader, end)
+        else:
+            check = traffic.check_returned(reader, end)
+        await self._forks.checked(reader, item.client, end.proof_height, check)
         match end:
             case TimedOut():
-                await traffic.check_timed_out(reader, end)
                 await self._was_ours(item, sent)
                 found = _Found(guest_ports.TimedOut(guest_ports.MessageRef(sent.ref)), _end(sent, item, "timed_out"))
             case Returned() if end.acknowledgement.elements[0] == SENTINEL:
-                await traffic.check_returned(reader, end)
                 found = await self._refused(item, sent, peer)
             case Returned():
-                await traffic.check_returned(reader, end)
                 found = await self._acknowledged(item, sent, peer, end)
         if self._bulk is not None:
             self._bulk.withdraw(sent.body)  # the packet has ended, that is proven: nobody fetches any more

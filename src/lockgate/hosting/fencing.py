@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Final
+import contextlib
+from typing import Any, Final, NamedTuple
 
-from lockgate.courier.ports import Proven
+from lockgate.codec import cbor
+from lockgate.courier.ports import NotYet, Proven
 from lockgate.host import evidence as documents
 from lockgate.host.recovery import Fenced, OnLedger, Saved, Standing, fenced, standing
 from lockgate.hosting.forks import Evidence
 from lockgate.hosting.reader import ProvenReader
 from lockgate.hosting.steps import Steps
-from lockgate.hosting.work import Decision, Item, Parts, Plan, StepRefused
+from lockgate.hosting.work import Parts, StepRefused
 from lockgate.machine import endpoints, keys
 from lockgate.machine.errors import RootMismatch, StaleFence, UnknownEndpoint
 from lockgate.machine.records import EndpointState
+from lockgate.machine.transaction import Message
 from lockgate.primitives.ids import Height
-from lockgate.relay.submitter import AccountSubmitter
+from lockgate.relay.submitter import SEQUENCE_CODES, AccountSubmitter
 
 FENCE: Final = "fence"
-ATTEMPTS: Final = 4  # an own transaction of before may still land in between, once
+RENEWED: Final = "renewed"
+KEPT: Final = 64  # fences of unknown fate; each can land for two minutes only
+ATTEMPTS: Final = 4  # an own transaction of before may still land in between
+NEXT_BLOCK_S: Final = 2.0
+
+
+class _Renewal(NamedTuple):
+    root: bytes
+    salt: bytes
+    message: Message
 
 
 class Fencing:
@@ -37,31 +49,30 @@ class Fencing:
         """Settle which saved state stands and take the next fence. Raises Fenced, StepRefused.
 
         Tells whether the staged state stood. Fence and root move in one transaction: the fence is taken only
-        while the root is the one that was settled, so a copy that is behind never fences off the one
-        that is ahead.
+        while the root is the one that was settled, so a copy that is behind never fences off the one that
+        is ahead. Until that is proven nothing is dropped, because a transaction of before may still land.
         """
         stood = False
         for _ in range(ATTEMPTS):
             state, stands = await self._settle()
             stood |= stands is Standing.STAGED
-            steps, fence = self._steps, state.fence + 1
-            steps.root, steps.fence, steps.counter = state.root, fence, 0
-            staged = steps.stage(Item("fence"), Decision((Plan(),)))
-            with self._parts.store.commit(durable=True):
-                self._parts.store.set_meta(FENCE, fence.to_bytes(8, "big"))
-            take = ("endpoint.fence", {"endpoint": self._parts.endpoint, "fence": fence})
-            done = await self._submitter.submit([take, *staged.messages])
+            fence = state.fence + 1
+            made = self._renew(state.root, fence)
+            done = await self._submitter.submit(
+                [("endpoint.fence", {"endpoint": self._parts.endpoint, "fence": fence}), made.message]
+            )
             if done.code == 0:
                 await self._reader.chain.header_at_least(done.height.height + 1)
-                await self.require(staged.root)
-                with self._parts.store.commit():
-                    self._parts.store.promote(staged.version)
-                    self._parts.tree.keep(staged.version)
-                self._parts.report("fence", {"fence": fence, "root": steps.root.hex()})
+                await self.require(made.root)
+                self._adopt(made.root, made.salt)
+                self._steps.fence, self._steps.counter = fence, 0
+                self._parts.report("fence", {"fence": fence, "root": made.root.hex()})
                 return stood
-            steps.discard()
-            if not is_fenced(done.log):
+            if not (is_fenced(done.log) or done.code in SEQUENCE_CODES):
                 raise StepRefused(done.log, kind="fence")
+            # A transaction of ours or of a copy is on its way; the next block shows which.
+            with contextlib.suppress(NotYet):
+                await self._reader.chain.header_at_least(done.height.height + 1, NEXT_BLOCK_S)
         raise await self.fenced_off()
 
     async def state(self) -> tuple[EndpointState, int, Proven]:
@@ -91,20 +102,49 @@ class Fencing:
         return fenced(saved, ledger, self._evidence.keep("fenced-off", document))
 
     async def _settle(self) -> tuple[EndpointState, Standing]:
-        """Keep the staged state or drop it, by the root that the ledger proves. Raises Fenced."""
+        """Find out which saved state the ledger proves, and make it the one to go on from. Raises Fenced."""
         store = self._parts.store
         state, height, _ = await self.state()
         stands = standing(self._saved(), OnLedger(state.root, state.fence, height))
-        if stands is None:
-            raise await self.fenced_off()
-        if stands is Standing.STAGED:
-            version = store.steps(promoted=False)[-1].version
-            with store.commit():
-                store.promote(version)
-                self._parts.tree.keep(version)
-        else:
-            self._steps.discard()
+        match stands:
+            case None:
+                raise await self.fenced_off()
+            case Standing.STAGED:
+                version = store.steps(promoted=False)[-1].version
+                with store.commit():
+                    store.promote(version)
+                    store.set_meta(RENEWED, cbor.encode([]))
+                    self._parts.tree.keep(version)
+            case Standing.RENEWED:
+                self._adopt(state.root, dict(self._renewals())[state.root])
         return state, stands
+
+    def _renew(self, root: bytes, fence: int) -> _Renewal:
+        """The state that stands under a new salt; noted durably, because its fate may stay unknown."""
+        store, salt = self._parts.store, self._parts.rng.bytes(32)
+        made = self._parts.tree.renewed(self._version(), salt)
+        with store.commit(durable=True):
+            store.set_meta(FENCE, fence.to_bytes(8, "big"))
+            store.set_meta(RENEWED, cbor.encode([*self._renewals(), [made, salt]][-KEPT:]))
+        message = {"endpoint": self._parts.endpoint, "fence": fence, "prev_root": root, "next_root": made, "sends": []}
+        return _Renewal(made, salt, ("endpoint.advance", message))
+
+    def _adopt(self, root: bytes, salt: bytes) -> None:
+        """A fence of ours stands: what was staged beside it can no longer land."""
+        store, version = self._parts.store, self._version()
+        with store.commit(durable=True):
+            store.renew(version, root, salt)
+            store.set_meta(RENEWED, cbor.encode([]))
+        self._steps.discard()
+
+    def _version(self) -> int:
+        committed = self._parts.store.steps(promoted=True)
+        return committed[-1].version if committed else 0
+
+    def _renewals(self) -> list[tuple[bytes, bytes]]:
+        """(root, salt) of fences whose fate is unknown, oldest first."""
+        found: Any = cbor.decode(self._parts.store.meta(RENEWED) or b"\x80")
+        return [(root, salt) for root, salt in found]
 
     def _saved(self) -> Saved:
         store = self._parts.store
@@ -113,6 +153,7 @@ class Fencing:
             committed[-1].root if committed else endpoints.EMPTY_ROOT,
             staged[-1].root if staged else None,
             int.from_bytes(store.meta(FENCE) or b"", "big"),
+            tuple(root for root, _ in self._renewals()),
         )
 
 

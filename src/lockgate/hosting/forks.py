@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -11,16 +12,19 @@ from lockgate.codec.wire import ibc_client_pb2 as client_wire
 from lockgate.codec.wire import ibc_query_pb2 as query_wire
 from lockgate.host import evidence as documents
 from lockgate.hosting.reader import Distrusted, ProvenReader, TwoHistories
+from lockgate.hosting.traffic import messages_of
 from lockgate.hosting.work import Parts
 from lockgate.ibc import host as ibc_host
-from lockgate.lightclients.cometbft.types import LightBlock, ValidatorSet
+from lockgate.lightclients.cometbft.soundness import SoundBlock
+from lockgate.lightclients.cometbft.types import LightBlock, SignedHeader, ValidatorSet
 from lockgate.lightclients.follower import Equivocation
 from lockgate.lightclients.tendermint import states
-from lockgate.lightclients.tendermint.messages import encode_header, encode_misbehaviour
+from lockgate.lightclients.tendermint.messages import ClientHeader, decode_header, encode_header, encode_misbehaviour
 from lockgate.machine.transaction import Message
-from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.errors import LockgateError, PeerFault
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.relay.rpc import b64
+from lockgate.relay.search import search
 from lockgate.relay.submitter import AccountSubmitter
 
 MARK: Final = "distrusted/"
@@ -77,6 +81,33 @@ class Forks:
         if reader is not self._own:
             self._unsubmitted.append((reader, error.evidence))
             await self.submit()
+
+    async def checked(self, reader: ProvenReader, client: str, height: Height, check: Awaitable[None]) -> None:
+        """Await a check of a proof; where it fails, ask whether the two ledgers show different histories.
+
+        The own ledger has accepted what this host cannot verify. Either its node lies about what it
+        accepted, or its client believes another header of `height` than this host. Raises
+        TwoHistories, or what the check raised.
+        """
+        try:
+            await check
+        except PeerFault:
+            await self._compare_client(reader, client, height)
+            raise
+
+    async def _compare_client(self, reader: ProvenReader, client: str, height: Height) -> None:
+        """Judge the header by which the own ledger's client got to `height`. Raises TwoHistories."""
+        ours = reader.follower.trusted(height.height)
+        name = ClientId(client)
+        data = await self._own.value("ibc", ibc_host.consensus_state(name, height), self._own.newest.height)
+        if ours is None or data is None or states.decode_consensus_state(data).root == ours.header.app_hash:
+            return
+        for hit in await search(self._own.chain, "update_client", ("consensus_height", str(height)), client_id=client):
+            for transaction in await self._own.chain.transactions(hit.height.height):
+                for update in updates_in(transaction, client):
+                    block = with_next_set(reader, update.block)
+                    if block is not None and block.height == height.height:
+                        reader.judge(block)
 
     async def submit(self) -> None:
         """Submit what has not been submitted. What fails for want of a node is tried at the next call."""
@@ -162,6 +193,27 @@ def trusted_one(reader: ProvenReader, evidence: Equivocation) -> LightBlock:
     """Which of the two headers this host trusts."""
     first, second = evidence.first, evidence.second
     return first if reader.follower.trusted(first.height) is first else second
+
+
+def updates_in(transaction: bytes, client: str) -> list[ClientHeader]:
+    """Headers that a transaction of ours brought to one client."""
+    found = []
+    for name, content in messages_of(transaction):
+        if name != urls.MSG_UPDATE_CLIENT or not isinstance(content, bytes):
+            continue
+        message = client_wire.MsgUpdateClient.FromString(content)
+        if message.client_id == client and message.client_message.type_url == urls.TENDERMINT_HEADER:
+            found.append(decode_header(message.client_message.value))
+    return found
+
+
+def with_next_set(reader: ProvenReader, sound: SoundBlock) -> LightBlock | None:
+    """A sound block with the set that follows it, when the follower holds that one."""
+    wanted = sound.header.next_validators_hash
+    following = next((held for held in (*reader.follower.sets, sound.validators) if held.hash == wanted), None)
+    return (
+        None if following is None else LightBlock(SignedHeader(sound.header, sound.commit), sound.validators, following)
+    )
 
 
 def _header(block: LightBlock, trusted: Height, validators: ValidatorSet) -> bytes:

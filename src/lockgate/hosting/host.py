@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from lockgate.courier.ports import ChainUnavailable
 from lockgate.crypto.ports import Encapsulator
 from lockgate.envelope.bulk import BODY_SCHEMA
 from lockgate.host import ports as guest_ports
@@ -40,7 +41,7 @@ from lockgate.hosting.work import Decision, Item, Parts, Plan, Report, Staged, S
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Unavailable
 from lockgate.primitives.ports import Clock, Rng
 from lockgate.primitives.state import Event
-from lockgate.relay.submitter import AccountSubmitter
+from lockgate.relay.submitter import SEQUENCE_CODES, AccountSubmitter
 from lockgate.storage.host import HostStore
 
 BATCH: Final = 32  # steps per transaction
@@ -152,7 +153,8 @@ class Host:
         pause = 0.0
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 if not self.ready.is_set():
@@ -244,6 +246,8 @@ class Host:
             self.parts.report("refused", {"code": done.code, "log": done.log})
             self._steps.discard()
             self._steps.counter = counter
+            if done.code in SEQUENCE_CODES:
+                raise ChainUnavailable("another transaction of this account is on its way")
             if is_fenced(done.log):
                 raise await self._fencing.fenced_off()
             return done.log

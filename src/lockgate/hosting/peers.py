@@ -93,14 +93,17 @@ class Peers:
     async def known(self, peer: PeerRef, *, fresh: bool = False) -> Known:
         """The peer's key records, verified from its id and proven on its ledger; revoked or not.
 
-        Raises UnknownEndpoint, BadKeyRecord, and what the reader raises.
+        Raises Distrusted, UnknownEndpoint, BadKeyRecord, and what the reader raises.
         """
+        reader = self.reader(peer)
+        if reader.distrusted is not None:
+            raise reader.distrusted
         known = self._known.get(peer.endpoint)
         now = self._clock.monotonic()
         if known is not None and not fresh and now - known.at < FRESH_FOR_NS:
             return known
         endpoint = EndpointId(Hash32(bytes.fromhex(peer.endpoint)))
-        found = await prove_records(self.reader(peer), endpoint, known.chain if known else ())
+        found = await prove_records(reader, endpoint, known.chain if known else ())
         self._known[peer.endpoint] = made = Known(*found, now)
         return made
 

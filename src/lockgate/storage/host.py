@@ -181,6 +181,12 @@ class HostStore:
         self.connection.execute("DELETE FROM step WHERE version < ?", (version,))
         self.connection.execute("UPDATE outbox SET state = 'sent' WHERE state = 'staged'")
 
+    def renew(self, version: int, root: bytes, salt: bytes) -> None:
+        """The state that stands has another root: the same tree under another salt."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, 1)", (version, root, salt, cbor.encode([]))
+        )
+
     def drop_staged(self) -> None:
         self.connection.execute("DELETE FROM step WHERE promoted = 0")
         self.connection.execute("DELETE FROM outbox WHERE state = 'staged'")

@@ -37,6 +37,7 @@ LIGHT_BLOCKS_KEPT: Final = 256
 STATES_PER_PAGE: Final = 10_000  # the most one query service answers; half a megabyte
 CLIENTS_PER_PAGE: Final = 200  # a client state is half a kilobyte
 M = TypeVar("M", bound=Message)
+SETS_KEPT: Final = 16  # of up to 10,000 validators each
 
 
 class CometBftChain:
@@ -51,6 +52,7 @@ class CometBftChain:
         self._heard = False  # blocks are announced, so waits may be longer
         self._announced = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
+        self._sets: OrderedDict[bytes, ValidatorSet] = OrderedDict()  # by their own hash
 
     async def tip(self) -> Tip:
         """Newest block; raises BadAnswer when the node runs another chain."""
@@ -123,13 +125,16 @@ class CometBftChain:
         return ValidatorSet.of(rpc_json.validators_from_json(members))
 
     async def light_block(self, height: int) -> LightBlock:
-        """Header, commit and both validator sets of a height. Cached; verification is the caller's."""
+        """Header, commit and both validator sets of a height. Cached; verification is the caller's.
+
+        A header names its sets by hash, and they seldom change: a set that is known is not fetched again.
+        """
         known = self._blocks.get(height)
         if known is not None:
             return known
-        signed, own, following = await asyncio.gather(
-            self.signed_header(height), self.validators(height), self.validators(height + 1)
-        )
+        signed = await self.signed_header(height)
+        own = await self._set(height, signed.header.validators_hash)
+        following = await self._set(height + 1, signed.header.next_validators_hash)
         block = LightBlock(signed, own, following)
         self._blocks[height] = block
         while len(self._blocks) > LIGHT_BLOCKS_KEPT:
@@ -139,6 +144,15 @@ class CometBftChain:
     def forget(self, height: int) -> None:
         """Drop a block that did not verify: another answer may."""
         self._blocks.pop(height, None)
+
+    async def _set(self, height: int, wanted: bytes) -> ValidatorSet:
+        found = self._sets.get(wanted)
+        if found is None:
+            found = await self.validators(height)
+            self._sets[found.hash] = found
+            while len(self._sets) > SETS_KEPT:
+                self._sets.popitem(last=False)
+        return found
 
     async def header_at_least(self, height: int, deadline_s: float = 10.0) -> Tip:
         """Wait until the ledger has this height; raises NotYet when it does not come."""
