@@ -1,0 +1,215 @@
+"""Nodes that lie or are away: items are kept, tried ever less often, and stop nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lockgate.courier.ports import ChainUnavailable
+from lockgate.hosting.work import LONGEST_WAIT_NS, Item
+from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.time import seconds
+from lockgate.relay.rpc import Calls
+from tests.support import probe
+from tests.support.hosts import HostWorld, in_world
+
+Spoil = Callable[[str, dict[str, Any], dict[str, Any]], dict[str, Any]]
+
+
+class Lying:
+    """A node whose answers are spoiled while `lies` is set."""
+
+    def __init__(self, honest: Calls, spoil: Spoil) -> None:
+        self._honest = honest
+        self._spoil = spoil
+        self.lies = True
+        self.calls = 0
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        self.calls += 1
+        answer = await self._honest.call(method, **params)
+        return self._spoil(method, params, answer) if self.lies else answer
+
+    async def close(self) -> None: ...
+
+
+async def lying_b(world: HostWorld, spoil: Spoil) -> Lying:
+    node = Lying(world.b.rpc, spoil)
+    node.lies = False
+    world.b.host = world.make(world.b, own=node)
+    await world.b.host.start()
+    node.lies = True
+    return node
+
+
+@in_world()
+async def test_an_unproven_message_is_kept_counted_and_tried_ever_less_often(world: HostWorld) -> None:
+    await world.send(world.a, probe.write(b"k", b"v"))
+    world.relay()
+
+    def hide(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "block":
+            answer["block"]["data"]["txs"] = []
+        return answer
+
+    node = await lying_b(world, hide)
+    await world.turn(world.b)
+    assert [row["code"] for row in world.b.reported("held")] == ["host.not_proven"]
+    calls = node.calls
+    await world.turn(world.b)
+    assert node.calls - calls < 5, "it is not tried again before its time"
+    for attempt in (2, 3, 4):
+        world.clock.advance(seconds(1 << attempt - 2))
+        await world.turn(world.b)
+        assert world.b.reported("held")[-1]["attempts"] == attempt
+        assert world.b.host.status()["held"] == 1
+    node.lies = False
+    world.clock.advance(seconds(16))
+    await world.settle()
+    assert world.b.get(b"k") == b"v"
+    assert world.a.sent().state == "acknowledged"
+
+
+def test_waiting_doubles_up_to_a_minute() -> None:
+    item, waits = Item("inbox"), []
+    for _ in range(10):
+        item.hold(0)
+        waits.append(item.due // 10**9)
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert item.due == LONGEST_WAIT_NS
+
+
+@in_world()
+async def test_a_lie_about_one_message_does_not_stop_the_honest_ones(world: HostWorld) -> None:
+    await world.send(world.a, probe.write(b"k1", b"v"))
+    world.relay()
+    first = world.b.end.ledger.height
+    await world.send(world.a, probe.write(b"k2", b"v"))
+    world.relay()
+
+    def hide(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "block" and int(params["height"]) <= first:
+            answer["block"]["data"]["txs"] = []
+        return answer
+
+    await lying_b(world, hide)
+    await world.turn(world.b)
+    assert (world.b.get(b"k1"), world.b.get(b"k2")) == (None, b"v")
+    assert [row["sequence"] for row in world.b.reported("held")] == [1]
+    assert world.b.store.seen(world.b.end.client, 1) is None
+
+
+@in_world()
+async def test_a_held_message_is_found_again_after_a_restart(world: HostWorld) -> None:
+    await world.send(world.a, probe.write(b"k1", b"v"))
+    world.relay()
+    first = world.b.end.ledger.height
+    await world.send(world.a, probe.write(b"k2", b"v"))
+    world.relay()
+
+    def hide(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "block" and int(params["height"]) <= first:
+            answer["block"]["data"]["txs"] = []
+        return answer
+
+    await lying_b(world, hide)
+    await world.turn(world.b)
+    world.b.host = world.make(world.b)
+    await world.b.host.start()
+    await world.turn(world.b)
+    assert world.b.get(b"k1") == b"v"
+
+
+@in_world()
+async def test_a_node_that_lies_about_state_stops_the_host_from_acting_only(world: HostWorld) -> None:
+    """Every proof is spoiled: nothing acts, nothing is lost, and an honest node lets it go on."""
+    await world.send(world.a, probe.write(b"k", b"v"))
+    world.relay()
+
+    def spoil(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "abci_query" and params.get("prove"):
+            answer["response"]["value"] = base64.b64encode(b"\x83\x01\x02\x03").decode()
+        return answer
+
+    node = await lying_b(world, spoil)
+    await world.turn(world.b)
+    assert world.b.get(b"k") is None
+    assert world.b.reported("held")[0]["code"] == "merkle.proof_mismatch"
+    node.lies = False
+    world.clock.advance(seconds(2))
+    await world.settle()
+    assert world.b.get(b"k") == b"v"
+
+
+@in_world()
+async def test_a_node_that_is_away_delays_and_loses_nothing(world: HostWorld) -> None:
+    await world.send(world.a, probe.write(b"k", b"v"))
+    world.relay()
+
+    def away(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        raise ChainUnavailable("away", method=method)
+
+    node = await lying_b(world, away)
+    with pytest.raises(ChainUnavailable):
+        await world.b.host.turn()
+    node.lies = False
+    await world.settle()
+    assert world.b.get(b"k") == b"v"
+
+
+@pytest.mark.parametrize("method", ["broadcast_tx_sync", "tx", "abci_query", "commit", "status", "block_results"])
+def test_a_command_cut_off_by_its_node_acts_at_most_once_and_answers(method: str) -> None:
+    """The node fails once, before or after it did its work; the operator's command stands once."""
+
+    @in_world()
+    async def scenario(world: HostWorld) -> None:
+        await world.send(world.a, b"")  # caught up
+        for after in (False, True):
+            failing = Failing(world.a.rpc, method, after=after)
+            world.a.host.reader.chain.rpc = failing
+            task = asyncio.ensure_future(world.a.host.command(probe.send("b", probe.write(b"n%d" % after, b"v"))))
+            await asyncio.sleep(0)
+            for _ in range(20):
+                with contextlib.suppress(ChainUnavailable, PeerFault):
+                    await world.a.host.turn()
+                await asyncio.sleep(0)
+                if task.done():
+                    break
+            sent = [row for row in world.a.store.all_sent() if row.body == probe.write(b"n%d" % after, b"v")]
+            if task.exception() is None:
+                assert len(sent) == 1
+                assert task.result()["output"]
+            else:
+                assert sent == []
+        await world.settle()
+        assert {row.state for row in world.a.store.all_sent()} == {"acknowledged"}
+
+    scenario()
+
+
+class Failing:
+    """A node that fails one call of a method."""
+
+    def __init__(self, honest: Calls, method: str, *, after: bool) -> None:
+        self._honest = honest
+        self._method = method
+        self._after = after
+        self._failed = False
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        fails = method == self._method and not self._failed
+        if fails and not self._after:
+            self._failed = True
+            raise ChainUnavailable("cut off", method=method)
+        answer = await self._honest.call(method, **params)
+        if fails:
+            self._failed = True
+            raise ChainUnavailable("cut off", method=method)
+        return answer
+
+    async def close(self) -> None: ...
