@@ -18,7 +18,7 @@ from lockgate.machine.errors import RootMismatch, StaleFence, UnknownEndpoint
 from lockgate.machine.records import EndpointState
 from lockgate.machine.transaction import Message
 from lockgate.primitives.ids import Height
-from lockgate.relay.submitter import SEQUENCE_CODES, AccountSubmitter
+from lockgate.relay.submitter import SEQUENCE_CODE, AccountSubmitter
 
 FENCE: Final = "fence"
 RENEWED: Final = "renewed"
@@ -68,7 +68,7 @@ class Fencing:
                 self._steps.fence, self._steps.counter = fence, 0
                 self._parts.report("fence", {"fence": fence, "root": made.root.hex()})
                 return stood
-            if not (is_fenced(done.log) or done.code in SEQUENCE_CODES):
+            if not (is_fenced(done.log) or (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE)):
                 raise StepRefused(done.log, kind="fence")
             # A transaction of ours or of a copy is on its way; the next block shows which.
             with contextlib.suppress(NotYet):

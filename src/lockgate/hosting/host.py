@@ -41,7 +41,7 @@ from lockgate.hosting.work import Decision, Item, Parts, Plan, Report, Staged, S
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Unavailable
 from lockgate.primitives.ports import Clock, Rng
 from lockgate.primitives.state import Event
-from lockgate.relay.submitter import SEQUENCE_CODES, AccountSubmitter
+from lockgate.relay.submitter import SEQUENCE_CODE, AccountSubmitter
 from lockgate.storage.host import HostStore
 
 BATCH: Final = 32  # steps per transaction
@@ -246,7 +246,7 @@ class Host:
             self.parts.report("refused", {"code": done.code, "log": done.log})
             self._steps.discard()
             self._steps.counter = counter
-            if done.code in SEQUENCE_CODES:
+            if (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE):
                 raise ChainUnavailable("another transaction of this account is on its way")
             if is_fenced(done.log):
                 raise await self._fencing.fenced_off()

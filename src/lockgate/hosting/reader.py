@@ -116,6 +116,9 @@ class ProvenReader:
         while plan.wanted is not None:
             plan = plan.feed(await self.chain.light_block(plan.wanted), self._clock.now())
         if plan.failure is not None:
+            for fetched in (*plan.verified, *plan.pending):
+                self.chain.forget(fetched.height)
+            self.chain.forget(height)
             raise plan.failure
         self._accept(self.follower.adopt(plan, self._clock.now()))
 
