@@ -14,14 +14,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from lockgate.codec import cbor
 from lockgate.crypto.suites import SEAL_X25519
 from lockgate.engines.embedded.results import BlockResults
-from lockgate.host.keyring import KeyRing, Opener
+from lockgate.host.keyring import AccountKey, KeyCabinet, KeyRing, Opener
 from lockgate.host.ports import Guest
 from lockgate.host.staging import GuestTree
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
@@ -43,7 +43,7 @@ from lockgate.lab.paths import (
 from lockgate.lab.rpc import LabRpc, service_of
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.machine.genesis import Parameters
-from lockgate.machine.identity import KeyRecord
+from lockgate.machine.identity import KeyRecord, SignedRecord
 from lockgate.machine.machine import TxResult
 from lockgate.machine.transaction import Message
 from lockgate.primitives.state import Event
@@ -55,7 +55,7 @@ from lockgate.runtime.inprocess import InProcessGuest
 from lockgate.storage.host import HostStore, Seen, Sent
 from lockgate.storage.nodes import SqliteNodes
 from tests.support.guests import PROBE_ID
-from tests.support.lab import World
+from tests.support.lab import World, account
 from tests.support.probe import Probe
 
 NONCE_LANE = 2
@@ -159,6 +159,8 @@ class HostWorld:
         own: Calls | None = None,
         remote: Calls | None = None,
         ring: KeyRing | None = None,
+        cabinet: KeyCabinet | None = None,
+        signer: LabAccount | None = None,
         seed: bytes = b"",
     ) -> Host:
         """A host of this side, over its store or a copy of it; nodes and keys may be replaced."""
@@ -168,7 +170,7 @@ class HostWorld:
             side.name: ProvenReader(chain, self.ref(side).follower(), self.clock),
             far.name: ProvenReader(far_chain, self.ref(far).follower(), self.clock),
         }
-        key = side.account.key
+        key = (signer or side.account).key
         domain = side.end.ledger.chain.machine.domain
         store = store or side.store
         entropy = SeededEntropy(side.name.encode() + seed)
@@ -185,6 +187,7 @@ class HostWorld:
             entropy,
             side.evidence,
             lambda name, said: side.reports.append((name, said)),
+            cabinet=cabinet,
         )
 
     @staticmethod
@@ -321,6 +324,37 @@ def ring_of(endpoint: LabEndpoint, generation: int | None = None) -> KeyRing:
 
 def _record(endpoint: LabEndpoint, index: int) -> KeyRecord:
     return KeyRecord.from_body(endpoint.chain[index].body)
+
+
+class LabCabinet:
+    """Meets `host.keyring.KeyCabinet` over a lab endpoint: its keys follow from its seed."""
+
+    def __init__(self, endpoint: LabEndpoint) -> None:
+        self._endpoint = endpoint
+        self.held = {0}  # indices of sealing keys that were not erased
+
+    def ring(self, chain: Sequence[KeyRecord], /) -> KeyRing:
+        newest = ring_of(self._endpoint, chain[-1].index)
+        self.held.add(chain[-1].index)
+        older = [ring_of(self._endpoint, r.index).current for r in reversed(chain[:-1]) if r.index in self.held]
+        key = self._account(chain[-1].index).key
+        return KeyRing(newest.signer, newest.current, tuple(older), AccountKey(key.public_key, key.sign))
+
+    def next_record(self, current: KeyRecord, /) -> SignedRecord:
+        if self._endpoint.generation == current.index:
+            self._endpoint.accounts = (self._account(current.index + 1).id,)
+            self._endpoint.rotated()
+        return self._endpoint.chain[current.index + 1]
+
+    def settled(self, index: int, /) -> None: ...
+
+    def forget(self, index: int, /) -> None:
+        self.held = {held for held in self.held if held >= index}
+
+    def _account(self, index: int) -> LabAccount:
+        name = self._endpoint.seed.decode()
+        first = {"sender": "host a", "receiver": "host b"}[name]
+        return account(first if index == 0 else f"{name} account {index}")
 
 
 def copy_of(store: HostStore) -> HostStore:

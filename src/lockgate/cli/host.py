@@ -21,3 +21,9 @@ def host_run(name: str, reports: Reports = False) -> None:
 def host_status(name: str) -> None:
     """Show a host's endpoint, fence, state root and messages."""
     show(ask(name, "status"))
+
+
+@app.command("rotate")
+def host_rotate(name: str) -> None:
+    """Replace an endpoint's keys by the next ones: identity, sealing key and account. The host must run."""
+    show(ask(name, "rotate"))

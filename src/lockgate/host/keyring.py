@@ -7,12 +7,14 @@ old sealing key is kept for that long, and no longer.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from lockgate.crypto.keys import IdentitySigner
 from lockgate.crypto.ports import Decapsulator
 from lockgate.envelope.seal import inspect_envelope
-from lockgate.machine.identity import KeyRecord
+from lockgate.machine.identity import KeyRecord, SignedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,21 @@ class Opener:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountKey:
+    """The account this endpoint's transactions are signed with; its record lists it."""
+
+    public_key: bytes
+    sign: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRing:
     """`current` seals, signs and opens; `older` only opens."""
 
     signer: IdentitySigner
     current: Opener
     older: tuple[Opener, ...] = ()
+    account: AccountKey | None = None  # where rotating changes it too
 
     @property
     def record(self) -> KeyRecord:
@@ -43,3 +54,23 @@ class KeyRing:
         """The key an envelope names on its outside, else the current one. Raises BadEnvelope."""
         wanted = inspect_envelope(data).recipient
         return next((one for one in (self.current, *self.older) if one.key_id == wanted), self.current)
+
+
+class KeyCabinet(Protocol):
+    """Where an endpoint's private keys lie, by the index of their record."""
+
+    def ring(self, chain: Sequence[KeyRecord], /) -> KeyRing:
+        """The keys of a proven chain: those of its last record, and older sealing keys that are still held."""
+        ...
+
+    def next_record(self, current: KeyRecord, /) -> SignedRecord:
+        """The record after `current`, signed. Its keys lie safe before this returns; asked again, it is the same."""
+        ...
+
+    def settled(self, index: int, /) -> None:
+        """The record of `index` is proven current: the identities before it sign nothing any more."""
+        ...
+
+    def forget(self, index: int, /) -> None:
+        """Erase sealing keys of records before `index`."""
+        ...

@@ -32,7 +32,7 @@ from lockgate.hosting.views import view_of
 from lockgate.hosting.work import Decision, Item, Plan, StepRefused
 from lockgate.ibc import host as ibc_host
 from lockgate.machine import keys
-from lockgate.machine.errors import EndpointRevoked, GuestTrapped
+from lockgate.machine.errors import EndpointRevoked, GuestTrapped, UnknownEndpoint
 from lockgate.machine.identity import KeyRecord
 from lockgate.machine.records import Entry
 from lockgate.primitives.errors import LockgateError
@@ -79,7 +79,7 @@ class Arrivals:
         try:
             peer = self._peers.by_endpoint(entry.sender.hex(), item.client)
             return await self._from_peer(item, peer, arrived, waiting)
-        except (UnknownPeer, Distrusted, EndpointRevoked) as error:
+        except (UnknownPeer, Distrusted, EndpointRevoked, UnknownEndpoint) as error:
             return self._refuse(waiting, None, error.code, str(error))
 
     async def _from_peer(self, item: Item, peer: PeerRef, arrived: Arrived, waiting: Deferred) -> Decision:

@@ -71,9 +71,13 @@ class Fencing:
             if not (is_fenced(done.log) or (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE)):
                 raise StepRefused(done.log, kind="fence")
             # A transaction of ours or of a copy is on its way; the next block shows which.
-            with contextlib.suppress(NotYet):
-                await self._reader.chain.header_at_least(done.height.height + 1, NEXT_BLOCK_S)
+            await self.next_block()
         raise await self.fenced_off()
+
+    async def next_block(self) -> None:
+        """Wait a moment for a header that shows more than the newest one this host knows."""
+        with contextlib.suppress(NotYet):
+            await self._reader.chain.header_at_least(self._reader.newest.height + 1, NEXT_BLOCK_S)
 
     async def state(self) -> tuple[EndpointState, int, Proven]:
         """The endpoint's state under the newest header, with its proof."""

@@ -22,7 +22,7 @@ from lockgate.courier.ports import ChainUnavailable
 from lockgate.crypto.ports import Encapsulator
 from lockgate.envelope.bulk import BODY_SCHEMA
 from lockgate.host import ports as guest_ports
-from lockgate.host.keyring import KeyRing
+from lockgate.host.keyring import KeyCabinet, KeyRing
 from lockgate.host.recovery import Fenced
 from lockgate.host.sealing import schema_name, schema_ref
 from lockgate.host.staging import GuestTree
@@ -35,10 +35,11 @@ from lockgate.hosting.forks import Evidence, Forks
 from lockgate.hosting.peers import Peers
 from lockgate.hosting.queue import Queue
 from lockgate.hosting.reader import Distrusted, ProvenReader, TwoHistories
+from lockgate.hosting.rotation import Rotation
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.traffic import Traffic
 from lockgate.hosting.work import Decision, Item, Parts, Plan, Report, Staged, StepRefused
-from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Unavailable
+from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Refused, Unavailable
 from lockgate.primitives.ports import Clock, Rng
 from lockgate.primitives.state import Event
 from lockgate.relay.submitter import SEQUENCE_CODE, AccountSubmitter
@@ -72,8 +73,10 @@ class Host:
         report: Report,
         bulk: Bulk | None = None,
         *,
+        cabinet: KeyCabinet | None = None,
         poll_s: float = POLL_S,
     ) -> None:
+        """`cabinet` is where the keys lie when they may be rotated; `keys` serve until it was asked."""
         self.config = config
         self.store = store
         self.guest = guest
@@ -87,6 +90,7 @@ class Host:
         self._submitter = submitter
         self._forks = Forks(self.parts, readers, self.reader, submitter, evidence)
         self._fencing = Fencing(self.parts, self._steps, self.reader, submitter, evidence)
+        self._rotation = Rotation(self.parts, self.reader, submitter, cabinet)
         blocks = Traffic(self.reader.chain)
         self._wake = asyncio.Event()
         self._arrivals = Arrivals(self._steps, blocks, self._forks, bulk, self._wake.set)
@@ -122,12 +126,17 @@ class Host:
                 self.bulk.withdraw(body)
             raise
 
+    async def rotate(self) -> dict[str, Any]:
+        """Replace the endpoint's keys by the next ones; answers when its ledger proves the new record."""
+        return await self._ask(Item("rotate", sequence=self.parts.keys.record.index + 1))
+
     def status(self) -> dict[str, Any]:
         """What `lockgate host status` shows."""
         return {
             "host": self.config.name,
             "endpoint": self.config.endpoint,
             "guest": self.guest.identity.hex(),
+            "record": self.parts.keys.record.index,
             "fence": self._steps.fence,
             "root": self._steps.root.hex(),
             "waiting": len(self._queue),
@@ -172,7 +181,14 @@ class Host:
             self.bulk.recall(self.store)
         self._queue.resume()
         with self._watched():
-            await self._fencing.take()
+            try:
+                await self._rotation.adopt()
+                await self._fencing.take()
+            except StepRefused:
+                # A rotation of the run before may have landed in between; then the next keys act.
+                await self._fencing.next_block()
+                await self._rotation.adopt()
+                await self._fencing.take()
         self.ready.set()
 
     async def turn(self) -> bool:
@@ -184,8 +200,13 @@ class Host:
                 await self._forks.submit()
                 await self._queue.look()
                 items = self._queue.take(BATCH)
-                if items:
-                    await self._batch(items)
+                steps = [item for item in items if item.kind != "rotate"]
+                if steps:
+                    await self._batch(steps)
+                for item in items:
+                    if item.kind == "rotate":
+                        await self._rotate(item)
+                self._rotation.retire()
                 return bool(items)
             except TwoHistories as found:
                 await self._forks.found(found)
@@ -310,6 +331,19 @@ class Host:
             self._queue.again(item)
             return
         self._put_off(item, StepRefused(log, kind=item.kind))
+
+    async def _rotate(self, item: Item) -> None:
+        """Between batches: whatever was sealed before is on the ledger before the new record is."""
+        try:
+            result = await self._rotation.rotate(item.sequence)
+        except (Unavailable, PeerFault):
+            self._queue.give_back()
+            raise
+        except Refused as error:
+            item.fail(error)
+        else:
+            item.finish(result)
+        self._queue.done(item)
 
     async def _resettle(self) -> None:
         """Find out what became of a transaction whose fate is unknown.

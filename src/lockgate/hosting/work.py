@@ -57,7 +57,7 @@ class Item:
     back; `declined` says that the ledger would not take the guest's own answer.
     """
 
-    kind: str  # inbox, ended, command, send
+    kind: str  # inbox, ended, command, send, rotate
     client: str = ""
     sequence: int = 0
     height: int = 0

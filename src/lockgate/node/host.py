@@ -11,15 +11,15 @@ from typing import Any, Final
 from lockgate.host.staging import GuestTree
 from lockgate.hosting.config import LedgerRef
 from lockgate.hosting.host import Host
+from lockgate.hosting.peers import prove_records
 from lockgate.hosting.reader import ProvenReader
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
-from lockgate.machine.identity import SignedRecord, verify_chain
 from lockgate.node.bulk import open_bulk
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder
-from lockgate.node.identity import open_keys
+from lockgate.node.identity import Cabinet
 from lockgate.node.patience import patiently
 from lockgate.node.provision import HOST_LANE, open_chain
 from lockgate.node.socket import BadCall, serve
@@ -46,9 +46,8 @@ async def run(folder: Folder, name: str, report: Report) -> None:
     """Run until cancelled or fenced off."""
     home = folder.host(name)
     config = load_config(home / "endpoint.json")
-    keys = open_keys(folder, name)
+    cabinet = Cabinet(folder, name)
     endpoint = EndpointId(Hash32(bytes.fromhex(config.endpoint)))
-    record = verify_chain(endpoint, [SignedRecord.from_bytes(bytes.fromhex(r)) for r in config.records])
     store = HostStore.open(home / "host.sqlite")
     sandbox = Sandbox(cache=shipped.code_cache())
     rpcs: list[Rpc] = []
@@ -63,16 +62,17 @@ async def run(folder: Folder, name: str, report: Report) -> None:
             await patiently(reader.latest, report)
             readers[ref.name] = reader
         domain = DomainId(Hash32(bytes.fromhex(config.local.domain)))
-        account = keys.account
-        chain = readers[config.local.name].chain
-        submitter = AccountSubmitter(chain, domain, account.public_key, account.sign, HOST_LANE)
+        own = readers[config.local.name]
+        records, _ = await patiently(partial(prove_records, own, endpoint), report)
+        ring, account = cabinet.ring(records), cabinet.account(records[-1].index)
+        submitter = AccountSubmitter(own.chain, domain, account.public_key, account.sign, HOST_LANE)
         tree = GuestTree(SqliteNodes(store.connection))
         entropy, evidence = OsEntropy(), EvidenceFolder(home / "evidence")
-        ring = keys.ring(record)
         async with open_bulk(folder, config, entropy, report) as bulk:
             host = Host(
-                config, store, tree, guest, ring, entropy, readers, submitter, clock, entropy, evidence, report, bulk
-            )
+                config, store, tree, guest, ring, entropy, readers, submitter, clock, entropy, evidence, report, bulk,
+                cabinet=cabinet,
+            )  # fmt: skip
             server = await serve(home / "host.sock", Desk(host).handle)
             report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
             async with server:
@@ -106,6 +106,8 @@ class Desk:
         match verb:
             case "status":
                 return host.status()
+            case "rotate":
+                return await host.rotate()
             case "command":
                 return await host.command(bytes.fromhex(arguments["input"]))
             case "send":

@@ -15,14 +15,15 @@ from lockgate.engines.embedded.retention import KEEP
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.machine.records import Lane
 from lockgate.node import ledger as ledger_node
+from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
 from lockgate.node.folder import DiskFull, Folder, account_signer, make_keys, read_json, write_json, writing
-from lockgate.node.identity import HostKeys, inception, open_keys
+from lockgate.node.identity import inception, open_keys
 from lockgate.node.processes import Deployment, OnReport
 from lockgate.node.provision import HOST_LANE, OPERATOR_LANE, LedgerAccess, has_endpoint, lane_between
 from lockgate.node.spawner import Spawner
 from lockgate.primitives.errors import LockgateError, Refused
-from lockgate.primitives.ids import EndpointId
+from lockgate.primitives.ids import EndpointId, Hash32
 from lockgate.storage.ledger import StoreInUse, take_lock
 
 Say = Callable[[str], None]
@@ -195,9 +196,8 @@ async def provision(running: Running, say: Say) -> None:
         one, other = (accesses[ledger.name] for ledger in spec.ledgers)
         lanes = dict(zip(accesses, await lane_between(one, other, say), strict=True))
         say("endpoints")
-        keys_of = {host.name: open_keys(folder, host.name) for host in spec.hosts}
         refs = {name: await access.ref() for name, access in accesses.items()}
-        await asyncio.gather(*(_endpoint(folder, spec, host, keys_of, accesses, lanes, refs) for host in spec.hosts))
+        await asyncio.gather(*(_endpoint(folder, spec, host, accesses, lanes, refs) for host in spec.hosts))
     finally:
         for access in accesses.values():
             await access.chain.rpc.close()
@@ -207,25 +207,24 @@ async def _endpoint(
     folder: Folder,
     spec: Spec,
     host: HostSpec,
-    keys_of: dict[str, HostKeys],
     accesses: dict[str, LedgerAccess],
     lanes: dict[str, Lane],
     refs: dict[str, LedgerRef],
 ) -> None:
     """Register one endpoint with its grants and write its host's configuration."""
-    keys = keys_of[host.name]
-    record, signed = inception(keys)
-    endpoint = record.endpoint_id
     access, lane = accesses[host.ledger], lanes[host.ledger]
     path = folder.host(host.name) / "endpoint.json"
-    if path.exists() and await has_endpoint(access, endpoint):
+    if path.exists() and await has_endpoint(access, endpoint_of(folder, host.name)):
         return
+    keys = open_keys(folder, host.name)
+    record, signed = inception(keys)
+    endpoint = record.endpoint_id
     by = access.as_account(keys.account, HOST_LANE)
     others = {other.name: other for other in spec.hosts}
     peers = {}
     grants = []
     for alias in host.peers:
-        remote = endpoint_of(keys_of[alias])
+        remote = endpoint_of(folder, alias)
         peers[alias] = PeerRef(
             remote.hex(), others[alias].ledger, lane.lane_id.hex(), lane.local_client, lane.remote_client
         )
@@ -246,5 +245,9 @@ async def _endpoint(
     save_config(config, path)
 
 
-def endpoint_of(keys: HostKeys) -> EndpointId:
-    return inception(keys)[0].endpoint_id
+def endpoint_of(folder: Folder, name: str) -> EndpointId:
+    """A host's endpoint: as its configuration says (first keys may be rotated away), else made of its keys."""
+    path = folder.host(name) / "endpoint.json"
+    if path.exists():
+        return EndpointId(Hash32(bytes.fromhex(load_config(path).endpoint)))
+    return inception(open_keys(folder, name))[0].endpoint_id

@@ -69,6 +69,12 @@ class AccountSubmitter:
         """The same account on another nonce lane: neither waits for the other."""
         return AccountSubmitter(self.chain, self._domain, self._public_key, self._sign_with, nonce_lane)
 
+    def become(self, public_key: bytes, sign_with: Callable[[bytes], bytes]) -> None:
+        """Sign with another account from the next transaction on."""
+        self._public_key, self._sign_with = public_key, sign_with
+        self._account = account_id(SUITE_ED25519, public_key)
+        self._sequence = None
+
     async def limits(self) -> Limits:
         """The ledger's own bounds for one transaction, read once."""
         if self._limits is None:

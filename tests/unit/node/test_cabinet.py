@@ -1,0 +1,64 @@
+"""A host's key file through rotations: made before they are needed, erased when nothing needs them (P5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lockgate.host.keyring import KeyRing
+from lockgate.machine.accounts import account_id
+from lockgate.machine.identity import KeyRecord, verify_records
+from lockgate.machine.transaction import SUITE_ED25519
+from lockgate.node.folder import Folder
+from lockgate.node.identity import Cabinet, inception, open_keys
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    monkeypatch.setenv("LOCKGATE_PASSPHRASE", "a long enough passphrase")
+    return Folder(tmp_path)
+
+
+def test_P5_a_rotation_follows_from_the_keys_committed_before(folder: Folder) -> None:
+    """[P5] The next record verifies from the inception record on, and is the same when asked for again."""
+    first, signed = inception(open_keys(folder, "h"))
+    cabinet = Cabinet(folder, "h")
+    second = cabinet.next_record(first)
+    assert cabinet.next_record(first).body == second.body
+    assert Cabinet(folder, "h").next_record(first).body == second.body, "the keys were on disk before it was handed out"
+    chain = verify_records(first.endpoint_id, [signed, second])
+    third = cabinet.next_record(chain[-1])
+    chain = verify_records(first.endpoint_id, [signed, second, third])
+    assert [record.index for record in chain] == [0, 1, 2]
+    assert len({record.sealing.public_key for record in chain}) == 3
+    assert len({record.accounts for record in chain}) == 3
+
+
+def test_a_ring_opens_with_what_is_still_held(folder: Folder) -> None:
+    chain, cabinet = rotated(folder)
+    ring = cabinet.ring(chain)
+    assert (ring.record, [older.record.index for older in ring.older]) == (chain[1], [0])
+    assert ring.account is not None
+    assert chain[1].accounts == (account_id(SUITE_ED25519, ring.account.public_key),)
+    assert ring.signer.key == chain[1].identity
+
+
+def test_old_keys_are_gone_from_the_file(folder: Folder) -> None:
+    chain, cabinet = rotated(folder)
+    cabinet.settled(1)
+    with pytest.raises(KeyError):
+        cabinet.ring(chain[:1])
+    assert older(Cabinet(folder, "h").ring(chain)) == [0], "sealing keys stay until nothing can need them"
+    cabinet.forget(1)
+    assert older(Cabinet(folder, "h").ring(chain)) == []
+
+
+def rotated(folder: Folder) -> tuple[tuple[KeyRecord, ...], Cabinet]:
+    first, signed = inception(open_keys(folder, "h"))
+    cabinet = Cabinet(folder, "h")
+    return verify_records(first.endpoint_id, [signed, cabinet.next_record(first)]), cabinet
+
+
+def older(ring: KeyRing) -> list[int]:
+    return [opener.record.index for opener in ring.older]
