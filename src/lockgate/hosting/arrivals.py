@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from lockgate.courier.ports import NotYet
+from lockgate.courier.ports import NotYet, Proven
 from lockgate.envelope.binding import Role
 from lockgate.envelope.errors import BadEnvelope
 from lockgate.envelope.seal import Opened
@@ -36,6 +36,7 @@ from lockgate.machine.errors import EndpointRevoked, GuestTrapped, UnknownEndpoi
 from lockgate.machine.identity import KeyRecord
 from lockgate.machine.records import Entry
 from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ids import Height
 from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.storage.host import Seen
 
@@ -48,6 +49,7 @@ class Arrivals:
     def __init__(
         self, steps: Steps, blocks: Traffic, forks: Forks, bulk: Bulk | None, wake: Callable[[], None]
     ) -> None:
+        self._proofs: dict[tuple[str, str, int], Proven | Exception] = {}
         self._bulk = bulk
         self._wake = wake
         self._steps = steps
@@ -56,13 +58,23 @@ class Arrivals:
         self._blocks = blocks
         self._forks = forks
 
-    async def decide(self, item: Item, height: int) -> Decision:
-        """What to do about one entry. No plans when it has left the inbox.
+    async def prove(self, items: Sequence[Item], height: int) -> None:
+        """Ask for the proofs of a batch's entries together; each is verified when its item is decided."""
+        wanted = [item for item in items if item.kind == "inbox"]
+        chain = self._steps.reader.chain
+        names = [keys.entry(item.client, item.sequence) for item in wanted]
+        proofs = await chain.prove_many(keys.INBOX, names, Height(chain.revision, height)) if wanted else []
+        self._proofs = {item.name: proof for item, proof in zip(wanted, proofs, strict=True)}
+
+    async def decide(self, item: Item) -> Decision:
+        """What to do about one entry, proven before. No plans when it has left the inbox.
 
         Raises NotProven and what a lying node causes: the item is then kept.
         """
-        reader = self._steps.reader
-        data = await reader.value(keys.INBOX, keys.entry(item.client, item.sequence), height)
+        proof = self._proofs.pop(item.name)
+        if isinstance(proof, Exception):
+            raise proof
+        data = self._steps.reader.check(keys.INBOX, keys.entry(item.client, item.sequence), proof)
         if data is None:
             return Decision()
         entry = Entry.from_bytes(data)

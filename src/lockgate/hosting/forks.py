@@ -9,7 +9,6 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from lockgate.codec import type_urls as urls
 from lockgate.codec.wire import ibc_client_pb2 as client_wire
-from lockgate.codec.wire import ibc_query_pb2 as query_wire
 from lockgate.host import evidence as documents
 from lockgate.hosting.reader import Distrusted, ProvenReader, TwoHistories
 from lockgate.hosting.traffic import messages_of
@@ -21,15 +20,12 @@ from lockgate.lightclients.follower import Equivocation
 from lockgate.lightclients.tendermint import states
 from lockgate.lightclients.tendermint.messages import ClientHeader, decode_header, encode_header, encode_misbehaviour
 from lockgate.machine.transaction import Message
-from lockgate.primitives.errors import LockgateError, PeerFault
+from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.ids import ClientId, Height
-from lockgate.relay.rpc import b64
 from lockgate.relay.search import search
 from lockgate.relay.submitter import AccountSubmitter
 
 MARK: Final = "distrusted/"
-MOST_CLIENTS: Final = 1_000  # of one query: a ledger with more is asked for the first thousand
-_QUERY: Final = "/ibc.core.client.v1.Query/"
 
 
 class Evidence(Protocol):
@@ -113,7 +109,7 @@ class Forks:
         """Submit what has not been submitted. What fails for want of a node is tried at the next call."""
         while self._unsubmitted:
             reader, evidence = self._unsubmitted[0]
-            for client in await self._clients(reader.chain.chain_id):
+            for client in await self._own.chain.clients_of(reader.chain.chain_id):
                 outcome = await self._freeze(reader, client, evidence)
                 done: dict[str, object] = {"chain": reader.chain.chain_id, "client": client, "outcome": outcome}
                 self._parts.report("misbehaviour", done)
@@ -138,7 +134,7 @@ class Forks:
     async def _message(self, reader: ProvenReader, client: ClientId, evidence: Equivocation) -> Message | None:
         """MsgUpdateClient with the two headers, from the newest consensus state below both; None without one."""
         limit = min(evidence.first.height, evidence.second.height)
-        known = [height for height in await self._heights(client) if height.height < limit]
+        known = [height for height in await self._own.chain.consensus_heights(client) if height.height < limit]
         if not known:
             return None
         trusted = max(known)
@@ -159,34 +155,6 @@ class Forks:
         wanted = b"" if data is None else states.decode_consensus_state(data).next_validators_hash
         held = next((known for known in reader.follower.sets if known.hash == wanted), None)
         return held or await reader.chain.validators(at.height + 1)
-
-    async def _clients(self, chain_id: str) -> list[ClientId]:
-        request = query_wire.QueryClientStatesRequest()
-        request.pagination.limit = MOST_CLIENTS
-        answer = query_wire.QueryClientStatesResponse.FromString(
-            await self._ask("ClientStates", request.SerializeToString())
-        )
-        found = []
-        for state in answer.client_states:
-            try:
-                follows = states.decode_client_state(state.client_state.SerializeToString()).chain_id
-            except LockgateError:
-                continue  # a client of another kind
-            if follows == chain_id:
-                found.append(ClientId(state.client_id))
-        return found
-
-    async def _heights(self, client: ClientId) -> list[Height]:
-        request = query_wire.QueryConsensusStateHeightsRequest(client_id=client)
-        request.pagination.limit = MOST_CLIENTS
-        request.pagination.reverse = True
-        answer = query_wire.QueryConsensusStateHeightsResponse.FromString(
-            await self._ask("ConsensusStateHeights", request.SerializeToString())
-        )
-        return [Height(h.revision_number, h.revision_height) for h in answer.consensus_state_heights]
-
-    async def _ask(self, method: str, request: bytes) -> bytes:
-        return b64((await self._own.chain.query(_QUERY + method, request)).get("value"))
 
 
 def trusted_one(reader: ProvenReader, evidence: Equivocation) -> LightBlock:

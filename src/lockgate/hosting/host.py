@@ -249,11 +249,11 @@ class Host:
 
         Returns the ledger's words when it refuses.
         """
-        height = await self.reader.latest()
+        await self._arrivals.prove(items, await self.reader.latest())
         counter = self._steps.counter
         staged = []
         for item in items:
-            decision = await self._decide(item, height)
+            decision = await self._decide(item)
             if decision is not None and decision.plans:
                 staged.append(self._steps.stage(item, decision))
         if not staged:
@@ -277,12 +277,12 @@ class Host:
         self._keep(staged, [event for event in done.events if event.type == "send_packet"])
         return None
 
-    async def _decide(self, item: Item, height: int) -> Decision | None:
+    async def _decide(self, item: Item) -> Decision | None:
         """What to do about one item; None when it is finished, failed or held back."""
         try:
             match item.kind:
                 case "inbox":
-                    decision = await self._arrivals.decide(item, height)
+                    decision = await self._arrivals.decide(item)
                 case "ended":
                     decision = await self._endings.decide(item)
                 case "command":

@@ -15,7 +15,7 @@ from lockgate.primitives.state import Event
 from lockgate.relay.chains.cometbft import CometBftChain
 
 CURSOR: Final = "cursor"
-LOOK: Final = 256  # blocks of one look; then what was found is worked on
+LOOK: Final = 50  # blocks of one look; then what was found is worked on
 
 
 class Queue:
@@ -90,8 +90,9 @@ class Queue:
     async def look(self) -> None:
         """Read new blocks of the own ledger."""
         tip = (await self._chain.tip()).height.height
-        for height in range(self._next, min(tip, self._next + LOOK - 1) + 1):
-            for event in await self._chain.events(height):
+        heights = range(self._next, min(tip, self._next + LOOK - 1) + 1)
+        for height, events in zip(heights, await self._chain.events(heights) if heights else (), strict=True):
+            for event in events:
                 if event.get("endpoint") == self._endpoint:
                     self._found(event, height)
             self._next = height + 1

@@ -81,25 +81,32 @@ class CometBftChain:
 
     async def blocks_events(self, heights: Sequence[int]) -> list[BlockEvents]:
         """As `block_events`, for several heights in two round trips. Raises what any of them raises."""
-        params = [{"height": str(height)} for height in heights]
-        results = await call_many(self.rpc, "block_results", params)
-        commits = await call_many(self.rpc, "commit", params)
         found = []
-        for height, result, commit in zip(heights, results, commits, strict=True):
-            for answer in (result, commit):
-                if isinstance(answer, RpcError):
-                    raise answer
-            assert isinstance(result, dict), "errors were raised"
-            assert isinstance(commit, dict), "errors were raised"
+        commits = await self._of_heights("commit", heights)
+        for height, events, commit in zip(heights, await self.events(heights), commits, strict=True):
             signed = rpc_json.signed_header_from_json(commit.get("signed_header"))
-            if signed.header.height != height or number(result.get("height", 0)) != height:
+            if signed.header.height != height:
                 raise BadAnswer("the node answered for another height", asked=height)
-            found.append(BlockEvents(self._height(height), signed.header.time, events_of(result)))
+            found.append(BlockEvents(self._height(height), signed.header.time, events))
         return found
 
-    async def events(self, height: int) -> tuple[Event, ...]:
-        """Events of a block, those of transactions that succeeded and those of the block itself."""
-        return events_of(await self.rpc.call("block_results", height=str(height)))
+    async def events(self, heights: Sequence[int]) -> list[tuple[Event, ...]]:
+        """Events of several blocks, those of transactions that succeeded and those of the block itself."""
+        found = []
+        for height, results in zip(heights, await self._of_heights("block_results", heights), strict=True):
+            if number(results.get("height", 0)) != height:
+                raise BadAnswer("the node answered for another height", asked=height)
+            found.append(events_of(results))
+        return found
+
+    async def _of_heights(self, method: str, heights: Sequence[int]) -> list[dict[str, Any]]:
+        answers = await call_many(self.rpc, method, [{"height": str(height)} for height in heights])
+        found = []
+        for answer in answers:
+            if isinstance(answer, RpcError):
+                raise answer
+            found.append(answer)
+        return found
 
     async def transactions(self, height: int) -> tuple[bytes, ...]:
         """Transactions of a block that succeeded, in order."""
