@@ -23,14 +23,13 @@ from lockgate.lab.rpc import LabRpc
 from lockgate.machine import accounts
 from lockgate.machine.genesis import Parameters
 from lockgate.primitives.ids import AccountId, ClientId
-from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.state import Event, Outcome, View
 from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos, UnixNanos, UnixSeconds
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import EndPoint, Relayer
 from lockgate.relay.endpoint import Slot
 from lockgate.relay.rpc import Calls
 from lockgate.relay.submitter import AccountSubmitter
-from lockgate.storage.ledger import LedgerStore
 
 START = UnixNanos(1_750_000_000 * NANOS_PER_SECOND)
 RELAY_LANE = 3
@@ -86,6 +85,7 @@ class Pair:
     services: list[LedgerService]
     reports: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     served: list[LabRpc] = field(default_factory=list)
+    _read: dict[str, tuple[int, list[Event]]] = field(default_factory=dict)
 
     @classmethod
     def make(
@@ -99,14 +99,7 @@ class Pair:
         clock = SimulatedClock(START)
         apps = {"app": Answering()}
         ledgers = [
-            LabLedger(
-                name,
-                clock,
-                validators=validators,
-                parameters=parameters,
-                applications=apps,
-                store=LedgerStore.in_memory(),
-            )
+            LabLedger(name, clock, validators=validators, parameters=parameters, applications=apps)
             for name in ("alpha-1", "beta-1")
         ]
         a, b = (End(ledger, account(f"operator {ledger.genesis.chain_id}")) for ledger in ledgers)
@@ -180,14 +173,15 @@ class Pair:
 
     def history(self, end: End, kind: str) -> list[int]:
         """Sequences of every event of a kind that succeeded on a ledger, in the order they happened."""
-        found = []
-        for height in range(1, end.ledger.height + 1):
+        read, events = self._read.setdefault(end.ledger.genesis.chain_id, (0, []))
+        for height in range(read + 1, end.ledger.height + 1):
             row = end.ledger.chain.store.block(height)
             assert row is not None
             results = BlockResults.from_bytes(row.results)
-            events = [event for result in results.transactions for event in result.events] + list(results.events)
-            found += [int(e.get("packet_sequence") or 0) for e in events if e.type == kind]
-        return found
+            events += [event for result in results.transactions for event in result.events]
+            events += results.events
+        self._read[end.ledger.genesis.chain_id] = (end.ledger.height, events)
+        return [int(e.get("packet_sequence") or 0) for e in events if e.type == kind]
 
     def nonce(self, end: End, name: str, slot: Slot) -> int:
         """How many transactions a relayer has made in one of its slots."""
@@ -197,17 +191,7 @@ class Pair:
         """Wait until so many packets that one ledger sent have ended."""
         of = end or self.a
         kinds = ("acknowledge_packet", "timeout_packet")
-        await self.until(lambda: sum(self.count_events(of, kind) for kind in kinds) >= count, deadline_s)
-
-    def count_events(self, end: End, kind: str) -> int:
-        """How many events of a kind stand in a ledger's index."""
-        store = end.ledger.chain.store
-        assert isinstance(store, LedgerStore)
-        rows = store.connection.execute(
-            "SELECT count(DISTINCT height || '/' || number || '/' || value) FROM event WHERE name = ?",
-            (f"{kind}.packet_sequence",),
-        )
-        return int(rows.fetchone()[0])
+        await self.until(lambda: sum(len(self.history(of, kind)) for kind in kinds) >= count, deadline_s)
 
     def reported(self, kind: str) -> list[dict[str, object]]:
         return [fields for name, fields in self.reports if name == kind]

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -36,9 +37,16 @@ STATUS_EVERY_S: Final = 2.0
 STATUS_OLD_S: Final = 10.0  # a status that was not written again by then is nobody's
 CLEAR_LANE: Final = RELAY_LANE + 16  # a one-shot `clear` beside a running relayer: nonce lanes of its own
 
+Waits = Callable[[Callable[[], Awaitable[Any]], Report], Awaitable[Any]]
 
-async def make(folder: Folder, name: str, report: Report, nonce_lane: int = RELAY_LANE) -> tuple[Relayer, list[Rpc]]:
-    """A relayer for the pair recorded under `name`, connected; the connections are the caller's to close."""
+
+async def make(
+    folder: Folder, name: str, report: Report, nonce_lane: int = RELAY_LANE, waits: Waits = patiently
+) -> tuple[Relayer, list[Rpc]]:
+    """A relayer for the pair recorded under `name`, connected; the connections are the caller's to close.
+
+    `waits` is what becomes of a ledger that does not answer yet.
+    """
     home = folder.relay(name)
     record = read_json(home / "relay.json")
     between: list[str] = record["between"]
@@ -46,10 +54,10 @@ async def make(folder: Folder, name: str, report: Report, nonce_lane: int = RELA
     accesses = []
     for ledger in between:
         connect = partial(LedgerAccess.connect, ledger, partial(folder.ledger_address, ledger), signer, nonce_lane)
-        accesses.append(await patiently(connect, report))
+        accesses.append(await waits(connect, report))
     one, other = accesses
-    mine = await patiently(partial(find_lane, one, other.genesis.domain_id), report)
-    theirs = await patiently(partial(find_lane, other, one.genesis.domain_id), report)
+    mine = await waits(partial(find_lane, one, other.genesis.domain_id), report)
+    theirs = await waits(partial(find_lane, other, one.genesis.domain_id), report)
     if mine is None or theirs is None:
         raise SetupFailed("there is no lane between the two ledgers", between=between)
     rpcs: list[Any] = [access.chain.rpc for access in accesses]
@@ -90,7 +98,7 @@ async def status(folder: Folder, name: str) -> dict[str, Any]:
         shown = read_json(folder.relay(name) / "status.json")
         if time.time() - float(shown.get("written", 0)) < STATUS_OLD_S:
             return {"from": f"the running relayer (pid {shown['pid']})", **shown}
-    relayer, rpcs = await make(folder, name, _silent)
+    relayer, rpcs = await make(folder, name, _silent, waits=_at_once)
     try:
         await relayer.look()
         return {"from": "the ledgers; no relayer is running here", **relayer.status()}
@@ -100,12 +108,17 @@ async def status(folder: Folder, name: str) -> dict[str, Any]:
 
 async def clear(folder: Folder, name: str) -> dict[str, Any]:
     """Scan both ledgers, move all that can move, and say what is left and why."""
-    relayer, rpcs = await make(folder, name, _silent, CLEAR_LANE)
+    relayer, rpcs = await make(folder, name, _silent, CLEAR_LANE, _at_once)
     try:
         left = await relayer.clear()
         return {"left": left, **relayer.status()}
     finally:
         await _close(rpcs)
+
+
+async def _at_once(attempt: Callable[[], Awaitable[Any]], report: Report) -> Any:
+    """One try: who asks on a terminal is told what is away, and not kept waiting for it."""
+    return await attempt()
 
 
 def _silent(kind: str, fields: dict[str, object]) -> None:

@@ -160,6 +160,8 @@ class Guard:
         if self._keep is not None:
             self._keep(f"{of.chain.chain_id}-{header.height.height}", _record(fields, header, own, found))
         for end, accusation in found:
+            if (await end.chain.client(accusation.client)).status != "Active":
+                continue  # a ledger of ours freezes all its clients of a domain on the first evidence
             submitter = end.submitters[Slot.CARE]
             message = update_client(
                 accusation.client, accusation.misbehaviour, submitter.signer, TENDERMINT_MISBEHAVIOUR

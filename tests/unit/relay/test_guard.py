@@ -62,11 +62,13 @@ def test_a_forged_header_freezes_every_client_of_its_ledger_within_few_blocks() 
             await pair.until(lambda: frozen(pair.b) and frozen(pair.b, other.client))
             assert pair.b.ledger.height - given <= WITHIN_BLOCKS
             assert not frozen(pair.a), "beta has one history only"
-            await pair.until(lambda: relayer.counters.evidence >= 1)  # the first stops every client of that domain
+            await pair.until(lambda: relayer.counters.evidence >= 1)
             status = relayer.status()["clients"]["beta-1"]
             await pair.until(lambda: relayer.status()["clients"]["beta-1"]["status"] == "Frozen")
             assert status["client"] == pair.b.client
+        assert pair.reported("evidence_refused") == []
         ((name, record),) = evidence
+        assert {each["client"] for each in record["misbehaviour"]} == {pair.b.client, other.client}
         assert name == f"alpha-1-{lie.header.height}"
         for each in record["misbehaviour"]:
             assert decode_misbehaviour(bytes.fromhex(each["message"])).is_contradiction

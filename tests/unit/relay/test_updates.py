@@ -1,0 +1,121 @@
+"""Headers are verified by the client's own terms before they are submitted, with bisection where it takes that."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from lockgate.courier.ports import NotYet, TrackedClient
+from lockgate.lightclients.cometbft.types import LightBlock
+from lockgate.lightclients.tendermint.messages import decode_header
+from lockgate.lightclients.tendermint.states import ConsensusState
+from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.time import UnixNanos, seconds
+from lockgate.relay.updates import OtherHistory, Updater, consensus_of
+from tests.support.chain import TestLedger, client_state_of, resigned
+
+
+class Node:
+    """Serves the blocks of a test ledger; meets what `Updater` needs of a chain."""
+
+    def __init__(self, ledger: TestLedger) -> None:
+        self.ledger = ledger
+        self.fetched: list[int] = []
+        self.other: dict[int, LightBlock] = {}
+
+    async def light_block(self, height: int) -> LightBlock:
+        self.fetched.append(height)
+        return self.other.get(height, self.ledger.block(height))
+
+    def forget(self, height: int) -> None:
+        pass
+
+
+def tracked_at(block: LightBlock) -> TrackedClient:
+    return TrackedClient(ClientId("07-tendermint-0"), "Active", client_state_of(block), consensus_of(block))
+
+
+def updater(node: Node) -> Updater:
+    return Updater(node)  # type: ignore[arg-type]  # what it needs of a chain
+
+
+def test_one_header_where_the_validators_stayed() -> None:
+    ledger = TestLedger()
+    ledger.run(30)
+    now = UnixNanos(ledger.latest.header.time + seconds(1))
+    ground = asyncio.run(updater(Node(ledger)).reach(tracked_at(ledger.block(3)), Height(1, 30), now))
+    (header,) = map(decode_header, ground.headers)
+    assert (header.trusted_height, header.height) == (Height(1, 3), Height(1, 30))
+
+
+def test_a_set_that_changed_by_more_than_two_thirds_is_reached_through_headers_in_between() -> None:
+    ledger = TestLedger(powers=(10, 10, 10, 10))
+    ledger.run(5)
+    for first in (1, 2, 3, 4, 5, 6, 7, 8):  # one validator of four leaves each time
+        ledger.elect((10, 10, 10, 10), first)
+        ledger.run(4)
+    now = UnixNanos(ledger.latest.header.time + seconds(1))
+    subject = updater(Node(ledger))
+    target = Height(1, ledger.latest.height)
+    ground = asyncio.run(subject.reach(tracked_at(ledger.block(3)), target, now))
+    headers = [decode_header(raw) for raw in ground.headers]
+    assert len(headers) > 1
+    assert subject.bisections == len(headers) - 1
+    steps = [Height(1, 3), *(header.height for header in headers)]
+    assert [header.trusted_height for header in headers] == steps[:-1], "each from the one before"
+    assert steps[-1] == target
+
+
+def test_what_the_client_has_already_needs_no_header() -> None:
+    ledger = TestLedger()
+    ledger.run(10)
+    now = UnixNanos(ledger.latest.header.time + seconds(1))
+    ground = asyncio.run(updater(Node(ledger)).reach(tracked_at(ledger.block(8)), Height(1, 5), now))
+    assert (ground.height, ground.headers) == (Height(1, 8), ())
+
+
+def test_another_history_below_the_target_is_named() -> None:
+    ledger = TestLedger()
+    ledger.run(10)
+    node = Node(ledger)
+    node.other[3] = resigned(ledger.block(3), app_hash=b"\x55" * 32)
+    now = UnixNanos(ledger.latest.header.time + seconds(1))
+    for target in (Height(1, 9), Height(1, 2)):
+        with pytest.raises(OtherHistory):
+            asyncio.run(updater(node).reach(tracked_at(ledger.block(3)), target, now))
+
+
+def test_a_header_that_is_not_signed_enough_is_refused_here() -> None:
+    ledger = TestLedger()
+    ledger.run(8)
+    ledger.produce(absent={0, 1})
+    now = UnixNanos(ledger.latest.header.time + seconds(1))
+    with pytest.raises(PeerFault):
+        asyncio.run(updater(Node(ledger)).reach(tracked_at(ledger.block(3)), Height(1, 9), now))
+
+
+def test_a_header_ahead_of_the_other_ledgers_clock_is_waited_for() -> None:
+    ledger = TestLedger()
+    ledger.run(20)
+    now = UnixNanos(ledger.block(4).header.time)
+    with pytest.raises(NotYet):
+        asyncio.run(updater(Node(ledger)).reach(tracked_at(ledger.block(3)), Height(1, 20), now))
+
+
+def test_a_consensus_state_is_compared_whole() -> None:
+    ledger = TestLedger()
+    ledger.run(10)
+    block = ledger.block(3)
+    good = consensus_of(block)
+    now = UnixNanos(ledger.latest.header.time + seconds(1))
+    for wrong in (
+        ConsensusState(UnixNanos(good.timestamp + 1), good.root, good.next_validators_hash),
+        ConsensusState(good.timestamp, bytes(31) + b"\x01", good.next_validators_hash),
+        ConsensusState(good.timestamp, good.root, bytes(31) + b"\x01"),
+    ):
+        with pytest.raises(OtherHistory):
+            client = replace(tracked_at(block), consensus=wrong)
+            asyncio.run(updater(Node(ledger)).reach(client, Height(1, 9), now))
