@@ -116,6 +116,6 @@ def test_a_consensus_state_is_compared_whole() -> None:
         ConsensusState(good.timestamp, bytes(31) + b"\x01", good.next_validators_hash),
         ConsensusState(good.timestamp, good.root, bytes(31) + b"\x01"),
     ):
+        client = replace(tracked_at(block), consensus=wrong)
         with pytest.raises(OtherHistory):
-            client = replace(tracked_at(block), consensus=wrong)
             asyncio.run(updater(Node(ledger)).reach(client, Height(1, 9), now))

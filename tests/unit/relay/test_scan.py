@@ -17,7 +17,7 @@ from lockgate.primitives.ids import ClientId
 from lockgate.primitives.state import Event
 from lockgate.primitives.time import seconds
 from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.search import PER_PAGE, EventSearch
+from lockgate.relay.scan import PER_PAGE, EventSearch
 from lockgate.relay.watch import Watch
 from tests.support.lab import World
 from tests.support.relays import FaultyRpc, Pair
