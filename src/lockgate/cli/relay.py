@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
 import typer
 
-from lockgate.cli.context import Reports, Settings, guard, reporter, run, show
+from lockgate.cli import output
+from lockgate.cli.context import Reports, Settings, guard, reporter, run
 
 app = typer.Typer(help="Run a relayer, see what waits, clear a backlog.", no_args_is_help=True)
 
@@ -19,7 +24,25 @@ def relay_run(name: str, reports: Reports = False) -> None:
 
 @app.command("status")
 def relay_status(name: str) -> None:
-    """Show packets in flight, who must act on those that wait, and what is parked."""
-    from lockgate.node.folder import read_json
+    """Show packets in flight, who must act on those that wait, what is parked, and the clients' age."""
+    from lockgate.node import relay
 
-    show(guard(lambda: read_json(Settings.folder.relay(name) / "status.json"))["directions"])
+    _shown(relay.status(Settings.folder, name))
+
+
+@app.command("clear")
+def relay_clear(name: str) -> None:
+    """Scan both ledgers once, move every packet that can move, and say what is left and why."""
+    from lockgate.node import relay
+
+    _shown(relay.clear(Settings.folder, name))
+
+
+def _shown(asked: Coroutine[Any, Any, dict[str, Any]]) -> None:
+    from lockgate.node.relay import rows
+
+    found = guard(lambda: asyncio.run(asked))
+    if Settings.as_json:
+        output.print_json(found)
+    else:
+        output.table("", ["", ""], rows(found))
