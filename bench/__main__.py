@@ -1,23 +1,22 @@
-"""`python -m bench all|lifecycle`: every measurement beside its reference, or only the packet life cycle."""
+"""`python -m bench all|TOPIC`: every measurement beside its reference, or one topic alone."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-SCRIPTS = ("bench.lifecycle", "bench.durable", "bench.growth", "bench.merkle", "bench.envelope")
+TOPICS = ("lifecycle", "durable", "growth", "merkle", "envelope", "backlog")
 
 
 def main() -> int:
     wanted = sys.argv[1:] or ["all"]
-    if wanted not in (["all"], ["lifecycle"]):
-        print("usage: python -m bench all|lifecycle")
+    if len(wanted) != 1 or wanted[0] not in ("all", *TOPICS):
+        print(f"usage: python -m bench all|{'|'.join(TOPICS)}")
         return 2
-    names = SCRIPTS if wanted == ["all"] else SCRIPTS[:1]
     failed = 0
-    for name in names:
-        print(f"== {name}", flush=True)
-        failed |= subprocess.run([sys.executable, "-m", name], check=False).returncode
+    for topic in TOPICS if wanted == ["all"] else wanted:
+        print(f"== bench.{topic}", flush=True)
+        failed |= subprocess.run([sys.executable, "-m", f"bench.{topic}"], check=False).returncode
     return failed
 
 

@@ -116,6 +116,34 @@ async def clear(folder: Folder, name: str) -> dict[str, Any]:
         await _close(rpcs)
 
 
+def rows(shown: dict[str, Any]) -> list[list[str]]:
+    """A status as lines of a table: packets by direction, who must act, both clients, what was done."""
+    found = [["from", str(shown["from"])]] if "from" in shown else []
+    if "left" in shown:
+        found.append(["left", str(shown["left"])])
+    for name, part in shown["directions"].items():
+        age = part["oldest_pending_s"]
+        oldest = "" if age is None else f", the oldest for {age:.1f} s"
+        found.append([name, f"{part['in_flight']} in flight ({part['live']} live, {part['backlog']} backlog){oldest}"])
+        waits = [*part.get("waiting", ()), *part.get("suspended", ())]
+        for wait in waits:
+            why = wait.get("why") or f"client {wait['client']} is {wait['status'].lower()}"
+            if wait["count"] or "status" in wait:
+                found.append(["", f"{wait['count']} wait on {wait['who']}: {why}"])
+        found += [["", f"packet {sequence} is parked: {reason}"] for sequence, reason in part["parked"].items()]
+        if part["unknown"]:
+            found.append(["", f"packets {part['unknown']} are open, and no node remembers their bytes"])
+    for name, end in shown["clients"].items():
+        if "status" in end:
+            share = 100 * end["age_of_trusting_period"]
+            text = (
+                f"{end['client']} {end['status']}, {share:.1f} % of its trusting period old, read to {end['read_to']}"
+            )
+            found.append([f"client on {name}", text])
+    found.append(["counters", ", ".join(f"{name} {count}" for name, count in shown["counters"].items() if count)])
+    return found
+
+
 async def _at_once(attempt: Callable[[], Awaitable[Any]], report: Report) -> Any:
     """One try: who asks on a terminal is told what is away, and not kept waiting for it."""
     return await attempt()

@@ -12,6 +12,7 @@ from lockgate.courier.plan import Lane, Phase, Plan, Track, plan
 from lockgate.courier.quarantine import Quarantine
 from lockgate.primitives.ids import Height
 from lockgate.primitives.state import Event
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.relay.endpoint import EndPoint
 from lockgate.relay.messages import Path, Stage
 from lockgate.relay.watch import Watch
@@ -38,6 +39,7 @@ class Direction:
     path: Path = field(init=False)
     quarantine: Quarantine = field(default_factory=Quarantine)
     busy: set[int] = field(default_factory=set)
+    oldest: tuple[int, UnixNanos] | None = None  # height and time of the oldest send that a scan found
     first_seen: dict[int, float] = field(default_factory=dict)
     _backlog: _Queues | None = None
 
@@ -75,6 +77,22 @@ class Direction:
 
     def release(self, batch: Iterable[Track]) -> None:
         self.busy -= {t.sequence for t in batch}
+
+    def oldest_age_s(self) -> float | None:
+        """How long the oldest packet has been on its way, in the source's time; None when there is none."""
+        heights = [track.sent_height.height for track in self.watch.tracks.values()]
+        if not heights:
+            return None
+        first = min(heights)
+        since = self.oldest[1] if self.oldest and self.oldest[0] == first else self.source.time_of(first)
+        return 0.0 if since is None else max(0.0, (self.source.time - since) / NANOS_PER_SECOND)
+
+    async def find_oldest(self) -> None:
+        """Read the header of the oldest send: it may be from before this relayer."""
+        heights = [track.sent_height.height for track in self.watch.tracks.values()]
+        first = min(heights, default=0)
+        if first and (self.oldest is None or self.oldest[0] != first):
+            self.oldest = (first, (await self.source.chain.signed_header(first)).header.time)
 
     def waits_for_a_step(self, now: float) -> bool:
         """Is a fresh packet on its way that a courier can move now?"""

@@ -144,6 +144,7 @@ class Relayer:
         self._placed.set()
         for direction in self.directions:
             await direction.watch.scan()
+            await direction.find_oldest()
             direction.quarantine.keep_only(direction.watch.tracks)
             self._care.found(direction)
 

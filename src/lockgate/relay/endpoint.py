@@ -76,6 +76,10 @@ class EndPoint:
         self.headers.append((block.time, block.height.height))
         self.next_height = block.height.height + 1
 
+    def time_of(self, height: int) -> UnixNanos | None:
+        """When a block was made, if its header was read."""
+        return next((time for time, number in self.headers if number == height), None)
+
     async def first_at(self, timeout: UnixSeconds) -> Height:
         """The first header with floor(time) >= timeout; the newest one has it, as the caller knows.
 

@@ -21,7 +21,7 @@ def direction_status(direction: Direction, now: float) -> dict[str, Any]:
         "backlog": sum(1 for track in tracks.values() if track.lane is Lane.BACKLOG),
         "unknown": sorted(direction.watch.unknown)[:SHOWN],  # outstanding; no node remembers their bytes
         "next_timeout_s": min((int(track.timeout) for track in tracks.values()), default=None),
-        "oldest_live_age_s": round(max((now - seen for seen in direction.first_seen.values()), default=0.0), 3),
+        "oldest_pending_s": direction.oldest_age_s(),
         "parked": {str(sequence): mark.reason for sequence, mark in direction.quarantine.parked()},
     }
     if direction.source.tracked is None or direction.dest.tracked is None:
