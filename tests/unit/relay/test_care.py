@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lockgate.engines.embedded.service import LedgerService
+from lockgate.ibc import host
 from lockgate.lab.rpc import LabRpc
+from lockgate.machine.errors import NotPrunable
 from lockgate.machine.pruning import watermark_key
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import seconds
@@ -17,6 +19,7 @@ from lockgate.relay import care as caring
 from lockgate.relay.care import Care, ClientSuspended
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import EndPoint, Relayer
+from lockgate.relay.endpoint import Slot
 from lockgate.relay.submitter import AccountSubmitter
 from tests.support.lab import World
 from tests.support.relays import RELAY_LANE, Pair, account, relaying
@@ -194,6 +197,29 @@ def test_i15_a_packet_that_timed_out_does_not_hold_up_the_run(own: Own) -> None:
             await own.answered(relayer, 2)
             assert await relayer._care.prune(relayer.directions[0], 1, 0)
             assert own.watermark() == 5
+
+    asyncio.run(work())
+
+
+def test_i15_sequences_that_were_never_sent_cannot_be_forgotten(own: Own) -> None:
+    """Their commitments are absent as well: a watermark above them would refuse packets still to come."""
+
+    async def work() -> None:
+        async with own.running() as relayer:
+            await own.answered(relayer, 2)
+            source, dest = relayer.ends
+            await source.see_tip()
+            assert dest.tracked is not None
+            ground = await source.updater.reach(dest.tracked, source.height, dest.time)
+            submitter = dest.submitters[Slot.CARE]
+            for last in (3, 2):
+                key = host.packet_commitment(source.client, last)
+                proof = (await source.chain.prove("ibc", key, ground.height)).proof
+                message = {"client": dest.client, "last": last, "height": str(ground.height), "proof": proof}
+                done = await submitter.submit([*ground.updates(dest.client, submitter.signer), ("lane.prune", message)])
+                assert (done.code == 0) == (last == 2)
+                assert own.watermark() == (2 if last == 2 else 0)
+                assert last == 2 or NotPrunable.code in done.log
 
     asyncio.run(work())
 

@@ -159,6 +159,7 @@ def test_a_node_on_a_history_nobody_signed_is_no_evidence() -> None:
             await asyncio.sleep(0.3)
             assert not frozen(pair.b)
         assert relayer.counters.evidence == 0
+        assert pair.reported("evidence_refused") == [], "nothing was submitted that a client would refuse"
 
     asyncio.run(work())
 
