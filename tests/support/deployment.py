@@ -90,7 +90,7 @@ class Deployment:
     async def set_up(self) -> None:
         """Ledgers, clients, lane, endpoints, grants; then every process ends and is ours to start."""
         running = await up.start(self.folder, SPEC, lambda _: None, lambda *_: None)
-        await running.processes.stop()
+        await running.stop()
 
     def start(self) -> None:
         for party in self.parties:

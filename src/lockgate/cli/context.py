@@ -78,12 +78,10 @@ def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
-    if has_parent:
-        _take_roots()
     guard(lambda: asyncio.run(supervised()))
 
 
-def _take_roots() -> None:
+def take_roots() -> None:
     """The parent's first line: what it stretched the passphrase to, so that no child does it again."""
     from lockgate.keystore.stretch import roots_from_bytes
 

@@ -15,6 +15,7 @@ from lockgate.node.spawner import Spawner
 
 def up(
     config: Annotated[Path | None, typer.Argument(help="TOML file of the deployment; none gives the default.")] = None,
+    accept_clock: Annotated[bool, typer.Option(help="Confirm a clock that jumped ahead (once).")] = False,
 ) -> None:
     """Start a whole deployment: ledgers, hosts, relayer. Ctrl-C stops it."""
     spawner = Spawner.start()  # it loads the children's program while this process loads its own
@@ -22,7 +23,7 @@ def up(
 
     async def work() -> None:
         spec = deployment.read_spec(config)
-        running = await deployment.start(Settings.folder, spec, _step, _quiet, spawner)
+        running = await deployment.start(Settings.folder, spec, _step, _quiet, spawner, accept_clock=accept_clock)
         try:
             rows = [[name, address] for name, address in running.addresses.items()]
             output.table("Ledgers", ["name", "RPC"], rows)
@@ -39,7 +40,12 @@ def _step(step: str) -> None:
 
 
 def _quiet(name: str, kind: str, fields: dict[str, Any]) -> None:
-    if kind in {"fenced", "two_histories", "parked", "trap", "item_failed", "rejected", "ended", "given_up"}:
+    """Of what the processes report, what a person should see."""
+    if kind == "ended":
+        output.errors.print(f"{name} ended: {fields['why']}; it is started again", markup=False)
+    elif kind == "given_up":
+        output.errors.print(f"{name} ended: {fields['why']}; it stays down, its log is {fields['log']}", markup=False)
+    elif kind in {"fenced", "two_histories", "parked", "trap", "item_failed", "rejected"}:
         output.errors.print(f"{name}: {kind} {fields}", markup=False)
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from lockgate import __version__
-from lockgate.cli import deployment, explain, guest, host, ledger, messages, proofs, relay
-from lockgate.cli.context import DEFAULT_DATA, Settings
+from lockgate.cli import client, deployment, explain, guest, host, ledger, messages, proofs, relay
+from lockgate.cli.context import DEFAULT_DATA, Settings, take_roots
 from lockgate.node.folder import Folder
 
 app = typer.Typer(
@@ -25,9 +25,12 @@ def main_options(
         Path, typer.Option(help="The deployment's data folder.", envvar="LOCKGATE_DATA_FOLDER")
     ] = DEFAULT_DATA,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    opened: Annotated[bool, typer.Option("--opened", hidden=True, help="Stdin opens the key files.")] = False,
 ) -> None:
     Settings.folder = Folder(data.absolute())
     Settings.as_json = json
+    if opened:
+        take_roots()
 
 
 @app.command()
@@ -45,6 +48,7 @@ app.command()(explain.explain)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(host.app, name="host")
 app.add_typer(relay.app, name="relay")
+app.add_typer(client.app, name="client")
 app.add_typer(guest.app, name="guest")
 
 

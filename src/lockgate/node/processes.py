@@ -108,12 +108,15 @@ class Deployment:
         self._stopping = False
         self.children: dict[str, Child] = {}
 
-    async def start(self, name: str, *arguments: str) -> Child:
-        """Start a child and wait until it says that it is ready. Raises ProcessEnded, DiskFull."""
+    async def start(self, name: str, *arguments: str, once: tuple[str, ...] = ()) -> Child:
+        """Start a child and wait until it says that it is ready. Raises ProcessEnded, DiskFull.
+
+        What is in `once` is said to its first life only.
+        """
         log = self._folder.root / "logs" / f"{name.replace(' ', '-')}.log"
         with writing(log):
             log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        child = Child(name, arguments, log, self._launch(name, arguments, log))
+        child = Child(name, arguments, log, self._launch(name, arguments + once, log))
         self.children[name] = child
         run = child.run
         ready, over = asyncio.create_task(run.ready.wait()), asyncio.create_task(run.over())
@@ -128,7 +131,7 @@ class Deployment:
 
     def _launch(self, name: str, arguments: tuple[str, ...], log: Path) -> Run:
         number = next(self._numbers)
-        command = ["--json", "--data", str(self._folder.root), *arguments, "--reports"]
+        command = ["--json", "--opened", "--data", str(self._folder.root), *arguments, "--reports"]
         stdin, ours = os.pipe()
         theirs, stdout = os.pipe()
         with writing(log), log.open("ab") as errors:

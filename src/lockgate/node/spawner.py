@@ -19,7 +19,6 @@ import gc
 import importlib
 import json
 import os
-import runpy
 import selectors
 import signal
 import socket
@@ -32,19 +31,16 @@ from typing import Any, Final
 PROGRAM: Final = "lockgate.cli.main"
 MAX_PACKET: Final = 65_536  # a command line
 STREAMS: Final = 3
-PRELOADED: Final = (
-    "lockgate.node.ledger",
-    "lockgate.node.host",
-    "lockgate.node.relay",
-    # What is loaded by name, when it is first needed:
+PRELOADED: Final = ("lockgate.node.ledger", "lockgate.node.host", "lockgate.node.relay")
+# What other packages load by name when they first need it. Only time is lost where one is not there.
+WARMED: Final = (
+    "cryptography.hazmat.backends.openssl.backend",
+    "typer._adapters",
     "uvicorn.lifespan.off",
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
-    "rich.console",
-    "rich.table",
-    "typer",
 )
 
 
@@ -56,12 +52,12 @@ class Spawner:
     socket: socket.socket
 
     @classmethod
-    def start(cls) -> Spawner:
-        """Start it; returns at once, while it still loads."""
+    def start(cls, program: str = PROGRAM) -> Spawner:
+        """Start it; returns at once, while it still loads. Children run `main` of the module `program`."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             process = subprocess.Popen(  # noqa: S603  # this very program, with a number as its argument
-                [sys.executable, "-m", "lockgate.node.spawner", str(theirs.fileno())],
+                [sys.executable, "-m", "lockgate.node.spawner", str(theirs.fileno()), program],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -91,7 +87,7 @@ class Spawner:
         self.process.wait()
 
 
-def serve(channel: socket.socket) -> None:
+def serve(channel: socket.socket, program: str) -> None:
     """Fork a child for each request, report each end; return when the asking process is gone."""
     wakes, wake = socket.socketpair()
     wakes.setblocking(False)
@@ -117,13 +113,13 @@ def serve(channel: socket.socket) -> None:
                 for unused in (channel, wakes, wake):
                     unused.close()
                 selector.close()
-                _become(request["arguments"], streams)
+                _become(program, request["arguments"], streams)
             for stream in streams:
                 os.close(stream)
             _send(channel, {"number": request["number"], "pid": pid})
 
 
-def _become(arguments: list[str], streams: array.array[int] | list[int]) -> None:
+def _become(program: str, arguments: list[str], streams: array.array[int] | list[int]) -> None:
     """Turn a fresh fork into the child. Does not return."""
     code = 1
     try:
@@ -138,7 +134,7 @@ def _become(arguments: list[str], streams: array.array[int] | list[int]) -> None
             # The name that `ps` and `top` show; 15 bytes at most.
             Path("/proc/self/comm").write_text(" ".join(w for w in arguments if w.isalnum())[:15])
         sys.argv = ["lockgate", *arguments]
-        runpy.run_module(PROGRAM, run_name="__main__", alter_sys=True)
+        importlib.import_module(program).main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -165,14 +161,23 @@ def _send(channel: socket.socket, answer: dict[str, int]) -> None:
         channel.send(json.dumps(answer).encode())
 
 
-def main() -> None:
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    channel.set_inheritable(False)
-    for name in PRELOADED:
+def preload(program: str) -> None:
+    """Load what children run, and nothing that a fork would carry over to harm."""
+    importlib.import_module(program)
+    for name in PRELOADED if program == PROGRAM else ():
         importlib.import_module(name)
-    gc.collect()
+    for name in WARMED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def main() -> None:
+    number, program = sys.argv[1:]
+    channel = socket.socket(fileno=int(number))
+    channel.set_inheritable(False)
+    preload(program)
     gc.freeze()  # the children share these pages as long as no collection touches them
-    serve(channel)
+    serve(channel, program)
 
 
 if __name__ == "__main__":

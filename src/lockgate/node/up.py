@@ -17,10 +17,11 @@ from lockgate.machine.records import Lane
 from lockgate.node import ledger as ledger_node
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
-from lockgate.node.folder import DiskFull, Folder, account_signer, make_keys, read_json, write_json, writing
+from lockgate.node.folder import DiskFull, Folder, read_json, write_json, writing
 from lockgate.node.identity import inception, open_keys
 from lockgate.node.processes import Deployment, OnReport
-from lockgate.node.provision import HOST_LANE, OPERATOR_LANE, LedgerAccess, has_endpoint, lane_between
+from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
+from lockgate.node.recover import authority, expired
 from lockgate.node.spawner import Spawner
 from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.ids import EndpointId, Hash32
@@ -28,6 +29,7 @@ from lockgate.storage.ledger import StoreInUse, take_lock
 
 Say = Callable[[str], None]
 RECORD: Final = "up.json"  # who runs the deployment, and where; there while it runs
+EXPIRED_POLL_S: Final = 0.5
 NEEDED_MB: Final = 64  # logs, stores and journals of a day's use
 
 
@@ -125,13 +127,23 @@ class Running:
         os.close(self.lock)
 
 
-async def start(folder: Folder, spec: Spec, say: Say, on_report: OnReport, spawner: Spawner | None = None) -> Running:
+async def start(
+    folder: Folder,
+    spec: Spec,
+    say: Say,
+    on_report: OnReport,
+    spawner: Spawner | None = None,
+    *,
+    accept_clock: bool = False,
+) -> Running:
     """Create what is missing, start every process, and return when all are ready.
+
+    `accept_clock` confirms, once, that the clock may be far ahead of what the ledgers remember.
 
     Raises AlreadyRunning, DiskFull, NotWritable, ProcessEnded, SetupFailed.
     """
     try:
-        lock = _take(folder)
+        lock = take(folder)
     except LockgateError:
         if spawner is not None:
             spawner.stop()
@@ -141,7 +153,7 @@ async def start(folder: Folder, spec: Spec, say: Say, on_report: OnReport, spawn
         say("ledgers")
         for ledger in spec.ledgers:
             ledger_node.create(folder, ledger.name, ledger.chain_id)
-        await asyncio.gather(*(_start_ledger(running.processes, ledger) for ledger in spec.ledgers))
+        await asyncio.gather(*(start_ledger(running.processes, ledger, accept_clock) for ledger in spec.ledgers))
         write_json(folder.root / RECORD, {"pid": os.getpid(), "ledgers": running.addresses})
         await provision(running, say)
         say("hosts and relayer")
@@ -157,7 +169,7 @@ async def start(folder: Folder, spec: Spec, say: Say, on_report: OnReport, spawn
     return running
 
 
-def _take(folder: Folder) -> int:
+def take(folder: Folder) -> int:
     """The folder for this process alone, with room to work in. Raises AlreadyRunning, DiskFull, NotWritable."""
     with writing(folder.root):
         folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -176,31 +188,36 @@ def _take(folder: Folder) -> int:
     raise AlreadyRunning("a deployment runs in this folder", folder=str(folder.root), **fields)
 
 
-async def _start_ledger(processes: Deployment, spec: LedgerSpec) -> None:
+async def start_ledger(processes: Deployment, spec: LedgerSpec, accept_clock: bool) -> None:
     options = ["--port", str(spec.port), "--heartbeat", str(spec.heartbeat)] + (["--durable"] if spec.durable else [])
     options += ["--keep-versions", str(spec.keep_versions), "--keep-blocks", str(spec.keep_blocks)]
-    await processes.start(f"ledger {spec.name}", "ledger", "run", spec.name, *options)
+    once = ("--accept-clock",) if accept_clock else ()
+    await processes.start(f"ledger {spec.name}", "ledger", "run", spec.name, *options, once=once)
 
 
 async def provision(running: Running, say: Say) -> None:
-    """Clients, lane, endpoints, grants: what is missing of them."""
+    """Clients, lane, endpoints, grants: what is missing of them. Waits while a client is expired."""
     folder, spec = running.folder, running.spec
-    accesses: dict[str, LedgerAccess] = {}
-    for ledger in spec.ledgers:
-        keys = make_keys(folder.ledger(ledger.name) / "keys", ledger_node.VALIDATOR_KEYS, folder.passphrase())
-        signer = account_signer(keys, "authority")
-        accesses[ledger.name] = await LedgerAccess.connect(
-            ledger.name, running.addresses[ledger.name], signer, OPERATOR_LANE
-        )
-    try:
-        one, other = (accesses[ledger.name] for ledger in spec.ledgers)
+    async with authority(folder, [ledger.name for ledger in spec.ledgers]) as accesses:
+        one, other = accesses.values()
         lanes = dict(zip(accesses, await lane_between(one, other, say), strict=True))
+        await _until_active(accesses, say)
         say("endpoints")
         refs = {name: await access.ref() for name, access in accesses.items()}
         await asyncio.gather(*(_endpoint(folder, spec, host, accesses, lanes, refs) for host in spec.hosts))
-    finally:
-        for access in accesses.values():
-            await access.chain.rpc.close()
+
+
+async def _until_active(accesses: dict[str, LedgerAccess], say: Say) -> None:
+    """Hosts and relayer can do nothing over an expired client: say so, and wait for its recovery."""
+    found = await expired(accesses)
+    if not found:
+        return
+    for each in found:
+        say(each.sentence())
+    say("to recover: run `lockgate client recover` in another terminal; this command goes on by itself")
+    while found:
+        await asyncio.sleep(EXPIRED_POLL_S)
+        found = await expired(accesses)
 
 
 async def _endpoint(

@@ -24,7 +24,7 @@ class ClockJumped(Refused):
     code = "ledger.clock_jumped"
     summary = "The clock is far ahead of the ledger's last header and of every ledger it follows."
     untouched = "No block was made or signed."
-    next_step = "Correct the clock; after a real pause, confirm with `lockgate ledger --accept-clock`."
+    next_step = "Correct the clock; after a real pause, confirm with `--accept-clock` of `up` or `ledger run`."
 
 
 @dataclass(slots=True)

@@ -1,0 +1,32 @@
+"""`lockgate client`: what the authority of a deployment's own ledgers does about their clients."""
+
+from __future__ import annotations
+
+import typer
+
+from lockgate.cli import output
+from lockgate.cli.context import Settings, run
+
+app = typer.Typer(help="Bring back light clients that expired.", no_args_is_help=True)
+
+
+@app.callback()
+def client() -> None:
+    """Bring back light clients that expired."""
+
+
+@app.command("recover")
+def client_recover() -> None:
+    """Announce and wait for the recovery of every expired client, on ledgers whose authority is in the data folder."""
+    from lockgate.node import recover
+
+    async def work() -> None:
+        found = await recover.recover(Settings.folder, _say)
+        if Settings.as_json:
+            output.print_json({"recovered": [{"ledger": each.on, "client": each.client} for each in found]})
+
+    run(work)
+
+
+def _say(step: str) -> None:
+    output.errors.print(f"… {step}", markup=False)

@@ -1,0 +1,152 @@
+"""Brings back clients that expired while nobody updated them, as when a laptop slept (I18, P16).
+
+It is the authority's announced action, in the open: a new client of the far ledger is made, the recovery
+is announced on the ledger, and after the delay that its rules fix the old client continues from the new
+one's state. Only for ledgers whose authority key lies in this data folder, which `lockgate up` made. What
+was done is written to `logs/authority.log`. The hosts of the folder get new fingerprints to start from,
+since theirs are as old as the clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from lockgate.machine.genesis import LedgerClass
+from lockgate.node.clock import SystemClock
+from lockgate.node.config import load as load_config
+from lockgate.node.config import save as save_config
+from lockgate.node.folder import Folder, account_signer, make_keys, writing
+from lockgate.node.ledger import VALIDATOR_KEYS
+from lockgate.node.provision import OPERATOR_LANE, LedgerAccess, create_client, lanes_of
+from lockgate.primitives.errors import Refused
+from lockgate.primitives.ids import ClientId
+
+EXPIRED: Final = "Expired"
+DELAY_S: Final = 600.0  # the announced delay is counted in blocks, which may be a heartbeat apart
+Say = Callable[[str], None]
+
+
+class NothingExpired(Refused):
+    code = "node.nothing_expired"
+    summary = "No client of this deployment's lanes has expired."
+    next_step = "Nothing to recover: go on using the lanes."
+
+
+class NotTheAuthority(Refused):
+    code = "node.not_the_authority"
+    summary = "The ledger's authority key is not in this data folder."
+    next_step = "Ask the ledger's authority to announce `client.recover`."
+
+
+class NotRecovered(Refused):
+    code = "node.not_recovered"
+    summary = "The announced recovery came due and was not carried out."
+    next_step = "Read the code in the error with `lockgate explain`, then try again."
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredClient:
+    """A client of `of` on ledger `on`, which takes no update any more."""
+
+    on: str
+    client: ClientId
+    of: str
+
+    def sentence(self) -> str:
+        return f"the client {self.client} on {self.on}, which follows {self.of}, has expired"
+
+
+async def expired(accesses: Mapping[str, LedgerAccess]) -> list[ExpiredClient]:
+    """Clients under the lanes between these ledgers that have expired."""
+    names = {access.genesis.domain_id: name for name, access in accesses.items()}
+    found = []
+    for name, access in accesses.items():
+        for lane in await lanes_of(access.chain):
+            client, far = ClientId(lane.local_client), names.get(lane.remote_domain)
+            if far is not None and (await access.chain.client(client)).status == EXPIRED:
+                found.append(ExpiredClient(name, client, far))
+    return found
+
+
+@asynccontextmanager
+async def authority(folder: Folder, names: Sequence[str]) -> AsyncIterator[dict[str, LedgerAccess]]:
+    """The running ledgers, each with its authority's account. Raises NotTheAuthority, NotRunning."""
+    accesses: dict[str, LedgerAccess] = {}
+    try:
+        for name in names:
+            keys = make_keys(folder.ledger(name) / "keys", VALIDATOR_KEYS, folder.passphrase())
+            signer = account_signer(keys, "authority")
+            access = await LedgerAccess.connect(name, partial(folder.ledger_address, name), signer, OPERATOR_LANE)
+            accesses[name] = access
+            genesis = access.genesis
+            if genesis.ledger_class is not LedgerClass.OPERATED or access.submitter.signer not in genesis.authority:
+                raise NotTheAuthority("not a ledger of this folder's", ledger=name)
+        yield accesses
+    finally:
+        await asyncio.gather(*(access.chain.rpc.close() for access in accesses.values()))
+
+
+async def recover(folder: Folder, say: Say) -> list[ExpiredClient]:
+    """Recover every expired client of the folder's ledgers; returns them.
+
+    Raises NothingExpired, NotTheAuthority, NotRunning, SetupFailed, NotRecovered.
+    """
+    async with authority(folder, folder.names("ledgers")) as accesses:
+        found = await expired(accesses)
+        if not found:
+            raise NothingExpired("all are active", folder=str(folder.root))
+        for each in found:
+            say(each.sentence())
+        # First, since a waiting `up` starts the hosts as soon as the clients are active.
+        await _new_fingerprints(folder, accesses)
+        await asyncio.gather(*(_recover(folder, accesses[each.on], accesses[each.of], each, say) for each in found))
+    return found
+
+
+async def _recover(folder: Folder, on: LedgerAccess, of: LedgerAccess, each: ExpiredClient, say: Say) -> None:
+    substitute = await create_client(on, of)
+    arguments = {"subject": each.client, "substitute": substitute}
+    done = await on.do(("gov.announce", {"action": "client.recover", "arguments": arguments}))
+    due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
+    _log(folder, {"action": "client.recover", "ledger": each.on, **arguments, "announced_at": done.height.height})
+    say(f"announced on {each.on} at block {done.height.height}; it takes effect at block {due}")
+    await on.chain.header_at_least(due, DELAY_S)
+    status = (await on.chain.client(each.client)).status
+    if status == EXPIRED:
+        events = (await on.chain.block_events(due)).events
+        code = next((event.get("code") for event in events if event.type == "gov_failed"), None)
+        raise NotRecovered("still expired", ledger=each.on, client=each.client, cause=code)
+    say(f"the client {each.client} on {each.on} is {status.lower()}")
+
+
+async def _new_fingerprints(folder: Folder, accesses: Mapping[str, LedgerAccess]) -> None:
+    refs = {name: await access.ref() for name, access in accesses.items()}
+    for host in folder.names("hosts"):
+        path = folder.host(host) / "endpoint.json"
+        if path.exists():
+            config = load_config(path)
+            remotes = tuple(refs.get(remote.name, remote) for remote in config.remotes)
+            local = refs.get(config.local.name, config.local)
+            save_config(dataclasses.replace(config, local=local, remotes=remotes), path)
+            _log(
+                folder,
+                {"action": "fingerprints", "host": host, "heights": {r.name: r.height for r in (local, *remotes)}},
+            )
+
+
+def _log(folder: Folder, entry: dict[str, Any]) -> None:
+    path = folder.root / "logs" / "authority.log"
+    with writing(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(json.dumps({"time_ns": SystemClock().now(), **entry}) + "\n")
+
+
+__all__ = ("ExpiredClient", "NotRecovered", "NotTheAuthority", "NothingExpired", "authority", "expired", "recover")

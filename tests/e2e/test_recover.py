@@ -1,0 +1,88 @@
+"""Clients that expired while a deployment slept, and what `up` and the authority do about it (I18, P16)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from lockgate.node import provision, recover, up
+from lockgate.node.config import load as load_config
+from lockgate.node.folder import Folder, make_keys
+from lockgate.node.ledger import VALIDATOR_KEYS
+from lockgate.primitives.time import seconds
+
+SPEC = up.Spec(
+    ledgers=(up.LedgerSpec("alpha", "alpha-1", heartbeat=0.1), up.LedgerSpec("beta", "beta-1", heartbeat=0.1)),
+    hosts=(up.HostSpec("one", "alpha", "echo", ("other",)), up.HostSpec("other", "beta", "echo", ("one",))),
+)
+TRUSTING_S = 2
+LIMIT_S = 120.0
+
+
+async def with_ledgers(folder: Folder, story: Callable[[up.Running], Awaitable[None]]) -> None:
+    """The two ledgers alone, without a relayer that would keep the clients fresh."""
+    processes = up.Deployment(folder, lambda *_: None)
+    running = up.Running(folder, SPEC, processes, up.take(folder))
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            for ledger in SPEC.ledgers:
+                up.ledger_node.create(folder, ledger.name, ledger.chain_id)
+            await asyncio.gather(*(up.start_ledger(processes, ledger, False) for ledger in SPEC.ledgers))
+            await story(running)
+    finally:
+        await running.stop()
+
+
+def test_an_expired_client_is_named_and_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provision, "TRUSTING", seconds(TRUSTING_S))
+    folder = Folder(tmp_path)
+    said: list[str] = []
+
+    async def story(running: up.Running) -> None:
+        await up.provision(running, lambda _: None)
+        with pytest.raises(recover.NothingExpired):
+            await recover.recover(folder, said.append)
+        old = load_config(folder.host("one") / "endpoint.json")
+        async with recover.authority(folder, ["alpha", "beta"]) as accesses:
+            while len(await recover.expired(accesses)) < 2:
+                await asyncio.sleep(0.1)
+        assert said == []
+
+        told: asyncio.Queue[str] = asyncio.Queue()
+        waiting = asyncio.create_task(up.provision(running, told.put_nowait))
+        while "lockgate client recover" not in (heard := await told.get()):
+            assert "has expired" in heard
+        assert not waiting.done(), "nothing can go over an expired client"
+        monkeypatch.setattr(provision, "TRUSTING", seconds(3_600))
+
+        found = await recover.recover(folder, said.append)
+        assert {(each.on, each.of) for each in found} == {("alpha", "beta"), ("beta", "alpha")}
+        assert sum("it takes effect at block" in line for line in said) == 2
+        await waiting
+        new = load_config(folder.host("one") / "endpoint.json")
+        assert new.local.height > old.local.height
+        assert new.peers == old.peers, "the lanes are what they were"
+        with pytest.raises(recover.NothingExpired):
+            await recover.recover(folder, said.append)
+
+    asyncio.run(with_ledgers(folder, story))
+    logged = [json.loads(line) for line in (tmp_path / "logs" / "authority.log").read_text().splitlines()]
+    assert [entry["action"] for entry in logged] == ["fingerprints"] * 2 + ["client.recover"] * 2
+
+
+def test_only_the_authority_recovers(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+
+    async def story(_: up.Running) -> None:
+        path = folder.ledger("beta") / "keys"
+        path.unlink()
+        make_keys(path, VALIDATOR_KEYS, folder.passphrase())
+        with pytest.raises(recover.NotTheAuthority) as refusal:
+            await recover.recover(folder, lambda _: None)
+        assert refusal.value.fields["ledger"] == "beta"
+
+    asyncio.run(with_ledgers(folder, story))
