@@ -3,4 +3,6 @@
 Read `docs/explanation/architecture.md` for the layers. Imports point down, see `pyproject.toml`.
 """
 
-__version__ = "0.1.0"
+from lockgate.primitives.version import VERSION
+
+__version__ = VERSION

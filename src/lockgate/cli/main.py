@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from lockgate import __version__
 from lockgate.cli import client, deployment, explain, guest, host, ledger, messages, proofs, relay
 from lockgate.cli.context import DEFAULT_DATA, Settings, take_roots
 from lockgate.node.folder import Folder
+from lockgate.primitives.version import VERSION
 
 app = typer.Typer(
     help="Sealed, proven messages between isolated execution environments and their ledgers.",
@@ -36,7 +36,7 @@ def main_options(
 @app.command()
 def version() -> None:
     """Print the version."""
-    typer.echo(__version__)
+    typer.echo(VERSION)
 
 
 app.command()(deployment.up)

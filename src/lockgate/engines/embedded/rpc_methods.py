@@ -15,7 +15,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-from lockgate import __version__
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.embedded.queries import Queries
 from lockgate.engines.embedded.results import BlockResults
@@ -43,6 +42,7 @@ from lockgate.lightclients.cometbft.rfc3339 import format_time
 from lockgate.lightclients.cometbft.types import BlockID, SignedHeader
 from lockgate.machine.machine import APP_VERSION, TxResult
 from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.version import VERSION
 
 COMMIT_TIMEOUT_S: Final = 10.0  # broadcast_tx_commit, CometBFT's timeout_broadcast_tx_commit
 COMPATIBLE: Final = "0.38.0"  # the line whose shapes we serve; readers look at the major and minor
@@ -161,7 +161,7 @@ class Methods:
         return {
             "response": {
                 "data": "lockgate",
-                "version": __version__,
+                "version": VERSION,
                 "app_version": str(APP_VERSION),
                 "last_block_height": str(self.chain.height),
                 "last_block_app_hash": b64encode(self.chain.app_hash).decode(),
