@@ -126,6 +126,12 @@ class HostStore:
         return cls(connection, lock)
 
     @classmethod
+    def reading(cls, path: Path) -> Self:
+        """Open a host's file to look at it, whether its host runs or not; nothing can be written."""
+        with named_failures():
+            return cls(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None), None)
+
+    @classmethod
     def in_memory(cls) -> Self:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         connection.executescript(_SCHEMA)

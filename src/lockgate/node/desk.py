@@ -1,0 +1,179 @@
+"""The verbs of a host's socket: what its owner may ask of a running host."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from lockgate.hosting.host import Host
+from lockgate.node.packets import trace_id
+from lockgate.node.socket import Answer, BadCall, Events
+from lockgate.primitives.errors import Refused
+from lockgate.primitives.ids import DomainId, Hash32
+from lockgate.storage.feed import Feed, Happening
+from lockgate.storage.host import Seen, Sent
+
+MAX_LISTED: Final = 1_000
+PAGE: Final = 64  # happenings read at a time: bounds what a slow subscriber keeps in memory
+ENDED: Final = frozenset({"acknowledged", "refused", "timed_out"})
+
+
+class UnknownRef(Refused):
+    code = "host.unknown_ref"
+    summary = "This host has sent no message of that reference."
+    next_step = "Take the ref from the answer of `send`, or from `lockgate outbox HOST`."
+
+
+class NoMessage(Refused):
+    code = "inbox.no_message"
+    summary = "The host has received no message under that packet."
+    untouched = "Nothing was written."
+    next_step = "List what it received with `lockgate inbox HOST`."
+
+
+class Desk:
+    """Answers calls. One for each running host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._feed = Feed(host.store.connection, self._wake)
+        self._waiting: set[asyncio.Event] = set()
+
+    def _wake(self) -> None:
+        for event in self._waiting:
+            event.set()
+
+    async def handle(self, verb: str, arguments: dict[str, Any]) -> Answer | Events:
+        host = self._host
+        match verb:
+            case "status":
+                return {**host.status(), "newest": self._feed.newest()}
+            case "rotate":
+                return await host.rotate()
+            case "command":
+                return self._named(await host.command(bytes.fromhex(arguments["input"])))
+            case "send":
+                body = bytes.fromhex(arguments["body"])
+                to, schema = str(arguments["to"]), str(arguments["schema"])
+                return self._named(await host.send(to, schema, body, int(arguments["timeout_s"])))
+            case "send_file":
+                to, schema, path = str(arguments["to"]), str(arguments["schema"]), Path(arguments["path"])
+                return self._named(await host.send_file(to, schema, path, int(arguments["timeout_s"])))
+            case "body":
+                return self._body(str(arguments["client"]), int(arguments["sequence"]))
+            case "outbox":
+                limit = min(int(arguments.get("limit", MAX_LISTED)), MAX_LISTED)
+                rows = host.store.all_sent(arguments.get("state"))
+                return {"messages": [self._sent(row) for row in rows[-limit:]]}
+            case "message":
+                row = host.store.sent_by_packet(str(arguments["client"]), int(arguments["sequence"]))
+                return {"message": None if row is None else self._sent(row)}
+            case "inbox":
+                limit = min(int(arguments.get("limit", 100)), MAX_LISTED)
+                return {"messages": [self._seen(row) for row in host.store.all_seen(limit)]}
+            case "wait":
+                return self._wait(bytes.fromhex(arguments["ref"]))
+            case "subscribe":
+                since = arguments.get("since")
+                return self._subscribe(self._feed.newest() if since is None else int(since))
+        raise BadCall("no such verb", verb=verb)
+
+    async def _wait(self, ref: bytes) -> Events:
+        """One event: the message of `ref` once it has ended."""
+        with _Bell(self._waiting) as bell:
+            while True:
+                row = self._host.store.sent(ref)
+                if row is None:
+                    raise UnknownRef("no such message", ref=ref)
+                if row.state in ENDED:
+                    yield self._sent(row)
+                    return
+                await bell.rung()
+
+    async def _subscribe(self, number: int) -> Events:
+        """Every happening past `number`, as it comes, without an end."""
+        with _Bell(self._waiting) as bell:
+            while True:
+                page = self._feed.after(number, PAGE)
+                for happening in page:
+                    number = happening.number
+                    message = self._message(happening)
+                    if message is not None:
+                        yield {"number": number, "kind": happening.kind, "message": message}
+                if not page:
+                    await bell.rung()
+
+    def _message(self, happening: Happening) -> Answer | None:
+        if happening.kind == "ended":
+            sent = self._host.store.sent(happening.ref)
+            return None if sent is None else self._sent(sent)
+        seen = self._host.store.seen(happening.client, happening.sequence)
+        return None if seen is None else self._seen(seen)
+
+    def _named(self, result: Answer) -> Answer:
+        """The packets of a step, with the names that `trace` and `prove` take."""
+        local = self._host.config.local
+        domain = DomainId(Hash32(bytes.fromhex(local.domain)))
+        for packet in result.get("packets", ()):
+            client, sequence = packet["client"], packet["sequence"]
+            packet["packet"] = f"{local.name}/{client}/{sequence}"
+            packet["trace_id"] = trace_id(domain, client, sequence).hex()
+        return result
+
+    def _sent(self, row: Sent) -> Answer:
+        """A message of ours, with the names people know its packet and its receiver by."""
+        config = self._host.config
+        to = next((alias for alias, peer in config.peers.items() if row.peer in {alias, peer.endpoint}), row.peer)
+        packet = "" if row.sequence is None else f"{config.local.name}/{row.client}/{row.sequence}"
+        return {**row_json(row), "to": to, "packet": packet}
+
+    def _seen(self, row: Seen) -> Answer:
+        """A received message, with its packet's name on the ledger that sent it."""
+        peers = self._host.config.peers
+        peer = next((p for alias, p in peers.items() if row.peer in {alias, p.endpoint}), None)
+        packet = "" if peer is None else f"{peer.ledger}/{peer.remote_client}/{row.sequence}"
+        path = self._file_of(row)
+        size = len(row.body) if path is None else path.stat().st_size
+        return {**row_json(row), "packet": packet, "file": None if path is None else str(path), "bytes": size}
+
+    def _body(self, client: str, sequence: int) -> Answer:
+        """A received body whole: the path of its private file, or its bytes."""
+        row = self._host.store.seen(client, sequence)
+        if row is None:
+            raise NoMessage(client=client, sequence=sequence)
+        path = self._file_of(row)
+        return {"body": row.body.hex(), "file": None if path is None else str(path)}
+
+    def _file_of(self, row: Seen) -> Path | None:
+        """The file with a message's body, where it came as a bulk one (I8)."""
+        bulk = self._host.bulk
+        return None if bulk is None else bulk.bodies.find(row.commitment.hex())
+
+
+class _Bell:
+    """Rings when something happened since it was last heard; nothing is missed between two waits."""
+
+    def __init__(self, waiting: set[asyncio.Event]) -> None:
+        self._waiting = waiting
+        self._event = asyncio.Event()
+
+    def __enter__(self) -> _Bell:
+        self._waiting.add(self._event)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.discard(self._event)
+
+    async def rung(self) -> None:
+        await self._event.wait()
+        self._event.clear()
+
+
+def row_json(row: Sent | Seen) -> Answer:
+    """A row of the host's store; bytes as hex."""
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(row).items()}
+
+
+__all__ = ("Desk", "UnknownRef")
