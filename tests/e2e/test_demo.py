@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lockgate.node.bundle import UntrustedStart, verify
+from lockgate.node.findings import UntrustedStart, verify
 from lockgate.node.quotes import computed_chain
 from lockgate.primitives.errors import LockgateError
 from lockgate.runtime.wasm import shipped
@@ -44,13 +44,13 @@ def test_bundles_verify_offline_and_no_changed_byte_does(run: tuple[dict[str, An
     data = sorted(out.glob("*.bundle"))[0].read_bytes()
     finding = verify(data)
     assert finding.accepted
-    assert finding.ledger_class == "operated"
+    assert finding.ledgers[0].ledger_class == "operated"
     for place in range(0, len(data), 3):
         for flip in (0x01, 0x80):
             altered = bytearray(data)
             altered[place] ^= flip
             try:
-                other = verify(bytes(altered), bytes.fromhex(finding.trusted_hash))
+                other = verify(bytes(altered), [bytes.fromhex(finding.ledgers[0].trusted_hash)])
             except LockgateError:
                 continue
             raise AssertionError(f"byte {place} flipped by {flip:#x} still verifies: {other}")
@@ -60,7 +60,7 @@ def test_P11_a_bundle_from_another_header_is_refused(run: tuple[dict[str, Any], 
     _, out = run
     data = sorted(out.glob("*.bundle"))[0].read_bytes()
     with pytest.raises(UntrustedStart):
-        verify(data, bytes(32))
+        verify(data, [bytes(32)])
 
 
 def test_bad_input_is_one_sentence_and_a_stable_exit_code(tmp_path: Path) -> None:

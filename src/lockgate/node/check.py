@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lockgate.engines.embedded.recovery import check_blocks
 from lockgate.engines.embedded.replay import audit, replay
 from lockgate.machine.genesis import Genesis
-from lockgate.node import bundle as bundles
+from lockgate.node.bundle import MAX_BUNDLE, BadBundle
+from lockgate.node.findings import Finding, header_hashes, verify
 from lockgate.node.folder import Folder, NotInitialised
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.memory import MemoryNodes
 from lockgate.storage.nodes import SqliteNodes
 
 
-def bundle(path: Path, trusted: str | None) -> bundles.Finding:
-    """Verify a bundle file. Raises BadBundle, UntrustedStart, or what its proofs violate."""
+def bundle(path: Path, trusted: Sequence[str]) -> Finding:
+    """Verify a bundle file. Raises BadBundle, BadTrust, UntrustedStart, or what its proofs violate."""
     try:
-        data = path.read_bytes()
-        start = None if trusted is None else bytes.fromhex(trusted)
-    except (OSError, ValueError) as error:
-        raise bundles.BadBundle("the file or the trusted hash cannot be read", file=str(path)) from error
-    return bundles.verify(data, start)
+        with path.open("rb") as file:
+            data = file.read(MAX_BUNDLE + 1)
+    except OSError as error:
+        raise BadBundle("the file cannot be read", file=str(path)) from error
+    return verify(data, header_hashes(trusted))
 
 
 def store(folder: Folder, name: str) -> dict[str, Any]:

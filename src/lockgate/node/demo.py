@@ -17,14 +17,20 @@ from typing import Any, Final
 from lockgate.codec import cbor
 from lockgate.ibc import host as ibc_host
 from lockgate.node import up
-from lockgate.node.bundle import Bundle, build, verify
+from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
+from lockgate.node.findings import verify
 from lockgate.node.folder import Folder
+from lockgate.node.ledgers import Ledgers
+from lockgate.node.packets import ByPlace
+from lockgate.node.prove import build
 from lockgate.node.provision import open_chain
 from lockgate.node.quotes import Quote, batches, describe
 from lockgate.node.socket import call
 from lockgate.node.spawner import Spawner
+from lockgate.node.trace import Tracer
 from lockgate.primitives.errors import Unavailable
+from lockgate.primitives.ids import ClientId
 from lockgate.relay.rpc import Rpc
 
 PER_COMMAND: Final = 32
@@ -99,7 +105,7 @@ async def run(
         rows = (await call(socket, "outbox"))["messages"]
         await _read_back(running, rows, tally)
         say("proof bundles")
-        await _bundles(running, folder, rows, bundles, tally)
+        await _bundles(folder, rows, bundles, tally)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -154,17 +160,16 @@ async def _read_back(running: up.Running, rows: list[dict[str, Any]], tally: Tal
             tally.timed_out += 1
 
 
-async def _bundles(running: up.Running, folder: Folder, rows: list[dict[str, Any]], out: Path, tally: Tally) -> None:
+async def _bundles(folder: Folder, rows: list[dict[str, Any]], out: Path, tally: Tally) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    config = load_config(folder.host("sender") / "endpoint.json")
     done = [row for row in rows if row["state"] == "acknowledged"]
     step = max(len(done) // SAMPLE, 1)
-    async with Rpc(running.addresses["beta"]) as rpc:
-        chain = await open_chain(rpc)
+    async with Ledgers(folder) as ledgers:
+        tracer = Tracer(ledgers, SystemClock())
         for row in done[::step][:SAMPLE]:
-            bundle: Bundle = await build(chain, config.remotes[0], config.peers["solver"], row["sequence"])
+            life = await tracer.life(ByPlace("alpha", ClientId(row["client"]), row["sequence"]))
             path = out / f"{row['client']}-{row['sequence']}.bundle"
-            path.write_bytes(bundle.to_bytes())
+            path.write_bytes(await build(life, folder))
             tally.bundles += 1
             verify(path.read_bytes())
             tally.verified += 1

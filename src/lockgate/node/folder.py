@@ -150,6 +150,15 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
             raise
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """Write what a person asked for, whole or not at all. Raises DiskFull, NotWritable."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.write_bytes(data)
+        temporary.replace(path)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     try:
         value: dict[str, Any] = json.loads(path.read_text())
