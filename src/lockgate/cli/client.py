@@ -1,18 +1,14 @@
-"""`lockgate client`: what the authority of a deployment's own ledgers does about their clients."""
+"""`lockgate client`: the light clients by which ledgers follow each other, and bringing them back."""
 
 from __future__ import annotations
 
 import typer
 
-from lockgate.cli import output
+from lockgate.cli import lane, output
 from lockgate.cli.context import Settings, run
 
-app = typer.Typer(help="Bring back light clients that expired.", no_args_is_help=True)
-
-
-@app.callback()
-def client() -> None:
-    """Bring back light clients that expired."""
+app = typer.Typer(help="Light clients, by which one ledger follows another.", no_args_is_help=True)
+app.command("list")(lane.client_list)
 
 
 @app.command("recover")

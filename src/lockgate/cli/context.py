@@ -43,10 +43,17 @@ def reporter(reports: bool) -> Callable[[str, dict[str, object]], None]:
 
 
 def ask(host: str, verb: str, **arguments: Any) -> dict[str, Any]:
+    """Ask a host of the folder through its socket."""
+    from lockgate.node.folder import NotInitialised
     from lockgate.node.socket import call
 
-    path = Settings.folder.host(host) / "host.sock"
-    return guard(lambda: asyncio.run(call(path, verb, **arguments)))
+    async def work() -> dict[str, Any]:
+        home = Settings.folder.host(host)
+        if not home.is_dir():
+            raise NotInitialised("no such host", host=host, folder=str(Settings.folder.root))
+        return await call(home / "host.sock", verb, **arguments)
+
+    return await_(work)
 
 
 def show(value: dict[str, Any]) -> None:
@@ -54,6 +61,14 @@ def show(value: dict[str, Any]) -> None:
         output.print_json(value)
     else:
         output.table("", ["", ""], [[name, shown] for name, shown in value.items()])
+
+
+def await_(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end and return what it found."""
+    try:
+        return guard(lambda: asyncio.run(work()))
+    except KeyboardInterrupt:
+        raise typer.Exit(output.EXIT_INTERRUPTED) from None
 
 
 def guard(work: Callable[[], T]) -> T:

@@ -8,6 +8,7 @@ import typer
 
 from lockgate.cli import output
 from lockgate.cli.context import Settings
+from lockgate.cli.names import complete_code
 from lockgate.primitives.errors import Refused, error_codes
 
 
@@ -17,7 +18,11 @@ class UnknownCode(Refused):
     next_step = "List every code with `lockgate explain`."
 
 
-def explain(code: Annotated[str | None, typer.Argument(help="A failure's code; none lists them all.")] = None) -> None:
+def explain(
+    code: Annotated[
+        str | None, typer.Argument(help="A failure's code; none lists them all.", autocompletion=complete_code)
+    ] = None,
+) -> None:
     """Say in words what a failure code means and what to do."""
     from lockgate.node.explain import load_codes
 

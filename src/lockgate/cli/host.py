@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from lockgate.cli.context import Reports, Settings, ask, reporter, run, show
+from lockgate.cli.names import complete_host
 
+Name = Annotated[str, typer.Argument(help="A host of this folder.", autocompletion=complete_host)]
 app = typer.Typer(help="Run an endpoint's host, and ask it.", no_args_is_help=True)
 
 
 @app.command("run")
-def host_run(name: str, reports: Reports = False) -> None:
+def host_run(name: Name, reports: Reports = False) -> None:
     """Run the host of an endpoint."""
     from lockgate.node import host
 
@@ -18,7 +22,7 @@ def host_run(name: str, reports: Reports = False) -> None:
 
 
 @app.command("status")
-def host_status(name: str) -> None:
+def host_status(name: Name) -> None:
     """Show a host's endpoint, fence, state root and messages."""
     show(ask(name, "status"))
 

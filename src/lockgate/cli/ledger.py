@@ -9,13 +9,16 @@ import typer
 
 from lockgate.cli import output
 from lockgate.cli.context import Reports, Settings, guard, reporter, run
+from lockgate.cli.lane import ledger_list
+from lockgate.cli.names import complete_ledger
 
+Name = Annotated[str, typer.Argument(help="A ledger of this folder.", autocompletion=complete_ledger)]
 app = typer.Typer(help="Run and check embedded ledgers.", no_args_is_help=True)
 
 
 @app.command("run")
 def ledger_run(
-    name: str,
+    name: Name,
     port: Annotated[int, typer.Option(help="RPC port; 0 finds a free one.")] = 0,
     heartbeat: Annotated[float, typer.Option(help="Seconds between blocks when nothing happens.")] = 5.0,
     durable: Annotated[bool, typer.Option(help="Sync the database at every block, against power loss.")] = False,
@@ -59,3 +62,6 @@ def ledger_create(name: str, chain_id: str) -> None:
 
     genesis = guard(lambda: ledger.create(Settings.folder, name, chain_id))
     output.console.print(f"{name}: chain {genesis.chain_id}, domain {genesis.domain_id.hex()}")
+
+
+app.command("list")(ledger_list)

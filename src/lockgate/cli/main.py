@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lockgate.cli import client, deployment, explain, guest, host, ledger, messages, proofs, relay
+from lockgate.cli import client, deployment, doctor, explain, guest, host, lane, ledger, messages, new, packets, relay
 from lockgate.cli.context import DEFAULT_DATA, Settings, take_roots
 from lockgate.node.folder import Folder
 from lockgate.primitives.version import VERSION
@@ -43,12 +43,18 @@ app.command()(deployment.up)
 app.command()(deployment.demo)
 app.command()(messages.send)
 app.command()(messages.inbox)
-app.command()(proofs.verify)
+app.command()(messages.outbox)
+app.command()(packets.trace)
+app.command()(packets.prove)
+app.command()(packets.verify)
 app.command()(explain.explain)
+app.command()(doctor.doctor)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(host.app, name="host")
 app.add_typer(relay.app, name="relay")
+app.add_typer(lane.app, name="lane")
 app.add_typer(client.app, name="client")
+app.add_typer(new.app, name="new")
 app.add_typer(guest.app, name="guest")
 
 

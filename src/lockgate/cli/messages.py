@@ -1,55 +1,114 @@
-"""`lockgate send`, `inbox`: messages of a running host."""
+"""`lockgate send`, `inbox`, `outbox`: messages of a running host."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lockgate.cli import output
-from lockgate.cli.context import Settings, ask
+from lockgate.cli.context import Settings, ask, await_, guard
+from lockgate.cli.names import complete_host
+from lockgate.primitives.errors import Refused
+
+SETTLE_S = 90  # beyond the timeout: an answer's grace, and its way back
+Host = Annotated[str, typer.Argument(help="A host of this folder.", autocompletion=complete_host)]
+
+
+class NoBody(Refused):
+    code = "cli.no_body"
+    summary = "There is nothing to send: no text, an empty file, or a file that cannot be read."
+    untouched = "Nothing was sent."
+    next_step = "Give the message as text, or a readable file with --file; --file - reads standard input."
 
 
 def send(
-    host: Annotated[str, typer.Argument(help="The sending host.")],
+    host: Host,
     to: Annotated[str, typer.Argument(help="A peer, by the name the host knows it.")],
     text: Annotated[str | None, typer.Argument(help="The message as text.")] = None,
-    file: Annotated[Path | None, typer.Option(help="Send a file's bytes.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Send any file; - is standard input.")] = None,
     schema: Annotated[str, typer.Option(help="Schema of the body, id@major.minor.")] = "bytes@1.0",
-    timeout: Annotated[int, typer.Option(help="Seconds until the packet times out.")] = 600,
+    timeout: Annotated[int, typer.Option(help="Seconds until the packet times out.", min=1, max=86_400)] = 600,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer and print it.")] = False,
 ) -> None:
     """Send one sealed message to a peer."""
-    body = file.read_bytes() if file is not None else (text or "").encode()
-    if not body:
-        raise typer.BadParameter("give the message as text or with --file")
-    result = ask(host, "send", to=to, schema=schema, body=body.hex(), timeout_s=timeout)
+    from lockgate.node.api import Reply, Sent, connect
+
+    body = guard(lambda: _body(text, file))
+
+    async def work() -> tuple[Sent, Reply | None]:
+        async with connect(Settings.folder.root, host) as gate:
+            sent = await gate.send(to, body, schema=schema, timeout=timeout)
+            if not wait:
+                return sent, None
+            return sent, (await gate.wait(sent, patience=timeout + SETTLE_S)).result()
+
+    sent, reply = await_(work)
     if Settings.as_json:
-        output.print_json(result)
-        return
-    for packet in result.get("packets", ()):
-        output.console.print(
-            f"sent as {packet['client']}/{packet['sequence']}; its end shows in `lockgate host status {host}`"
-        )
+        answer = {} if reply is None else {"reply": reply.body.hex()}
+        output.print_json({**asdict(sent), **answer})
+    elif reply is None:
+        output.console.print(f"sent as {sent.packet}\nWatch it: lockgate trace {sent.packet} --follow", markup=False)
+    else:
+        output.console.print(output.text_of(reply.body, most=len(reply.body) * 2), markup=False)
 
 
-def inbox(host: str, limit: int = 20) -> None:
-    """Show what a host received and how it answered."""
-    rows = ask(host, "inbox", limit=limit)["messages"]
-    if Settings.as_json:
-        output.print_json(rows)
-        return
+def inbox(host: Host, limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20) -> None:
+    """Show what a host received and how its guest answered."""
+    rows = _messages(host, "inbox", limit)
     output.table(
         f"Inbox of {host}",
         ["packet", "from", "state", "body", "answer"],
-        [
-            [
-                f"{r['client']}/{r['sequence']}",
-                r["peer"],
-                r["state"],
-                output.text_of(bytes.fromhex(r["body"])),
-                output.text_of(bytes.fromhex(r["reply"])) if r["reply"] else r["code"] or "",
-            ]
-            for r in rows
-        ],
+        [[r["packet"], _short(r["peer"]), r["state"], _text(r["body"]), _answer(r)] for r in rows],
     )
+
+
+def outbox(host: Host, limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20) -> None:
+    """Show what a host sent and how it ended."""
+    rows = _messages(host, "outbox", limit)
+    output.table(
+        f"Outbox of {host}",
+        ["packet", "to", "state", "body", "answer"],
+        [[r["packet"] or "not yet", _short(r["to"]), r["state"], _text(r["body"]), _answer(r)] for r in rows],
+    )
+
+
+def _messages(host: str, verb: str, limit: int) -> list[dict[str, Any]]:
+    """Rows of a host's list; as JSON they are printed here, and nothing is left to show."""
+    rows: list[dict[str, Any]] = ask(host, verb, limit=limit)["messages"]
+    if Settings.as_json:
+        output.print_json(rows)
+        raise typer.Exit
+    return rows
+
+
+def _body(text: str | None, file: Path | None) -> bytes:
+    if file is None:
+        body = (text or "").encode()
+    elif str(file) == "-":
+        body = sys.stdin.buffer.read()
+    else:
+        try:
+            body = file.read_bytes()
+        except OSError as error:
+            raise NoBody(error.strerror or "the file cannot be read", file=str(file)) from error
+    if not body:
+        raise NoBody("the message is empty")
+    return body
+
+
+def _answer(row: dict[str, Any]) -> str:
+    if row["reply"] is not None:
+        return _text(row["reply"])
+    return " ".join(text for text in (row["code"], row.get("detail")) if text)
+
+
+def _short(peer: str) -> str:
+    return f"{peer[:16]}…" if len(peer) == 64 else peer
+
+
+def _text(hexed: str) -> str:
+    return output.text_of(bytes.fromhex(hexed))

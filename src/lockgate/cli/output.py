@@ -7,18 +7,22 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Refused, Unavailable
 
 EXIT_OK: Final = 0
+EXIT_FAILED_CHECK: Final = 1  # `doctor` found a fault, a guest's test failed
+EXIT_USAGE: Final = 2  # the command line itself; set by its parser
 EXIT_REFUSED: Final = 3
 EXIT_PEER_FAULT: Final = 4
 EXIT_UNAVAILABLE: Final = 5
 EXIT_MISUSE: Final = 70
 EXIT_INTERRUPTED: Final = 130
 
+# The one table from kinds of failure to exit codes; docs/reference/exit-codes.md is its page.
 EXIT_CODES: Final[tuple[tuple[type[LockgateError], int], ...]] = (
     (Refused, EXIT_REFUSED),
     (PeerFault, EXIT_PEER_FAULT),
@@ -29,24 +33,37 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 
-def exit_code(error: LockgateError) -> int:
-    """One table from kinds of failure to exit codes."""
-    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
+def exit_code(kind: type[LockgateError]) -> int:
+    """The exit code of a kind of failure."""
+    return next((code for base, code in EXIT_CODES if issubclass(kind, base)), EXIT_MISUSE)
 
 
 def show_error(error: LockgateError, *, as_json: bool) -> int:
-    """Say what failed, what was left untouched, what to do next."""
-    code = str(error.fields.get("code", error.code)) if error.code == "socket.refused" else error.code
+    """Say what failed, what was left untouched, what to do next. Returns the exit code.
+
+    A failure that another process answered with speaks as what it was there.
+    """
+    kind = type(error)
+    if error.code == "socket.refused":
+        from lockgate.node.explain import failure
+
+        kind = failure(str(error.fields.get("code"))) or kind
+    code = kind.code
+    detail = error.detail or kind.summary
+    fields = {name: value for name, value in error.fields.items() if name != "code" and value != ""}
     if as_json:
-        print_json({"error": {"code": code, "detail": str(error), "next": error.next_step}})
+        said = {"code": code, "detail": detail, "untouched": kind.untouched, "next": kind.next_step}
+        print_json({"error": {**said, "fields": {name: str(value) for name, value in fields.items()}}})
     else:
-        errors.print(f"[bold red]{code}[/] {error.detail or error.summary}")
-        extra = "  ".join(f"{name}={value}" for name, value in error.fields.items() if name != "code")
-        if extra:
-            errors.print(f"  {extra}", style="dim", markup=False)
-        errors.print(f"  {error.untouched}")
-        errors.print(f"  Next: {error.next_step}")
-    return exit_code(error)
+        errors.print(f"[bold red]{code}[/] ", end="")
+        errors.print(detail, markup=False)
+        if fields:
+            errors.print(
+                "  " + "  ".join(f"{name}={value}" for name, value in fields.items()), style="dim", markup=False
+            )
+        errors.print(f"  {kind.untouched}", markup=False)
+        errors.print(f"  Next: {kind.next_step}", markup=False)
+    return exit_code(kind)
 
 
 def print_json(value: Any) -> None:
@@ -60,7 +77,7 @@ def print_report(kind: str, fields: dict[str, Any]) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    shown = Table(title=title, title_justify="left", header_style="bold")
+    shown = Table(title=title or None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from lockgate.cli import output
 from lockgate.cli.context import Reports, Settings, guard, reporter, run
+from lockgate.cli.names import complete_relay
 
+Name = Annotated[str, typer.Argument(help="A relay of this folder.", autocompletion=complete_relay)]
 app = typer.Typer(help="Run a relayer, see what waits, clear a backlog.", no_args_is_help=True)
 
 
 @app.command("run")
-def relay_run(name: str, reports: Reports = False) -> None:
+def relay_run(name: Name, reports: Reports = False) -> None:
     """Run a relayer."""
     from lockgate.node import relay
 
@@ -23,7 +25,7 @@ def relay_run(name: str, reports: Reports = False) -> None:
 
 
 @app.command("status")
-def relay_status(name: str) -> None:
+def relay_status(name: Name) -> None:
     """Show packets in flight, who must act on those that wait, what is parked, and the clients' age."""
     from lockgate.node import relay
 
@@ -31,7 +33,7 @@ def relay_status(name: str) -> None:
 
 
 @app.command("clear")
-def relay_clear(name: str) -> None:
+def relay_clear(name: Name) -> None:
     """Scan both ledgers once, move every packet that can move, and say what is left and why."""
     from lockgate.node import relay
 

@@ -1,0 +1,63 @@
+"""`lockgate lane`, `client list` and `ledger list`: what connects the ledgers, read from the ledgers themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lockgate.cli import output
+from lockgate.cli.context import Settings, await_
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from lockgate.node.ledgers import Ledgers
+
+app = typer.Typer(help="Lanes between ledgers.", no_args_is_help=True)
+Nodes = Annotated[
+    list[str] | None, typer.Option("--rpc", help="A ledger's node by address, beside those of the data folder.")
+]
+
+
+@app.command("list")
+def lane_list(rpc: Nodes = None) -> None:
+    """Show every lane, from each side: phase, clients, the other ledger and its class."""
+    from lockgate.node.overview import lanes
+
+    _table("Lanes", lanes, rpc, ("ledger", "phase", "client", "remote", "remote_client", "remote_class", "note"))
+
+
+def client_list(rpc: Nodes = None) -> None:
+    """Show the light clients of every lane: status, height, age against the trusting period."""
+    from lockgate.node.overview import clients
+
+    _table("Clients", clients, rpc, ("ledger", "client", "of", "status", "height", "age", "trusting_period"))
+
+
+def ledger_list(rpc: Nodes = None) -> None:
+    """Show the ledgers: class, height, and the fingerprint that trust can start from (P11)."""
+    from lockgate.node.overview import ledgers
+
+    columns = ("ledger", "chain_id", "class", "height", "time", "trusted_height", "trusted_hash")
+    _table("Ledgers", ledgers, rpc, columns)
+
+
+def _table(
+    title: str,
+    look: Callable[[Ledgers], Awaitable[list[dict[str, Any]]]],
+    rpc: list[str] | None,
+    columns: tuple[str, ...],
+) -> None:
+    from lockgate.node.ledgers import Ledgers
+
+    async def work() -> list[dict[str, Any]]:
+        async with Ledgers(Settings.folder, tuple(rpc or ())) as opened:
+            return await look(opened)
+
+    rows = await_(work)
+    if Settings.as_json:
+        output.print_json(rows)
+    else:
+        heads = [column.replace("_", " ") for column in columns]
+        output.table(title, heads, [[row[column] for column in columns] for row in rows])

@@ -1,0 +1,267 @@
+"""`lockgate doctor`: is everything here that a deployment needs, and does what runs run well?
+
+Each check says what it found in one sentence and, where something is wrong, what to do. Nothing is changed, no key
+is opened, and a check that cannot be made says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import importlib
+import shutil
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from lockgate.node.clock import SystemClock
+from lockgate.node.folder import Folder
+from lockgate.node.ledgers import Ledger, Ledgers
+from lockgate.node.socket import call
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
+from lockgate.runtime.wasm import shipped
+from lockgate.storage.signstate import SignState
+
+OLDEST_PYTHON: Final = (3, 11)
+OLDEST_SQLITE: Final = (3, 35, 0)  # RETURNING and the upserts of the stores
+LITTLE_DISK: Final = 1 << 30  # a day of a busy ledger
+NO_DISK: Final = 100 << 20  # below it a block may not fit any more
+DRIFT_S: Final = 40  # how far a client lets a ledger's clock run ahead of its own
+HALTED_S: Final = 60
+REFRESH_FRACTION: Final = 3  # relayers refresh a client at a third of its trusting period
+TOOLS: Final = (
+    ("go", "builds the real CometBFT and ibc-go for `make interop` and `make bench-lifecycle`"),
+    ("cometbft", "is the real light client of `make interop`"),
+)
+
+
+class Level(enum.StrEnum):
+    OK = "ok"
+    NOTE = "note"  # fine, and worth knowing
+    WARN = "warn"  # works, and will not for long
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: a sentence, and what to do about it (empty where nothing)."""
+
+    name: str
+    level: Level
+    found: str
+    next_step: str = ""
+
+
+async def examine(folder: Folder) -> list[Check]:
+    """Make every check; one that breaks down is a finding itself."""
+    checks = [_tried(look.__name__.strip("_"), look) for look in (_python, _sqlite, _cryptography, _wasmtime)]
+    checks += _guests()
+    checks += [_data_folder(folder), _disk(folder.root), _tried("ports", _ports)]
+    async with Ledgers(folder) as ledgers:
+        for name in folder.names("ledgers"):
+            ledger = ledgers.found.get(name)
+            checks += (
+                [Check(f"ledger {name}", Level.NOTE, "It does not run.", "Start it with `lockgate up`.")]
+                if (ledger is None)
+                else await _ledger(ledger, ledgers)
+            )
+            checks.append(_sign_state(folder, name, await _height(folder, name, ledger)))
+    checks += [await _host(folder, name) for name in folder.names("hosts")]
+    return [*checks, *(_tool(name, what) for name, what in TOOLS)]
+
+
+def _tried(name: str, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except Exception as error:  # a broken installation breaks in its own ways; the examination goes on
+        return Check(name, Level.FAIL, f"It does not work: {error}.", "Run `make install` again.")
+
+
+# The machine.
+
+
+def _python() -> Check:
+    text = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        return Check("python", Level.FAIL, f"Python {text} is too old.", "Install CPython 3.11 or newer.")
+    return Check("python", Level.OK, f"Python {text}.")
+
+
+def _sqlite() -> Check:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        return Check(
+            "sqlite",
+            Level.FAIL,
+            f"SQLite {sqlite3.sqlite_version} is too old.",
+            "Use a Python with SQLite 3.35 or newer.",
+        )
+    return Check("sqlite", Level.OK, f"SQLite {sqlite3.sqlite_version}.")
+
+
+def _cryptography() -> Check:
+    for name, kind in (("mlkem", "MLKEM768PrivateKey"), ("mldsa", "MLDSA65PrivateKey")):
+        module = importlib.import_module(f"cryptography.hazmat.primitives.asymmetric.{name}")
+        getattr(module, kind).generate()
+    return Check("cryptography", Level.OK, f"cryptography {version('cryptography')} has ML-KEM and ML-DSA.")
+
+
+def _wasmtime() -> Check:
+    importlib.import_module("wasmtime").Engine()
+    return Check("wasmtime", Level.OK, f"wasmtime {version('wasmtime')}.")
+
+
+def _guests() -> list[Check]:
+    checks = []
+    for name in shipped.NAMES:
+        try:
+            size = len(shipped.component(name))
+            checks.append(Check(f"guest {name}", Level.OK, f"Built, {size // 1024} KiB."))
+        except LockgateError as error:
+            checks.append(Check(f"guest {name}", Level.FAIL, "It is not built.", error.next_step))
+    return checks
+
+
+def _ports() -> Check:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+    return Check("ports", Level.OK, "Loopback ports can be opened.")
+
+
+def _tool(name: str, what: str) -> Check:
+    path = shutil.which(name)
+    if path is None:
+        return Check(name, Level.NOTE, f"Absent; it {what}, and nothing else needs it.")
+    return Check(name, Level.OK, f"Present; it {what}.")
+
+
+# The data folder.
+
+
+def _data_folder(folder: Folder) -> Check:
+    root = folder.root
+    if not root.is_dir():
+        return Check("data folder", Level.NOTE, f"There is none at {root}.", "`lockgate up` makes it.")
+    private = [root, root / "passphrase", *root.glob("*/*/keys"), *root.glob("hosts/*/host.sqlite")]
+    open_ones = [path for path in private if path.exists() and path.stat().st_mode & 0o077]
+    if open_ones:
+        names = ", ".join(str(path.relative_to(root.parent)) for path in open_ones[:3])
+        return Check("data folder", Level.FAIL, f"Others on this machine may read {names}.", "Run chmod go= on them.")
+    return Check("data folder", Level.OK, "Only its owner can read it.")
+
+
+def _disk(root: Path) -> Check:
+    place = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    found = f"{free / (1 << 30):.1f} GiB are free."
+    if free < NO_DISK:
+        return Check("disk", Level.FAIL, found, "Make room; a ledger stops at a block that it cannot store.")
+    if free < LITTLE_DISK:
+        return Check("disk", Level.WARN, found, "Make room before the ledgers need it.")
+    return Check("disk", Level.OK, found)
+
+
+def _sign_state(folder: Folder, name: str, height: int | None) -> Check:
+    """P12: the sign-state may be a height ahead of the store, never behind it."""
+    label, path = f"sign-state {name}", folder.sign_state(name)
+    if not path.exists():
+        if not height:
+            return Check(label, Level.NOTE, "Nothing was signed yet.")
+        return Check(label, Level.FAIL, "It is missing.", "Put the file back, or start under a new revision.")
+    state = SignState.open(path, fresh=True)
+    try:
+        signed = state.height
+    finally:
+        state.close()
+    if height is None:
+        return Check(label, Level.NOTE, f"Signed up to height {signed}; the store is in use and was not compared.")
+    if signed > height + 1:
+        return Check(
+            label,
+            Level.FAIL,
+            f"Height {signed} was signed and the store ends at {height}: blocks are lost or a backup was restored.",
+            "Start the ledger again under a new revision; it refuses to sign under this one.",
+        )
+    if signed < height:
+        return Check(label, Level.FAIL, f"It ends at {signed}, the store at {height}.", "Put back the newest file.")
+    return Check(label, Level.OK, f"Signed up to height {signed}, stored up to {height}.")
+
+
+async def _height(folder: Folder, name: str, ledger: Ledger | None) -> int | None:
+    """Newest stored height: of a running ledger as it says, of a stopped one from its file."""
+    if ledger is not None:
+        return (await ledger.chain.tip()).height.height
+    path = folder.ledger(name) / "ledger.sqlite"
+    if not path.exists():
+        return 0
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            return int(connection.execute("SELECT coalesce(max(height), 0) FROM block").fetchone()[0])
+    except sqlite3.Error:
+        return None
+
+
+# What runs.
+
+
+async def _ledger(ledger: Ledger, ledgers: Ledgers) -> list[Check]:
+    try:
+        tip, now = await ledger.chain.tip(), SystemClock().now()
+        checks = [_clock(ledger.name, tip.height.height, tip.time, now)]
+        for lane in ledger.lanes:
+            checks.append(await _client(ledger, lane.local_client, ledgers.name_of(lane.remote_domain), now))
+            open_ = lane.phase.name == "OPEN"
+            found = f"The lane to {ledgers.name_of(lane.remote_domain)} is {lane.phase.name.lower()}."
+            ask = "" if open_ else f"Ask the ledger's authority: {lane.note or 'no reason is recorded'}."
+            checks.append(
+                Check(f"lane {ledger.name} {lane.local_client}", Level.OK if open_ else Level.WARN, found, ask)
+            )
+        return checks
+    except LockgateError as error:
+        return [Check(f"ledger {ledger.name}", Level.FAIL, "It stopped answering.", error.next_step)]
+
+
+def _clock(name: str, height: int, time: UnixNanos, now: UnixNanos) -> Check:
+    ahead = (time - now) // NANOS_PER_SECOND
+    label = f"ledger {name}"
+    if ahead > DRIFT_S:
+        return Check(label, Level.FAIL, f"Its newest block is {ahead} s ahead of this clock.", "Set the clock right.")
+    if -ahead > HALTED_S:
+        return Check(label, Level.FAIL, f"It has made no block for {-ahead} s.", "Read its log; start it again.")
+    return Check(label, Level.OK, f"Runs, at height {height}; its clock and this one agree.")
+
+
+async def _client(ledger: Ledger, client: str, of: str, now: UnixNanos) -> Check:
+    tracked = await ledger.chain.client(client)  # type: ignore[arg-type]  # the ledger's own name of it
+    age, period = (now - tracked.latest_time) // NANOS_PER_SECOND, tracked.trusting_period // NANOS_PER_SECOND
+    label = f"client {ledger.name} {client}"
+    if tracked.status != "Active":
+        return Check(
+            label,
+            Level.FAIL,
+            f"It follows {of} and is {tracked.status.lower()}; packets are suspended.",
+            "Packets go on when the ledger's authority has recovered the client.",
+        )
+    found = f"Its newest header of {of} is {age} s old; it expires at {period} s."
+    if age * REFRESH_FRACTION > period:
+        return Check(label, Level.WARN, found, "Start a relayer: it refreshes the client.")
+    return Check(label, Level.OK, found)
+
+
+async def _host(folder: Folder, name: str) -> Check:
+    try:
+        async with asyncio.timeout(5):
+            status = await call(folder.host(name) / "host.sock", "status")
+    except (LockgateError, TimeoutError):
+        return Check(f"host {name}", Level.NOTE, "It does not run.", "Start it with `lockgate up`.")
+    if status["fenced_off"]:
+        return Check(f"host {name}", Level.FAIL, "Another copy of this endpoint acts.", "Stop this one for good.")
+    return Check(f"host {name}", Level.OK, f"Runs, fence {status['fence']}, {status['waiting']} items wait.")
+
+
+__all__ = ("Check", "Level", "examine")

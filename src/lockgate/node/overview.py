@@ -1,0 +1,93 @@
+"""What connects the ledgers of a deployment, as rows: ledgers, lanes, light clients."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from lockgate.lightclients.cometbft.rfc3339 import format_time
+from lockgate.node.clock import SystemClock
+from lockgate.node.folder import Folder
+from lockgate.node.ledgers import Ledger, LedgerDown, Ledgers
+from lockgate.node.prove import fingerprint
+from lockgate.primitives.time import NANOS_PER_SECOND
+
+Row = dict[str, Any]
+
+
+async def ledgers(opened: Ledgers) -> list[Row]:
+    """Every ledger that answers, with the header trust in it starts from here. Raises LedgerDown."""
+    return list(await asyncio.gather(*(_ledger(ledger, opened.folder) for ledger in _reachable(opened))))
+
+
+async def lanes(opened: Ledgers) -> list[Row]:
+    """Every lane, as the ledger of each side records it."""
+    return [
+        {
+            "ledger": ledger.name,
+            "lane": lane.lane_id.hex(),
+            "kind": lane.kind.name.lower(),
+            "phase": lane.phase.name.lower(),
+            "client": lane.local_client,
+            "remote": opened.name_of(lane.remote_domain),
+            "remote_domain": lane.remote_domain.hex(),
+            "remote_client": lane.remote_client,
+            "remote_class": lane.remote_class,
+            "grace_s": lane.grace // NANOS_PER_SECOND,
+            "note": lane.note,
+        }
+        for ledger in _reachable(opened)
+        for lane in ledger.lanes
+    ]
+
+
+async def clients(opened: Ledgers) -> list[Row]:
+    """The client of every lane: how old its newest header is, and how old it may become."""
+    now = SystemClock().now()
+    rows = []
+    for ledger in _reachable(opened):
+        for lane in ledger.lanes:
+            tracked = await ledger.chain.client(lane.local_client)
+            age = max(now - tracked.latest_time, 0)
+            rows.append(
+                {
+                    "ledger": ledger.name,
+                    "client": lane.local_client,
+                    "of": opened.name_of(lane.remote_domain),
+                    "status": tracked.status,
+                    "height": str(tracked.latest),
+                    "age": _duration(age),
+                    "age_s": age // NANOS_PER_SECOND,
+                    "trusting_period": _duration(tracked.trusting_period),
+                    "trusting_period_s": tracked.trusting_period // NANOS_PER_SECOND,
+                }
+            )
+    return rows
+
+
+async def _ledger(ledger: Ledger, folder: Folder | None) -> Row:
+    tip, start = await asyncio.gather(ledger.chain.tip(), fingerprint(ledger, folder))
+    return {
+        "ledger": ledger.name,
+        "chain_id": ledger.chain.chain_id,
+        "domain": ledger.domain.hex(),
+        "class": ledger.ledger_class,
+        "height": tip.height.height,
+        "time": format_time(tip.time),
+        "trusted_height": start.height,
+        "trusted_hash": start.header_hash,
+    }
+
+
+def _reachable(opened: Ledgers) -> list[Ledger]:
+    if not opened.found:
+        raise LedgerDown("no ledger answers", known=", ".join(opened.down.values()) or "none")
+    return list(opened.found.values())
+
+
+def _duration(nanoseconds: int) -> str:
+    return str(timedelta(seconds=nanoseconds // NANOS_PER_SECOND))
+
+
+__all__ = ("clients", "lanes", "ledgers")

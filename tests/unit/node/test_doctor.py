@@ -1,0 +1,149 @@
+"""The doctor: one good installation, spoiled one thing at a time; each finding says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from lockgate.node import doctor
+from lockgate.node.doctor import Check, Level, examine
+from lockgate.node.folder import Folder
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, seconds
+from lockgate.runtime.wasm import shipped
+from lockgate.storage.signstate import SignState
+from tests.support import stories
+from tests.support.lab import World
+
+NOW = UnixNanos(1_000 * NANOS_PER_SECOND)
+
+
+def found(folder: Path, name: str) -> Check:
+    return {check.name: check for check in asyncio.run(examine(Folder(folder)))}[name]
+
+
+def test_a_folder_without_a_deployment_is_fine(tmp_path: Path) -> None:
+    checks = asyncio.run(examine(Folder(tmp_path / "none")))
+    assert [check for check in checks if check.level is Level.FAIL and not check.name.startswith("guest")] == []
+    assert all(check.found.endswith((".", "`.")) for check in checks)
+    assert all(check.next_step for check in checks if check.level in {Level.WARN, Level.FAIL})
+
+
+def test_an_old_python_an_old_sqlite_and_a_broken_library_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 10, 9))
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 30, 0))
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.mlkem", None)
+    monkeypatch.setitem(sys.modules, "wasmtime", None)
+    for name in ("python", "sqlite", "cryptography", "wasmtime"):
+        check = found(tmp_path, name)
+        assert check.level is Level.FAIL, name
+        assert check.next_step
+
+
+def test_a_guest_that_is_not_built_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipped, "build_folder", lambda: tmp_path)
+    assert found(tmp_path, "guest echo").level is Level.FAIL
+
+
+def test_a_folder_that_others_can_read_is_named(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir(0o700)
+    assert found(root, "data folder").level is Level.OK
+    keys = root / "hosts" / "alice" / "keys"
+    keys.parent.mkdir(parents=True)
+    keys.touch(0o644)
+    assert "keys" in found(root, "data folder").found
+    keys.chmod(0o600)
+    root.chmod(0o755)
+    assert found(root, "data folder").level is Level.FAIL
+
+
+@pytest.mark.parametrize(("free", "level"), [(5 << 30, Level.OK), (500 << 20, Level.WARN), (1 << 20, Level.FAIL)])
+def test_little_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, level: Level) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, free))
+    assert found(tmp_path / "absent" / "folder", "disk").level is level
+
+
+def test_a_tool_that_is_absent_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert found(tmp_path, "go").level is Level.NOTE
+
+
+@pytest.mark.parametrize(
+    ("time", "level"),
+    [
+        (NOW, Level.OK),
+        (UnixNanos(NOW + seconds(30)), Level.OK),
+        (UnixNanos(NOW + seconds(50)), Level.FAIL),
+        (UnixNanos(NOW - seconds(50)), Level.OK),
+        (UnixNanos(NOW - seconds(70)), Level.FAIL),
+    ],
+)
+def test_a_clock_that_is_off_and_a_ledger_that_stands_still_are_named(time: UnixNanos, level: Level) -> None:
+    assert doctor._clock("alpha", 5, time, NOW).level is level
+
+
+@pytest.mark.parametrize(
+    ("signed", "stored", "level"),
+    [
+        (5, 5, Level.OK),
+        (6, 5, Level.OK),  # signed, and killed before it was published
+        (7, 5, Level.FAIL),
+        (4, 5, Level.FAIL),
+        (5, None, Level.NOTE),
+        (None, 0, Level.NOTE),
+        (None, 5, Level.FAIL),
+    ],
+)
+def test_P12_a_store_that_does_not_fit_what_was_signed_is_named(
+    tmp_path: Path, signed: int | None, stored: int | None, level: Level
+) -> None:
+    folder = Folder(tmp_path)
+    if signed is not None:
+        state = SignState.open(folder.sign_state("alpha"), fresh=True)
+        state.record(signed, b"bytes", b"signature")
+        state.close()
+    assert doctor._sign_state(folder, "alpha", stored).level is level
+
+
+def test_the_height_of_a_stopped_ledger_is_read_from_its_file(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    assert asyncio.run(doctor._height(folder, "alpha", None)) == 0
+    path = folder.ledger("alpha") / "ledger.sqlite"
+    path.parent.mkdir(parents=True)
+    with sqlite3.connect(path) as connection:
+        connection.executescript("CREATE TABLE block (height INTEGER); INSERT INTO block VALUES (3), (4);")
+    assert asyncio.run(doctor._height(folder, "alpha", None)) == 4
+    path.write_bytes(os.urandom(4096))
+    assert asyncio.run(doctor._height(folder, "alpha", None)) is None
+
+
+def test_clients_and_lanes_are_judged_by_age_status_and_phase() -> None:
+    world = World.make()
+    opened = stories.ledgers(world)
+    alpha = opened.found["alpha"]
+
+    def client(after_s: int) -> Level:
+        now = UnixNanos(world.clock.now() + seconds(after_s))
+        return asyncio.run(doctor._client(alpha, "07-tendermint-0", "beta", now)).level
+
+    assert client(60) is Level.OK
+    assert client(5 * 86_400) is Level.WARN  # past a third of two weeks: no relayer refreshes it
+    stories.pass_time(world, 15 * 86_400)
+    assert client(0) is Level.FAIL
+    found = {check.name: check for check in asyncio.run(doctor._ledger(alpha, opened))}
+    assert found["lane alpha 07-tendermint-0"].level is Level.OK
+    world.a.ledger.transact(world.gov, ("gov.stop", {"lane": world.lane, "note": "drill"}))
+    stopped = stories.ledgers(world)
+    found = {check.name: check for check in asyncio.run(doctor._ledger(stopped.found["alpha"], stopped))}
+    assert found["lane alpha 07-tendermint-0"].level is Level.WARN
+    assert "drill" in found["lane alpha 07-tendermint-0"].next_step
