@@ -37,10 +37,10 @@ FINDING_KEYS = {
 MESSAGE_KEYS = {"packet", "client", "sequence", "peer", "state", "body", "reply", "code", "detail"}
 
 
-def as_json(deployment: Running, *arguments: str, code: int = 0, stdin: bytes = b"") -> Any:
+def as_json(deployment: Running, *arguments: str, code: int = 0, stdin: bytes = b"", last: bool = False) -> Any:
     done = deployment.lockgate("--json", *arguments, stdin=stdin)
     assert done.exit_code == code, done.output[-2000:]
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1] if last else done.stdout)
 
 
 def test_a_file_of_any_bytes_is_sent_answered_and_shown(deployment: Running, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_calls_end_as_what_they_are(deployment: Running) -> None:
             assert (await gate.call("bob", b"abc", patience=60)).body == b"cba"
             with pytest.raises(MessageRefused) as refused:
                 await gate.call("probe", probe.refuse("probe.no", "not today"), patience=60)
-            assert refused.value.reason == "guest.refused"
+            assert (refused.value.reason, refused.value.words) == ("guest.refused", "probe.no: not today")
             assert not isinstance(refused.value, MessageTrapped)
             with pytest.raises(MessageTrapped):
                 await gate.call("probe", b"!", patience=60)
@@ -209,8 +209,8 @@ def test_what_runs_is_listed_and_the_doctor_finds_nothing_wrong(deployment: Runn
         (("send", "nobody", "bob", "x"), 3, "node.not_initialised"),
         (("send", "alice", "nobody", "x"), 3, "host.unknown_peer"),
         (("send", "alice", "bob", "x", "--schema", "no schema"), 4, "host.bad_schema"),
-        (("send", "alice", "bob"), 3, "cli.no_body"),
-        (("send", "alice", "bob", "--file", "/nonexistent"), 3, "cli.no_body"),
+        (("send", "alice", "bob"), 3, "api.no_body"),
+        (("send", "alice", "bob", "--file", "/nonexistent"), 3, "api.no_body"),
         (("host", "status", "nobody"), 3, "node.not_initialised"),
         (("trace", "alpha/07-tendermint-0/99999"), 3, "packet.unknown"),
         (("trace", "gamma/07-tendermint-0/1"), 3, "node.not_initialised"),
@@ -227,7 +227,17 @@ def test_wrong_use_is_one_typed_sentence_and_its_exit_code(
     assert (done.exit_code, json.loads(done.stdout)["error"]["code"]) == (exit_code, code)
 
 
-def test_a_body_above_what_a_packet_carries_is_refused_before_it_is_sent(deployment: Running, tmp_path: Path) -> None:
-    (tmp_path / "large").write_bytes(bytes(MAX_INLINE + 1))
-    failure = as_json(deployment, "send", "alice", "bob", "--file", str(tmp_path / "large"), code=3)
-    assert failure["error"]["code"] == "api.body_too_large"
+def test_a_body_above_what_a_packet_carries_arrives_whole(deployment: Running, tmp_path: Path) -> None:
+    body = bytes(range(256)) * 1_200
+    assert len(body) > MAX_INLINE
+    (tmp_path / "large").write_bytes(body)
+    sent = as_json(deployment, "send", "alice", "bob", "--file", str(tmp_path / "large"))
+    done = as_json(deployment, "trace", sent["packet"], "--follow", last=True)
+    assert done["standing"]["state"] == "acknowledged"
+    (row,) = [r for r in as_json(deployment, "inbox", "bob", "--limit", "1000") if r["packet"] == sent["packet"]]
+    assert row["bytes"] == len(body)
+    saved = tmp_path / "saved"
+    assert deployment.lockgate("inbox", "bob", "--save", sent["packet"], "-o", str(saved)).exit_code == 0
+    assert saved.read_bytes() == body
+    missing = as_json(deployment, "inbox", "bob", "--save", "alpha/07-tendermint-0/99999", code=3)
+    assert missing["error"]["code"] == "inbox.no_message"

@@ -9,7 +9,7 @@ import typer
 from lockgate.cli import output
 from lockgate.cli.context import Settings
 from lockgate.cli.names import complete_code
-from lockgate.primitives.errors import Refused, error_codes
+from lockgate.primitives.errors import LockgateError, Refused, error_codes
 
 
 class UnknownCode(Refused):
@@ -30,15 +30,18 @@ def explain(
     known = error_codes()
     if code is None:
         if Settings.as_json:
-            output.print_json({name: error.summary for name, error in known.items()})
+            output.print_json([_entry(each) for each in known.values()])
         else:
             output.table("Failure codes", ["code", "meaning"], [[name, e.summary] for name, e in known.items()])
         return
     error = known.get(code)
     if error is None:
         raise typer.Exit(output.show_error(UnknownCode("no such code", code=code), as_json=Settings.as_json))
-    entry = {"code": code, "summary": error.summary, "untouched": error.untouched, "next": error.next_step}
     if Settings.as_json:
-        output.print_json(entry)
+        output.print_json(_entry(error))
         return
     output.console.print(f"[bold]{code}[/]\n{error.summary}\n{error.untouched}\nNext: {error.next_step}")
+
+
+def _entry(error: type[LockgateError]) -> dict[str, str]:
+    return {"code": error.code, "summary": error.summary, "untouched": error.untouched, "next": error.next_step}

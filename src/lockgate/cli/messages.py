@@ -12,17 +12,9 @@ import typer
 from lockgate.cli import output
 from lockgate.cli.context import Settings, ask, await_, guard
 from lockgate.cli.names import complete_host
-from lockgate.primitives.errors import Refused
 
 SETTLE_S = 90  # beyond the timeout: an answer's grace, and its way back
 Host = Annotated[str, typer.Argument(help="A host of this folder.", autocompletion=complete_host)]
-
-
-class NoBody(Refused):
-    code = "cli.no_body"
-    summary = "There is nothing to send: no text, an empty file, or a file that cannot be read."
-    untouched = "Nothing was sent."
-    next_step = "Give the message as text, or a readable file with --file; --file - reads standard input."
 
 
 def send(
@@ -37,7 +29,10 @@ def send(
     """Send one sealed message to a peer."""
     from lockgate.node.api import Reply, Sent, connect
 
-    body = guard(lambda: _body(text, file))
+    if str(file) == "-":
+        body: bytes | Path = sys.stdin.buffer.read()
+    else:
+        body = file or (text or "").encode()
 
     async def work() -> tuple[Sent, Reply | None]:
         async with connect(Settings.folder.root, host) as gate:
@@ -56,14 +51,54 @@ def send(
         output.console.print(output.text_of(reply.body, most=len(reply.body) * 2), markup=False)
 
 
-def inbox(host: Host, limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20) -> None:
+def inbox(
+    host: Host,
+    limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20,
+    save: Annotated[str | None, typer.Option(help="A packet of the list: write its body whole.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where --save writes; by default to standard output.")
+    ] = None,
+) -> None:
     """Show what a host received and how its guest answered."""
+    if save is not None:
+        _save(host, save, out)
+        return
     rows = _messages(host, "inbox", limit)
     output.table(
         f"Inbox of {host}",
-        ["packet", "from", "state", "body", "answer"],
-        [[r["packet"], _short(r["peer"]), r["state"], _text(r["body"]), _answer(r)] for r in rows],
+        ["packet", "from", "state", "bytes", "body", "answer"],
+        [
+            [
+                r["packet"],
+                _short(r["peer"]),
+                r["state"],
+                r["bytes"],
+                "in a file: --save" if r["file"] else _text(r["body"]),
+                _answer(r),
+            ]
+            for r in rows
+        ],
     )
+
+
+def _save(host: str, packet: str, out: Path | None) -> None:
+    from lockgate.node.desk import MAX_LISTED, NoMessage
+    from lockgate.node.folder import write_file
+
+    rows = ask(host, "inbox", limit=MAX_LISTED)["messages"]
+    row = next((row for row in rows if row["packet"] == packet), None)
+
+    def write() -> None:
+        if row is None:
+            raise NoMessage("not among the newest", packet=packet)
+        found = ask(host, "body", client=row["client"], sequence=row["sequence"])
+        data = Path(found["file"]).read_bytes() if found["file"] else bytes.fromhex(found["body"])
+        if out is None:
+            sys.stdout.buffer.write(data)
+        else:
+            write_file(out, data)
+
+    guard(write)
 
 
 def outbox(host: Host, limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20) -> None:
@@ -83,21 +118,6 @@ def _messages(host: str, verb: str, limit: int) -> list[dict[str, Any]]:
         output.print_json(rows)
         raise typer.Exit
     return rows
-
-
-def _body(text: str | None, file: Path | None) -> bytes:
-    if file is None:
-        body = (text or "").encode()
-    elif str(file) == "-":
-        body = sys.stdin.buffer.read()
-    else:
-        try:
-            body = file.read_bytes()
-        except OSError as error:
-            raise NoBody(error.strerror or "the file cannot be read", file=str(file)) from error
-    if not body:
-        raise NoBody("the message is empty")
-    return body
 
 
 def _answer(row: dict[str, Any]) -> str:

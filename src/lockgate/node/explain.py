@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
 from typing import Final
 
 import lockgate
@@ -13,7 +14,9 @@ from lockgate.primitives.errors import LockgateError, error_codes
 APART: Final = (".lab", ".sdk", "__main__")
 
 
+@cache
 def load_codes() -> None:
+    """Once in a process: a walk over every module takes a good part of a second."""
     for module in pkgutil.walk_packages(lockgate.__path__, "lockgate."):
         if not any(part in module.name for part in APART):
             importlib.import_module(module.name)

@@ -64,7 +64,7 @@ async def serve(path: Path, handle: Serve) -> asyncio.Server:
     return server
 
 
-async def call(path: Path, verb: str, **arguments: Any) -> Answer:
+async def call(path: Path, verb: str, /, **arguments: Any) -> Answer:
     """One call to a running host. Raises NotRunning or RemoteRefusal."""
     async with contextlib.aclosing(_lines(path, verb, arguments)) as lines:
         async for answer in lines:
@@ -73,7 +73,7 @@ async def call(path: Path, verb: str, **arguments: Any) -> Answer:
     raise NotRunning("the host closed the connection", socket=str(path))
 
 
-async def stream(path: Path, verb: str, **arguments: Any) -> Events:
+async def stream(path: Path, verb: str, /, **arguments: Any) -> Events:
     """Events of a verb that goes on, until it ends or the iterator is closed. Raises NotRunning, RemoteRefusal."""
     async with contextlib.aclosing(_lines(path, verb, arguments)) as lines:
         async for answer in lines:

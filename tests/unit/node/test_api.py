@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import lockgate
-from lockgate.node.api import BodyTooLarge, MessageRefused, MessageTimedOut, MessageTrapped, NoHost, connect
-from lockgate.node.api.values import MAX_INLINE, Ended, Received, happened, inline
+from lockgate.node.api import MessageRefused, MessageTimedOut, MessageTrapped, NoBody, NoHost, connect
+from lockgate.node.api.connection import _sendable
+from lockgate.node.api.values import MAX_INLINE, Ended, Received, happened
 from lockgate.node.folder import NotInitialised, NotRunning
 
 ROW: dict[str, Any] = {
@@ -48,10 +49,21 @@ def test_every_end_that_is_no_answer_is_a_type_with_the_reason_and_the_sealed_wo
     assert not isinstance(worded.value, MessageTrapped)
 
 
-def test_a_body_above_what_a_packet_carries_is_refused() -> None:
-    assert len(inline(bytes(MAX_INLINE))) == MAX_INLINE
-    with pytest.raises(BodyTooLarge):
-        inline(bytes(MAX_INLINE + 1))
+def test_a_body_goes_inside_its_packet_or_as_a_file_and_an_empty_one_nowhere(tmp_path: Path) -> None:
+    small, large, empty = tmp_path / "small", tmp_path / "large", tmp_path / "empty"
+    small.write_bytes(b"x")
+    large.write_bytes(bytes(MAX_INLINE + 1))
+    empty.touch()
+    for body, verb in ((b"x", "send"), (small, "send"), (bytes(MAX_INLINE), "send"), (large, "send_file")):
+        with _sendable(body, tmp_path) as (chosen, _):
+            assert chosen == verb
+    with _sendable(bytes(MAX_INLINE + 1), tmp_path) as (verb, what):
+        spooled = Path(what["path"])
+        assert (verb, spooled.read_bytes(), spooled.stat().st_mode & 0o077) == ("send_file", bytes(MAX_INLINE + 1), 0)
+    assert not spooled.exists()
+    for nothing in (b"", empty, tmp_path / "absent"):
+        with pytest.raises(NoBody), _sendable(nothing, tmp_path):
+            pass
 
 
 def test_a_place_leads_to_the_one_host_the_named_one_or_the_one_of_a_socket(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 from lockgate.node.api.connection import Connection, connect, verify
 from lockgate.node.api.errors import (
-    BodyTooLarge,
     CommandRefused,
     MessageRefused,
     MessageTimedOut,
     MessageTrapped,
+    NoBody,
     NoHost,
     StillOpen,
 )
@@ -15,13 +15,13 @@ from lockgate.node.api.values import MAX_INLINE, Ended, Received, Reply, Sent
 
 __all__ = (
     "MAX_INLINE",
-    "BodyTooLarge",
     "CommandRefused",
     "Connection",
     "Ended",
     "MessageRefused",
     "MessageTimedOut",
     "MessageTrapped",
+    "NoBody",
     "NoHost",
     "Received",
     "Reply",

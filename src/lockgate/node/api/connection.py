@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final, Self
 
-from lockgate.node.api.errors import CommandRefused, NoHost, StillOpen
-from lockgate.node.api.values import Ended, Happened, Received, Reply, Sent, ended, happened, inline, received
+from lockgate.node.api.errors import CommandRefused, NoBody, NoHost, StillOpen
+from lockgate.node.api.values import MAX_INLINE, Ended, Happened, Received, Reply, Sent, ended, happened, received
 from lockgate.node.clock import SystemClock
 from lockgate.node.findings import Finding, header_hashes
 from lockgate.node.findings import verify as verify_bundle
@@ -51,13 +52,15 @@ class Connection:
     # Messages, through the host.
 
     async def send(
-        self, to: str, body: bytes, *, schema: str = DEFAULT_SCHEMA, timeout: int = DEFAULT_TIMEOUT_S
+        self, to: str, body: bytes | Path, *, schema: str = DEFAULT_SCHEMA, timeout: int = DEFAULT_TIMEOUT_S
     ) -> Sent:
         """Send one sealed message to a peer the host knows by that name; `timeout` in seconds of ledger time.
 
-        Returns when the host has proven that its ledger took the message.
+        `body` is bytes, or the path of a file of any length; above 128 KiB it travels in chunks beside the packet.
+        Returns when the host has proven that its ledger took the message. Raises NoBody.
         """
-        sent = await call(self._socket, "send", to=to, schema=schema, body=inline(body).hex(), timeout_s=timeout)
+        with _sendable(body, self._socket.parent) as (verb, what):
+            sent = await call(self._socket, verb, to=to, schema=schema, timeout_s=timeout, **what)
         packet = sent["packets"][0]
         return Sent(sent["ref"], packet["packet"], packet["trace_id"])
 
@@ -76,7 +79,7 @@ class Connection:
     async def call(
         self,
         to: str,
-        body: bytes,
+        body: bytes | Path,
         *,
         schema: str = DEFAULT_SCHEMA,
         timeout: int = DEFAULT_TIMEOUT_S,
@@ -172,6 +175,31 @@ def verify(bundle: bytes, trust: Collection[str] = ()) -> Finding:
     Raises BadBundle, BadTrust, UntrustedStart, or what a header or proof violates.
     """
     return verify_bundle(bundle, header_hashes(trust))
+
+
+@contextmanager
+def _sendable(body: bytes | Path, private: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The host's verb for a body and its argument. What is too large for a packet goes as a file, which the host seals.
+
+    Bytes are spooled into the host's private folder and gone when the host has answered.
+    """
+    try:
+        size = body.stat().st_size if isinstance(body, Path) else len(body)
+        if isinstance(body, Path) and 0 < size <= MAX_INLINE:
+            body = body.read_bytes()
+    except OSError as error:
+        raise NoBody(error.strerror or "the file cannot be read", file=str(body)) from error
+    if not size:
+        raise NoBody("the body is empty")
+    if isinstance(body, Path):
+        yield "send_file", {"path": str(body.absolute())}
+    elif size <= MAX_INLINE:
+        yield "send", {"body": body.hex()}
+    else:
+        with NamedTemporaryFile(dir=private, prefix=".body-") as spooled:
+            spooled.write(body)
+            spooled.flush()
+            yield "send_file", {"path": spooled.name}
 
 
 def _name(packet: Packet) -> str:

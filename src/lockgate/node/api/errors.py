@@ -70,18 +70,19 @@ class NoHost(Refused):
     next_step = "Name it: lockgate.connect(folder, host=…); the hosts are the folders under `hosts`."
 
 
-class BodyTooLarge(Refused):
-    code = "api.body_too_large"
-    summary = "The body is larger than a packet carries."
-    next_step = "Send at most 128 KiB in one message, or split the body."
+class NoBody(Refused):
+    code = "api.no_body"
+    summary = "There is nothing to send: the body is empty, or its file cannot be read."
+    untouched = "Nothing was sent."
+    next_step = "Give at least one byte, or a file that can be read."
 
 
 __all__ = (
-    "BodyTooLarge",
     "CommandRefused",
     "MessageRefused",
     "MessageTimedOut",
     "MessageTrapped",
+    "NoBody",
     "NoHost",
     "StillOpen",
 )

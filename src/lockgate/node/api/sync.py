@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from lockgate.node.api.connection import DEFAULT_SCHEMA, DEFAULT_TIMEOUT_S, Connection, Packet, Place, connect, verify
@@ -35,7 +36,9 @@ class SyncConnection:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def send(self, to: str, body: bytes, *, schema: str = DEFAULT_SCHEMA, timeout: int = DEFAULT_TIMEOUT_S) -> Sent:
+    def send(
+        self, to: str, body: bytes | Path, *, schema: str = DEFAULT_SCHEMA, timeout: int = DEFAULT_TIMEOUT_S
+    ) -> Sent:
         return self._do(self._connection.send(to, body, schema=schema, timeout=timeout))
 
     def wait(self, message: Sent | str, *, patience: float | None = None) -> Ended:
@@ -44,7 +47,7 @@ class SyncConnection:
     def call(
         self,
         to: str,
-        body: bytes,
+        body: bytes | Path,
         *,
         schema: str = DEFAULT_SCHEMA,
         timeout: int = DEFAULT_TIMEOUT_S,

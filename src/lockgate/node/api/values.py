@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from lockgate.machine.errors import GuestTrapped
-from lockgate.node.api.errors import BodyTooLarge, MessageRefused, MessageTimedOut, MessageTrapped
+from lockgate.node.api.errors import MessageRefused, MessageTimedOut, MessageTrapped
 
-MAX_INLINE: Final = 128 * 1024  # bytes of a body that travels inside its packet (I8)
+MAX_INLINE: Final = 128 * 1024  # bytes of a body that travels inside its packet; larger ones go in chunks (I8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,11 @@ class Received:
     packet: str  # as the sender's ledger names it
     peer: str
     state: str
-    body: bytes
+    body: bytes  # empty where the body is in a file
     reply: bytes | None
     code: str | None
     detail: str | None
+    file: Path | None = None  # the host's private file of a body that came in chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +73,6 @@ class Ended:
 Happened = Received | Ended
 
 
-def inline(body: bytes) -> bytes:
-    """A body that fits a packet. Raises BodyTooLarge.
-
-    The one place that knows: larger bodies go by another way than inside the packet, and would turn off here (I8).
-    """
-    if len(body) > MAX_INLINE:
-        raise BodyTooLarge("too large for one packet", size=len(body), most=MAX_INLINE)
-    return body
-
-
 def happened(event: dict[str, Any]) -> Happened:
     """Read an event of the host's feed."""
     message, number = event["message"], int(event["number"])
@@ -97,6 +89,7 @@ def received(row: dict[str, Any], number: int = 0) -> Received:
         reply=_bytes(row["reply"]),
         code=row["code"],
         detail=row["detail"],
+        file=None if row.get("file") is None else Path(row["file"]),
     )
 
 
@@ -120,4 +113,4 @@ def _bytes(text: str | None) -> bytes | None:
     return None if text is None else bytes.fromhex(text)
 
 
-__all__ = ("MAX_INLINE", "Ended", "Happened", "Received", "Reply", "Sent", "ended", "happened", "inline", "received")
+__all__ = ("MAX_INLINE", "Ended", "Happened", "Received", "Reply", "Sent", "ended", "happened", "received")
