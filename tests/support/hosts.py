@@ -24,6 +24,7 @@ from lockgate.engines.embedded.results import BlockResults
 from lockgate.host.keyring import AccountKey, KeyCabinet, KeyRing, Opener
 from lockgate.host.ports import Guest
 from lockgate.host.staging import GuestTree
+from lockgate.hosting.bulk import Bulk
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.hosting.host import Host
 from lockgate.hosting.reader import ProvenReader
@@ -130,6 +131,7 @@ class HostWorld:
         self.b = Side("b", self.lab.b, self.lab.host_b, self.lab.receiver, rpcs[1])
         self._guests = {"a": guest_a, "b": guest_b}
         self._tasks: list[asyncio.Task[None]] = []
+        self.bulk: dict[str, Bulk] = {}  # by side, for tests that set one and make the host anew
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(service.run()) for service in self._services]
@@ -187,6 +189,7 @@ class HostWorld:
             entropy,
             side.evidence,
             lambda name, said: side.reports.append((name, said)),
+            bulk=self.bulk.get(side.name),
             cabinet=cabinet,
         )
 

@@ -94,6 +94,7 @@ class Bulk:
         self._report = report
         self._slots = asyncio.Semaphore(FETCHES)
         self._fetches: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, tuple[Item, Callable[[], None]]] = {}
         self._failed: dict[str, LockgateError] = {}
 
     # Sending.
@@ -143,7 +144,8 @@ class Bulk:
             margin = min(MARGIN_S, seconds * MARGIN_SHARE)
             work = self._fetch(name, peer, blob, bulk.descriptor, max(0.0, seconds - margin))
             self._fetches[name] = asyncio.create_task(work)
-            self._fetches[name].add_done_callback(lambda task: self._ended(name, task, item, wake))
+            self._fetches[name].add_done_callback(lambda task: self._ended(name, task))
+        self._waiting[name] = item, wake
         item.due = NEVER
         raise BulkComing(commitment=commitment)
 
@@ -164,8 +166,9 @@ class Bulk:
         notice = BulkNotice(bulk.schema, bulk.descriptor.length, bulk.descriptor.root)
         return Handed(NOTICE_SCHEMA, notice.encode())
 
-    def _ended(self, name: str, task: asyncio.Task[None], item: Item, wake: Callable[[], None]) -> None:
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         del self._fetches[name]
+        item, wake = self._waiting.pop(name)
         if task.cancelled():
             return
         error = task.exception()

@@ -38,11 +38,18 @@ def seal_file(path: Path, content_key: bytes, alg: int, blob: BlobId, offer: Blo
 
 def _pieces(handle: int, most_bytes: int) -> Iterator[bytes]:
     read = 0
-    while piece := os.read(handle, CHUNK_BYTES):
+    while piece := _read(handle):
         read += len(piece)
         if read > most_bytes:
             raise BulkTooLarge("the file grew while it was read", limit=most_bytes)
         yield piece
+
+
+def _read(handle: int) -> bytes:
+    try:
+        return os.read(handle, CHUNK_BYTES)
+    except OSError as error:
+        raise FileUnreadable(error.strerror or "") from error
 
 
 __all__ = ("seal_file",)

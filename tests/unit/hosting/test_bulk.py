@@ -1,0 +1,349 @@
+"""Bodies too large for a packet, between two hosts: delivered whole, or refused before the deadline (I8)."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockgate.envelope.bulk import BlobId, BulkBody, BulkNotice, blob_of
+from lockgate.envelope.content import MAX_BODY
+from lockgate.envelope.errors import BulkTooLarge, ChannelDown
+from lockgate.envelope.ports import BlobSource
+from lockgate.host.ports import Message, Refusal, Reply
+from lockgate.host.sealing import schema_ref
+from lockgate.hosting import bulk as bulk_module
+from lockgate.hosting.bulk import Bulk, BulkComing, BulkUnavailable, Handed, NoChannel
+from lockgate.hosting.work import Item
+from lockgate.lab.entropy import SeededEntropy
+from lockgate.machine.genesis import Parameters
+from lockgate.primitives.time import seconds
+from lockgate.runtime.inprocess import InProcessGuest
+from lockgate.transport import Bodies, Shelf
+from tests.support import probe
+from tests.support.blobs import Spoiled, channel, sealed
+from tests.support.guests import PROBE_ID
+from tests.support.hosts import HostWorld, Side, in_world
+
+MIB = 1 << 20
+HASTY = Parameters(default_grace_ns=seconds(1))
+
+
+class Keeper(probe.Probe):
+    """Answers with the schema and body it was handed; refuses what begins with "no"."""
+
+    def handle(self, message: Message, host: Any) -> Any:
+        if message.body.startswith(b"no"):
+            return Refusal("not.wanted")
+        return Reply(message.schema.encode() + b"|" + message.body[:100])
+
+
+def keeper() -> InProcessGuest:
+    return InProcessGuest(PROBE_ID, Keeper)
+
+
+class Gate:
+    """A source that is shut: its peer cannot be reached until somebody opens it."""
+
+    def __init__(self, source: BlobSource) -> None:
+        self.open = False
+        self._source = source
+
+    async def fetch(self, *arguments: Any) -> AsyncIterator[Any]:
+        if not self.open:
+            raise ChannelDown("shut")
+        async for chunk in self._source.fetch(*arguments):
+            yield chunk
+
+
+def bulk_of(
+    side: Side, folder: Path, offer: Any, sources: dict[str, list[BlobSource]], body_bytes: int = 1 << 30
+) -> Bulk:
+    bodies = Bodies(folder / f"bodies-{side.name}", body_bytes=body_bytes, total_bytes=4 << 30, keep_free=0)
+    report = lambda name, said: side.reports.append((name, said))  # noqa: E731
+    return Bulk(offer, bodies, sources, 1 << 30, SeededEntropy(b"bulk" + side.name.encode()), report)
+
+
+@asynccontextmanager
+async def joined(
+    world: HostWorld,
+    folder: Path,
+    between: Callable[[BlobSource], BlobSource] = lambda source: source,
+    kind: str = "unix",
+) -> AsyncIterator[Shelf]:
+    """Let B fetch what A offers; `between` stands on the way."""
+    async with channel(kind, folder) as made:
+        endpoint = world.a.endpoint.id.hex()
+        world.bulk["a"] = bulk_of(world.a, folder, made.offer, {})
+        world.bulk["b"] = bulk_of(world.b, folder, made.offer, {endpoint: [between(made.source)]})
+        # B only fetches: its own start must not clear what A offers.
+        world.bulk["b"].recall = lambda store: None  # type: ignore[method-assign]
+        for side in world.sides:
+            side.host = world.make(side)
+            await side.host.start()
+        yield made.offer  # type: ignore[misc]
+        for bulk in world.bulk.values():
+            await bulk.close()
+
+
+async def send_file(world: HostWorld, path: Path) -> dict[str, Any]:
+    return await world._until(world.a, world.a.host.send_file("b", "bytes@1.0", path, 600))
+
+
+async def until_answered(world: HostWorld, sequence: int = 1) -> None:
+    async with asyncio.timeout(60):
+        await world.settle()
+        while world.a.sent(sequence).state == "sent":
+            await asyncio.sleep(0.01)
+            await world.settle()
+
+
+def a_file(folder: Path, size: int, start: bytes = b"") -> Path:
+    path = folder / "file"
+    path.write_bytes((start + os.urandom(min(size, MIB)) * (size // MIB + 1))[:size])
+    return path
+
+
+def kept(side: Side, folder: Path) -> list[str]:
+    return os.listdir(folder / f"bodies-{side.name}")
+
+
+@in_world(guest_b=keeper)
+async def test_64_mib_between_two_hosts(world: HostWorld, tmp_path: Path) -> None:
+    path = a_file(tmp_path, 64 * MIB)
+    async with joined(world, tmp_path) as shelf:
+        result = await send_file(world, path)
+        assert result["packets"] == [{"client": world.a.end.client, "sequence": 1}]
+        assert len(os.listdir(shelf.folder)) == 1
+        await until_answered(world)
+        sent, seen = world.a.sent(), world.b.seen()
+        assert (sent.state, seen.state) == ("acknowledged", "answered")
+        notice = BulkNotice.decode(seen.body)
+        assert notice.length == 64 * MIB
+        assert sent.reply == b"bulk/notice@1.0|" + seen.body[:100]
+        received = world.bulk["b"].bodies.find(seen.commitment.hex())
+        assert received is not None
+        assert subprocess.run(["cmp", path, received], check=False).returncode == 0
+        assert received.stat().st_mode & 0o777 == 0o600
+        assert os.listdir(shelf.folder) == [], "the packet has ended, so nobody needs the blob"
+
+
+@in_world(guest_b=keeper)
+async def test_the_packet_carries_no_byte_of_the_body(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path) as shelf:
+        await send_file(world, a_file(tmp_path, MIB))
+        (packet,) = world.sent(world.a)
+        assert len(packet.payloads[0].value) < 4_096
+        body = BulkBody.decode(world.a.sent().body)
+        assert body.descriptor.length == MIB
+        (blob,) = shelf.folder.iterdir()
+        ciphertext = blob.read_bytes()
+        assert (tmp_path / "file").read_bytes()[:64] not in ciphertext
+        assert body.descriptor.content_key not in ciphertext + packet.payloads[0].value
+        await until_answered(world)
+
+
+@in_world(guest_b=keeper)
+async def test_a_body_that_a_guest_can_take_is_handed_over_itself(world: HostWorld, tmp_path: Path) -> None:
+    path = a_file(tmp_path, MAX_BODY, b"yes ")
+    async with joined(world, tmp_path, kind="memory"):
+        await send_file(world, path)
+        await until_answered(world)
+        assert world.a.sent().reply == b"bytes@1.0|" + path.read_bytes()[:100]
+        assert world.b.seen().body == path.read_bytes()
+
+
+@in_world(guest_b=keeper, parameters=HASTY)
+async def test_a_body_that_never_comes_is_refused_before_the_deadline(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path, Gate) as shelf:
+        await send_file(world, a_file(tmp_path, MIB))
+        await world.settle()
+        assert world.b.store.seen(world.b.end.client, 1) is None, "it waits for its body"
+        await world.send(world.a, b"an ordinary message")
+        await until_answered(world, 2)
+        assert world.a.sent(2).state == "acknowledged", "and holds up nobody else"
+        await until_answered(world)
+        sent, seen = world.a.sent(), world.b.seen()
+        assert (sent.state, sent.reason, sent.code) == ("refused", BulkUnavailable.code, ChannelDown.code)
+        assert (seen.state, seen.code) == ("refused", "bulk.unavailable")
+        assert world.b.get(b"refused") is None
+        assert (kept(world.b, tmp_path), os.listdir(shelf.folder)) == ([], [])
+
+
+def corrupt(index: int) -> Callable[[BlobSource], BlobSource]:
+    def spoil(at: int, chunk: bytes) -> Iterable[bytes]:
+        return [chunk[:-1] + bytes([chunk[-1] ^ 1]) if at == index else chunk]
+
+    return lambda source: Spoiled(source, spoil)
+
+
+@in_world(guest_b=keeper)
+async def test_a_corrupt_chunk_is_named_to_the_sender(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path, corrupt(5)):
+        await send_file(world, a_file(tmp_path, MIB))
+        await until_answered(world)
+        sent = world.a.sent()
+        assert (sent.state, sent.reason, sent.code) == ("refused", "bulk.unavailable", "chunks.refused")
+        assert sent.detail is not None
+        assert "index=5" in sent.detail
+        assert kept(world.b, tmp_path) == []
+
+
+@in_world(guest_b=keeper)
+async def test_a_blob_that_is_gone_is_refused_at_once(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path) as shelf:
+        await send_file(world, a_file(tmp_path, MIB))
+        for blob in shelf.folder.iterdir():
+            blob.unlink()
+        await until_answered(world)
+        assert (world.a.sent().state, world.a.sent().code) == ("refused", "bulk.gone")
+
+
+@in_world(guest_b=keeper)
+async def test_what_the_guest_refuses_is_not_kept(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path):
+        await send_file(world, a_file(tmp_path, 1_000, b"no"))
+        await until_answered(world)
+        assert (world.a.sent().state, world.a.sent().code) == ("refused", "not.wanted")
+        assert kept(world.b, tmp_path) == []
+
+
+@in_world(guest_b=keeper)
+async def test_a_restarted_receiver_goes_on_where_it_stopped(world: HostWorld, tmp_path: Path) -> None:
+    """The host and its fetch end in the middle; another process over the same files finds both again."""
+    sources: list[Spoiled] = []
+    stop = asyncio.Event()
+
+    def first(source: BlobSource) -> BlobSource:
+        def spoil(at: int, chunk: bytes) -> Iterable[bytes]:
+            if at == 40 and not stop.is_set():
+                stop.set()
+                raise ChannelDown("cut")
+            return [chunk]
+
+        sources.append(Spoiled(source, spoil))
+        return sources[-1]
+
+    path = a_file(tmp_path, 4 * MIB)
+    async with joined(world, tmp_path, first):
+        await send_file(world, path)
+        await world.settle()
+        await asyncio.wait_for(stop.wait(), 30)
+        await asyncio.sleep(0.05)  # within its first pause
+        await world.bulk["b"].close()
+        assert any(name.endswith(".progress") for name in kept(world.b, tmp_path))
+        endpoint = world.a.endpoint.id.hex()
+        world.bulk["b"] = bulk_of(world.b, tmp_path, world.bulk["b"]._offer, {endpoint: [sources[0]]})
+        world.bulk["b"].recall = lambda store: None  # type: ignore[method-assign]
+        world.b.host = world.make(world.b)
+        await world.b.host.start()
+        await until_answered(world)
+        assert world.a.sent().state == "acknowledged"
+        assert sources[0].asked[0] == 0
+        assert sources[0].asked[-1] == 40
+        received = world.bulk["b"].bodies.find(world.b.seen().commitment.hex())
+        assert received is not None
+        assert received.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda body: b"\x80", "bulk.malformed"),
+        (lambda body: _with(body, locator="http://169.254.169.254/latest"), "bulk.foreign_locator"),
+        (lambda body: _with(body, length=1 << 39), "bulk.too_large"),
+        (lambda body: _with(body, root=bytes(32)), "chunks.refused"),
+        (lambda body: _with(body, content_key=bytes(32)), "chunks.refused"),
+        (lambda body: _with(body, length=5), "bulk.channel_broken"),
+    ],
+)
+@in_world(guest_b=keeper)
+async def test_a_hostile_descriptor_is_refused(
+    world: HostWorld, tmp_path: Path, spoil: Callable[[BulkBody], bytes], code: str
+) -> None:
+    async with joined(world, tmp_path, kind="memory") as offer:
+        frames, descriptor = sealed(bytes(100_000))
+        offer.put(blob_of(descriptor.locator), frames)
+        good = BulkBody(bulk_module.BODY_SCHEMA, descriptor)
+        sending = world.a.host.send("b", "bulk/body@1.0", spoil(good), 600)
+        await world._until(world.a, sending)
+        await until_answered(world)
+        assert (world.a.sent().state, world.a.sent().code) == ("refused", code)
+        assert kept(world.b, tmp_path) == []
+
+
+def _with(body: BulkBody, **changes: Any) -> bytes:
+    return dataclasses.replace(body, descriptor=dataclasses.replace(body.descriptor, **changes)).encode()
+
+
+@in_world(guest_b=keeper)
+async def test_hosts_without_a_channel_say_so(world: HostWorld, tmp_path: Path) -> None:
+    path = a_file(tmp_path, 1_000)
+    with pytest.raises(NoChannel):
+        await world.a.host.send_file("b", "bytes@1.0", path, 600)
+    async with channel("memory", tmp_path) as made:
+        world.bulk["a"] = bulk_of(world.a, tmp_path, made.offer, {})
+        world.a.host = world.make(world.a)
+        await world.a.host.start()
+        await send_file(world, path)
+        await until_answered(world)
+        assert (world.a.sent().state, world.a.sent().code) == ("refused", "bulk.unavailable")
+        world.bulk["b"] = bulk_of(world.b, tmp_path, made.offer, {})
+        world.b.host = world.make(world.b)
+        await world.b.host.start()
+        await send_file(world, path)
+        await until_answered(world, 2)
+        assert world.a.sent(2).code == NoChannel.code
+
+
+@in_world(guest_b=keeper)
+async def test_a_start_clears_what_no_open_packet_names(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path, Gate) as shelf:
+        await send_file(world, a_file(tmp_path, MIB))
+        (open_one,) = os.listdir(shelf.folder)
+        shelf.put(BlobId(bytes(32)), [b"left by a killed process"])
+        world.bulk["a"].recall(world.a.store)
+        assert os.listdir(shelf.folder) == [open_one]
+
+
+@in_world()
+async def test_a_file_that_cannot_be_sent_leaves_nothing(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path) as shelf:
+        world.bulk["a"]._body_bytes = 999
+        with pytest.raises(BulkTooLarge):
+            await world.a.host.send_file("b", "bytes@1.0", a_file(tmp_path, 1_000), 600)
+        assert os.listdir(shelf.folder) == []
+        assert world.sent(world.a) == []
+
+
+@in_world()
+async def test_a_message_waits_until_its_fetch_ends(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path, kind="memory") as offer:
+        frames, descriptor = sealed(bytes(100_000))
+        item, woken, commitment = Item("inbox"), asyncio.Event(), bytes(32)
+        body = BulkBody(schema_ref("bytes@1.0"), descriptor).encode()
+
+        def take(seconds_left: float) -> Handed:
+            peer = world.a.endpoint.id.hex()
+            return world.bulk["b"].take(item, peer, commitment, body, seconds_left, woken.set)
+
+        with pytest.raises(BulkComing):
+            take(60)
+        assert item.due == bulk_module.NEVER
+        await woken.wait()
+        assert item.due == 0
+        with pytest.raises(BulkUnavailable, match="no such blob"):
+            take(60)
+        offer.put(blob_of(descriptor.locator), frames)
+        woken.clear()
+        with pytest.raises(BulkComing):
+            take(60)
+        await woken.wait()
+        assert take(60) == Handed(schema_ref("bytes@1.0"), bytes(100_000))
