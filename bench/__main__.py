@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-TOPICS = ("lifecycle", "durable", "growth", "merkle", "envelope", "backlog")
+TOPICS = ("lifecycle", "durable", "growth", "merkle", "envelope", "bulk", "backlog")
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """Sealed frames, chunks and envelopes beside the bare cipher, in one run.
 
-    python -m bench.envelope [--rounds N] [--json FILE]
+    python -m bench.envelope [--rounds N] [--json FILE]          results go to bench/results/envelope.json by default
 
 Every round times short batches of each operation in turn and keeps the quickest of each, so that a ratio
 compares the same moment and a busy neighbour disturbs both sides alike; the table shows the median of the
@@ -25,6 +25,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from tests.unit.envelope.world import World
 
+from bench.lifecycle import processor
 from lockgate.crypto.suites import SEAL_X25519, SEAL_XWING_AES, SIGN_ED25519, SIGN_ED25519_MLDSA65
 from lockgate.envelope.chunks import CHUNK_BYTES, ChunkOpener, ChunkSealer, Descriptor
 from lockgate.envelope.cose.algorithms import content_algorithm
@@ -34,6 +35,7 @@ from lockgate.envelope.cose.headers import Acceptance
 from lockgate.envelope.cose.keys import CoseKey
 from lockgate.envelope.cose.wire import Wire
 
+RESULTS = Path(__file__).parent / "results" / "envelope.json"
 AAD = b"associated data of forty bytes, as a hash"
 CIPHERS = {3: AESGCM, 24: ChaCha20Poly1305}
 LIMITS = {(3, 65_536): 1.25, (24, 65_536): 1.10}
@@ -230,14 +232,15 @@ def show(rows: list[dict[str, object]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     rounds = max(5, arguments.rounds)
     rows = frames_table(rounds) + socket_table(min(rounds, 9)) + envelope_table(min(rounds, 9))
     show(rows)
-    if arguments.json:
-        machine = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
-        arguments.json.write_text(json.dumps({"machine": machine, "rounds": rounds, "rows": rows}, indent=1) + "\n")
+    machine = {"python": platform.python_version(), "cpu": processor(), "cores": os.cpu_count()}
+    result = {"machine": machine, "load": os.getloadavg()[0], "rounds": rounds, "rows": rows}
+    arguments.json.parent.mkdir(exist_ok=True)
+    arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

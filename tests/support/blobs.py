@@ -12,7 +12,7 @@ from pathlib import Path
 from lockgate.envelope.bulk import BlobId, locator_of
 from lockgate.envelope.chunks import CHUNK_BYTES, ChunkSealer, Descriptor, Layout, seal_stream
 from lockgate.envelope.ports import BlobOffer, BlobSource, Buffer
-from lockgate.transport import BlobServer, MemoryBlobs, Shelf, tcp, unix
+from lockgate.transport import BlobServer, Bodies, MemoryBlobs, Shelf, tcp, unix
 from lockgate.transport.folder import FolderSource
 from lockgate.transport.stream import StreamSource, connected
 
@@ -26,6 +26,13 @@ def sealed(body: bytes = BODY, blob: BlobId = BLOB) -> tuple[list[bytes], Descri
     sealer = ChunkSealer(KEY, 3)
     frames = [bytes(chunk.frame) for chunk in seal_stream(sealer, [body])]
     return frames, sealer.finish(locator_of(blob))
+
+
+DESCRIPTOR_OF_BODY = sealed()[1]
+
+
+def bodies_in(folder: Path) -> Bodies:
+    return Bodies(folder, body_bytes=1 << 30, total_bytes=4 << 30, keep_free=0)
 
 
 @dataclass(frozen=True)

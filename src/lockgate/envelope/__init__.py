@@ -4,6 +4,7 @@
 - `binding`: what an envelope binds (P17): `Context`, `SenderChoice`, `Binding`
 - `content`: what its author signs: views of both ledgers (P20), schema, body, padding
 - `chunks`, `chunk_tree`: bulk bodies, sealed and checked one chunk at a time (I8)
+- `bulk`, `ports`: what a packet carries of a bulk body, and what its chunks need of a transport
 - `cose`: the messages of RFC 9052, keys, countersignatures, COSE-HPKE, fast frames
 - `schemas`: schema ids for `codec.registry`; CDDL texts in `cddl/`
 - `errors`: one public code for whatever does not open (P3), typed reasons below it

@@ -5,6 +5,7 @@
 - `reader`: a ledger read through its own light client
 - `traffic`: packets and the proofs they came with, out of the own ledger's transactions
 - `peers`: key records of peers, proven on their ledgers
+- `bulk`: bodies too large for a packet: offered, and fetched beside the steps
 - `config`, `work`: what a host is told, and the pieces of its work
 
 The real world (`node`) and the simulated one (`lab`) assemble the same driver.
