@@ -23,6 +23,7 @@ class Adversary:
     """Acts a few seconds apart during the stormy part of a run. `name` stands in the event log."""
 
     name: ClassVar[str]
+    pause_ms: ClassVar[tuple[int, int]] = (200, 3_000)  # between two acts
 
     def __init__(self, cast: Cast, origin: Origin, world: Surroundings, draws: Draws) -> None:
         self.cast = cast
@@ -36,7 +37,7 @@ class Adversary:
         end = loop.time() + ticks
         await self.begin()
         while loop.time() < end:
-            await asyncio.sleep(self.draws.delay_s(200, 3_000))
+            await asyncio.sleep(self.draws.delay_s(*self.pause_ms))
             try:
                 await self.act()
             except LockgateError as error:

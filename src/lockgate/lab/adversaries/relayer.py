@@ -10,15 +10,20 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from google.protobuf.any_pb2 import Any as AnyMessage
+
 from lockgate.codec.type_urls import MSG_ACKNOWLEDGEMENT, MSG_RECV_PACKET, MSG_UPDATE_CLIENT
-from lockgate.ibc import wire
+from lockgate.codec.wire import ibc_client_pb2 as client_wire
+from lockgate.ibc import host, wire
 from lockgate.ibc.packet import Acknowledgement, Packet
 from lockgate.lab.adversaries.adversary import Adversary, public_messages
+from lockgate.lab.history import Record
 from lockgate.lab.origin import account
 from lockgate.lab.parties import LedgerParty
 from lockgate.machine.transaction import Message
 from lockgate.primitives.ids import Height
 from lockgate.relay.submitter import AccountSubmitter
+from lockgate.storage.ledger import LedgerStore
 
 LANE: Final = 7
 Seen = tuple[int, bytes, str, bytes]  # height, transaction, type, message
@@ -26,6 +31,7 @@ Seen = tuple[int, bytes, str, bytes]  # height, transaction, type, message
 
 class HostileRelayer(Adversary):
     name = "relayer"
+    pause_ms = (100, 1_000)
 
     async def begin(self) -> None:
         self._seen: dict[str, list[Seen]] = {ledger.name: [] for ledger in self.cast.ledgers}
@@ -44,18 +50,20 @@ class HostileRelayer(Adversary):
     async def act(self) -> None:
         ledger = self.draws.choice(self.cast.ledgers)
         self._read(ledger)
-        seen = self._seen[ledger.name]
+        update, fresh = await self._fresh(ledger) if self.draws.chance(600) else ([], None)
+        seen = self._seen[ledger.name] if fresh is None else [fresh]
         if not seen:
             return
-        if self.draws.chance(150):
+        if fresh is None and self.draws.chance(250):
             await self._broadcast_a_piece(ledger, self.draws.choice(seen)[1])
             return
         name = self.draws.choice(tuple(self._moves))
         message = self._moves[name](ledger, self.draws.choice(seen), self._submitters[ledger.name])
         if message is None:
             return
-        done = await self._submitters[ledger.name].submit([message])
-        self.report(name, ledger=ledger.name, code=done.code, codespace=done.codespace)
+        done = await self._submitters[ledger.name].submit([*update, message])
+        words = {"ledger": ledger.name, "first": fresh is not None, "code": done.code, "codespace": done.codespace}
+        self.report(name, **words)
         if done.code == 0 and name != "repeated":
             self.world.journal.accepted_forgeries.append(f"{name} {message[0]} on {ledger.name}")
 
@@ -64,6 +72,29 @@ class HostileRelayer(Adversary):
             self._next[ledger.name] = seen[0] + 1
             if seen[2] in {MSG_RECV_PACKET, MSG_ACKNOWLEDGEMENT, MSG_UPDATE_CLIENT}:
                 self._seen[ledger.name].append(seen)
+
+    async def _fresh(self, ledger: LedgerParty) -> tuple[list[Message], Seen | None]:
+        """A true receive of a packet that nobody has brought yet, with the client update it needs: to be spoiled."""
+        other = next(party for party in self.cast.ledgers if party is not ledger)
+        here, there = Record(), Record()
+        here.read(LedgerStore(ledger.disk, None))
+        there.read(LedgerStore(other.disk, None))
+        packets = [wire.read_packet(bytes.fromhex(sent[0])) for sent in there.sent.values()]
+        waiting = [packet for packet in packets if (packet.destination_client, packet.sequence) not in here.received]
+        if not waiting:
+            return [], None
+        packet, by, far = self.draws.choice(waiting), self._submitters[ledger.name], self.chain(other)
+        client = ledger.origin.client
+        tracked, at = await by.chain.client(client), (await far.tip()).height
+        update: list[Message] = []
+        if at > tracked.latest:
+            wrapped = AnyMessage.FromString(await far.update_message(client, tracked.latest, at))
+            message = client_wire.MsgUpdateClient(client_id=client, client_message=wrapped, signer=by.signer)
+            update.append((MSG_UPDATE_CLIENT, message.SerializeToString(deterministic=True)))
+        proven = await far.prove("ibc", host.packet_commitment(packet.source_client, packet.sequence), at)
+        if proven.value is None:
+            return [], None
+        return update, (0, b"", MSG_RECV_PACKET, wire.encode_receive(packet, proven.proof, at, by.signer))
 
     async def _broadcast_a_piece(self, ledger: LedgerParty, transaction: bytes) -> None:
         """A transaction of somebody else's, cut short or with a bit turned."""

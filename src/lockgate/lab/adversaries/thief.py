@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from lockgate.crypto.keys import KeyRole
+from lockgate.envelope.binding import Role, SenderChoice
+from lockgate.envelope.content import LedgerView
+from lockgate.host.sealing import Lane, outgoing, schema_ref, seal
+from lockgate.hosting.config import LedgerRef
 from lockgate.ibc import wire
 from lockgate.lab.adversaries.adversary import Adversary
+from lockgate.lab.entropy import seeded_identity_signer
+from lockgate.lab.guests import SCHEMA
 from lockgate.lab.history import Record
 from lockgate.lab.parties import LedgerParty
 from lockgate.machine import endpoints, keys
 from lockgate.merkle.multistore import MultiStore
-from lockgate.primitives.time import NANOS_PER_SECOND
+from lockgate.primitives.ids import ClientId, DomainId, Hash32, Height, revision_number
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.nodes import SqliteNodes
 
@@ -32,7 +40,9 @@ class Thief(Adversary):
         self._ledger = next(ledger for ledger in self.cast.ledgers if ledger.name == self._config.local.name)
         self._submitter = self.submitter(self._ledger, host.origin.account, LANE)
         self._endpoint = bytes.fromhex(self._config.endpoint)
-        self._peer = next(iter(self._config.peers.values()))
+        alias, self._peer = next(iter(self._config.peers.items()))
+        self._victim, self._receiver = host.origin, self.origin.hosts[alias]
+        self._entropy = self.world.entropy.fork("thief")
         self._acts = 0
         self._counter = 1 << 20  # past the true host's
         self.report("steals", account=host.origin.account.id)
@@ -46,8 +56,10 @@ class Thief(Adversary):
         waiting = self._waiting(self._ledger)
         if waiting and self.draws.chance(600):
             await self._forge_answer(*self.draws.choice(waiting))
-        elif record.sent and self.draws.chance(700):
+        elif record.sent and self.draws.chance(600):
             await self._send_again(record)
+        elif self.draws.chance(800):
+            await self._impersonate()
         else:
             await self._send(b"not sealed at all" + self.draws.bytes(64), self._now_s() + TIMEOUT_S)
 
@@ -75,6 +87,27 @@ class Thief(Adversary):
         if live:
             packet = self.draws.choice(live)
             await self._send(packet.payloads[0].value, packet.timeout)
+
+    async def _impersonate(self) -> None:
+        """A perfect envelope in the endpoint's name, but for the signature: that key is not the thief's."""
+        here, there = self._config.local, self._config.remotes[0]
+        lane = Lane(
+            local_domain=DomainId(Hash32(bytes.fromhex(here.domain))),
+            remote_domain=DomainId(Hash32(bytes.fromhex(there.domain))),
+            local_client=ClientId(self._peer.local_client),
+            remote_client=ClientId(self._peer.remote_client),
+            local_revision=revision_number(here.chain_id),
+            remote_revision=revision_number(there.chain_id),
+        )
+        timeout = UnixSeconds(self._now_s() + TIMEOUT_S)
+        own, peer = self._victim.endpoint.record, self._receiver.endpoint.record
+        context = outgoing(lane, own, peer, timeout, Role.MESSAGE, b"")
+        signer = seeded_identity_signer(self.origin.suite.identity, self.draws.bytes(32), KeyRole.IDENTITY)
+        choice = SenderChoice.outside_sessions(self._state().fence, self._counter + 1)
+        views = (_view(here), _view(there))
+        body = b"a forgery|" + self._config.name.encode() + b"|0|reply"
+        value = seal(context, signer, peer, choice, views, schema_ref(SCHEMA), body, self._entropy)
+        await self._send(value, timeout)
 
     async def _send(self, value: bytes, timeout: int) -> None:
         self._counter += 1
@@ -105,6 +138,10 @@ class Thief(Adversary):
 
     def _now_s(self) -> int:
         return self.world.clock.now() // NANOS_PER_SECOND
+
+
+def _view(ref: LedgerRef) -> LedgerView:
+    return LedgerView(Height(revision_number(ref.chain_id), ref.height), Hash32(bytes.fromhex(ref.header_hash)))
 
 
 __all__ = ("Thief",)

@@ -1,0 +1,36 @@
+"""`python -m lockgate.lab SEED`: prints a run, its hash, and what its checkers say."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from lockgate.lab.checkers import EVERY
+from lockgate.lab.outcome import PromiseBroken
+from lockgate.lab.simulation import TICKS, Simulation
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lockgate.lab", description=__doc__)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--ticks", type=int, default=TICKS, help="seconds of virtual time under faults")
+    parser.add_argument("--quiet", action="store_true", help="print no event log")
+    arguments = parser.parse_args()
+    simulation = Simulation(arguments.seed)
+    failure: Exception | None = None
+    try:
+        simulation.run(arguments.ticks).check(*EVERY)
+    except PromiseBroken as broken:
+        failure = broken
+    finally:
+        # Also when the run itself broke: the log is how it came there.
+        if not arguments.quiet:
+            sys.stdout.write("\n".join(simulation.log.lines) + "\n")
+    sys.stdout.write(f"seed {arguments.seed} hash {simulation.log.hash}\n")
+    if failure is not None:
+        sys.stdout.write(f"{failure}\n")
+    return int(failure is not None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The checkers can fail: each defect that is planted here is found within a few seeds.
+
+A simulation that never complains proves nothing. Every test breaks one function of the product as a
+careless change might, and expects the checker whose promise it breaks to object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count, islice
+from typing import Any
+
+import pytest
+
+from lockgate.codec import cbor
+from lockgate.hosting import fencing, steps
+from lockgate.host.recovery import Standing
+from lockgate.host.windows import Window
+from lockgate.ibc import receiving
+from lockgate.lab.adversaries import KINDS
+from lockgate.lab.checkers import Consistent, ExactlyOnce, NoForgery, NoPlaintext, Settled
+from lockgate.lab.outcome import Checker, Outcome, PromiseBroken
+from lockgate.lab.simulation import Simulation
+from lockgate.lightclients.tendermint.client import TendermintClient
+from lockgate.relay.messages import Stage
+from lockgate.relay.mover import Mover
+
+MOST = 25  # seeds until a defect must have shown
+
+
+def seeds(adversary: str | None = None) -> Iterator[int]:
+    """Seeds of the fast suite, of one adversary where it takes one."""
+    fast = (seed for seed in count() if seed % 10 != 9)
+    return (seed for seed in fast if adversary is None or Simulation(seed).adversary.name == adversary)
+
+
+def found_by(checker: Checker, adversary: str | None = None, most: int = MOST) -> str:
+    """Run seeds until the checker objects; returns its words."""
+    for seed in islice(seeds(adversary), most):
+        try:
+            Simulation(seed).run().check(checker)
+        except PromiseBroken as broken:
+            assert f"python -m lockgate.lab {seed}" in str(broken)
+            return str(broken)
+    pytest.fail(f"{type(checker).__name__} did not object within {most} seeds")
+
+
+def test_a_window_that_accepts_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Window, "accept", lambda self, counter: self)
+    assert "2 effects" in found_by(ExactlyOnce(), "thief")
+
+
+def test_a_receipt_that_is_not_looked_at_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful:
+        """A view in which no packet was ever received."""
+
+        def __init__(self, view: Any) -> None:
+            self._view = view
+
+        def get(self, store: str, key: bytes, /) -> bytes | None:
+            return None if b"\x02" in key[-9:-8] else self._view.get(store, key)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._view, name)
+
+    true = receiving.receive
+    monkeypatch.setattr(
+        "lockgate.ibc.dispatch.receiving.receive", lambda wiring, view, *rest: true(wiring, Forgetful(view), *rest)
+    )
+    assert "received 2 times" in found_by(ExactlyOnce())
+
+
+def test_a_step_that_is_promoted_before_it_is_proven_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = fencing.standing
+
+    def hasty(saved: Any, proven: Any) -> Standing | None:
+        return Standing.STAGED if saved.staged_root is not None else true(saved, proven)
+
+    monkeypatch.setattr(fencing, "standing", hasty)
+    found_by(Consistent())
+
+
+def test_proofs_that_a_ledger_does_not_check_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TendermintClient, "verify_membership", lambda *_: None)
+    assert "accepted" in found_by(NoForgery(), "relayer")
+
+
+def test_an_envelope_whose_author_is_not_checked_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockgate.envelope.seal._verify", lambda context, aad, message, author: message.payload)
+    assert "never sent" in found_by(NoForgery(), "thief")
+
+
+def test_a_body_beside_its_envelope_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = steps.seal
+    monkeypatch.setattr(steps, "seal", lambda *parts: true(*parts) + cbor.encode(parts[6]))
+    assert "in the clear" in found_by(NoPlaintext(), most=3)
+
+
+def test_a_relayer_that_brings_no_timeouts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = Mover.move
+
+    async def lazy(self: Mover, direction: Any, stage: Stage, *rest: Any) -> None:
+        if stage is not Stage.TIME_OUT:
+            await true(self, direction, stage, *rest)
+
+    monkeypatch.setattr(Mover, "move", lazy)
+    assert "packet" in found_by(Settled())
+
+
+def test_a_block_that_does_not_replay_is_found() -> None:
+    outcome: Outcome = Simulation(0).run()
+    outcome.check(Consistent())
+    disk = outcome.history.ledgers[0].disk
+    disk.execute("UPDATE block SET app_hash = zeroblob(32) WHERE height = 20")
+    with pytest.raises(PromiseBroken, match="store_tampered"):
+        outcome.check(Consistent())
