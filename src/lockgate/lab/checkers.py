@@ -41,8 +41,8 @@ class ExactlyOnce:
     def complaints(self, outcome: Outcome, /) -> Sequence[str]:
         found = [text for name, record in outcome.history.records.items() for text in _twice(name, record)]
         states = {host.origin.config.name: _tally(host) for host in outcome.history.acting()}
-        for host, tally in states.items():
-            found += [f"{host}: {key.hex()} has {count[0]} effects" for key, count in tally.items() if count != ONCE]
+        for name, tally in states.items():
+            found += [f"{name}: {key.hex()} has {count[0]} effects" for key, count in tally.items() if count != ONCE]
         # A thief can send a sealed body again in another packet: one of the two acts, and either may be refused.
         for host in outcome.history.acting() if outcome.hostile != "thief" else ():
             found += _effects(outcome, host, states)

@@ -15,11 +15,18 @@ class EventLog:
     def __init__(self, clock: SimulatedClock) -> None:
         self._clock = clock
         self.lines: list[str] = []
+        self._closed = False
 
     def add(self, who: str, what: str, fields: Mapping[str, object] | None = None) -> None:
+        if self._closed:
+            return
         parts = [f"{self._clock.monotonic() // NANOS_PER_MILLI:>8}", who, what]
         parts += [f"{name}={_shown(value)}" for name, value in (fields or {}).items()]
         self.lines.append(" ".join(parts))
+
+    def close(self) -> None:
+        """The run is over: what its pieces say while they are taken apart is no part of it."""
+        self._closed = True
 
     @property
     def hash(self) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 
 from lockgate.lab.disk import Moment, disk_from, image_of
 from lockgate.lab.draws import Draws
-from lockgate.lab.parties import HostParty, LedgerParty, Party, RelayerParty
+from lockgate.lab.parties import HostParty, LedgerParty, Party, RelayerParty, StoredParty
 
 OUTAGE_MS: Final = (50, 9_000)  # how long a crashed process or a cut lasts
 
@@ -42,6 +42,10 @@ class Cast:
     relayers: list[RelayerParty]
 
     @property
+    def stored(self) -> list[StoredParty]:
+        return [*self.ledgers, *self.hosts]
+
+    @property
     def parties(self) -> list[Party]:
         return [*self.ledgers, *self.hosts, *self.relayers]
 
@@ -53,7 +57,7 @@ class Faults:
         self._cast = cast
         self._draws = draws
         self.kinds: Sequence[Fault] = self._choose()
-        self._backups = {party.name: image_of(party.disk) for party in (*cast.ledgers, *cast.hosts)}
+        self._backups = {party.name: image_of(party.disk) for party in cast.stored}
         self._network = cast.ledgers[0].world.network
 
     def _choose(self) -> list[Fault]:
@@ -88,7 +92,7 @@ class Faults:
                 party.report("fault", {"kind": kind.value})
                 party.crash(outage)
             case Fault.POWER_CUT:
-                stored = draws.choice([*cast.ledgers, *cast.hosts])
+                stored = draws.choice(cast.stored)
                 moment, writes = draws.choice(tuple(Moment)), draws.between(1, 4)
                 stored.report("fault", {"kind": kind.value, "at": moment.value, "writes": writes})
                 stored.fuse.arm(writes, moment)
@@ -114,11 +118,11 @@ class Faults:
         self._network.cut.pop(names, None)
 
     def _back_up(self) -> None:
-        party = self._draws.choice([*self._cast.ledgers, *self._cast.hosts])
+        party = self._draws.choice(self._cast.stored)
         self._backups[party.name] = image_of(party.disk)
         party.report("backup", {})
 
-    async def _restore(self, party: LedgerParty | HostParty) -> None:
+    async def _restore(self, party: StoredParty) -> None:
         """An operator starts a process from an old backup, sees what comes of it, and puts the disk back."""
         party.report("fault", {"kind": "restore"})
         await party.stop()

@@ -126,21 +126,25 @@ class Link:
             if draws.chance(weather.late):
                 # The caller gives up; the request arrives all the same.
                 spawn(None, self._again(method, params, draws.delay_s(1_000, 8_000)))
-                return await self._lost()
+                await self._lost()
+                return None
         if draws.chance(weather.lost):
-            return await self._lost()
+            await self._lost()
+            return None
         try:
             answer = await self._served(method, params)
         except LockgateError:
             await self._travel()
             raise
         if answer is None:
-            return await self._lost()
+            await self._lost()
+            return None
         text = json.dumps(answer)
         self._network.watch(f"{self._pair[1]} to {self._pair[0]}: {method}", text)
         await self._travel()
         if self._node() is None or draws.chance(weather.lost):
-            return await self._lost()
+            await self._lost()
+            return None
         answer = json.loads(text)
         twist = self._network.twists.get(self._pair)
         return answer if twist is None else twist(method, params, answer)

@@ -140,7 +140,7 @@ class Party(ABC):
         self.owner.cancel()
         self.down()
 
-    def down(self) -> None:
+    def down(self) -> None:  # noqa: B027  # a relayer has nothing else to lose
         """What else ends with the process."""
 
     def report(self, what: str, fields: Mapping[str, object]) -> None:
@@ -156,6 +156,20 @@ class Party(ABC):
     async def _live(self, fuse: Fuse) -> None: ...
 
 
+class StoredParty(Party):
+    """A process with a disk."""
+
+    disk: sqlite3.Connection
+
+    @property
+    @abstractmethod
+    def ready(self) -> bool:
+        """Has this start come through its recovery?"""
+
+    def down(self) -> None:
+        self.disk = unplugged(self.disk)
+
+
 class _WatchedChain(EmbeddedChain):
     """An embedded chain that says in the event log what it made."""
 
@@ -167,7 +181,7 @@ class _WatchedChain(EmbeddedChain):
         return block
 
 
-class LedgerParty(Party):
+class LedgerParty(StoredParty):
     """A ledger's process over its disk and its sign-state. Meets `lab.network.Serves`."""
 
     def __init__(self, origin: LedgerOrigin, world: Surroundings) -> None:
@@ -183,7 +197,7 @@ class LedgerParty(Party):
 
     def down(self) -> None:
         self.rpc = None
-        self.disk = unplugged(self.disk)
+        super().down()
 
     async def _live(self, fuse: Fuse) -> None:
         store = SimulatedLedgerStore(self.disk, fuse)
@@ -215,7 +229,7 @@ class KeptEvidence:
         return name
 
 
-class HostParty(Party):
+class HostParty(StoredParty):
     """A host's process over its disk. `label` sets a copy of a host apart from the one it was copied from."""
 
     def __init__(self, origin: HostOrigin, world: Surroundings, disk: sqlite3.Connection | None = None) -> None:
@@ -232,7 +246,7 @@ class HostParty(Party):
 
     def down(self) -> None:
         self.host = None
-        self.disk = unplugged(self.disk)
+        super().down()
 
     @property
     def store(self) -> HostStore:
@@ -298,4 +312,4 @@ def submitter_of(chain: CometBftChain, domain: Any, holder: LabAccount, lane: in
     return AccountSubmitter(chain, domain, holder.key.public_key, holder.key.sign, lane)
 
 
-__all__ = ("HostParty", "LedgerParty", "Party", "RelayerParty", "Surroundings", "submitter_of")
+__all__ = ("HostParty", "LedgerParty", "Party", "RelayerParty", "StoredParty", "Surroundings", "submitter_of")

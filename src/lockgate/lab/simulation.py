@@ -97,6 +97,7 @@ class Simulation:
         for party in self.cast.parties:
             _raise_what_broke(party)
             await party.stop()
+        self.log.close()
         return Outcome(self.seed, ticks, self.log, self.journal, history, self.adversary.name)
 
     async def _traffic(self, host: HostParty, ticks: int) -> None:

@@ -20,6 +20,7 @@ from lockgate.lab.guests import SCHEMA
 from lockgate.lab.history import Record
 from lockgate.lab.parties import LedgerParty
 from lockgate.machine import endpoints, keys
+from lockgate.machine.records import EndpointState
 from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.ids import ClientId, DomainId, Hash32, Height, revision_number
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
@@ -133,7 +134,7 @@ class Thief(Adversary):
         done = await self._submitter.submit([(name, message)])
         self.report(words, code=done.code, log=done.log[:80])
 
-    def _state(self) -> endpoints.EndpointState:
+    def _state(self) -> EndpointState:
         return endpoints.load(MultiStore(keys.STORES, SqliteNodes(self._ledger.disk)), self._endpoint)
 
     def _now_s(self) -> int:
