@@ -64,7 +64,7 @@ def test_the_packet_leaves_the_table_when_it_is_acknowledged(end: str) -> None:
     assert world.b.ledger.chain.store.body(key_of(world, packet)) is None
 
 
-@pytest.mark.parametrize("spoil", ["other packet", "cut short", "gone"])
+@pytest.mark.parametrize("spoil", ["other packet", "other body", "cut short", "gone"])
 def test_an_altered_table_stops_the_ledger_and_becomes_no_result(spoil: str) -> None:
     """The table is under no root, so what it says is checked against the commitment in the tree."""
     world = World.make()
@@ -73,7 +73,12 @@ def test_an_altered_table_stops_the_ledger_and_becomes_no_result(spoil: str) -> 
     chain, key = world.b.ledger.chain, key_of(world, packet)
     data = chain.store.body(key)
     assert data is not None
-    spoiled = {"other packet": chain.store.body(key_of(world, other)), "cut short": data[:-1], "gone": None}[spoil]
+    spoiled = {
+        "other packet": chain.store.body(key_of(world, other)),
+        "other body": data.replace(BODY, BODY.upper()),
+        "cut short": data[:-1],
+        "gone": None,
+    }[spoil]
     with chain.store.commit():
         chain.store.add_bodies({key: spoiled})
     height, root = chain.height, chain.app_hash

@@ -77,6 +77,21 @@ def test_I15_a_receipt_goes_only_by_proof() -> None:
     assert "prune.still_open" in world.b.ledger.transact(world.b.account, prune_message(world, 3)).log
 
 
+def test_I15_an_answered_packet_whose_sender_does_not_know_it_keeps_its_receipt() -> None:
+    """Age and answer are no proof: the sender's commitment still stands, and could be received again."""
+    world = World.make()
+    run_through(world, 2)
+    packet = send_many(world, 1)[0]
+    expect(world.deliver(packet))
+    expect(world.answer(packet))
+    world.a.ledger.block()
+    result = world.b.ledger.transact(world.b.account, prune_message(world, 3))
+    assert result.code != 0
+    assert "merkle" in result.log or "ics23" in result.log or "prune" in result.log
+    receipt = host.packet_receipt(world.b.client, packet.sequence)
+    assert world.b.ledger.chain.view().get("ibc", receipt) is not None
+
+
 def long_lived(make: Callable[[], World], blocks: int) -> World:
     world = make()
     while world.b.ledger.height < blocks:

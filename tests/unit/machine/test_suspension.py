@@ -10,7 +10,7 @@ from lockgate.codec import type_urls as urls
 from lockgate.ibc import host
 from lockgate.ibc import wire as ibc_wire
 from lockgate.ibc.commitment import commit_packet
-from lockgate.ibc.packet import Packet
+from lockgate.ibc.packet import Packet, Payload
 from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import (
     TRUSTING,
@@ -281,16 +281,24 @@ def test_P14_a_settlement_needs_a_real_equivocation_and_a_closed_lane() -> None:
 
 
 def test_P14_settlements_stay_within_the_lanes_caps() -> None:
-    """The caps bound what may be open; what is settled over the lane's whole life is bound by the same."""
+    """Whatever stands in the state, over a lane's whole life no more is settled than may be open at once."""
     world = World.make(Parameters(lane_max_packets=2))
-    first, second = world.send(), world.send()
+    packets = [world.commit_anything((envelope(world, b"x"),), sequence=number) for number in (1, 2, 3)]
     fork, height, trusted = show_header(world)
     evidence = misbehaviour(world, fork, height, trusted)
-    for packet in (first, second):
-        expect(announce(world, settle_action(world, packet, evidence)))
-    assert events_of_delay(world).count("packet_settled:returned") == 2
-    lane = lane_on_a(world)
-    done = world.a.ledger.chain.view().get(keys.LANE, keys.settled(world.a.client))
-    assert done is not None
-    assert lane.caps.packets == 2
-    assert "gov.not_settleable" in announce(world, settle_action(world, first, evidence)).log
+    for packet in packets[:2]:
+        expect(announce(world, settle_action(world, packet, evidence, "written_off")))
+    assert events_of_delay(world).count("packet_settled:written_off") == 2
+    assert "the lane's caps are used up" in announce(world, settle_action(world, packets[2], evidence)).log
+    pending = host.packet_commitment(world.a.client, 3)
+    assert world.a.ledger.chain.view().get("ibc", pending) == commit_packet(packets[2])
+
+
+def envelope(world: World, value: bytes) -> Payload:
+    return Payload(
+        source_port=world.sender.port,
+        destination_port=world.receiver.port,
+        version="lockgate-1",
+        encoding="application/cose",
+        value=value,
+    )
