@@ -82,9 +82,13 @@ async def run(
     say: Say,
     progress: Callable[[int, int], None],
     spawner: Spawner | None = None,
+    age_s: float = 0.0,
 ) -> Tally:
-    """Run the whole demo in `folder`. Raises NotSettled when a message does not end in time."""
-    begun = time.monotonic()
+    """Run the whole demo in `folder`. Raises NotSettled when a message does not end in time.
+
+    The tally's times count from the start of the command, which was `age_s` ago.
+    """
+    begun = time.monotonic() - age_s
     running = await up.start(folder, up.Spec(), say, lambda *_: None, spawner)
     tally = Tally()
     socket = folder.host("sender") / "host.sock"

@@ -1,0 +1,84 @@
+"""The data folder: what cannot be read or written is one sentence, and nothing is left half done."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lockgate.crypto.keys import KeyRole
+from lockgate.node.folder import (
+    DiskFull,
+    Folder,
+    NotInitialised,
+    NotRunning,
+    NotWritable,
+    make_keys,
+    read_json,
+    write_json,
+)
+
+KEYS = {"account": (KeyRole.ACCOUNT, 1)}
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EROFS, NotWritable)]
+)
+def test_a_record_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
+) -> None:
+    path = tmp_path / "record.json"
+    write_json(path, {"a": 1})
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("lockgate.node.folder.json.dump", fail)
+    with pytest.raises(kind):
+        write_json(path, {"a": 2})
+    assert read_json(path) == {"a": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_a_full_disk_stops_before_there_is_a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.delenv("LOCKGATE_PASSPHRASE", raising=False)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with pytest.raises(DiskFull):
+        Folder(tmp_path).passphrase()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_passphrase_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCKGATE_PASSPHRASE", raising=False)
+    made = Folder(tmp_path).passphrase().text
+    assert Folder(tmp_path).passphrase().text == made
+    assert (tmp_path / "passphrase").stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["passphrase"]
+    monkeypatch.setenv("LOCKGATE_PASSPHRASE", "of the operator")
+    assert Folder(tmp_path).passphrase().text == "of the operator"
+
+
+def test_key_files_of_a_folder_cost_one_run(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    made = [make_keys(tmp_path / name, KEYS, folder.passphrase()) for name in ("one", "other")]
+    assert len(folder.roots) == 1
+    fresh = Folder(tmp_path)
+    assert [make_keys(tmp_path / name, KEYS, fresh.passphrase()) for name in ("one", "other")] == made
+    assert len(fresh.roots) == 1
+
+
+def test_what_is_not_there_and_what_does_not_read(tmp_path: Path) -> None:
+    with pytest.raises(NotInitialised):
+        read_json(tmp_path / "none.json")
+    (tmp_path / "torn.json").write_text('{"a": ')
+    with pytest.raises(NotRunning):
+        read_json(tmp_path / "torn.json")
+    with pytest.raises(NotRunning) as refusal:
+        Folder(tmp_path).ledger_address("alpha")
+    assert refusal.value.fields["ledger"] == "alpha"

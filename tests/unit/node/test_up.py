@@ -1,0 +1,99 @@
+"""What `up` refuses before it starts anything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lockgate.node import demo, up
+from lockgate.node.demo import NotSettled
+from lockgate.node.folder import DiskFull, Folder, NotWritable, write_json
+from lockgate.node.up import AlreadyRunning, BadConfig, Spec, read_spec
+
+PAIR = '[[ledger]]\nname = "a"\nchain_id = "a-1"\n[[ledger]]\nname = "b"\nchain_id = "b-1"\n'
+
+
+def host(name: str, ledger: str, peers: str) -> str:
+    return f'[[host]]\nname = "{name}"\nledger = "{ledger}"\nguest = "echo"\npeers = {peers}\n'
+
+
+def test_a_file_describes_a_deployment(tmp_path: Path) -> None:
+    path = tmp_path / "deployment.toml"
+    path.write_text(PAIR + host("x", "a", '["y"]') + host("y", "b", '["x"]'))
+    spec = read_spec(path)
+    assert [ledger.port for ledger in spec.ledgers] == [0, 0], "ports are found, not fixed"
+    assert spec.hosts[0].peers == ("y",)
+    path.write_text("")
+    assert read_spec(path) == read_spec(None) == Spec()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not toml",
+        "[other]\nx = 1\n",
+        '[[ledger]]\nname = "a"\nchain_id = "a-1"\n',
+        '[[ledger]]\nname = "a"\nchain_id = "a-1"\ncolour = "red"\n',
+        PAIR.replace('"b"', '"a"') + host("x", "a", "[]"),
+        PAIR + host("x", "c", "[]"),
+        PAIR + host("x", "a", '["z"]'),
+        PAIR + host("x", "a", '["x"]'),
+        PAIR + host("x", "a", "[]") + host("x", "b", "[]"),
+    ],
+)
+def test_a_file_that_describes_none_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "deployment.toml"
+    path.write_text(text)
+    with pytest.raises(BadConfig):
+        read_spec(path)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig) as refusal:
+        read_spec(tmp_path / "none.toml")
+    assert "none.toml" in str(refusal.value.fields["file"])
+
+
+def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5 << 20))
+    with pytest.raises(DiskFull, match="5 MB are free and 64 MB needed"):
+        up.take(Folder(tmp_path / "data"))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(NotWritable):
+        up.take(Folder(tmp_path / "data"))
+
+
+def test_a_second_deployment_is_told_of_the_first(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    lock = up.take(folder)
+    with pytest.raises(AlreadyRunning) as early:
+        up.take(folder)
+    assert set(early.value.fields) == {"folder"}, "the first has not come far enough to say more"
+    write_json(tmp_path / up.RECORD, {"pid": 4711, "ledgers": {"alpha": "http://127.0.0.1:1"}})
+    with pytest.raises(AlreadyRunning) as refusal:
+        up.take(folder)
+    assert (refusal.value.fields["pid"], refusal.value.fields["alpha"]) == (4711, "http://127.0.0.1:1")
+    os.close(lock)
+    os.close(up.take(folder))
+
+
+def test_a_demo_that_does_not_settle_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def call(*_: object) -> dict[str, Any]:
+        return {"sent": {"acknowledged": 2, "refused": 0, "timed_out": 1}}
+
+    monkeypatch.setattr(demo, "call", call)
+    monkeypatch.setattr(demo, "SETTLE_S", 0.0)
+    settle: Callable[..., Awaitable[None]] = demo._settle
+    with pytest.raises(NotSettled) as failure:
+        asyncio.run(settle(Path("host.sock"), 5, lambda *_: None))
+    assert (failure.value.fields["ended"], failure.value.fields["sent"]) == (3, 5)
