@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -83,7 +84,7 @@ def inbox(
 
 def _save(host: str, packet: str, out: Path | None) -> None:
     from lockgate.node.desk import MAX_LISTED, NoMessage
-    from lockgate.node.folder import write_file
+    from lockgate.node.folder import copy_file, write_file
 
     rows = ask(host, "inbox", limit=MAX_LISTED)["messages"]
     row = next((row for row in rows if row["packet"] == packet), None)
@@ -92,11 +93,16 @@ def _save(host: str, packet: str, out: Path | None) -> None:
         if row is None:
             raise NoMessage("not among the newest", packet=packet)
         found = ask(host, "body", client=row["client"], sequence=row["sequence"])
-        data = Path(found["file"]).read_bytes() if found["file"] else bytes.fromhex(found["body"])
-        if out is None:
-            sys.stdout.buffer.write(data)
+        file = None if found["file"] is None else Path(found["file"])
+        if out is not None and file is not None:
+            copy_file(out, file)
+        elif out is not None:
+            write_file(out, bytes.fromhex(found["body"]))
+        elif file is not None:
+            with file.open("rb") as body:
+                shutil.copyfileobj(body, sys.stdout.buffer)
         else:
-            write_file(out, data)
+            sys.stdout.buffer.write(bytes.fromhex(found["body"]))
 
     guard(write)
 

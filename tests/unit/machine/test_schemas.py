@@ -12,7 +12,6 @@ from lockgate.codec import cbor
 from lockgate.codec.errors import SchemaMismatch
 from lockgate.codec.registry import Registry, Schema
 from lockgate.codec.wire import tendermint_pb2
-from lockgate.ibc import host
 from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import expect
 from lockgate.lightclients.cometbft import decoding
@@ -48,8 +47,6 @@ from lockgate.machine.schemas import (
     TRANSACTION_BODY,
 )
 from lockgate.machine.transaction import decode_and_verify
-from lockgate.node.bundle import SCHEMA as BUNDLE
-from lockgate.node.bundle import BadBundle, Bundle
 from tests.support.equivocation import misbehaviour
 from tests.support.lab import World
 from tests.support.notes import PORT, Notes
@@ -140,7 +137,7 @@ def refuses(schema: Schema, data: bytes) -> None:
 
 
 def test_the_schemas_make_a_registry() -> None:
-    assert {schema.id for schema in Registry((*SCHEMAS, BUNDLE))} == {s.id for s in (*SCHEMAS, BUNDLE)}
+    assert {schema.id for schema in Registry(SCHEMAS)} == {schema.id for schema in SCHEMAS}
 
 
 def test_genesis_documents_are_as_described() -> None:
@@ -246,27 +243,3 @@ def test_the_domain_statement_is_as_described() -> None:
         value = ledger.chain.view().get(keys.RULES, keys.RULES_DOMAIN)
         assert value is not None
         RECORDS["domain"].validate(value)
-
-
-def test_proof_bundles_are_as_described() -> None:
-    world = lived()
-    far, at = world.b.ledger, world.b.ledger.height
-    proof = far.prove("ibc", host.packet_acknowledgement(world.b.client, 2), at).merkle_proof
-    domain = far.prove(keys.RULES, keys.RULES_DOMAIN, at)
-    bundle = Bundle(
-        (far.light_block(2), far.light_block(at)),
-        b"packet",
-        b"acknowledgement",
-        proof,
-        far.prove("ibc", host.counterparty(world.b.client), at).merkle_proof,
-        domain.value or b"",
-        domain.merkle_proof,
-    )
-    data = bundle.to_bytes()
-    BUNDLE.validate(data)
-    assert Bundle.from_bytes(data).to_bytes() == data
-    value: Any = cbor.decode(data, limits=cbor.Limits(size=1 << 22))
-    for wrong in ((2, *value[1:]), (*value, b""), (1, (), *value[2:])):
-        refuses(BUNDLE, cbor.encode(list(wrong)))
-        with pytest.raises(BadBundle):
-            Bundle.from_bytes(cbor.encode(list(wrong)))

@@ -6,12 +6,15 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lockgate.codec import cbor
+from lockgate.codec.errors import SchemaMismatch
 from lockgate.ibc.packet import Packet
 from lockgate.node import check
-from lockgate.node.bundle import BadBundle, Bundle, Kind, Name
+from lockgate.node.bundle import SCHEMA, BadBundle, Bundle, Kind, Name
 from lockgate.node.findings import BadTrust, Finding, UntrustedStart, verify
 from lockgate.node.packets import parse
 from lockgate.node.prove import NotProvable, build
@@ -54,6 +57,16 @@ def test_every_end_of_a_packet_is_proven_offline(kind: Kind) -> None:
     assert finding.accepted == (kind is Kind.ACKNOWLEDGED)
     assert finding.code == ("guest.refused" if kind is Kind.REFUSED else "")
     assert verify(data, starts(finding)).trust_given
+
+
+@pytest.mark.parametrize("kind", list(BRINGS))
+def test_a_bundle_is_as_its_schema_describes_it(kind: Kind) -> None:
+    _, _, data = made(BRINGS[kind])
+    SCHEMA.validate(data)
+    value: Any = cbor.decode(data, limits=cbor.Limits(size=1 << 22))
+    for wrong in ((1, *value[1:]), (*value, b""), (*value[:4], ())):
+        with pytest.raises(SchemaMismatch):
+            SCHEMA.validate(cbor.encode(list(wrong)))
 
 
 def test_P10_the_words_of_a_finding_say_who_signed_and_no_more() -> None:
