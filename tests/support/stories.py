@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from lockgate.ibc import host
 from lockgate.ibc.packet import ERROR_ACKNOWLEDGEMENT, Packet
 from lockgate.lab.ledgers import LabLedger
-from lockgate.lab.paths import expect, timeout_message
+from lockgate.lab.paths import expect, timeout_message, update
 from lockgate.lab.rpc import LabRpc, service_of
 from lockgate.machine.records import Lane
 from lockgate.node.folder import Folder
@@ -115,3 +116,16 @@ def timed_out(world: World) -> Packet:
     updates = world._update(world.a, world.b)
     expect(world.a.ledger.transact(world.a.account, *updates, timeout_message(world.a, world.b, packet)))
     return packet
+
+
+def pruned(world: World) -> Packet:
+    """A packet that timed out, and a later one that was answered and forgotten together with it (I15)."""
+    late = timed_out(world)
+    after = acknowledged(world)
+    update(world.b, world.a.ledger)
+    key = host.packet_commitment(world.a.client, after.sequence)
+    proof_ = world.a.ledger.prove("ibc", key, world.b.trusted).merkle_proof
+    content = {"client": world.b.client, "last": after.sequence, "proof": proof_}
+    message = ("lane.prune", {**content, "height": str(world.a.ledger.at(world.b.trusted))})
+    expect(world.b.ledger.transact(world.b.account, message))
+    return late

@@ -13,7 +13,8 @@ import pytest
 from lockgate.codec import cbor
 from lockgate.codec.errors import SchemaMismatch
 from lockgate.ibc.packet import Packet
-from lockgate.node import check
+from lockgate.machine.genesis import Parameters
+from lockgate.node import check, prove
 from lockgate.node.bundle import SCHEMA, BadBundle, Bundle, Kind, Name
 from lockgate.node.findings import BadTrust, Finding, UntrustedStart, verify
 from lockgate.node.packets import parse
@@ -171,6 +172,37 @@ def test_absence_in_a_header_before_the_timeout_proves_no_timeout() -> None:
     early = dataclasses.replace(life, ended=life.sent._replace(event=Event("timeout_packet", ())))
     with pytest.raises(NotProvable):
         asyncio.run(build(early))
+
+
+def test_I15_what_was_forgotten_is_proven_from_before_it_was() -> None:
+    world = World.make()
+    late = stories.pruned(world)
+    answered = f"alpha/{late.source_client}/{late.sequence + 1}"
+    assert verify(stories.proof(world, stories.name_of(late))).kind == Kind.TIMED_OUT
+    assert verify(stories.proof(world, answered)).accepted
+    assert stories.story(world, answered).steps[-1].what == "pruned"
+    assert stories.story(world, stories.name_of(late)).steps[-1].what == "timed_out"
+
+
+def test_a_bundle_whose_last_header_is_before_the_timeout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Absence is true of every header before the packet arrives: only one past the timeout says that it never will."""
+
+    async def too_early(_ledger: object, _timeout: int, newest: int) -> int:
+        return newest - 2  # time passed with the last two blocks
+
+    monkeypatch.setattr(prove, "_first_past", too_early)
+    with pytest.raises(BadBundle, match="before the timeout"):
+        made(stories.timed_out)
+
+
+def test_two_ledgers_that_are_not_the_two_ends_of_one_lane_prove_no_timeout() -> None:
+    _, _, data = made(stories.timed_out)
+    other = World.make(Parameters(max_payloads=7))  # another genesis, so another domain, with the same client ids
+    foreign = stories.proof(other, stories.name_of(stories.timed_out(other)))
+    one, two = Bundle.from_bytes(data), Bundle.from_bytes(foreign)
+    mixed = dataclasses.replace(one, sections=(one.sections[0], two.sections[1]))
+    with pytest.raises(BadBundle, match="two lanes"):
+        verify(mixed.to_bytes())
 
 
 def test_a_chain_may_start_at_any_header_and_a_node_without_the_state_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
