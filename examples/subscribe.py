@@ -13,9 +13,7 @@ async def main(folder: str, host: str, count: int, since: int) -> None:
     async with lockgate.connect(folder, host) as gate:
         async for event in gate.subscribe(since):
             kind = "received" if isinstance(event, lockgate.Received) else "ended"
-            print(
-                f"{event.number} {kind} {event.packet} {event.state} {event.body.decode(errors='replace')}", flush=True
-            )
+            print(event.number, kind, event.packet, event.state, event.body[:40], flush=True)
             count -= 1
             if not count:
                 return

@@ -237,7 +237,13 @@ def test_a_body_above_what_a_packet_carries_arrives_whole(deployment: Running, t
     (row,) = [r for r in as_json(deployment, "inbox", "bob", "--limit", "1000") if r["packet"] == sent["packet"]]
     assert row["bytes"] == len(body)
     saved = tmp_path / "saved"
-    assert deployment.lockgate("inbox", "bob", "--save", sent["packet"], "-o", str(saved)).exit_code == 0
+    assert as_json(deployment, "save", "bob", sent["packet"], str(saved))["bytes"] == len(body)
     assert saved.read_bytes() == body
-    missing = as_json(deployment, "inbox", "bob", "--save", "alpha/07-tendermint-0/99999", code=3)
-    assert missing["error"]["code"] == "inbox.no_message"
+    again = as_json(deployment, "save", "bob", sent["packet"], str(saved), code=3)
+    assert again["error"]["code"] == "bulk.file_exists"
+    for name in ("alpha/07-tendermint-0/99999", "gamma/07-tendermint-0/1", "0" * 32):
+        missing = as_json(deployment, "save", "bob", name, str(tmp_path / "no"), code=3)
+        assert missing["error"]["code"] == "inbox.no_message"
+    as_json(deployment, "save", "bob", sent["packet"], str(tmp_path / "moved"), "--remove")
+    gone = as_json(deployment, "save", "bob", sent["packet"], str(tmp_path / "no"), code=3)
+    assert gone["error"]["code"] == "bulk.removed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -52,18 +51,8 @@ def send(
         output.console.print(output.text_of(reply.body, most=len(reply.body) * 2), markup=False)
 
 
-def inbox(
-    host: Host,
-    limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20,
-    save: Annotated[str | None, typer.Option(help="A packet of the list: write its body whole.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where --save writes; by default to standard output.")
-    ] = None,
-) -> None:
+def inbox(host: Host, limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20) -> None:
     """Show what a host received and how its guest answered."""
-    if save is not None:
-        _save(host, save, out)
-        return
     rows = _messages(host, "inbox", limit)
     output.table(
         f"Inbox of {host}",
@@ -74,7 +63,7 @@ def inbox(
                 _short(r["peer"]),
                 r["state"],
                 r["bytes"],
-                "in a file: --save" if r["file"] else _text(r["body"]),
+                "in a file: lockgate save" if r["file"] else _text(r["body"]),
                 _answer(r),
             ]
             for r in rows
@@ -82,29 +71,23 @@ def inbox(
     )
 
 
-def _save(host: str, packet: str, out: Path | None) -> None:
-    from lockgate.node.desk import MAX_LISTED, NoMessage
-    from lockgate.node.folder import copy_file, write_file
+def save(
+    host: Host,
+    packet: Annotated[str, typer.Argument(help="A received message, as `lockgate inbox` names it.")],
+    file: Annotated[Path, typer.Argument(help="Where to write its body; must not exist.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Then remove the host's own copy of a large body.")] = False,
+) -> None:
+    """Write the body of a received message to a file, whole or not at all."""
+    from lockgate.node.bulk import save_body
 
-    rows = ask(host, "inbox", limit=MAX_LISTED)["messages"]
-    row = next((row for row in rows if row["packet"] == packet), None)
-
-    def write() -> None:
-        if row is None:
-            raise NoMessage("not among the newest", packet=packet)
-        found = ask(host, "body", client=row["client"], sequence=row["sequence"])
-        file = None if found["file"] is None else Path(found["file"])
-        if out is not None and file is not None:
-            copy_file(out, file)
-        elif out is not None:
-            write_file(out, bytes.fromhex(found["body"]))
-        elif file is not None:
-            with file.open("rb") as body:
-                shutil.copyfileobj(body, sys.stdout.buffer)
-        else:
-            sys.stdout.buffer.write(bytes.fromhex(found["body"]))
-
-    guard(write)
+    found = ask(host, "body", packet=packet)
+    size = guard(lambda: save_body(found, file))
+    if remove:
+        ask(host, "drop_body", packet=packet)
+    if Settings.as_json:
+        output.print_json({"file": str(file), "bytes": size})
+    else:
+        output.console.print(f"wrote {size:,} bytes to {file}", markup=False)
 
 
 def outbox(host: Host, limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20) -> None:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from lockgate.envelope.chunks import CHUNK_BYTES
+from lockgate.envelope.errors import FileUnreadable
 from lockgate.hosting.bulk import Bulk
 from lockgate.hosting.config import HostConfig
 from lockgate.hosting.work import Report
 from lockgate.node.folder import Folder
+from lockgate.primitives.errors import Refused
 from lockgate.primitives.ports import Rng
 from lockgate.transport import Address, BlobServer, Bodies, Shelf, source_at
+from lockgate.transport.files import write_all, written_whole
 
+SAVED_MODE = 0o600
 SHARED_MODE = 0o644  # in a shared folder another user's host reads the files; they are ciphertext
+
+
+class FileExists(Refused):
+    code = "bulk.file_exists"
+    summary = "A body is to be saved where there is a file already."
+    next_step = "Name a file that does not exist, or remove it first."
 
 
 @asynccontextmanager
@@ -51,9 +63,34 @@ def socket_of(home: Path) -> Address:
     return Address("unix", str(home / "blobs.sock"))
 
 
+def save_body(found: dict[str, Any], target: Path) -> int:
+    """Write what a host's `body` verb answered to a new file; returns its length in bytes.
+
+    Raises FileExists, FileUnreadable, BulkNoRoom.
+    """
+    if target.exists():
+        raise FileExists(file=str(target))
+    if found["file"] is None:
+        with _named(target), written_whole(target, SAVED_MODE) as handle:
+            write_all(handle, [bytes.fromhex(found["body"])])
+    else:
+        with _named(target), Path(found["file"]).open("rb") as source, written_whole(target, SAVED_MODE) as handle:
+            while piece := source.read(CHUNK_BYTES):
+                write_all(handle, [piece])
+    return target.stat().st_size
+
+
+@contextmanager
+def _named(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileUnreadable(error.strerror or "", file=str(target)) from error
+
+
 def _own(address: Address, endpoint: str) -> Address:
     """An endpoint's own part of a shared folder: hosts clear away what they have offered, and no more."""
     return replace(address, where=f"{address.where}/{endpoint}") if address.kind == "folder" else address
 
 
-__all__ = ("open_bulk", "socket_of")
+__all__ = ("FileExists", "open_bulk", "save_body", "socket_of")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockgate.hosting.host import Host
-from lockgate.node.packets import trace_id
+from lockgate.node.bodies import NoMessage, body_json, drop_body, file_of
+from lockgate.node.packets import ByPlace, parse, trace_id
 from lockgate.node.socket import Answer, BadCall, Events
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import DomainId, Hash32
@@ -24,13 +25,6 @@ class UnknownRef(Refused):
     code = "host.unknown_ref"
     summary = "This host has sent no message of that reference."
     next_step = "Take the ref from the answer of `send`, or from `lockgate outbox HOST`."
-
-
-class NoMessage(Refused):
-    code = "inbox.no_message"
-    summary = "The host has received no message under that packet."
-    untouched = "Nothing was written."
-    next_step = "List what it received with `lockgate inbox HOST`."
 
 
 class Desk:
@@ -62,7 +56,9 @@ class Desk:
                 to, schema, path = str(arguments["to"]), str(arguments["schema"]), Path(arguments["path"])
                 return self._named(await host.send_file(to, schema, path, int(arguments["timeout_s"])))
             case "body":
-                return self._body(str(arguments["client"]), int(arguments["sequence"]))
+                return body_json(host, *self._place(str(arguments["packet"])))
+            case "drop_body":
+                return drop_body(host, *self._place(str(arguments["packet"])))
             case "outbox":
                 limit = min(int(arguments.get("limit", MAX_LISTED)), MAX_LISTED)
                 rows = host.store.all_sent(arguments.get("state"))
@@ -134,22 +130,18 @@ class Desk:
         peers = self._host.config.peers
         peer = next((p for alias, p in peers.items() if row.peer in {alias, p.endpoint}), None)
         packet = "" if peer is None else f"{peer.ledger}/{peer.remote_client}/{row.sequence}"
-        path = self._file_of(row)
+        path = file_of(self._host, row)
         size = len(row.body) if path is None else path.stat().st_size
         return {**row_json(row), "packet": packet, "file": None if path is None else str(path), "bytes": size}
 
-    def _body(self, client: str, sequence: int) -> Answer:
-        """A received body whole: the path of its private file, or its bytes."""
-        row = self._host.store.seen(client, sequence)
-        if row is None:
-            raise NoMessage(client=client, sequence=sequence)
-        path = self._file_of(row)
-        return {"body": row.body.hex(), "file": None if path is None else str(path)}
-
-    def _file_of(self, row: Seen) -> Path | None:
-        """The file with a message's body, where it came as a bulk one (I8)."""
-        bulk = self._host.bulk
-        return None if bulk is None else bulk.bodies.find(row.commitment.hex())
+    def _place(self, text: str) -> tuple[str, int]:
+        """Where a received packet stands here, by its name on the ledger that sent it."""
+        name = parse(text)
+        if isinstance(name, ByPlace):
+            for peer in self._host.config.peers.values():
+                if name.client == peer.remote_client and name.ledger in {peer.ledger, ""}:
+                    return peer.local_client, name.sequence
+        raise NoMessage("no peer sends packets of that name", packet=text)
 
 
 class _Bell:

@@ -16,7 +16,6 @@ import errno
 import json
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -157,15 +156,6 @@ def write_file(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.new")
         temporary.write_bytes(data)
-        temporary.replace(path)
-
-
-def copy_file(path: Path, source: Path) -> None:
-    """As `write_file`, from a file of any length."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.new")
-        shutil.copyfile(source, temporary)
         temporary.replace(path)
 
 

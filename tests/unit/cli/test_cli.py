@@ -27,7 +27,7 @@ from tests.arch.sources import REPO, text_of
 
 VERBS = {
     "version", "up", "demo", "send", "inbox", "outbox", "trace", "prove", "verify", "explain", "doctor", "ledger",
-    "host", "relay", "guest", "lane", "client", "new",
+    "host", "relay", "guest", "lane", "client", "new", "save",
 }  # fmt: skip
 
 
