@@ -6,6 +6,7 @@ careless change might, and expects the checker whose promise it breaks to object
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from itertools import count, islice
 from typing import Any
@@ -13,9 +14,8 @@ from typing import Any
 import pytest
 
 from lockgate.codec import cbor
-from lockgate.host.recovery import Standing
 from lockgate.host.windows import Window
-from lockgate.hosting import fencing, steps
+from lockgate.hosting import steps
 from lockgate.ibc import receiving
 from lockgate.lab.checkers import Consistent, ExactlyOnce, NoForgery, NoPlaintext, Settled
 from lockgate.lab.outcome import Checker, Outcome, PromiseBroken
@@ -69,13 +69,16 @@ def test_a_receipt_that_is_not_looked_at_is_found(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_step_that_is_promoted_before_it_is_proven_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = fencing.standing
+    true = steps.Steps.stage
 
-    def hasty(saved: Any, proven: Any) -> Standing | None:
-        return Standing.STAGED if saved.staged_root is not None else true(saved, proven)
+    def hasty(self: steps.Steps, *parts: Any) -> Any:
+        staged = true(self, *parts)
+        with self.parts.store.commit():
+            self.parts.store.promote(staged.version)
+        return staged
 
-    monkeypatch.setattr(fencing, "standing", hasty)
-    found_by(Consistent())
+    monkeypatch.setattr(steps.Steps, "stage", hasty)
+    assert "no copy of" in found_by(Settled(), "nobody")
 
 
 def test_proofs_that_a_ledger_does_not_check_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +101,9 @@ def test_a_relayer_that_brings_no_timeouts_is_found(monkeypatch: pytest.MonkeyPa
     true = Mover.move
 
     async def lazy(self: Mover, direction: Any, stage: Stage, *rest: Any) -> None:
-        if stage is not Stage.TIME_OUT:
+        if stage is Stage.TIME_OUT:
+            await asyncio.sleep(1)
+        else:
             await true(self, direction, stage, *rest)
 
     monkeypatch.setattr(Mover, "move", lazy)

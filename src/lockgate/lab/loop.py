@@ -18,6 +18,7 @@ from lockgate.primitives.errors import Misuse
 from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos
 
 T = TypeVar("T")
+MOST_ROUNDS: Final = 100_000  # of the ready queue without a timer: the longest seen is below a hundred
 OWNER: Final[contextvars.ContextVar[TaskOwner | None]] = contextvars.ContextVar("lab_task_owner", default=None)
 
 
@@ -26,6 +27,13 @@ class Deadlock(Misuse):
     summary = "Every task of a simulated run waits for something that nothing can bring about."
     untouched = "The run stopped where it was; its event log ends there."
     next_step = "Repeat the seed and look which task waits: a wake-up was lost in a driver."
+
+
+class Livelock(Misuse):
+    code = "lab.livelock"
+    summary = "The tasks of a simulated run keep each other busy while no time passes."
+    untouched = "The run stopped where it was; its event log ends there."
+    next_step = "Repeat the seed and look which task never waits: on a real machine it would spin."
 
 
 class TaskOwner:
@@ -51,12 +59,17 @@ class _Leap:
 
     def __init__(self, clock: SimulatedClock) -> None:
         self._clock = clock
+        self._rounds = 0  # since time last passed
 
     def select(self, timeout: float | None) -> list[Any]:
         if timeout is None:
             raise Deadlock("nothing is ready and no timer runs")
+        self._rounds += 1
         if timeout > 0:
+            self._rounds = 0
             self._clock.advance(DurationNanos(-int(-timeout * NANOS_PER_SECOND // 1)))
+        elif self._rounds > MOST_ROUNDS:
+            raise Livelock("no time passes", rounds=self._rounds)
         return []
 
     def close(self) -> None:
@@ -117,4 +130,4 @@ def spawn(owner: TaskOwner | None, coro: Coroutine[Any, Any, T]) -> asyncio.Task
     return context.run(asyncio.get_running_loop().create_task, coro)
 
 
-__all__ = ("Deadlock", "SimulatedLoop", "TaskOwner", "run", "spawn")
+__all__ = ("Deadlock", "Livelock", "SimulatedLoop", "TaskOwner", "run", "spawn")

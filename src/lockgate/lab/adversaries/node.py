@@ -104,6 +104,8 @@ class LyingNode(Adversary):
 
     def _bent(self, text: str) -> str:
         data = b64decode(text)
+        if not data:
+            return text
         return b64encode(flipped(data, self.draws.below(len(data)), self.draws.below(8))).decode()
 
 
