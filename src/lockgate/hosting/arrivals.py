@@ -141,7 +141,6 @@ class Arrivals:
         code = cause.code if isinstance(cause, LockgateError) else error.code
         words = RefusalWords(code, error.detail[:MAX_REFUSAL_DETAIL]).encode()
         sealed = self._steps.seal_reply(peer, record, waiting, Role.REFUSAL, REFUSAL_SCHEMA, words)
-        self._drop(waiting)
         return self._refuse(waiting, peer, error.code, error.detail, b"", marks, sealed)
 
     def _drop(self, waiting: Deferred) -> None:
