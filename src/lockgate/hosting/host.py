@@ -206,7 +206,7 @@ class Host:
                 for item in items:
                     if item.kind == "rotate":
                         await self._rotate(item)
-                self._rotation.retire()
+                await self._rotation.retire()
                 return bool(items)
             except TwoHistories as found:
                 await self._forks.found(found)

@@ -75,14 +75,17 @@ class Rotation:
         self._parts.report("rotated", {"index": record.index, "record": record.hash.hex()})
         return {"index": record.index, "record": record.hash.hex()}
 
-    def retire(self) -> None:
-        """Erase old sealing keys once nothing can be under way to them."""
+    async def retire(self) -> None:
+        """Erase old sealing keys once nothing can be under way to them, by the ledger's own time."""
         kept = self._parts.store.meta(ROTATED)
         ring = self._parts.keys
         if self._cabinet is None or not ring.older or kept is None:
             return
         rotated = int.from_bytes(kept, "big")
-        if self._time < rotated + KEPT or self._open_since(rotated):
+        if self._parts.clock.now() < rotated + KEPT or self._open_since(rotated):
+            return
+        await self._reader.latest()
+        if self._time < rotated + KEPT:
             return
         self._cabinet.forget(ring.record.index)
         self._parts.keys = self._cabinet.ring([ring.record])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from lockgate.hosting import traffic
 from lockgate.hosting.traffic import BlockTraffic, Returned, TimedOut
+from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import ERROR_ACKNOWLEDGEMENT, Acknowledgement
 from lockgate.lab.paths import expect
 from lockgate.primitives.time import seconds
@@ -54,28 +58,54 @@ async def answered(world: HostWorld) -> None:
     world.relay()
 
 
-@in_world()
-async def test_P4_an_acknowledgement_of_another_packet_is_not_believed(world: HostWorld) -> None:
-    """[P4] The host compares with the commitment it computed at sending, not with what the packet says."""
-    await world.send(world.a, probe.output(b"other"))
-    await world.settle()
-    kept: list[Returned] = []  # the acknowledgement of message 1, shown below as that of message 2
-    for height in range(1, world.a.end.ledger.height + 1):
-        block = await world.a.host._endings._blocks.block(height)
-        kept += [end for end in block.ended.values() if isinstance(end, Returned)]
-    assert kept
-    await answered(world)
+@pytest.mark.parametrize("script", [probe.output(b""), probe.refuse("no.credit"), probe.defer()])
+def test_P4_the_end_of_another_packet_is_not_believed(script: bytes) -> None:
+    """[P4] Every proof holds, for the other packet: the host compares with the commitment it computed itself.
 
-    def swap(end: Any) -> Any:
-        return Returned(end.packet, end.commitment, kept[0].acknowledgement, kept[0].proof, kept[0].proof_height)
+    A node shows the end of message 2 as that of message 1: acknowledged, refused, timed out.
+    """
 
-    honest = lying(world, swap)
-    await world.turn(world.a)
-    assert world.a.sent(2).state == "sent"
-    honest()
-    world.clock.advance(seconds(61))
-    await world.settle()
-    assert world.a.sent(2).state == "acknowledged"
+    @in_world()
+    async def scenario(world: HostWorld) -> None:
+        await world.send(world.a, probe.output(probe.write(b"told", b"yes")), timeout_s=30)
+        (first,) = world.sent(world.a)
+        await world.send(world.a, script, timeout_s=30)
+        _, second = world.sent(world.a)
+        timed_out = script == probe.defer()
+        if timed_out:
+            world.pass_time(31)
+            expect(world.time_out(world.a, second))
+        else:
+            world.relay()
+            await world.turn(world.b)
+            world.relay()
+        one, two = world.a.store.all_sent()
+        await world.a.host._queue.look()
+        with world.a.store.commit():
+            world.a.store.connection.execute("UPDATE outbox SET sequence = NULL, client = NULL")
+
+        def swap(end: Any) -> Any:
+            if end.packet.sequence != 2:
+                return end
+            packet = first._replace(sequence=2)
+            return dataclasses.replace(end, packet=packet, commitment=commit_packet(packet))
+
+        blocks = world.a.host._endings._blocks
+        honest = blocks.block
+
+        async def block(height: int) -> BlockTraffic:
+            found = await honest(height)
+            ended = {key: swap(end) for key, end in found.ended.items() if key[1] == 2}
+            return BlockTraffic(found.received, ended)
+
+        blocks.block = block  # type: ignore[method-assign]
+        await world.turn(world.a)
+        states = {row.ref: row.state for row in world.a.store.all_sent()}
+        assert states == {one.ref: "sent", two.ref: "sent"}
+        assert world.a.reported("held")[-1]["code"] == "host.not_proven"
+        assert (world.a.get(b"told"), world.a.get(b"refused"), world.a.get(b"timed-out")) == (None, None, None)
+
+    scenario()
 
 
 @in_world()

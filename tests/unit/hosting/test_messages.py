@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lockgate.host import memory
 from lockgate.host.sealing import BadSchemaName
 from lockgate.hosting.peers import UnknownPeer
 from lockgate.hosting.work import StepRefused
@@ -147,3 +148,31 @@ async def test_a_copy_of_the_file_knows_what_the_host_knew(world: HostWorld) -> 
     await world.send(world.a, probe.output(b""))
     await world.settle()
     assert copy_of(world.a.store).all_sent() == world.a.store.all_sent()
+
+
+@in_world()
+async def test_P4_a_packet_that_was_acted_on_does_not_act_again(world: HostWorld) -> None:
+    """[P4] Known by (domain, client, sequence, commitment), even where its message id would be new."""
+    await world.send(world.a, probe.write(b"k", b"v"))
+    world.relay()
+    tree = world.b.host.parts.tree
+    honest = tree.host_get
+    tree.host_get = lambda key: b"\x01" if key.startswith(memory.ACTED) else honest(key)  # type: ignore[method-assign]
+    await world.turn(world.b)
+    assert (world.b.seen().state, world.b.seen().code) == ("refused", "host.replayed")
+    assert world.b.get(b"k") is None
+
+
+@in_world()
+async def test_marks_of_packets_go_when_no_ledger_can_receive_them_again(world: HostWorld) -> None:
+    def marks() -> int:
+        return len(list(world.b.host.parts.tree.host_scan(memory.ACTED)))
+
+    for _ in range(3):
+        await world.send(world.a, probe.output(b""), timeout_s=60)
+    await world.settle()
+    assert marks() == 3
+    world.pass_time(61)
+    await world.send(world.a, probe.output(b""), timeout_s=60)
+    await world.settle()
+    assert marks() == 1
