@@ -1,10 +1,14 @@
 """Drives one endpoint: what `host` decides, over a ledger's RPC, a store and a guest.
 
 - `host`: the life of a host: recover, take the fence, work in batches
-- `steps`: one step: verify, open, run the guest, stage what follows
+- `queue`: what waits, found on the ledger or asked by the operator
+- `arrivals`, `endings`: what to do about a message that came, and about one of ours that ended
+- `steps`: run the guest, seal what follows, stage it
+- `fencing`, `rotation`: which saved state stands, the next fence, the next keys
 - `reader`: a ledger read through its own light client
 - `traffic`: packets and the proofs they came with, out of the own ledger's transactions
-- `peers`: key records of peers, proven on their ledgers
+- `peers`, `opening`: key records of peers, proven on their ledgers; opening what they sealed
+- `views`, `forks`: what authors saw of the ledgers, and ledgers that signed two histories
 - `bulk`: bodies too large for a packet: offered, and fetched beside the steps
 - `config`, `work`: what a host is told, and the pieces of its work
 
