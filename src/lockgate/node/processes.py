@@ -126,6 +126,7 @@ class Deployment:
         if ready not in done:
             why = run.why(over.result()) if over in done else f"not ready within {START_S:.0f} s"
             raise ProcessEnded(why, process=name, log=str(log))
+        await run.pid  # its own word may come before the spawner's
         self._keeping.append(asyncio.create_task(self._keep(child)))
         return child
 

@@ -85,7 +85,7 @@ def test_S64_a_process_that_dies_leaves_the_rest_and_comes_back(within: Within) 
         os.kill(first, signal.SIGKILL)
         assert (await world.until("ended"))["why"] == "killed by SIGKILL"
         await world.until("ready", 2, "one")
-        assert one.pid != first
+        assert await one.run.pid != first
         assert lives(one.pid)
         assert other.pid == second
         assert lives(second)
