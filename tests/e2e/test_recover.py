@@ -13,6 +13,7 @@ from lockgate.node import provision, recover, up
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, make_keys
 from lockgate.node.ledger import VALIDATOR_KEYS
+from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import seconds
 
 SPEC = up.Spec(
@@ -59,6 +60,16 @@ def test_an_expired_client_is_named_and_recovered(tmp_path: Path, monkeypatch: p
         assert not waiting.done(), "nothing can go over an expired client"
         monkeypatch.setattr(provision, "TRUSTING", seconds(3_600))
 
+        async def nowhere(*_: object) -> ClientId:
+            return ClientId("07-tendermint-99")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(recover, "create_client", nowhere)
+            with pytest.raises(recover.NotRecovered) as failure:
+                await recover.recover(folder, lambda _: None)
+        assert failure.value.fields["cause"] == "tendermint.client_unknown", "the ledger's own code"
+        assert not waiting.done()
+
         found = await recover.recover(folder, said.append)
         assert {(each.on, each.of) for each in found} == {("alpha", "beta"), ("beta", "alpha")}
         assert sum("it takes effect at block" in line for line in said) == 2
@@ -71,7 +82,7 @@ def test_an_expired_client_is_named_and_recovered(tmp_path: Path, monkeypatch: p
 
     asyncio.run(with_ledgers(folder, story))
     logged = [json.loads(line) for line in (tmp_path / "logs" / "authority.log").read_text().splitlines()]
-    assert [entry["action"] for entry in logged] == ["fingerprints"] * 2 + ["client.recover"] * 2
+    assert [entry["action"] for entry in logged] == (["fingerprints"] * 2 + ["client.recover"] * 2) * 2
 
 
 def test_only_the_authority_recovers(tmp_path: Path) -> None:

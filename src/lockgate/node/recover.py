@@ -106,7 +106,10 @@ async def recover(folder: Folder, say: Say) -> list[ExpiredClient]:
             say(each.sentence())
         # First, since a waiting `up` starts the hosts as soon as the clients are active.
         await _new_fingerprints(folder, accesses)
-        await asyncio.gather(*(_recover(folder, accesses[each.on], accesses[each.of], each, say) for each in found))
+        work = (_recover(folder, accesses[each.on], accesses[each.of], each, say) for each in found)
+        for failure in await asyncio.gather(*work, return_exceptions=True):
+            if failure is not None:
+                raise failure  # when the others have ended, too
     return found
 
 
