@@ -1,4 +1,10 @@
 """The simulated world: the same core, with clock, entropy, network and disk from a seed.
 
-- `entropy`: seeded bytes, signers and encapsulations
+- `simulation`: one seed, from the plan it draws to the outcome that is checked
+- `loop`, `clock`, `draws`, `entropy`, `events`: what makes a run repeat
+- `network`, `disk`, `parties`, `faults`, `adversaries`: what can go wrong, and to whom
+- `guests`, `journal`, `history`, `outcome`, `checkers`: what is promised, and how that is seen
+- `origin`, `ledgers`, `endpoints`, `paths`, `rpc`: the world a run starts from
+
+`python -m lockgate.lab SEED` prints a run. See docs/explanation/simulation.md.
 """
