@@ -40,7 +40,7 @@ def test_a_file_arrives_whole_though_both_hosts_are_killed(tmp_path: Path) -> No
         deployment.start()
         await asyncio.gather(*(listening(deployment.folder.host(name) / "host.sock") for name in ("sender", "counter")))
         sent = await deployment.ask(
-            "sender", "send_file", to="counter", schema="bytes@1.0", file=str(path), timeout_s=600
+            "sender", "send_file", to="counter", schema="bytes@1.0", path=str(path), timeout_s=600
         )
         assert sent["packets"]
         await recorded(bodies)
@@ -54,9 +54,9 @@ def test_a_file_arrives_whole_though_both_hosts_are_killed(tmp_path: Path) -> No
     try:
         listed = asyncio.run(work())
         assert [(row["state"], row["bytes"]) for row in listed] == [("answered", SIZE)]
-        packet = f"{listed[0]['client']}/{listed[0]['sequence']}"
-        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(data), "save", "counter", packet, str(copy)]
-        assert subprocess.run([*command, "--remove"], check=False, timeout=60).returncode == 0
+        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(data), "save", "counter"]
+        saving = [*command, listed[0]["packet"], str(copy), "--remove"]
+        assert subprocess.run(saving, check=False, timeout=60).returncode == 0
         assert subprocess.run(["cmp", path, copy], check=False).returncode == 0
         assert copy.stat().st_mode & 0o777 == 0o600
         assert os.listdir(bodies) == os.listdir(blobs) == []
