@@ -82,6 +82,7 @@ def test_S64_a_process_that_dies_leaves_the_rest_and_comes_back(within: Within) 
             world.deployment.start("one", "steady"), world.deployment.start("other", "steady")
         )
         first, second = one.pid, other.pid
+        assert first > 0, "to kill process 0 is to kill the whole group, this test run with it"
         os.kill(first, signal.SIGKILL)
         assert (await world.until("ended"))["why"] == "killed by SIGKILL"
         await world.until("ready", 2, "one")
