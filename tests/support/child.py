@@ -38,7 +38,9 @@ def main() -> None:
     verb = sys.argv[5]  # lockgate --json --opened --data FOLDER verb …
     first = sys.stdin.readline()
     if verb == "refuse":
-        sys.stdout.write(json.dumps({"error": {"code": "store.in_use", "detail": "somebody is here"}}) + "\n")
+        sys.stdout.write(
+            json.dumps({"error": {"code": "store.in_use", "detail": "somebody is here", "fields": {"pid": "7"}}}) + "\n"
+        )
         sys.stdout.flush()
         raise SystemExit(3)
     if verb == "draw":

@@ -69,7 +69,8 @@ class Run:
     def why(self, status: int) -> str:
         """How it ended, in words."""
         if self.failure:
-            return f"{self.failure.get('code')}: {self.failure.get('detail')}"
+            said = " ".join(f"{name}={value}" for name, value in dict(self.failure.get("fields") or {}).items())
+            return f"{self.failure.get('code')}: {self.failure.get('detail')}" + (f" ({said})" if said else "")
         if status < 0:
             with contextlib.suppress(ValueError):
                 return f"killed by {signal.Signals(-status).name}"

@@ -116,7 +116,7 @@ def test_a_refusal_is_not_tried_again(within: Within) -> None:
 
 def test_a_process_that_does_not_start_says_why_itself(within: Within) -> None:
     async def story(world: World) -> None:
-        with pytest.raises(ProcessEnded, match="somebody is here") as failure:
+        with pytest.raises(ProcessEnded, match=r"somebody is here \(pid=7\)") as failure:
             await world.deployment.start("one", "refuse")
         assert failure.value.fields["process"] == "one"
         assert "store.in_use" in str(failure.value)
