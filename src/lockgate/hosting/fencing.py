@@ -6,7 +6,7 @@ import contextlib
 from typing import Any, Final, NamedTuple
 
 from lockgate.codec import cbor
-from lockgate.courier.ports import NotYet, Proven
+from lockgate.courier.ports import ChainUnavailable, NotYet, Proven
 from lockgate.host import evidence as documents
 from lockgate.host.recovery import Fenced, OnLedger, Saved, Standing, fenced, standing
 from lockgate.hosting.forks import Evidence
@@ -46,7 +46,7 @@ class Fencing:
         self._evidence = evidence
 
     async def take(self) -> bool:
-        """Settle which saved state stands and take the next fence. Raises Fenced, StepRefused.
+        """Settle which saved state stands and take the next fence. Raises Fenced, StepRefused, ChainUnavailable.
 
         Tells whether the staged state stood. Fence and root move in one transaction: the fence is taken only
         while the root is the one that was settled, so a copy that is behind never fences off the one that
@@ -63,16 +63,16 @@ class Fencing:
             )
             if done.code == 0:
                 await self._reader.chain.header_at_least(done.height.height + 1)
-                await self.require(made.root)
-                self._adopt(made.root, made.salt)
-                self._steps.fence, self._steps.counter = fence, 0
-                self._parts.report("fence", {"fence": fence, "root": made.root.hex()})
-                return stood
-            if not (is_fenced(done.log) or (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE)):
+                if await self.shows(made.root):
+                    self._adopt(made.root, made.salt)
+                    self._steps.fence, self._steps.counter = fence, 0
+                    self._parts.report("fence", {"fence": fence, "root": made.root.hex()})
+                    return stood
+            elif not (is_fenced(done.log) or (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE)):
                 raise StepRefused(done.log, kind="fence")
             # A transaction of ours or of a copy is on its way; the next block shows which.
             await self.next_block()
-        raise await self.fenced_off()
+        raise ChainUnavailable("the fence is not on the ledger, whatever its node says")
 
     async def next_block(self) -> None:
         """Wait a moment for a header that shows more than the newest one this host knows."""
@@ -90,11 +90,10 @@ class Fencing:
             raise UnknownEndpoint("this endpoint is not registered on its ledger", endpoint=self._parts.endpoint)
         return EndpointState.from_bytes(data), height, proven
 
-    async def require(self, root: bytes) -> None:
-        """The ledger must show the root that was just accepted from us. Raises Fenced."""
+    async def shows(self, root: bytes) -> bool:
+        """Does the ledger prove that this root stands?"""
         state, _, _ = await self.state()
-        if state.root != root:
-            raise await self.fenced_off()
+        return state.root == root
 
     async def fenced_off(self) -> Fenced:
         """Another copy has acted: keep both roots and fences and the ledger's proof as evidence."""
@@ -166,4 +165,4 @@ def is_fenced(log: str) -> bool:
     return StaleFence.code in log or RootMismatch.code in log
 
 
-__all__ = ("Fencing", "is_fenced")
+__all__ = ("Fencing",)

@@ -30,7 +30,7 @@ from lockgate.hosting.arrivals import Arrivals
 from lockgate.hosting.bulk import Bulk, BulkComing, NoChannel
 from lockgate.hosting.config import HostConfig
 from lockgate.hosting.endings import Endings
-from lockgate.hosting.fencing import Fencing, is_fenced
+from lockgate.hosting.fencing import Fencing
 from lockgate.hosting.forks import Evidence, Forks
 from lockgate.hosting.peers import Peers
 from lockgate.hosting.queue import Queue
@@ -250,7 +250,6 @@ class Host:
         Returns the ledger's words when it refuses.
         """
         await self._arrivals.prove(items, await self.reader.latest())
-        counter = self._steps.counter
         staged = []
         for item in items:
             decision = await self._decide(item)
@@ -262,20 +261,22 @@ class Host:
             self._queue.save()
         self._unsettled = staged
         done = await self._submitter.submit([message for step in staged for message in step.messages])
-        if done.code:
-            self._unsettled = []
-            self.parts.report("refused", {"code": done.code, "log": done.log})
-            self._steps.discard()
-            self._steps.counter = counter
-            if (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE):
-                raise ChainUnavailable("another transaction of this account is on its way")
-            if is_fenced(done.log):
-                raise await self._fencing.fenced_off()
-            return done.log
-        await self.reader.chain.header_at_least(done.height.height + 1)
-        await self._fencing.require(staged[-1].root)
-        self._keep(staged, [event for event in done.events if event.type == "send_packet"])
-        return None
+        if done.code == 0:
+            await self.reader.chain.header_at_least(done.height.height + 1)
+            if await self._fencing.shows(staged[-1].root):
+                self._keep(staged, [event for event in done.events if event.type == "send_packet"])
+                return None
+        self.parts.report("refused", {"code": done.code, "log": done.log})
+        # A node's word alone. Dropping a state that stands would be the end of this endpoint, so the
+        # proven root decides, under a new fence: until then the steps could still land. Raises Fenced.
+        stood = await self._fencing.take()
+        self._unsettled = []
+        if stood:
+            self._settled(staged)
+            return None
+        if done.code == 0 or (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE):
+            raise ChainUnavailable("the transaction is not on the ledger, whatever its node says")
+        return done.log
 
     async def _decide(self, item: Item) -> Decision | None:
         """What to do about one item; None when it is finished, failed or held back."""

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from lockgate.courier.ports import ChainUnavailable
-from lockgate.hosting.work import LONGEST_WAIT_NS, Item
+from lockgate.hosting.work import LONGEST_WAIT_NS, Item, StepRefused
+from lockgate.lab.paths import expect
 from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.time import seconds
 from lockgate.relay.rpc import Calls
@@ -160,6 +161,50 @@ async def test_a_node_that_is_away_delays_and_loses_nothing(world: HostWorld) ->
     node.lies = False
     await world.settle()
     assert world.b.get(b"k") == b"v"
+
+
+@in_world()
+async def test_p1_a_step_that_stands_is_not_dropped_on_a_node_s_word(world: HostWorld) -> None:
+    """The node says that the ledger refused what it took: the proven root decides, and the host goes on."""
+    await world.send(world.a, probe.write(b"k", b"v"))
+    world.relay()
+    told: list[str] = []
+
+    def deny(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "broadcast_tx_commit" and not told:
+            told.append(method)
+            answer["tx_result"]["code"] = 22
+        return answer
+
+    await lying_b(world, deny)
+    await world.settle()
+    assert told
+    assert world.b.get(b"k") == b"v"
+    assert world.a.sent().state == "acknowledged"
+    assert world.b.reported("fenced") == []
+
+
+@in_world()
+async def test_p1_a_step_that_was_refused_is_not_kept_on_a_node_s_word(world: HostWorld) -> None:
+    """The node says that the ledger took what it refused: nobody else acted, so the host is not fenced off."""
+    expect(world.a.end.ledger.transact(world.lab.gov, ("gov.stop", {"lane": world.lab.lane, "note": "drill"})))
+
+    def affirm(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "broadcast_tx_commit":
+            answer["check_tx"]["code"] = 0
+        return answer
+
+    world.a.host.reader.chain.rpc = Lying(world.a.rpc, affirm)
+    task = asyncio.ensure_future(world.a.host.send("b", "probe@1.0", b"x", 60))
+    await asyncio.sleep(0)
+    with pytest.raises(ChainUnavailable):
+        await world.a.host.turn()
+    world.a.host.reader.chain.rpc = world.a.rpc
+    await world.a.host.turn()
+    with pytest.raises(StepRefused, match=r"lane\.stopped"):
+        await task
+    assert world.a.store.all_sent() == []
+    assert world.a.reported("fenced") == []
 
 
 @pytest.mark.parametrize("method", ["broadcast_tx_sync", "tx", "abci_query", "commit", "status", "block_results"])
