@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.engines.embedded.replay import replay
-from lockgate.host.staging import STORE, GuestTree, salted_root
+from lockgate.host.staging import GuestTree
 from lockgate.ibc import wire
 from lockgate.lab.disk import disk_from, image_of
 from lockgate.lab.guests import ENDED, HANDLED
@@ -186,8 +186,7 @@ def _other_root(outcome: Outcome, host: HostParty) -> Iterator[str]:
     if shown != held:
         yield f"{host.name}: holds root {held.hex()[:8]}, its ledger shows {shown.hex()[:8]}"
     elif steps:
-        tree = MultiStore((STORE,), SqliteNodes(host.disk)).hash_at(steps[-1].version)
-        if salted_root(steps[-1].salt, tree) != held:
+        if GuestTree(SqliteNodes(host.disk)).renewed(steps[-1].version, steps[-1].salt) != held:
             yield f"{host.name}: its state does not have the root that it posted"
 
 

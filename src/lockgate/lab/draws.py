@@ -38,6 +38,8 @@ class Draws:
         return per_mille > 0 and self.below(PER_MILLE) < per_mille
 
     def choice(self, items: Sequence[T]) -> T:
+        if not items:
+            raise IndexError("nothing to choose from")
         return items[self.below(len(items))]
 
     def delay_s(self, low_ms: int, high_ms: int) -> float:
