@@ -21,17 +21,18 @@ _MEMO: Final = 4_096  # names in use are dozens; four of 128 bytes each keep a f
 
 def commit_packet(packet: Packet) -> Hash32:
     """Return the 32 bytes the source ledger stores for `packet`."""
-    payloads = b"".join([payload_hash(payload) for payload in packet.payloads])
-    return Hash32(sha256(_route_hashes(packet.destination_client, packet.timeout) + sha256(payloads).digest()).digest())
+    _, _, destination, timeout, payloads = packet
+    joined = payload_hash(payloads[0]) if len(payloads) == 1 else b"".join(map(payload_hash, payloads))
+    return sha256(_route_hashes(destination, timeout) + sha256(joined).digest()).digest()  # type: ignore[return-value]
 
 
 def payload_hash(payload: Payload) -> bytes:
     """Return the 32-byte hash of one payload, all five fields bound."""
-    names = (payload.source_port, payload.destination_port, payload.version, payload.encoding)
     # Version and encoding have no length limit of their own, and no long name may fill the memo.
+    names, value = payload[:4], payload[4]
     short = len(names[2]) <= MAX_MEMO_TEXT and len(names[3]) <= MAX_MEMO_TEXT
     hashes = _remembered_names(names) if short else _name_hashes(names)
-    return sha256(hashes + sha256(payload.value).digest()).digest()
+    return sha256(hashes + sha256(value).digest()).digest()
 
 
 def commit_acknowledgement(acknowledgement: Acknowledgement) -> Hash32:

@@ -96,19 +96,6 @@ def check_relayer(view: View, client: str, account: str) -> None:
         raise RelayerNotAllowed("not on the client's list", client=client, account=account)
 
 
-def check_parties(view: View, client: str, account: str, named: str) -> Counterparty:
-    """`check_relayer`, then `expect_counterparty`: what every relayed message must pass. Raises the same."""
-    allowed, record = fact(view, _parties, client)
-    if (allowed and account not in allowed) or record is None or record.client_id != named:
-        check_relayer(view, client, account)
-        return expect_counterparty(view, client, named)
-    return record
-
-
-def _parties(view: View, client: str) -> tuple[tuple[str, ...], Counterparty | None]:
-    return _allowed_relayers(view, client), _find_counterparty(view, client)
-
-
 @lru_cache(_RECORDS)
 def _counterparty(data: bytes) -> Counterparty:
     record = ibc_client_pb2.CounterpartyInfo.FromString(data)

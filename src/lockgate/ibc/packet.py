@@ -7,7 +7,6 @@ stateless validation of ICS-04 v2 (specs/ibc-v2.md §5), in the order of ibc-go 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -45,8 +44,7 @@ class Packet(NamedTuple):
     payloads: tuple[Payload, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(NamedTuple):
     """One element per payload, or the single error sentinel."""
 
     elements: tuple[bytes, ...]
@@ -71,17 +69,18 @@ def check_packet(packet: Packet, max_payloads: int) -> None:
 
 def check_frame(packet: Packet) -> None:
     """The part of `check_packet` that is not about single payloads. Raises the same."""
+    sequence, source, destination, timeout, payloads = packet
     size = 0
-    for payload in packet.payloads:
-        size += len(payload.value)
+    for payload in payloads:
+        size += len(payload[4])
     if size > MAX_PAYLOAD_BYTES:
         raise BadPayload("too large", size=size, most=MAX_PAYLOAD_BYTES)
-    check_client(packet.source_client)
-    check_client(packet.destination_client)
-    if not 0 < packet.sequence <= MAX_SEQUENCE:
-        raise BadPacket("sequence", sequence=packet.sequence)
-    if not 0 < packet.timeout <= MAX_SEQUENCE:
-        raise BadPacket("timeout", timeout=packet.timeout)
+    check_client(source)
+    check_client(destination)
+    if not 0 < sequence <= MAX_SEQUENCE:
+        raise BadPacket("sequence", sequence=sequence)
+    if not 0 < timeout <= MAX_SEQUENCE:
+        raise BadPacket("timeout", timeout=timeout)
 
 
 def check_payloads(payloads: tuple[Payload, ...], max_payloads: int) -> None:

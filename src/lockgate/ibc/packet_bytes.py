@@ -21,6 +21,8 @@ MAX_TAIL: Final = 256  # bytes of a height and a signer; a longer signer is not 
 _MEMO: Final = 4_096  # entries of at most 520 bytes: lanes, relayers and heights in use are dozens
 _MEMO_TEXT: Final = 128  # characters; version and encoding have no limit of their own
 _SHORT: Final = 0x80  # lengths below take one byte
+_LENGTHS: Final = tuple(map(uvarint, range(0x800)))  # of all but the largest fields and proofs
+_make = tuple.__new__  # of named tuples: spares the constructor's own frame
 
 
 class Unusual(Exception):
@@ -71,13 +73,7 @@ def packet_at(data: bytes, at: int, end: int) -> Packet:
         third += 1
     third += 1
     source, destination, timeout = _route(data[at:third])
-    return Packet(
-        sequence=sequence,
-        source_client=source,
-        destination_client=destination,
-        timeout=timeout,
-        payloads=payloads_at(data, third, end, 0x2A),
-    )
+    return _make(Packet, (sequence, source, destination, timeout, payloads_at(data, third, end, 0x2A)))
 
 
 def payloads_at(data: bytes, at: int, end: int, tag: int) -> tuple[Payload, ...]:
@@ -86,7 +82,11 @@ def payloads_at(data: bytes, at: int, end: int, tag: int) -> tuple[Payload, ...]
     while at < end:
         if data[at] != tag:
             raise Unusual
-        size, at = size_at(data, at + 1)
+        size = data[at + 1]
+        if size < _SHORT:
+            at += 2
+        else:
+            size, at = size_at(data, at + 1)
         payloads.append(_payload(data, at, at + size))
         at += size
     if at != end:
@@ -101,13 +101,14 @@ def _payload(data: bytes, at: int, end: int) -> Payload:
     value = fourth + 2 + data[fourth + 1]
     if data[value] != 0x2A:
         raise Unusual
-    size, start = size_at(data, value + 1)
+    size = data[value + 1]
+    if size < _SHORT:
+        start = value + 2
+    else:
+        size, start = size_at(data, value + 1)
     if start + size != end or not size:
         raise Unusual
-    source, destination, version, encoding = _names(data[at:value])
-    return Payload(
-        source_port=source, destination_port=destination, version=version, encoding=encoding, value=data[start:end]
-    )
+    return _make(Payload, (*_names(data[at:value]), data[start:end]))
 
 
 @lru_cache(_MEMO)
@@ -170,17 +171,16 @@ def text_at(data: bytes, at: int, tag: int) -> tuple[str, int]:
 
 def encode_packet(packet: Packet) -> bytes:
     """Write a Packet. The tests hold it equal to the protobuf library."""
-    head = number(b"\x08", packet.sequence) + _framed_route(
-        packet.source_client, packet.destination_client, packet.timeout
-    )
-    return head + b"".join([message(b"\x2a", encode_payload(payload)) for payload in packet.payloads])
+    sequence, source, destination, timeout, payloads = packet
+    head = number(b"\x08", sequence) + _framed_route(source, destination, timeout)
+    return head + b"".join([message(b"\x2a", encode_payload(payload)) for payload in payloads])
 
 
 def encode_payload(payload: Payload) -> bytes:
     """Write a Payload."""
-    version, encoding = payload.version, payload.encoding
+    source, destination, version, encoding, value = payload
     frame = _framed_names if len(version) <= _MEMO_TEXT and len(encoding) <= _MEMO_TEXT else _frame_names
-    return frame(payload.source_port, payload.destination_port, version, encoding) + field(b"\x2a", payload.value)
+    return frame(source, destination, version, encoding) + field(b"\x2a", value)
 
 
 @lru_cache(_MEMO)
@@ -209,9 +209,13 @@ def number(tag: bytes, value: int) -> bytes:
 
 def field(tag: bytes, value: bytes) -> bytes:
     """Frame a bytes or text field; nothing when it is empty."""
-    return tag + uvarint(len(value)) + value if value else b""
+    size = len(value)
+    if 0 < size < 0x800:
+        return tag + _LENGTHS[size] + value
+    return tag + uvarint(size) + value if value else b""
 
 
 def message(tag: bytes, encoded: bytes) -> bytes:
     """Frame a sub-message that is always written."""
-    return tag + uvarint(len(encoded)) + encoded
+    size = len(encoded)
+    return tag + (_LENGTHS[size] if size < 0x800 else uvarint(size)) + encoded

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from lockgate.ibc import answering, events, host, wire
 from lockgate.ibc.commitment import commit_packet
-from lockgate.ibc.counterparty import check_parties
+from lockgate.ibc.counterparty import check_relayer, expect_counterparty
 from lockgate.ibc.errors import EmptyProof, TimeoutElapsed
 from lockgate.ibc.execution import Executed, Postponed, Undone, execute
 from lockgate.ibc.packet import ERROR_ACKNOWLEDGEMENT, Acknowledgement, Packet, check_packet
@@ -48,14 +48,20 @@ def receive(wiring: Wiring, view: View, block: Block, message: wire.RelayMessage
     if not message.proof:
         raise EmptyProof("no proof of the commitment", client=client, sequence=sequence)
     check_packet(packet, terms.max_payloads)
-    counterparty = check_parties(view, client, message.signer, packet.source_client)
+    counterparty, allowed, module, _ = wiring.route(view, client, block.time)
+    if allowed and message.signer not in allowed:
+        check_relayer(view, client, message.signer)
+    if counterparty is None or counterparty.client_id != packet.source_client:
+        counterparty = expect_counterparty(view, client, packet.source_client)
     if floor_seconds(block.time) >= packet.timeout:
         raise TimeoutElapsed("received too late", timeout=packet.timeout, block_time=block.time)
     receipt = host.packet_receipt(client, sequence)
     if sequence <= terms.forgotten_to or view.get(host.STORE, receipt):
         return Received(Outcome(response=wire.NOOP), packet, noop=True)
     commitment = commit_packet(packet)
-    wiring.clients.active(view, client, block.time).module.verify_membership(
+    if module is None:
+        module = wiring.clients.active(view, client, block.time).module
+    module.verify_membership(
         view,
         client,
         message.proof_height,

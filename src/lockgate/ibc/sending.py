@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 
 from lockgate.ibc import events, host, wire
 from lockgate.ibc.commitment import commit_packet
-from lockgate.ibc.counterparty import find_counterparty
 from lockgate.ibc.errors import (
     BadHostIdentifier,
     BadPacket,
@@ -27,7 +26,7 @@ from lockgate.ibc.ports import Call, Passage
 from lockgate.ibc.wiring import Wiring
 from lockgate.primitives.ids import ClientId, Hash32
 from lockgate.primitives.state import Block, Outcome, Overlay, View
-from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos, floor_seconds, seconds_to_nanos
+from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos, UnixSeconds, floor_seconds, seconds_to_nanos
 
 MAX_TIMEOUT_AHEAD: Final = DurationNanos(24 * 3_600 * NANOS_PER_SECOND)  # ibc-go's MaxTimeoutDelta, P13
 
@@ -48,7 +47,7 @@ def send(wiring: Wiring, view: View, block: Block, message: wire.SendMessage) ->
     if message.timeout == 0:
         raise BadTimeout("zero", client=client)
     check_payloads(message.payloads, max_payloads)
-    counterparty = find_counterparty(view, client)
+    counterparty, _, module, remote_time = wiring.route(view, client, block.time)
     if counterparty is None:
         raise CounterpartyNotFound("not registered", client=client)
     timeout = seconds_to_nanos(message.timeout)
@@ -57,23 +56,14 @@ def send(wiring: Wiring, view: View, block: Block, message: wire.SendMessage) ->
     if timeout > block.time + MAX_TIMEOUT_AHEAD:
         raise TimeoutTooFar("beyond 24 hours", timeout=message.timeout, block_time=block.time)
     sequence = next_sequence(view, client)
-    packet = Packet(
-        sequence=sequence,
-        source_client=client,
-        destination_client=ClientId(counterparty.client_id),
-        timeout=message.timeout,
-        payloads=message.payloads,
-    )
+    packet = Packet(sequence, client, ClientId(counterparty.client_id), message.timeout, message.payloads)
     try:
         check_frame(packet)  # each payload has been checked
     except (BadPayload, BadHostIdentifier) as error:
         # The payloads passed alone, so what is wrong is the packet they make; ibc-go says so, too.
         raise BadPacket(str(error), client=client, sequence=sequence) from error
-    wiring.clients.active(view, client, block.time)
-    latest = wiring.clients.latest_height(view, client)
-    if latest.is_zero:
-        raise ClientHeightZero("no header yet", client=client)
-    remote_time = floor_seconds(wiring.clients.timestamp_at(view, client, latest))
+    if module is None or remote_time is None:
+        remote_time = _remote_time(wiring, view, client, block)
     if remote_time >= message.timeout:
         raise TimeoutElapsed("the other ledger is past it", timeout=message.timeout, remote_time=remote_time)
 
@@ -90,6 +80,15 @@ def send(wiring: Wiring, view: View, block: Block, message: wire.SendMessage) ->
         application = wiring.router.route(payload.source_port)
         outcome.then(application.on_send(after, Call(passage, index)))
     return SentPacket(outcome, packet, commitment)
+
+
+def _remote_time(wiring: Wiring, view: View, client: ClientId, block: Block) -> UnixSeconds:
+    """What an active client knows of the other ledger's time. Raises ClientNotActive, ClientHeightZero."""
+    wiring.clients.active(view, client, block.time)
+    latest = wiring.clients.latest_height(view, client)
+    if latest.is_zero:
+        raise ClientHeightZero("no header yet", client=client)
+    return floor_seconds(wiring.clients.timestamp_at(view, client, latest))
 
 
 def next_sequence(view: View, client: str) -> int:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from lockgate.ibc import events, host, wire
 from lockgate.ibc.answering import check_named
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
-from lockgate.ibc.counterparty import check_parties
+from lockgate.ibc.counterparty import Counterparty, check_relayer, expect_counterparty
 from lockgate.ibc.errors import CommitmentMismatch, EmptyProof, TimeoutNotReached
 from lockgate.ibc.packet import SENTINEL, Packet, check_acknowledgement, check_count, check_packet
-from lockgate.ibc.ports import Call, Ending, Passage
+from lockgate.ibc.ports import Call, Ending, LightClient, Passage
 from lockgate.ibc.wiring import Wiring
 from lockgate.primitives.ids import Hash32
 from lockgate.primitives.state import Block, Outcome, Overlay, View
@@ -43,11 +43,13 @@ def acknowledge(wiring: Wiring, view: View, block: Block, message: wire.Acknowle
         raise EmptyProof("no proof of the acknowledgement", client=client, sequence=sequence)
     check_acknowledgement(acknowledgement, terms.max_payloads)
     check_packet(packet, terms.max_payloads)
-    counterparty = check_parties(view, client, message.signer, packet.destination_client)
+    counterparty, module = _parties(wiring, view, block, message)
     commitment = _pending(view, packet)
     if commitment is None:
         return Settled(Outcome(response=wire.NOOP), packet, None)
-    wiring.clients.active(view, client, block.time).module.verify_membership(
+    if module is None:
+        module = wiring.clients.active(view, client, block.time).module
+    module.verify_membership(
         view,
         client,
         message.proof_height,
@@ -84,14 +86,16 @@ def time_out(wiring: Wiring, view: View, block: Block, message: wire.RelayMessag
     if not message.proof:
         raise EmptyProof("no proof of absence", client=client, sequence=sequence)
     check_packet(packet, wiring.lanes.terms(view, client).max_payloads)
-    counterparty = check_parties(view, client, message.signer, packet.destination_client)
+    counterparty, module = _parties(wiring, view, block, message)
     proven_at = floor_seconds(wiring.clients.timestamp_at(view, client, message.proof_height))
     if proven_at < packet.timeout:
         raise TimeoutNotReached("the header is too early", timeout=packet.timeout, header_time=proven_at)
     commitment = _pending(view, packet)
     if commitment is None:
         return Settled(Outcome(response=wire.NOOP), packet, None)
-    wiring.clients.active(view, client, block.time).module.verify_non_membership(
+    if module is None:
+        module = wiring.clients.active(view, client, block.time).module
+    module.verify_non_membership(
         view,
         client,
         message.proof_height,
@@ -107,6 +111,19 @@ def time_out(wiring: Wiring, view: View, block: Block, message: wire.RelayMessag
         application = wiring.router.route(payload.source_port)
         outcome.then(application.on_timeout(after, Call(passage, index)))
     return Settled(outcome, packet, Ending.TIMED_OUT)
+
+
+def _parties(
+    wiring: Wiring, view: View, block: Block, message: wire.RelayMessage | wire.AcknowledgeMessage
+) -> tuple[Counterparty, LightClient | None]:
+    """Check who relays and for whom; return the counterparty, and the light client if it is active."""
+    client, named = message.packet.source_client, message.packet.destination_client
+    counterparty, allowed, module, _ = wiring.route(view, client, block.time)
+    if allowed and message.signer not in allowed:
+        check_relayer(view, client, message.signer)
+    if counterparty is None or counterparty.client_id != named:
+        counterparty = expect_counterparty(view, client, named)
+    return counterparty, module
 
 
 def _pending(view: View, packet: Packet) -> Hash32 | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from lockgate.codec.protobuf import DEFAULT_LIMIT, length_prefixed, parse_own
+from lockgate.codec.protobuf import DEFAULT_LIMIT, parse_own
 from lockgate.codec.wire import ibc_channel_pb2 as channel
 from lockgate.codec.wire import ibc_client_pb2 as client
 from lockgate.ibc import packet_bytes
@@ -22,6 +22,7 @@ from lockgate.primitives.time import UnixSeconds
 
 NOOP: Final = b"\x08\x01"  # Msg…Response {1 result: NOOP}
 SUCCESS: Final = b"\x08\x02"  # Msg…Response {1 result: SUCCESS}
+_make = tuple.__new__  # of named tuples: spares the constructor's own frame
 
 
 class SendMessage(NamedTuple):
@@ -143,7 +144,7 @@ def encode_packet(packet: Packet) -> bytes:
 
 
 def encode_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
-    return b"".join([b"\n" + length_prefixed(element) for element in acknowledgement.elements])
+    return b"".join([packet_bytes.message(b"\x0a", element) for element in acknowledgement.elements])
 
 
 def encode_send(message: SendMessage) -> bytes:
@@ -222,13 +223,14 @@ def _send_of(data: bytes) -> SendMessage:
     signer, last = text_at(data, at, 0x22)
     if last != end:
         raise Unusual
-    return SendMessage(source, UnixSeconds(timeout), payloads_at(data, begin, at, 0x1A), signer)
+    return _make(SendMessage, (source, timeout, payloads_at(data, begin, at, 0x1A), signer))
 
 
 def _relay_of(data: bytes, signer_tag: int) -> RelayMessage:
     packet, encoded, at = _packet_first(data)
     proof, at = _proof_at(data, at, 0x12)
-    return RelayMessage(packet, encoded, proof, *tail_of(data, at, 0x1A, signer_tag))
+    height, signer = tail_of(data, at, 0x1A, signer_tag)
+    return _make(RelayMessage, (packet, encoded, proof, height, signer))
 
 
 def _acknowledge_of(data: bytes) -> AcknowledgeMessage:
@@ -238,7 +240,8 @@ def _acknowledge_of(data: bytes) -> AcknowledgeMessage:
     size, at = size_at(data, at + 1)
     acknowledgement = _acknowledgement_at(data, at, at + size)
     proof, at = _proof_at(data, at + size, 0x1A)
-    return AcknowledgeMessage(packet, encoded, proof, *tail_of(data, at, 0x22, 0x2A), acknowledgement)
+    height, signer = tail_of(data, at, 0x22, 0x2A)
+    return _make(AcknowledgeMessage, (packet, encoded, proof, height, signer, acknowledgement))
 
 
 def _packet_first(data: bytes) -> tuple[Packet, bytes, int]:
@@ -265,7 +268,11 @@ def _acknowledgement_at(data: bytes, at: int, end: int) -> Acknowledgement:
     while at < end:
         if data[at] != 0x0A:
             raise Unusual
-        size, at = size_at(data, at + 1)
+        size = data[at + 1]
+        if size < 0x80:
+            at += 2
+        else:
+            size, at = size_at(data, at + 1)
         elements.append(data[at : at + size])
         at += size
     if at != end or end > len(data):

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lockgate.ibc import host
+from lockgate.ibc.counterparty import Counterparty, allowed_relayers, find_counterparty
 from lockgate.ibc.modules import ClientModules
-from lockgate.ibc.ports import Authority, Gate, Lanes
+from lockgate.ibc.ports import Authority, Gate, Lanes, LightClient
 from lockgate.ibc.router import Router
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ids import ClientId
+from lockgate.primitives.state import View, fact
+from lockgate.primitives.time import UnixNanos, UnixSeconds, floor_seconds
+
+
+class Route(NamedTuple):
+    """What every packet over one client asks, found once for a whole batch.
+
+    A part that is None is missing or was refused: the handler then asks for it alone, at its own place in
+    the order of checks, and gets the refusal.
+    """
+
+    counterparty: Counterparty | None
+    allowed: tuple[str, ...]  # accounts that may relay; empty means anyone
+    module: LightClient | None  # of a client that is active now
+    remote_time: UnixSeconds | None  # of the newest header, rounded down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,3 +44,18 @@ class Wiring:
     lanes: Lanes
     authority: Authority
     held_store: str = host.STORE
+
+    def route(self, view: View, client: ClientId, now: UnixNanos) -> Route:
+        """Return what holds over `client` at `now`. Raises nothing that a packet need not ask for."""
+        return fact(view, self._route, client, now)
+
+    def _route(self, view: View, client: ClientId, now: UnixNanos) -> Route:
+        module = remote_time = None
+        try:
+            module = self.clients.active(view, client, now).module
+            latest = self.clients.latest_height(view, client)
+            if not latest.is_zero:
+                remote_time = floor_seconds(self.clients.timestamp_at(view, client, latest))
+        except LockgateError:
+            pass  # whoever needs what is missing asks again and is told why
+        return Route(find_counterparty(view, client), allowed_relayers(view, client), module, remote_time)

@@ -22,6 +22,7 @@ from lockgate.machine.records import EndpointState, Grant
 from lockgate.primitives.ids import EndpointId, Height
 from lockgate.primitives.state import Outcome, View
 
+ENDPOINT_PORT: Final = 64  # characters of a port that is an endpoint id
 EMPTY_ROOT: Final = b"\x00" * 32  # the root before an endpoint's first Answer or Advance
 
 
@@ -141,7 +142,7 @@ def revoke(view: View, height: Height, endpoint: bytes) -> Outcome:
 
 def endpoint_of_port(port: str) -> EndpointId | None:
     """The endpoint a port names: 64 lower-case hex characters; None for any other port (I7)."""
-    if len(port) != 64 or not port.isascii() or port != port.lower():
+    if len(port) != ENDPOINT_PORT or not port.isascii() or port != port.lower():
         return None
     try:
         return EndpointId(bytes.fromhex(port))  # type: ignore[arg-type]  # Hash32 of 32 bytes by length

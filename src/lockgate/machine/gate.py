@@ -19,11 +19,12 @@ from lockgate.machine.errors import BadPayload, EndpointRevoked, LaneStopped, No
 from lockgate.machine.records import Entry, Lane, LanePhase
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, EndpointId, Hash32
-from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.state import Outcome, View, fact
 from lockgate.primitives.time import UnixNanos
 
 PAYLOAD_VERSION: Final = "lockgate-1"
 PAYLOAD_ENCODING: Final = "application/cose"
+_PASSED: Final = Passed()  # what is added to a gate's outcome is added to a copy
 
 
 class LaneGate:
@@ -56,11 +57,16 @@ class LaneGate:
         lane = lanes.lane_of(view, client)
         if lane is not None and lane.equivocated:
             lanes.check_open(lane)  # which of the two histories sent it, nobody can say: no receipt, no answer
-        ours = [p for p in packet.payloads if endpoints.endpoint_of_port(p.destination_port) is not None]
+        ours = [
+            p
+            for p in packet.payloads
+            if len(p.destination_port) == endpoints.ENDPOINT_PORT
+            and endpoints.endpoint_of_port(p.destination_port) is not None
+        ]
         if not ours:
             if lane is not None and lane.phase is not LanePhase.OPEN:
                 return Rejected(LaneStopped.code)
-            return Passed()
+            return _PASSED
         try:
             if lane is None:
                 raise NoLane("endpoints use open lanes only", client=client)
@@ -118,20 +124,20 @@ class LaneTerms:
         self._context = context
 
     def terms(self, view: View, client_id: ClientId, /) -> Terms:
-        lane = lanes.lane_of(view, client_id)
-        if lane is None:
-            return Terms.FOREIGN
-        return Terms(
-            own=True,
-            max_payloads=self._context().parameters.max_payloads,
-            forgotten_to=pruning.watermark(view, client_id),
-        )
+        return fact(view, _terms, client_id, self._context().parameters.max_payloads)
+
+
+def _terms(view: View, client: ClientId, max_payloads: int) -> Terms:
+    lane = lanes.lane_of(view, client)
+    if lane is None:
+        return Terms.FOREIGN
+    return Terms(own=True, max_payloads=max_payloads, forgotten_to=pruning.watermark(view, client))
 
 
 def _addresses_endpoint(payload: Payload) -> bool:
-    return (
-        endpoints.endpoint_of_port(payload.source_port) is not None
-        or endpoints.endpoint_of_port(payload.destination_port) is not None
+    source, destination = payload.source_port, payload.destination_port
+    return (len(source) == endpoints.ENDPOINT_PORT and endpoints.endpoint_of_port(source) is not None) or (
+        len(destination) == endpoints.ENDPOINT_PORT and endpoints.endpoint_of_port(destination) is not None
     )
 
 

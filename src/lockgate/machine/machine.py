@@ -236,13 +236,14 @@ class Machine:
         events: list[Event] = []
         responses = []
         redundant = check
+        prices, dispatch = gas.PER_MESSAGE, self.packets.dispatch
         for name, content in transaction.messages:
-            price = gas.PER_MESSAGE.get(name)
+            price = prices.get(name)
             if price is None:
                 raise UnknownMessage("no such message", message=name)
             meter.charge(price, name)
-            if isinstance(content, bytes):
-                done = self.packets.dispatch(draft, context, name, content)
+            if type(content) is bytes:
+                done = dispatch(draft, context, name, content)
                 redundant = redundant and done.is_noop
                 step = done.outcome
                 responses.append((done.response_url, step.response))

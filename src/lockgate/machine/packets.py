@@ -82,7 +82,7 @@ class EndpointRouter(Router):
         self._endpoint = EndpointPort()
 
     def find(self, port: str) -> Any:
-        if endpoints.endpoint_of_port(port) is not None:
+        if len(port) == endpoints.ENDPOINT_PORT and endpoints.endpoint_of_port(port) is not None:
             return self._endpoint
         return super().find(port)
 

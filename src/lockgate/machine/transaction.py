@@ -174,7 +174,7 @@ def _message(item: Any) -> Message:
     if type(item) is not tuple or len(item) != 2 or type(item[0]) is not str:
         raise BadTransaction("a message is [name, content]")
     name, content = item
-    if name.startswith("/") != (type(content) is bytes):
+    if (name[:1] == "/") != (type(content) is bytes):
         raise BadTransaction("IBC messages carry protobuf bytes, ours carry a map", message=name)
     return name, content
 

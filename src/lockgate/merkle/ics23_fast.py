@@ -22,7 +22,6 @@ from typing import Final
 from lockgate.merkle import ics23
 from lockgate.merkle.framing import LEAF_OP, STEP
 from lockgate.merkle.specs import IAVL_SPEC, TENDERMINT_SPEC, ProofSpec
-from lockgate.merkle.varint import uvarint
 from lockgate.primitives.errors import PeerFault
 
 MAX_STORE_PROOFS: Final = 64  # a ledger has 15 stores, and one proof of each under a root
@@ -33,6 +32,7 @@ _MAX_PREFIX: Final = 45  # IAVL: 12 and one child of 33
 _MAX_HEIGHT: Final = 63  # of a one-byte zigzag varint; no layer goes past it, nor past the depth bound of 128
 _LEAST_STEP: Final = 43  # tag, length, hash, prefix of three one-byte numbers and a child
 _LEAF_START: Final = LEAF_OP + b"\x2a"
+_ONE_BYTE: Final = tuple(bytes((length,)) for length in range(0x80))
 _LEFT_CHILD: Final = b"\x1a\x21"  # a suffix of 33 bytes follows: the child is on the left
 
 # Headers of IAVL prefixes: zigzag varints of at most nine bytes, not negative (the first byte is even).
@@ -75,8 +75,11 @@ class ProofMemo:
             inner_at, end = _field(proof, 0)
             at, existence_end = _field(proof, inner_at)
             outer_at, outer_end = _field(proof, end)
-            size = uvarint(len(key))
-            head = b"".join((b"\x0a", size, key, b"\x12", uvarint(len(value)), value, b"\x1a"))
+            length, of_value = len(key), len(value)
+            if not 0 < length < 0x80 or not 0 < of_value < 0x80:
+                return False  # no key or value that is proven in a packet's life is longer
+            size = _ONE_BYTE[length]
+            head = b"".join((b"\x0a", size, key, b"\x12", _ONE_BYTE[of_value], value, b"\x1a"))
             if existence_end != end or outer_end != len(proof) or not proof.startswith(head, at):
                 return False
             leaf_at = at + len(head)
@@ -84,7 +87,7 @@ class ProofMemo:
             header = proof[leaf_at + 9 : at]
             if proof[leaf_at + 1 : leaf_at + 8] != _LEAF_START or len(header) != proof[leaf_at + 8]:
                 return False
-            if at > end or not key or not value or not self._knows_leaf(header):
+            if at > end or (header not in self._leaves and not self._knows_leaf(header)):
                 return False
             current = sha256(b"".join((header, size, key, b"\x20", sha256(value).digest()))).digest()
             passed: list[_Passed] = []
@@ -155,8 +158,6 @@ class ProofMemo:
 
     def _knows_leaf(self, header: bytes) -> bool:
         """Is this the header of an IAVL leaf prefix: height 0, size, version?"""
-        if header in self._leaves:
-            return True
         if not _LEAF_HEADER.fullmatch(header):
             return False
         if len(self._leaves) >= MAX_HEADERS:

@@ -8,6 +8,7 @@ library; steps above a node are kept once written, because the proofs of a batch
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from lockgate.merkle.errors import EmptyTree
@@ -132,9 +133,14 @@ class Snapshot:
         """ExistenceProof of the leaf `nodes` ends in."""
         leaf = nodes[-1]
         key, value, version = leaf.key, leaf.value, varint(leaf.number >> NONCE_BITS)
-        head = uvarint(len(version) + 10) + LEAF_OP + b"\x2a" + uvarint(len(version) + 2) + LEAF_HEAD + version
-        parts = (b"\x0a", uvarint(len(key)), key, b"\x12", uvarint(len(value)), value, b"\x1a", head)
-        return b"".join((*parts, self._steps(nodes)))
+        of_key, of_value = len(key), len(value)
+        return b"".join(
+            (
+                b"\x0a", _ONE_BYTE[of_key] if of_key < 0x80 else uvarint(of_key), key,
+                b"\x12", _ONE_BYTE[of_value] if of_value < 0x80 else uvarint(of_value), value,
+                _leaf_op(version), self._steps(nodes),
+            )
+        )  # fmt: skip
 
     def _steps(self, nodes: list[Node]) -> bytes:
         """The path fields from the leaf `nodes` ends in up to the root."""
@@ -152,6 +158,13 @@ class Snapshot:
             steps = _step(nodes[depth - 1], nodes[depth]) + steps
             above[nodes[depth]] = steps
         return _step(nodes[last - 1], nodes[last]) + steps
+
+
+@lru_cache(1_024)  # the leaves of a block share their version
+def _leaf_op(version: bytes) -> bytes:
+    """Field 3 of an ExistenceProof: the LeafOp, its prefix ending in this version."""
+    prefix = LEAF_HEAD + version
+    return b"\x1a" + field(b"", LEAF_OP + field(b"\x2a", prefix))
 
 
 def _step(node: Node, child: Node) -> bytes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from lockgate.merkle import store_map, tree
 from lockgate.merkle.errors import UnknownStore
@@ -13,8 +12,7 @@ from lockgate.merkle.snapshot import Snapshot
 from lockgate.merkle.varint import uvarint
 
 
-@dataclass(frozen=True, slots=True)
-class StoreProof:
+class StoreProof(NamedTuple):
     """A value (None: absent) with its two CommitmentProofs, of the key and of its store."""
 
     value: bytes | None
@@ -24,7 +22,7 @@ class StoreProof:
     @property
     def merkle_proof(self) -> bytes:
         """ibc.core.commitment.v1.MerkleProof: both proofs as field 1, innermost first."""
-        inner, outer = self.inner, self.outer
+        _, inner, outer = self
         return b"".join((b"\x0a", uvarint(len(inner)), inner, b"\x0a", uvarint(len(outer)), outer))
 
 

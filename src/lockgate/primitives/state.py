@@ -8,15 +8,16 @@ whole, without anything having been written.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, TypeVarTuple
 
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import UnixNanos
 
 Writes = dict[tuple[str, bytes], bytes | None]
-P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+_ABSENT: Final = bytes(bytearray(b"absent"))  # in an undo journal: was not pending. Told from values by identity
 
 
 class View(Protocol):
@@ -51,13 +52,19 @@ class Block:
     time: UnixNanos
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Outcome:
     """What a handler decided: writes (None deletes), events in order, response bytes."""
 
-    writes: Writes = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
-    response: bytes = b""
+    writes: Writes
+    events: list[Event]
+    response: bytes
+
+    def __init__(self, writes: Writes | None = None, events: list[Event] | None = None, response: bytes = b"") -> None:
+        # Written out: a packet makes a dozen of these, and factories of defaults cost three times as much.
+        self.writes = {} if writes is None else writes
+        self.events = [] if events is None else events
+        self.response = response
 
     def set(self, store: str, key: bytes, value: bytes) -> None:
         self.writes[(store, key)] = value
@@ -70,8 +77,10 @@ class Outcome:
 
     def then(self, other: Outcome) -> None:
         """Append what `other` decided after this; later writes win."""
-        self.writes.update(other.writes)
-        self.events.extend(other.events)
+        if other.writes:
+            self.writes.update(other.writes)
+        if other.events:
+            self.events += other.events
 
 
 class Overlay:
@@ -84,10 +93,8 @@ class Overlay:
         self._writes = writes
 
     def get(self, store: str, key: bytes, /) -> bytes | None:
-        place = (store, key)
-        if place in self._writes:
-            return self._writes[place]
-        return self._base.get(store, key)
+        value = self._writes.get((store, key), _ABSENT)
+        return self._base.get(store, key) if value is _ABSENT else value
 
     def known(self, name: Hashable) -> _Fact | None:
         """A fact that a draft below remembers and that no pending write of this overlay touches."""
@@ -135,17 +142,18 @@ class Draft(Overlay):
         self.writes: Writes = {}
         self._facts: dict[Hashable, _Fact] = {}
         self._readers: dict[tuple[str, bytes], list[Hashable]] = {}  # place -> facts that were read off it
-        self._undo: list[tuple[tuple[str, bytes], bytes | None, bool]] = []  # place, value before, was it pending
+        self._undo: list[tuple[tuple[str, bytes], bytes | None]] = []  # place, value before or `_ABSENT`
         super().__init__(base, self.writes)
 
     def take(self, writes: Mapping[tuple[str, bytes], bytes | None]) -> None:
         """Add what a step decided; later writes win."""
-        mine, undo, readers = self.writes, self._undo, self._readers
-        for place, value in writes.items():
-            undo.append((place, mine.get(place), place in mine))
-            mine[place] = value
-            if place in readers:
-                self._forget(place)
+        mine, readers = self.writes, self._readers
+        self._undo += [(place, mine.get(place, _ABSENT)) for place in writes]
+        mine.update(writes)
+        if not readers.keys().isdisjoint(writes):
+            for place in writes:
+                if place in readers:
+                    self._forget(place)
 
     def mark(self) -> int:
         """A point that `undo_to` can go back to."""
@@ -154,11 +162,11 @@ class Draft(Overlay):
     def undo_to(self, mark: int) -> None:
         """Forget everything taken since `mark`."""
         while len(self._undo) > mark:
-            place, before, pending = self._undo.pop()
-            if pending:
-                self.writes[place] = before
-            else:
+            place, before = self._undo.pop()
+            if before is _ABSENT:
                 del self.writes[place]
+            else:
+                self.writes[place] = before
             if place in self._readers:
                 self._forget(place)
 
@@ -201,23 +209,23 @@ class _Reading:
         return self._base.scan(store, start, end)
 
 
-def fact(view: View, compute: Callable[Concatenate[View, P], T], *arguments: P.args, **named: P.kwargs) -> T:
+def fact(view: View, compute: Callable[[View, *Ts], T], *arguments: *Ts) -> T:
     """`compute(view, *arguments)`, which must be a function of what it reads there; a draft remembers it.
 
     The packets of a block ask the same things again and again: which lane, which client, is it active.
     Arguments must be hashable and positional.
     """
-    name = (compute, *arguments)
     if type(view) is Draft:
+        name = (compute, *arguments)
         found = view._facts.get(name)
         if found is None:
-            return view.learn(name, lambda reading: compute(reading, *arguments, **named))
+            return view.learn(name, lambda reading: compute(reading, *arguments))
     elif type(view) is Overlay:
-        found = view.known(name)
+        found = view.known((compute, *arguments))
         if found is None:
-            return compute(view, *arguments, **named)
+            return compute(view, *arguments)
     else:
-        return compute(view, *arguments, **named)
+        return compute(view, *arguments)
     return found.value  # type: ignore[no-any-return]  # what the same function returned before
 
 

@@ -100,6 +100,7 @@ def _event_head(kind: str, attributes: int) -> bytes:
 
 def _frame_events(parts: list[bytes], events: tuple[Event, ...], rows: list[IndexRow], place: tuple[int, int]) -> None:
     """Append the encoding of `_events(events)`, and the index rows of attributes not seen here before."""
+    height, number = place
     parts.append(cbor.head(0x80, len(events)))
     pairs: dict[tuple[str, str], bytes] = {}  # attribute -> its encoding
     seen: dict[str, dict[tuple[str, str], bytes]] = {}  # the same by event type
@@ -112,10 +113,12 @@ def _frame_events(parts: list[bytes], events: tuple[Event, ...], rows: list[Inde
             framed = known.get(pair)
             if framed is None:
                 name, value = pair
-                framed = known[pair] = pairs.get(pair) or _frame_pair(name, value)
-                pairs[pair] = framed
+                framed = pairs.get(pair)
+                if framed is None:
+                    framed = pairs[pair] = _frame_pair(name, value)
+                known[pair] = framed
                 if len(value) <= MAX_INDEXED_VALUE:
-                    rows.append((f"{kind}.{name}", value, *place))
+                    rows.append((f"{kind}.{name}", value, height, number))
             parts.append(framed)
 
 
