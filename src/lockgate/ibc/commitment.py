@@ -13,6 +13,7 @@ from typing import Final
 
 from lockgate.ibc.packet import ERROR_ACKNOWLEDGEMENT, Acknowledgement, Packet, Payload
 from lockgate.primitives.ids import Hash32
+from lockgate.primitives.quick import SHORT, short_sha256
 
 VERSION: Final = b"\x02"  # first byte of both preimages: IBC v2
 MAX_MEMO_TEXT: Final = 128  # characters; what a port may have. Longer names are hashed, not remembered
@@ -23,7 +24,8 @@ def commit_packet(packet: Packet) -> Hash32:
     """Return the 32 bytes the source ledger stores for `packet`."""
     _, _, destination, timeout, payloads = packet
     joined = payload_hash(payloads[0]) if len(payloads) == 1 else b"".join(map(payload_hash, payloads))
-    return sha256(_route_hashes(destination, timeout) + sha256(joined).digest()).digest()  # type: ignore[return-value]
+    joined = short_sha256(joined).digest() if len(joined) <= SHORT else sha256(joined).digest()
+    return short_sha256(_route_hashes(destination, timeout) + joined).digest()  # type: ignore[return-value]
 
 
 def payload_hash(payload: Payload) -> bytes:
@@ -32,12 +34,14 @@ def payload_hash(payload: Payload) -> bytes:
     names, value = payload[:4], payload[4]
     short = len(names[2]) <= MAX_MEMO_TEXT and len(names[3]) <= MAX_MEMO_TEXT
     hashes = _remembered_names(names) if short else _name_hashes(names)
-    return sha256(hashes + sha256(value).digest()).digest()
+    hashed = short_sha256(value) if len(value) <= SHORT else sha256(value)
+    return short_sha256(hashes + hashed.digest()).digest()
 
 
 def commit_acknowledgement(acknowledgement: Acknowledgement) -> Hash32:
     """Return the 32 bytes the destination ledger stores for an acknowledgement list."""
-    return Hash32(sha256(VERSION + b"".join([sha256(one).digest() for one in acknowledgement.elements])).digest())
+    hashes = [(short_sha256(one) if len(one) <= SHORT else sha256(one)).digest() for one in acknowledgement.elements]
+    return Hash32(sha256(VERSION + b"".join(hashes)).digest())
 
 
 def _name_hashes(names: tuple[str, str, str, str]) -> bytes:

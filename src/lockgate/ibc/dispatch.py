@@ -19,6 +19,7 @@ from lockgate.ibc.receiving import Received
 from lockgate.ibc.sending import SentPacket
 from lockgate.ibc.settling import Settled
 from lockgate.ibc.wiring import Wiring
+from lockgate.primitives.quick import make
 from lockgate.primitives.state import Block, Outcome, View
 
 
@@ -54,11 +55,11 @@ def dispatch(wiring: Wiring, view: View, block: Block, account: str, type_url: s
     done = run(wiring, view, block, account, data)
     response_url = _RESPONSES[type_url]
     if isinstance(done, Received):
-        return Dispatched(done.outcome, response_url, None, done)
+        return make(Dispatched, (done.outcome, response_url, None, done, None))
     if isinstance(done, Settled):
-        return Dispatched(done.outcome, response_url, None, None, done)
+        return make(Dispatched, (done.outcome, response_url, None, None, done))
     if isinstance(done, SentPacket):
-        return Dispatched(done.outcome, response_url, done)
+        return make(Dispatched, (done.outcome, response_url, done, None, None))
     return Dispatched(done, response_url)
 
 

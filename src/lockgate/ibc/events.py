@@ -11,6 +11,7 @@ from typing import Final
 
 from lockgate.ibc.packet import Packet
 from lockgate.primitives.ids import Height
+from lockgate.primitives.quick import make
 from lockgate.primitives.state import Event, Outcome
 
 SEND_PACKET: Final = "send_packet"
@@ -37,7 +38,6 @@ _CLIENT_MESSAGE: Final = Event("message", (("module", "ibc_client"),))
 
 
 Attributes = tuple[tuple[str, str], ...]
-_event = tuple.__new__  # spares the constructor's own frame; six to eight events stand in a packet's life
 
 
 def packet_attributes(packet: Packet, encoded: bytes) -> Attributes:
@@ -53,13 +53,13 @@ def packet_attributes(packet: Packet, encoded: bytes) -> Attributes:
 
 def packet_event(outcome: Outcome, kind: str, attributes: Attributes) -> None:
     """Emit one of the four packet events."""
-    outcome.events += (_event(Event, (kind, attributes)), _CHANNEL_MESSAGE)
+    outcome.events += (make(Event, (kind, attributes)), _CHANNEL_MESSAGE)
 
 
 def acknowledgement_event(outcome: Outcome, attributes: Attributes, acknowledgement: bytes) -> None:
     """Emit `write_acknowledgement`. `acknowledgement` is the protobuf form of the list."""
     shown = (*attributes, (ENCODED_ACKNOWLEDGEMENT, acknowledgement.hex()))
-    outcome.events += (_event(Event, (WRITE_ACKNOWLEDGEMENT, shown)), _CHANNEL_MESSAGE)
+    outcome.events += (make(Event, (WRITE_ACKNOWLEDGEMENT, shown)), _CHANNEL_MESSAGE)
 
 
 def client_event(

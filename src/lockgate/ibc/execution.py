@@ -16,6 +16,7 @@ from lockgate.ibc.events import as_errors
 from lockgate.ibc.packet import SENTINEL
 from lockgate.ibc.ports import Accepted, Call, Passage, Rejected
 from lockgate.ibc.wiring import Wiring
+from lockgate.primitives.quick import make
 from lockgate.primitives.state import Event, Outcome, Overlay, View
 
 NONE_GIVEN: Final[Mapping[int, bytes]] = MappingProxyType({})
@@ -64,7 +65,7 @@ def execute(
         acknowledgement = given.get(index)
         if acknowledgement is None:
             application = wiring.router.route(payload.destination_port)
-            reception = application.on_receive(current, Call(passage, index))
+            reception = application.on_receive(current, make(Call, (passage, index)))
             if isinstance(reception, Rejected):
                 return Undone(reception, tuple(as_errors(begun.events)))
             begun.then(reception.outcome)
@@ -78,4 +79,4 @@ def execute(
         if not acknowledgement:
             raise BadAcknowledgement("an application gave no bytes", port=payload.destination_port)
         elements.append(passage.commitment + acknowledgement if own else acknowledgement)
-    return Executed(begun, tuple(elements))
+    return make(Executed, (begun, tuple(elements)))

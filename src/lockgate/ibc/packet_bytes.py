@@ -15,6 +15,7 @@ from typing import Final
 from lockgate.codec.protobuf import MAX_UVARINT, uvarint
 from lockgate.ibc.packet import Packet, Payload
 from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.quick import make
 from lockgate.primitives.time import UnixSeconds
 
 MAX_TAIL: Final = 256  # bytes of a height and a signer; a longer signer is not remembered
@@ -22,7 +23,6 @@ _MEMO: Final = 4_096  # entries of at most 520 bytes: lanes, relayers and height
 _MEMO_TEXT: Final = 128  # characters; version and encoding have no limit of their own
 _SHORT: Final = 0x80  # lengths below take one byte
 _LENGTHS: Final = tuple(map(uvarint, range(0x800)))  # of all but the largest fields and proofs
-_make = tuple.__new__  # of named tuples: spares the constructor's own frame
 
 
 class Unusual(Exception):
@@ -73,7 +73,7 @@ def packet_at(data: bytes, at: int, end: int) -> Packet:
         third += 1
     third += 1
     source, destination, timeout = _route(data[at:third])
-    return _make(Packet, (sequence, source, destination, timeout, payloads_at(data, third, end, 0x2A)))
+    return make(Packet, (sequence, source, destination, timeout, payloads_at(data, third, end, 0x2A)))
 
 
 def payloads_at(data: bytes, at: int, end: int, tag: int) -> tuple[Payload, ...]:
@@ -108,7 +108,7 @@ def _payload(data: bytes, at: int, end: int) -> Payload:
         size, start = size_at(data, value + 1)
     if start + size != end or not size:
         raise Unusual
-    return _make(Payload, (*_names(data[at:value]), data[start:end]))
+    return make(Payload, (*_names(data[at:value]), data[start:end]))
 
 
 @lru_cache(_MEMO)

@@ -18,6 +18,7 @@ from lockgate.ibc.packet import ERROR_ACKNOWLEDGEMENT, Acknowledgement, Packet, 
 from lockgate.ibc.ports import Held, Passage, Rejected
 from lockgate.ibc.wiring import Wiring
 from lockgate.primitives.ids import Hash32
+from lockgate.primitives.quick import make
 from lockgate.primitives.state import Block, Outcome, Overlay, View
 from lockgate.primitives.time import floor_seconds
 
@@ -75,7 +76,7 @@ def receive(wiring: Wiring, view: View, block: Block, message: wire.RelayMessage
     attributes = events.packet_attributes(packet, message.encoded)
     events.packet_event(outcome, events.RECV_PACKET, attributes)
     after = Overlay(view, outcome.writes)
-    passage = Passage(packet, commitment, message.signer, block)
+    passage = make(Passage, (packet, commitment, message.signer, block))
     admission = wiring.gate.on_receive(after, passage)
     if isinstance(admission, Held):
         return _hold(wiring, outcome, admission.outcome, message, commitment)
@@ -86,14 +87,14 @@ def receive(wiring: Wiring, view: View, block: Block, message: wire.RelayMessage
         match execute(wiring, after, passage, admission.outcome, own=terms.own):
             case Executed(written, elements):
                 outcome.then(written)
-                acknowledgement = Acknowledgement(elements)
+                acknowledgement = make(Acknowledgement, (elements,))
             case Undone(rejected, marked):
                 outcome.events += marked
                 acknowledgement = ERROR_ACKNOWLEDGEMENT
             case Postponed(written):
                 return _hold(wiring, outcome, written, message, commitment)
     answering.write(after, outcome, packet, attributes, acknowledgement)
-    return Received(outcome, packet, commitment, rejected=rejected)
+    return make(Received, (outcome, packet, commitment, False, False, rejected))
 
 
 def _hold(

@@ -25,6 +25,7 @@ from lockgate.ibc.packet import Packet, check_frame, check_payloads
 from lockgate.ibc.ports import Call, Passage
 from lockgate.ibc.wiring import Wiring
 from lockgate.primitives.ids import ClientId, Hash32
+from lockgate.primitives.quick import make
 from lockgate.primitives.state import Block, Outcome, Overlay, View
 from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos, UnixSeconds, floor_seconds, seconds_to_nanos
 
@@ -56,7 +57,7 @@ def send(wiring: Wiring, view: View, block: Block, message: wire.SendMessage) ->
     if timeout > block.time + MAX_TIMEOUT_AHEAD:
         raise TimeoutTooFar("beyond 24 hours", timeout=message.timeout, block_time=block.time)
     sequence = next_sequence(view, client)
-    packet = Packet(sequence, client, ClientId(counterparty.client_id), message.timeout, message.payloads)
+    packet = make(Packet, (sequence, client, counterparty.client_id, message.timeout, message.payloads))
     try:
         check_frame(packet)  # each payload has been checked
     except (BadPayload, BadHostIdentifier) as error:
@@ -73,13 +74,13 @@ def send(wiring: Wiring, view: View, block: Block, message: wire.SendMessage) ->
     outcome.set(host.STORE, host.packet_commitment(client, sequence), commitment)
     attributes = events.packet_attributes(packet, wire.encode_packet(packet))
     events.packet_event(outcome, events.SEND_PACKET, attributes)
-    passage = Passage(packet, commitment, message.signer, block)
+    passage = make(Passage, (packet, commitment, message.signer, block))
     after = Overlay(view, outcome.writes)
     outcome.then(wiring.gate.on_send(after, passage))
     for index, payload in enumerate(packet.payloads):
         application = wiring.router.route(payload.source_port)
-        outcome.then(application.on_send(after, Call(passage, index)))
-    return SentPacket(outcome, packet, commitment)
+        outcome.then(application.on_send(after, make(Call, (passage, index))))
+    return make(SentPacket, (outcome, packet, commitment, False))
 
 
 def _remote_time(wiring: Wiring, view: View, client: ClientId, block: Block) -> UnixSeconds:

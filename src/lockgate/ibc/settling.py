@@ -18,6 +18,7 @@ from lockgate.ibc.packet import SENTINEL, Packet, check_acknowledgement, check_c
 from lockgate.ibc.ports import Call, Ending, LightClient, Passage
 from lockgate.ibc.wiring import Wiring
 from lockgate.primitives.ids import Hash32
+from lockgate.primitives.quick import make
 from lockgate.primitives.state import Block, Outcome, Overlay, View
 from lockgate.primitives.time import floor_seconds
 
@@ -61,7 +62,7 @@ def acknowledge(wiring: Wiring, view: View, block: Block, message: wire.Acknowle
     check_named(terms, commitment, acknowledgement)
 
     outcome = _ended(packet, events.ACKNOWLEDGE_PACKET, message.encoded)
-    passage = Passage(packet, commitment, message.signer, block)
+    passage = make(Passage, (packet, commitment, message.signer, block))
     after = Overlay(view, outcome.writes)
     success = acknowledgement.success
     ending = Ending.ACKNOWLEDGED if success else Ending.REFUSED
@@ -71,8 +72,8 @@ def acknowledge(wiring: Wiring, view: View, block: Block, message: wire.Acknowle
         if terms.own and success:
             element = element[len(commitment) :]
         application = wiring.router.route(payload.source_port)
-        outcome.then(application.on_acknowledgement(after, Call(passage, index), element))
-    return Settled(outcome, packet, ending)
+        outcome.then(application.on_acknowledgement(after, make(Call, (passage, index)), element))
+    return make(Settled, (outcome, packet, ending))
 
 
 def time_out(wiring: Wiring, view: View, block: Block, message: wire.RelayMessage) -> Settled:
@@ -104,12 +105,12 @@ def time_out(wiring: Wiring, view: View, block: Block, message: wire.RelayMessag
     )
 
     outcome = _ended(packet, events.TIMEOUT_PACKET, message.encoded)
-    passage = Passage(packet, commitment, message.signer, block)
+    passage = make(Passage, (packet, commitment, message.signer, block))
     after = Overlay(view, outcome.writes)
     outcome.then(wiring.gate.on_settled(after, passage, Ending.TIMED_OUT))
     for index, payload in enumerate(packet.payloads):
         application = wiring.router.route(payload.source_port)
-        outcome.then(application.on_timeout(after, Call(passage, index)))
+        outcome.then(application.on_timeout(after, make(Call, (passage, index))))
     return Settled(outcome, packet, Ending.TIMED_OUT)
 
 

@@ -18,11 +18,11 @@ from lockgate.ibc import packet_bytes
 from lockgate.ibc.packet import Acknowledgement, Packet, Payload
 from lockgate.ibc.packet_bytes import Unusual, field, number, packet_at, payloads_at, size_at, tail_of, text_at
 from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.quick import make
 from lockgate.primitives.time import UnixSeconds
 
 NOOP: Final = b"\x08\x01"  # Msg…Response {1 result: NOOP}
 SUCCESS: Final = b"\x08\x02"  # Msg…Response {1 result: SUCCESS}
-_make = tuple.__new__  # of named tuples: spares the constructor's own frame
 
 
 class SendMessage(NamedTuple):
@@ -223,14 +223,14 @@ def _send_of(data: bytes) -> SendMessage:
     signer, last = text_at(data, at, 0x22)
     if last != end:
         raise Unusual
-    return _make(SendMessage, (source, timeout, payloads_at(data, begin, at, 0x1A), signer))
+    return make(SendMessage, (source, timeout, payloads_at(data, begin, at, 0x1A), signer))
 
 
 def _relay_of(data: bytes, signer_tag: int) -> RelayMessage:
     packet, encoded, at = _packet_first(data)
     proof, at = _proof_at(data, at, 0x12)
     height, signer = tail_of(data, at, 0x1A, signer_tag)
-    return _make(RelayMessage, (packet, encoded, proof, height, signer))
+    return make(RelayMessage, (packet, encoded, proof, height, signer))
 
 
 def _acknowledge_of(data: bytes) -> AcknowledgeMessage:
@@ -241,7 +241,7 @@ def _acknowledge_of(data: bytes) -> AcknowledgeMessage:
     acknowledgement = _acknowledgement_at(data, at, at + size)
     proof, at = _proof_at(data, at + size, 0x1A)
     height, signer = tail_of(data, at, 0x22, 0x2A)
-    return _make(AcknowledgeMessage, (packet, encoded, proof, height, signer, acknowledgement))
+    return make(AcknowledgeMessage, (packet, encoded, proof, height, signer, acknowledgement))
 
 
 def _packet_first(data: bytes) -> tuple[Packet, bytes, int]:
@@ -277,7 +277,7 @@ def _acknowledgement_at(data: bytes, at: int, end: int) -> Acknowledgement:
         at += size
     if at != end or end > len(data):
         raise Unusual
-    return Acknowledgement(tuple(elements))
+    return make(Acknowledgement, (tuple(elements),))
 
 
 def _relayed(

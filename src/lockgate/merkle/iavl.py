@@ -16,8 +16,9 @@ from hashlib import sha256
 from lockgate.merkle.node import EMPTY_ROOT, HEIGHTS, LEAF_HEAD, Fill, Node, encode, inner, leaf
 from lockgate.merkle.ports import MAX_VERSION, NONCE_BITS, Batch
 from lockgate.merkle.snapshot import Snapshot, find, scan
-from lockgate.merkle.varint import uvarint, varint
+from lockgate.merkle.varint import ONE_BYTE, uvarint, varint
 from lockgate.primitives.errors import Misuse
+from lockgate.primitives.quick import SHORT, short_sha256
 
 
 class TreeMisused(Misuse):
@@ -190,8 +191,13 @@ class Tree:
 
     def _rotate_right(self, node: Node) -> Node:
         """Lift the left child above `node`; first its own right child where that one is higher."""
-        top = self._own(node.left)
-        if self._height(top.left) < self._height(top.right):
+        top = node.left
+        if top.hash:
+            top = self._own(top)
+        high, low = top.left.height, top.right.height
+        if high < 0 or low < 0:
+            high, low = self._height(top.left), self._height(top.right)
+        if high < low:
             under, top = top, self._own(top.right)
             under.right, top.left = top.left, under
             self._measure(under)
@@ -202,8 +208,13 @@ class Tree:
 
     def _rotate_left(self, node: Node) -> Node:
         """The mirror image of `_rotate_right`."""
-        top = self._own(node.right)
-        if self._height(top.right) < self._height(top.left):
+        top = node.right
+        if top.hash:
+            top = self._own(top)
+        high, low = top.right.height, top.left.height
+        if high < 0 or low < 0:
+            high, low = self._height(top.right), self._height(top.left)
+        if high < low:
             under, top = top, self._own(top.left)
             under.left, top.right = top.right, under
             self._measure(under)
@@ -239,11 +250,13 @@ class Tree:
                     fill(right)
                 node.size = size = left.size + right.size
                 head = HEIGHTS[node.height] + varint(size) + tail
-                node.hash = sha256(b"".join((head, b"\x20", left.hash, b"\x20", right.hash))).digest()
+                node.hash = short_sha256(b"".join((head, b"\x20", left.hash, b"\x20", right.hash))).digest()
             else:
-                key = node.key
-                value = sha256(node.value).digest()
-                node.hash = sha256(b"".join((leaf_start, uvarint(len(key)), key, b"\x20", value))).digest()
+                key, value = node.key, node.value
+                hashed = (short_sha256(value) if len(value) <= SHORT else sha256(value)).digest()
+                size = len(key)
+                length = ONE_BYTE[size] if size < 0x80 else uvarint(size)
+                node.hash = short_sha256(b"".join((leaf_start, length, key, b"\x20", hashed))).digest()
             if nodes is None:
                 node.number = first
             else:

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Final
 
 from lockgate.merkle import ics23
 from lockgate.merkle.framing import LEAF_OP, STEP
 from lockgate.merkle.specs import IAVL_SPEC, TENDERMINT_SPEC, ProofSpec
+from lockgate.merkle.varint import ONE_BYTE
 from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.quick import short_sha256
 
 MAX_STORE_PROOFS: Final = 64  # a ledger has 15 stores, and one proof of each under a root
 MAX_NODES: Final = 2_048  # eight batches of 250; about 1 KiB each
@@ -32,7 +33,6 @@ _MAX_PREFIX: Final = 45  # IAVL: 12 and one child of 33
 _MAX_HEIGHT: Final = 63  # of a one-byte zigzag varint; no layer goes past it, nor past the depth bound of 128
 _LEAST_STEP: Final = 43  # tag, length, hash, prefix of three one-byte numbers and a child
 _LEAF_START: Final = LEAF_OP + b"\x2a"
-_ONE_BYTE: Final = tuple(bytes((length,)) for length in range(0x80))
 _LEFT_CHILD: Final = b"\x1a\x21"  # a suffix of 33 bytes follows: the child is on the left
 
 # Headers of IAVL prefixes: zigzag varints of at most nine bytes, not negative (the first byte is even).
@@ -78,8 +78,8 @@ class ProofMemo:
             length, of_value = len(key), len(value)
             if not 0 < length < 0x80 or not 0 < of_value < 0x80:
                 return False  # no key or value that is proven in a packet's life is longer
-            size = _ONE_BYTE[length]
-            head = b"".join((b"\x0a", size, key, b"\x12", _ONE_BYTE[of_value], value, b"\x1a"))
+            size = ONE_BYTE[length]
+            head = b"".join((b"\x0a", size, key, b"\x12", ONE_BYTE[of_value], value, b"\x1a"))
             if existence_end != end or outer_end != len(proof) or not proof.startswith(head, at):
                 return False
             leaf_at = at + len(head)
@@ -89,7 +89,7 @@ class ProofMemo:
                 return False
             if at > end or (header not in self._leaves and not self._knows_leaf(header)):
                 return False
-            current = sha256(b"".join((header, size, key, b"\x20", sha256(value).digest()))).digest()
+            current = short_sha256(b"".join((header, size, key, b"\x20", short_sha256(value).digest()))).digest()
             passed: list[_Passed] = []
             found = self._climb(proof, at, end, current, passed)
         except (IndexError, _Unusual):
@@ -121,10 +121,10 @@ class ProofMemo:
                 return None
             if split == stop:
                 header = proof[prefix_at : split - 34]
-                following = sha256(proof[prefix_at:split] + current).digest()
+                following = short_sha256(proof[prefix_at:split] + current).digest()
             elif split + 35 == stop and proof[split : split + 2] == _LEFT_CHILD:
                 header = proof[prefix_at : split - 1]
-                following = sha256(b"".join((proof[prefix_at:split], current, proof[split + 2 : stop]))).digest()
+                following = short_sha256(b"".join((proof[prefix_at:split], current, proof[split + 2 : stop]))).digest()
             else:
                 return None
             height = headers.get(header) or self._height(header)

@@ -15,9 +15,8 @@ from lockgate.merkle.errors import EmptyTree
 from lockgate.merkle.framing import LEAF_OP, STEP, field
 from lockgate.merkle.node import EMPTY_ROOT, LEAF_HEAD, Fill, Node, inner_head
 from lockgate.merkle.ports import NONCE_BITS
-from lockgate.merkle.varint import uvarint, varint
+from lockgate.merkle.varint import ONE_BYTE, uvarint, varint
 
-_ONE_BYTE: Final = tuple(uvarint(length) for length in range(0x80))  # a step is never longer: its header is not
 MAX_STEPS_KEPT: Final = 4_096  # inner nodes with remembered steps, about 1 KiB each, per tree and version
 
 
@@ -136,8 +135,8 @@ class Snapshot:
         of_key, of_value = len(key), len(value)
         return b"".join(
             (
-                b"\x0a", _ONE_BYTE[of_key] if of_key < 0x80 else uvarint(of_key), key,
-                b"\x12", _ONE_BYTE[of_value] if of_value < 0x80 else uvarint(of_value), value,
+                b"\x0a", ONE_BYTE[of_key] if of_key < 0x80 else uvarint(of_key), key,
+                b"\x12", ONE_BYTE[of_value] if of_value < 0x80 else uvarint(of_value), value,
                 _leaf_op(version), self._steps(nodes),
             )
         )  # fmt: skip
@@ -172,9 +171,9 @@ def _step(node: Node, child: Node) -> bytes:
     head = inner_head(node.height, node.size, varint(node.number >> NONCE_BITS))
     size = len(head)
     if child is node.left:
-        lengths = _ONE_BYTE[size + 40], STEP, _ONE_BYTE[size + 1]
+        lengths = ONE_BYTE[size + 40], STEP, ONE_BYTE[size + 1]
         return b"".join((b"\x22", *lengths, head, b"\x20\x1a\x21\x20", node.right.hash))
-    lengths = _ONE_BYTE[size + 38], STEP, _ONE_BYTE[size + 34]
+    lengths = ONE_BYTE[size + 38], STEP, ONE_BYTE[size + 34]
     return b"".join((b"\x22", *lengths, head, b"\x20", node.left.hash, b"\x20"))
 
 

@@ -6,12 +6,12 @@ Source: cosmos-sdk store/rootmulti; digest ICS-23 §7; verified under Tendermint
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Final
 
 from lockgate.merkle import tree
 from lockgate.merkle.framing import LEAF_OP, STEP, field
 from lockgate.merkle.varint import uvarint
+from lockgate.primitives.quick import short_sha256
 
 _LEAF: Final = field(b"\x1a", LEAF_OP + field(b"\x2a", b"\x00"))
 
@@ -19,7 +19,7 @@ _LEAF: Final = field(b"\x1a", LEAF_OP + field(b"\x2a", b"\x00"))
 def leaf_hash(name: str, root: bytes) -> bytes:
     """Hash of one entry: name and hashed store root, each after its length."""
     encoded = name.encode()
-    return tree.leaf_hash(uvarint(len(encoded)) + encoded + b"\x20" + sha256(root).digest())
+    return tree.leaf_hash(uvarint(len(encoded)) + encoded + b"\x20" + short_sha256(root).digest())
 
 
 def prove(name: str, root: bytes, leaves: Sequence[bytes], index: int) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from lockgate.merkle.errors import BadTreeIndex, ProofMismatch
+from lockgate.primitives.quick import SHORT, short_sha256
 
 _sha256 = hashlib.sha256
 EMPTY_ROOT: Final = _sha256(b"").digest()
@@ -29,7 +30,9 @@ def inner_hash(left: bytes, right: bytes) -> bytes:
 
 def root(leaves: Sequence[bytes]) -> bytes:
     """Root over the leaves; SHA-256 of nothing for no leaves. Source: RFC 9162 §2.1.1."""
-    return root_of_hashes([_sha256(b"\x00" + leaf).digest() for leaf in leaves])
+    return root_of_hashes(
+        [(short_sha256 if len(leaf) < SHORT else _sha256)(b"\x00" + leaf).digest() for leaf in leaves]
+    )
 
 
 def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
@@ -42,7 +45,9 @@ def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
 
 def level_above(level: Sequence[bytes]) -> list[bytes]:
     """Hash a level pairwise; a last odd one goes up as it is. This is the split at powers of two."""
-    above = [_sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
+    above = [
+        short_sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)
+    ]
     if len(level) & 1:
         above.append(level[-1])
     return above

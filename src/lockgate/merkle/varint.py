@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import Final
 
 MAX_BYTES: Final = 10  # ceil(64 / 7): what a 64-bit number can take
-_SHORT: Final = tuple(bytes((n,)) for n in range(0x80))
+ONE_BYTE: Final = tuple(bytes((n,)) for n in range(0x80))  # the encodings of numbers below 128
 
 
 def uvarint(number: int) -> bytes:
     """Encode a non-negative number below 2^64."""
     if number < 0x80:
-        return _SHORT[number]
+        return ONE_BYTE[number]
     if number < 0x4000:
         return bytes((number & 0x7F | 0x80, number >> 7))
     out = bytearray()
@@ -44,4 +44,4 @@ def read_uvarint(data: bytes, at: int) -> tuple[int, int]:
     return 0, -1
 
 
-__all__ = ("MAX_BYTES", "read_uvarint", "uvarint", "varint")
+__all__ = ("MAX_BYTES", "ONE_BYTE", "read_uvarint", "uvarint", "varint")

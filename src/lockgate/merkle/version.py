@@ -10,6 +10,7 @@ from lockgate.merkle.errors import UnknownStore
 from lockgate.merkle.node import Fill
 from lockgate.merkle.snapshot import Snapshot
 from lockgate.merkle.varint import uvarint
+from lockgate.primitives.quick import make
 
 
 class StoreProof(NamedTuple):
@@ -81,7 +82,7 @@ class Version:
         if outer is None:
             index = tuple(self.snapshots).index(store)
             outer = self._outer[store] = store_map.prove(store, snapshot.root_hash, self._leaves, index)
-        return StoreProof(value, inner, outer)
+        return make(StoreProof, (value, inner, outer))
 
     def _snapshot(self, store: str) -> Snapshot:
         try:
