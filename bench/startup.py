@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.lifecycle import RESULTS, processor
+from bench.report import keep, machine, shown, spread
 
 ROUNDS = 5
 FIRST_MUST_S = 5.0
@@ -52,35 +50,28 @@ def row(name: str, *arguments: str) -> dict[str, Any]:
     """Rounds of one kind, the first not counted: medians with their range."""
     rounds = [once(*arguments) for _ in range(ROUNDS + 1)][1:]
     found: dict[str, Any] = {"name": name, "messages": rounds[0]["messages"], "rounds": ROUNDS}
-    for what in ("first_s", "all_s", "cpu_s"):
-        values = [each[what] for each in rounds]
-        found |= {what: round(statistics.median(values), 3), f"{what[:-2]}_range_s": [min(values), max(values)]}
-    print(
-        f"{name:<16} {found['messages']:>4} messages  first after {found['first_s']:.2f} s "
-        f"({found['first_range_s'][0]:.2f}–{found['first_range_s'][1]:.2f})  all after {found['all_s']:.2f} s "
-        f"({found['all_range_s'][0]:.2f}–{found['all_range_s'][1]:.2f})  CPU {found['cpu_s']:.2f} s",
-        flush=True,
-    )
-    return found
+    return found | {what: spread([each[what] for each in rounds]) for what in ("first_s", "all_s", "cpu_s")}
 
 
 def run() -> dict[str, Any]:
-    report: dict[str, Any] = {
-        "machine": {"python": platform.python_version(), "cpu": processor(), "cores": os.cpu_count()},
-        "load_before": os.getloadavg()[0],
-        "must_first_s": FIRST_MUST_S,
-    }
+    report: dict[str, Any] = {"machine": machine(), "must_first_s": FIRST_MUST_S, "rows": []}
     with tempfile.TemporaryDirectory() as folder:
         one = Path(folder) / "one.csv"
         one.write_text(ONE)
-        report["rows"] = [row("one message", "--input", str(one)), row("computed chain")]
-    if RECORDED.exists():
-        report["rows"].append(row("recorded quotes", "--input", str(RECORDED)))
-    else:
-        print(f"recorded quotes: absent, no {RECORDED}")
-    report["load_after"] = os.getloadavg()[0]
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "startup.json").write_text(json.dumps(report, indent=1) + "\n")
+        kinds: list[tuple[str, tuple[str, ...]]] = [("one quote", ("--input", str(one))), ("computed chain", ())]
+        if RECORDED.exists():
+            kinds.append(("recorded SPX quotes", ("--input", str(RECORDED))))
+        else:
+            print(f"recorded quotes are absent: no {RECORDED}")
+        report["rows"] = [row(name, *arguments) for name, arguments in kinds]
+    table = [
+        f"| input | quotes | first answer, s (must {FIRST_MUST_S:.0f}) | all answers, s | CPU of all processes, s |",
+        "|---|---|---|---|---|",
+    ]
+    for each in report["rows"]:
+        figures = " | ".join(shown(each[what]) for what in ("first_s", "all_s", "cpu_s"))
+        table.append(f"| {each['name']} | {each['messages']:.0f} | {figures} |")
+    keep("startup", report, table)
     return report
 
 
