@@ -3,11 +3,15 @@
 Everything found on the ledger is found again after a restart: the height to start from never passes an
 item that is still open. A node that hides events delays; it decides nothing, since each item is proven
 before it acts.
+
+Items wait in lines: one for each grant (lane and sender), one for the ends of own messages, one for what
+the operator asks. The lines take turns, so that a sender that floods makes nobody wait but itself (P15).
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Iterator
 from typing import Final
 
 from lockgate.hosting.work import Item, Parts
@@ -18,8 +22,11 @@ CURSOR: Final = "cursor"
 LOOK: Final = 50  # blocks of one look; then what was found is worked on
 
 
+Line = tuple[str, str, str]  # kind, client, sender
+
+
 class Queue:
-    """Items in the order they were found.
+    """Items in lines that take turns; in a line, in the order they were found.
 
     `take` lends items out; each is given back by `done`, `again` or `give_back`.
     """
@@ -27,18 +34,18 @@ class Queue:
     def __init__(self, parts: Parts, chain: CometBftChain) -> None:
         self._parts = parts
         self._chain = chain
-        self._waiting: deque[Item] = deque()
+        self._lines: OrderedDict[Line, deque[Item]] = OrderedDict()  # whose turn is next stands first
         self._taken: list[Item] = []
         self._open: dict[tuple[str, str, int], Item] = {}
         self._next = 1
         self._endpoint = parts.config.endpoint
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._taken)
+        return sum(map(len, self._lines.values())) + len(self._taken)
 
     def held(self) -> int:
         """Items that were put off at least once."""
-        return sum(1 for item in self._waiting if item.attempts)
+        return sum(1 for item in self._waiting() if item.attempts)
 
     def resume(self) -> None:
         """Start from the height that an earlier run had not handled."""
@@ -51,17 +58,25 @@ class Queue:
 
     def put(self, item: Item) -> None:
         """Take an item of the operator's."""
-        self._waiting.append(item)
+        self._line(item).append(item)
 
     def take(self, most: int) -> list[Item]:
-        """The next items that are due, oldest first."""
+        """The next items that are due: one of each line in turn, and the oldest of a line first.
+
+        The line that was served last comes last, from one call to the next.
+        """
         now = self._parts.clock.monotonic()
         taken: list[Item] = []
-        kept: deque[Item] = deque()
-        while self._waiting and len(taken) < most:
-            item = self._waiting.popleft()
-            (taken if item.due <= now else kept).append(item)
-        self._waiting.extendleft(reversed(kept))
+        turns = deque(self._lines)
+        while turns and len(taken) < most:
+            line = turns.popleft()
+            item = _first_due(self._lines[line], now)
+            if item is not None:
+                taken.append(item)
+                turns.append(line)
+                self._lines.move_to_end(line)
+        for line in [line for line, items in self._lines.items() if not items]:
+            del self._lines[line]
         self._taken += taken
         return taken
 
@@ -71,20 +86,21 @@ class Queue:
         self._open.pop(item.name, None)
 
     def again(self, item: Item) -> None:
-        """An item is to be looked at again, before others, when it is due."""
+        """An item is to be looked at again, before others of its line, when it is due."""
         self._taken = [other for other in self._taken if other is not item]
-        self._waiting.appendleft(item)
+        self._line(item).appendleft(item)
 
     def give_back(self) -> None:
         """Everything that was taken and has not come back is looked at again, in its old order."""
-        self._waiting.extendleft(reversed(self._taken))
+        for item in reversed(self._taken):
+            self._line(item).appendleft(item)
         self._taken = []
 
     def clear(self) -> list[Item]:
         """Give up everything; returns it."""
-        items = [*self._taken, *self._waiting]
+        items = [*self._taken, *self._waiting()]
         self._taken = []
-        self._waiting.clear()
+        self._lines.clear()
         return items
 
     async def look(self) -> None:
@@ -104,10 +120,28 @@ class Queue:
             with self._parts.store.commit():
                 self._parts.store.sent_as(fence, counter, client, sequence)
         elif event.type in {"inbox", "message_ended"}:
-            item = Item("inbox" if event.type == "inbox" else "ended", client, sequence, height)
+            kind, sender = ("inbox", event.get("sender") or "") if event.type == "inbox" else ("ended", "")
+            item = Item(kind, client, sequence, height, sender=sender)
             if item.name not in self._open:
                 self._open[item.name] = item
-                self._waiting.append(item)
+                self._line(item).append(item)
+
+    def _line(self, item: Item) -> deque[Item]:
+        kind = item.kind if item.from_ledger else ""  # commands, sends and rotations keep their order
+        return self._lines.setdefault((kind, item.client if kind == "inbox" else "", item.sender), deque())
+
+    def _waiting(self) -> Iterator[Item]:
+        for items in self._lines.values():
+            yield from items
+
+
+def _first_due(items: deque[Item], now: int) -> Item | None:
+    """Take the first item of a line that is due out of it."""
+    for place, item in enumerate(items):
+        if item.due <= now:
+            del items[place]
+            return item
+    return None
 
 
 __all__ = ("Queue",)

@@ -54,13 +54,15 @@ class Item:
     """One piece of work. `done` is there when somebody waits for it.
 
     `due` is when it may be tried again, in monotonic nanoseconds, and `attempts` how often it was held
-    back; `declined` says that the ledger would not take the guest's own answer.
+    back; `declined` says that the ledger would not take the guest's own answer. `sender` is who sent an
+    inbox entry, as the node says: it decides whose turn it is, and nothing else.
     """
 
     kind: str  # inbox, ended, command, send, rotate
     client: str = ""
     sequence: int = 0
     height: int = 0
+    sender: str = ""
     input: bytes = b""
     to: str = ""
     schema: str = ""

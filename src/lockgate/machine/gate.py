@@ -112,6 +112,7 @@ class LaneGate:
             ("endpoint", receiver.hex()),
             ("client", passage.packet.destination_client),
             ("sequence", str(passage.packet.sequence)),
+            ("sender", sender.hex()),
             ("deadline", str(entry.deadline)),
         )
         return outcome

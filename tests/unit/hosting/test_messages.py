@@ -175,3 +175,13 @@ async def test_marks_of_packets_go_when_no_ledger_can_receive_them_again(world: 
     await world.send(world.a, probe.output(b""), timeout_s=60)
     await world.settle()
     assert marks() == 1
+
+
+@in_world()
+async def test_P15_the_queue_knows_whose_entry_it_is(world: HostWorld) -> None:
+    """[P15] Its ledger's event names lane and sender; hosts take turns by them."""
+    await world.send(world.a, b"x")
+    world.relay()
+    await world.b.host._queue.look()
+    (item,) = world.b.host._queue.take(8)
+    assert (item.client, item.sender) == (world.b.end.client, world.a.endpoint.id.hex())
