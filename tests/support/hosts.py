@@ -43,6 +43,7 @@ from lockgate.lab.paths import (
 )
 from lockgate.lab.rpc import LabRpc, service_of
 from lockgate.lightclients.cometbft.hashing import header_hash
+from lockgate.machine import keys
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.identity import KeyRecord, SignedRecord
 from lockgate.machine.machine import TxResult
@@ -130,6 +131,7 @@ class HostWorld:
         self.a = Side("a", self.lab.a, self.lab.host_a, self.lab.sender, rpcs[0])
         self.b = Side("b", self.lab.b, self.lab.host_b, self.lab.receiver, rpcs[1])
         self._guests = {"a": guest_a, "b": guest_b}
+        self.rules = {side.name: rules_of(side) for side in self.sides}  # what both operators accepted at first
         self._tasks: list[asyncio.Task[None]] = []
         self.bulk: dict[str, Bulk] = {}  # by side, for tests that set one and make the host anew
 
@@ -197,11 +199,11 @@ class HostWorld:
     def chain(side: Side, rpc: Calls | None = None) -> CometBftChain:
         return CometBftChain(rpc or side.rpc, side.end.ledger.genesis.chain_id)
 
-    @staticmethod
-    def ref(side: Side) -> LedgerRef:
+    def ref(self, side: Side) -> LedgerRef:
         ledger = side.end.ledger
         digest = header_hash(ledger.chain.signed_header(2).header)
-        return LedgerRef(side.name, ledger.genesis.chain_id, ledger.chain.machine.domain.hex(), 2, digest.hex())
+        chain_id, domain = ledger.genesis.chain_id, ledger.chain.machine.domain.hex()
+        return LedgerRef(side.name, chain_id, domain, 2, digest.hex(), (self.rules[side.name],))
 
     def config(self, side: Side) -> HostConfig:
         far = self.other(side)
@@ -312,6 +314,11 @@ class HostWorld:
         for side in self.sides:
             side.end.ledger.block()
             side.end.ledger.block()
+
+
+def rules_of(side: Side) -> str:
+    """The digest of the rules in force on a side's ledger, in hex."""
+    return (side.end.ledger.chain.view().get(keys.RULES, keys.RULES_DIGEST) or b"").hex()
 
 
 def _packet_in(event: Event) -> Packet:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lockgate.cli.context import Reports, Settings, ask, reporter, run, show
+from lockgate.cli import output
+from lockgate.cli.context import Reports, Settings, ask, await_, reporter, run, show
 from lockgate.cli.names import complete_host
 
 Name = Annotated[str, typer.Argument(help="A host of this folder.", autocompletion=complete_host)]
@@ -25,6 +26,25 @@ def host_run(name: Name, reports: Reports = False) -> None:
 def host_status(name: Name) -> None:
     """Show a host's endpoint, fence, state root and messages."""
     show(ask(name, "status"))
+
+
+@app.command("accept-rules")
+def host_accept_rules(
+    name: Name,
+    ledger: Annotated[str, typer.Option(help="Only this ledger; without it, each whose rules are not accepted.")] = "",
+    digest: Annotated[
+        list[str] | None, typer.Option(help="Accept these announced rules beforehand, beside those in force.")
+    ] = None,
+) -> None:
+    """Show the rules that a host's ledgers prove, and accept them. The host may run; it takes them up at once."""
+    from lockgate.node import rules
+
+    found = await_(lambda: rules.accept(Settings.folder, name, ledger, tuple(digest or ())))
+    if Settings.as_json:
+        output.print_json(found)
+        return
+    for row in found:
+        output.table(str(row["ledger"]), ["", ""], rules.lines(row))
 
 
 @app.command("rotate")

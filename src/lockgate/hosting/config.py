@@ -15,13 +15,14 @@ BULK_BYTES = 4 << 30  # a lane of the default grace could not carry more than th
 
 @dataclass(frozen=True, slots=True)
 class LedgerRef:
-    """A ledger and the fingerprint trust in it starts from (P11)."""
+    """A ledger, the fingerprint trust in it starts from (P11), and which of its rules are accepted (P16)."""
 
     name: str
     chain_id: str
     domain: str  # hex
     height: int
     header_hash: str  # hex
+    rules: tuple[str, ...] = ()  # accepted digests of its rules, hex; a host needs one at least
 
     def follower(self) -> Follower:
         anchor = Anchor(

@@ -56,12 +56,13 @@ class Endings:
         self._forks = forks
 
     async def decide(self, item: Item) -> Decision:
-        """What follows from one ended message. Raises NotProven and what a lying node causes."""
+        """What follows from one ended message. Raises NotProven, RulesChanged, and what a lying node causes."""
         sent, end = await self._what(item)
         if sent is None or end is None:
             return Decision()
         peer = self._peers.named(sent.peer)
         reader = self._peers.reader(peer)
+        await self._peers.ruled(peer)
         if isinstance(end, TimedOut):
             check = traffic.check_timed_out(reader, end)
         else:

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ from lockgate.host.recovery import Fenced
 from lockgate.host.sealing import schema_name, schema_ref
 from lockgate.host.staging import GuestTree
 from lockgate.hosting.arrivals import Arrivals
+from lockgate.hosting.asked import Asked
 from lockgate.hosting.bulk import Bulk, BulkComing, NoChannel
 from lockgate.hosting.config import HostConfig
 from lockgate.hosting.endings import Endings
@@ -36,9 +36,10 @@ from lockgate.hosting.peers import Peers
 from lockgate.hosting.queue import Queue
 from lockgate.hosting.reader import Distrusted, ProvenReader, TwoHistories
 from lockgate.hosting.rotation import Rotation
+from lockgate.hosting.rules import Rules, RulesChanged
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.traffic import Traffic
-from lockgate.hosting.work import Decision, Item, Parts, Plan, Report, Staged, StepRefused
+from lockgate.hosting.work import Decision, Item, Parts, Report, Staged, StepRefused
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Refused, Unavailable
 from lockgate.primitives.ports import Clock, Rng
 from lockgate.primitives.state import Event
@@ -76,12 +77,13 @@ class Host:
         cabinet: KeyCabinet | None = None,
         poll_s: float = POLL_S,
     ) -> None:
-        """`cabinet` is where the keys lie when they may be rotated; `keys` serve until it was asked."""
+        """`cabinet` holds keys that may be rotated; `keys` serve until it was asked. Raises RulesNotPinned."""
         self.config = config
         self.store = store
         self.guest = guest
         self.parts = Parts(config, store, tree, guest, keys, encapsulator, clock, rng, report)
-        self.peers = Peers(config, readers, clock)
+        self.rules = Rules(config, readers, clock, report)
+        self.peers = Peers(config, readers, clock, self.rules)
         self.reader = readers[config.local.name]
         self.bulk = bulk
         self.fenced: LockgateError | None = None
@@ -95,6 +97,7 @@ class Host:
         self._wake = asyncio.Event()
         self._arrivals = Arrivals(self._steps, blocks, self._forks, bulk, self._wake.set)
         self._endings = Endings(self._steps, blocks, self._forks, bulk)
+        self._asked = Asked(self._steps)
         self._queue = Queue(self.parts, self.reader.chain)
         self._unsettled: list[Staged] = []
         self._poll_s = poll_s
@@ -130,6 +133,12 @@ class Host:
         """Replace the endpoint's keys by the next ones; answers when its ledger proves the new record."""
         return await self._ask(Item("rotate", sequence=self.parts.keys.record.index + 1))
 
+    def accept_rules(self, ledger: str, digests: Iterable[str]) -> None:
+        """The operator accepts rules of a ledger (P16); what waited for that goes on at once."""
+        self.rules.accept(ledger, digests)
+        self._queue.hurry()
+        self._wake.set()
+
     def status(self) -> dict[str, Any]:
         """What `lockgate host status` shows."""
         return {
@@ -142,6 +151,7 @@ class Host:
             "waiting": len(self._queue),
             "held": self._queue.held(),
             "deferred": len(self._steps.deferred()) if self.ready.is_set() else 0,
+            "rules_changed": self.rules.changed(),
             "fenced_off": None if self.fenced is None else str(self.fenced),
             "peers": {alias: peer.endpoint for alias, peer in self.config.peers.items()},
             "sent": {state: self.store.count_sent(state) for state in STATES},
@@ -169,14 +179,18 @@ class Host:
                 if not self.ready.is_set():
                     await self.start()
                 pause = 0.0 if await self.turn() else self._poll_s
+            except RulesChanged as error:  # of the own ledger, before there was a fence
+                self._withdraw(error)
+                pause = RETRY_S
             except (Unavailable, PeerFault) as error:
                 # A node that is away, or lies about what every item needs: wait for a better one.
                 self.parts.report("unavailable", {"code": error.code, "detail": str(error)})
                 pause = RETRY_S
 
     async def start(self) -> None:
-        """Recover the state that stands and take the next fence. Raises Fenced."""
+        """Recover the state that stands and take the next fence. Raises Fenced, RulesChanged."""
         self._forks.recall()
+        await self.rules.watch()
         if self.bulk is not None:
             self.bulk.recall(self.store)
         self._queue.resume()
@@ -195,6 +209,7 @@ class Host:
         """Look for new work and do one batch of it; tells whether anything was done."""
         with self._watched():
             try:
+                await self.rules.watch()
                 if self._unsettled:
                     await self._resettle()
                 await self._forks.submit()
@@ -208,9 +223,17 @@ class Host:
                         await self._rotate(item)
                 await self._rotation.retire()
                 return bool(items)
+            except RulesChanged as error:
+                self._withdraw(error)
+                return False
             except TwoHistories as found:
                 await self._forks.found(found)
                 return True
+
+    def _withdraw(self, error: LockgateError) -> None:
+        """Nothing acts on the own ledger: whoever asks is told, what came from the ledger waits."""
+        for item in self._queue.withdraw():
+            item.fail(error)
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -286,10 +309,8 @@ class Host:
                     decision = await self._arrivals.decide(item)
                 case "ended":
                     decision = await self._endings.decide(item)
-                case "command":
-                    decision = await self._command(item)
                 case _:
-                    decision = await self._direct(item)
+                    decision = await self._asked.decide(item)
         except (TwoHistories, Misuse):
             raise
         except BulkComing:
@@ -376,26 +397,3 @@ class Host:
         for step in staged:
             self._queue.done(step.item)
             step.item.finish(step.result)
-
-    # What the operator asks.
-
-    async def _command(self, item: Item) -> Decision:
-        call_id = hashlib.sha256(b"lockgate/command/1" + self.parts.rng.bytes(32)).digest()
-        outcome = self._steps.call(guest_ports.Command(item.input), call_id)
-        match outcome.result:
-            case guest_ports.Reply(body):
-                result: dict[str, Any] = {"output": body.hex()}
-            case guest_ports.Refusal(code, detail):
-                return Decision(result={"refused": code, "detail": detail})
-            case guest_ports.GuestTrap(kind, detail):
-                return Decision(result={"trapped": kind.value, "detail": detail})
-            case _:
-                result = {}
-        return Decision(await self._steps.follow(outcome, [], (), needed=False), result=result)
-
-    async def _direct(self, item: Item) -> Decision:
-        ref = hashlib.sha256(b"lockgate/direct/1" + self.parts.rng.bytes(32)).digest()
-        send = guest_ports.Send(
-            ref=guest_ports.MessageRef(ref), to=item.to, schema=item.schema, body=item.input, timeout_s=item.timeout_s
-        )
-        return Decision((Plan(sends=(await self._steps.sending(send),)),), result={"ref": ref.hex()})

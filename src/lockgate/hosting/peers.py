@@ -9,6 +9,7 @@ from lockgate.codec import cbor
 from lockgate.host.sealing import Lane
 from lockgate.hosting.config import HostConfig, PeerRef
 from lockgate.hosting.reader import ProvenReader
+from lockgate.hosting.rules import Rules
 from lockgate.machine import keys
 from lockgate.machine.errors import BadKeyRecord, EndpointRevoked, UnknownEndpoint
 from lockgate.machine.identity import KeyRecord, SignedRecord, verify_records
@@ -46,8 +47,9 @@ class Known:
 class Peers:
     """Key records of peers, each verified from the endpoint's id and proven current."""
 
-    def __init__(self, config: HostConfig, readers: dict[str, ProvenReader], clock: Clock) -> None:
+    def __init__(self, config: HostConfig, readers: dict[str, ProvenReader], clock: Clock, rules: Rules) -> None:
         self._config = config
+        self._rules = rules
         self._readers = readers
         self._clock = clock
         self._known: dict[str, Known] = {}
@@ -78,6 +80,10 @@ class Peers:
     def reader(self, peer: PeerRef) -> ProvenReader:
         return self._readers[peer.ledger]
 
+    async def ruled(self, peer: PeerRef) -> None:
+        """The peer's ledger goes by rules that are accepted here. Raises RulesChanged."""
+        await self._rules.check(peer.ledger)
+
     def lane(self, peer: PeerRef) -> Lane:
         remote = self.reader(peer).follower.anchor
         local = self._config.local
@@ -93,11 +99,12 @@ class Peers:
     async def known(self, peer: PeerRef, *, fresh: bool = False) -> Known:
         """The peer's key records, verified from its id and proven on its ledger; revoked or not.
 
-        Raises Distrusted, UnknownEndpoint, BadKeyRecord, and what the reader raises.
+        Raises Distrusted, RulesChanged, UnknownEndpoint, BadKeyRecord, and what the reader raises.
         """
         reader = self.reader(peer)
         if reader.distrusted is not None:
             raise reader.distrusted
+        await self.ruled(peer)
         known = self._known.get(peer.endpoint)
         now = self._clock.monotonic()
         if known is not None and not fresh and now - known.at < FRESH_FOR_NS:

@@ -23,6 +23,7 @@ LOOK: Final = 50  # blocks of one look; then what was found is worked on
 
 
 Line = tuple[str, str, str]  # kind, client, sender
+ASKED: Final[Line] = ("", "", "")  # commands, sends and rotations keep their order
 
 
 class Queue:
@@ -103,6 +104,15 @@ class Queue:
         self._lines.clear()
         return items
 
+    def withdraw(self) -> list[Item]:
+        """Give up what the operator asked and nobody has taken yet; returns it."""
+        return list(self._lines.pop(ASKED, ()))
+
+    def hurry(self) -> None:
+        """What was put off is due now: what held it is over."""
+        for item in self._waiting():
+            item.due = 0
+
     async def look(self) -> None:
         """Read new blocks of the own ledger."""
         tip = (await self._chain.tip()).height.height
@@ -127,8 +137,8 @@ class Queue:
                 self._line(item).append(item)
 
     def _line(self, item: Item) -> deque[Item]:
-        kind = item.kind if item.from_ledger else ""  # commands, sends and rotations keep their order
-        return self._lines.setdefault((kind, item.client if kind == "inbox" else "", item.sender), deque())
+        line = (item.kind, item.client if item.kind == "inbox" else "", item.sender) if item.from_ledger else ASKED
+        return self._lines.setdefault(line, deque())
 
     def _waiting(self) -> Iterator[Item]:
         for items in self._lines.values():

@@ -144,7 +144,10 @@ def origin(suite: Suite) -> Origin:
 
 def _ref(name: str, ledger: LabLedger) -> LedgerRef:
     header = ledger.chain.signed_header(2).header
-    return LedgerRef(name, ledger.genesis.chain_id, ledger.genesis.domain_id.hex(), 2, header_hash(header).hex())
+    rules = ledger.chain.view().get(keys.RULES, keys.RULES_DIGEST) or b""
+    return LedgerRef(
+        name, ledger.genesis.chain_id, ledger.genesis.domain_id.hex(), 2, header_hash(header).hex(), (rules.hex(),)
+    )
 
 
 __all__ = ("CLASSIC", "HYBRID", "HostOrigin", "LedgerOrigin", "Origin", "Suite", "account", "origin")

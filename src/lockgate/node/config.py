@@ -23,8 +23,8 @@ def load(path: Path) -> HostConfig:
             guest=value["guest"],
             endpoint=value["endpoint"],
             records=tuple(value["records"]),
-            local=LedgerRef(**value["local"]),
-            remotes=tuple(LedgerRef(**remote) for remote in value["remotes"]),
+            local=_ledger(value["local"]),
+            remotes=tuple(map(_ledger, value["remotes"])),
             peers={
                 alias: PeerRef(**{**peer, "blobs": tuple(peer.get("blobs", ()))})
                 for alias, peer in value["peers"].items()
@@ -34,6 +34,10 @@ def load(path: Path) -> HostConfig:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise NotInitialised("the host's record has another shape", file=str(path)) from error
+
+
+def _ledger(value: dict[str, Any]) -> LedgerRef:
+    return LedgerRef(**{**value, "rules": tuple(map(str, value.get("rules", ())))})
 
 
 __all__ = ("load", "save")

@@ -46,6 +46,9 @@ class Desk:
                 return {**host.status(), "newest": self._feed.newest()}
             case "rotate":
                 return await host.rotate()
+            case "accept_rules":
+                host.accept_rules(str(arguments["ledger"]), tuple(map(str, arguments["digests"])))
+                return {"changed": host.rules.changed()}
             case "command":
                 return self._named(await host.command(bytes.fromhex(arguments["input"])))
             case "send":

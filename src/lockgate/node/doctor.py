@@ -261,6 +261,11 @@ async def _host(folder: Folder, name: str) -> Check:
         return Check(f"host {name}", Level.NOTE, "It does not run.", "Start it with `lockgate up`.")
     if status["fenced_off"]:
         return Check(f"host {name}", Level.FAIL, "Another copy of this endpoint acts.", "Stop this one for good.")
+    if status["rules_changed"]:
+        named = " and ".join(status["rules_changed"])
+        return Check(
+            f"host {name}", Level.FAIL, f"It waits: {named} changed its rules.", f"`lockgate host accept-rules {name}`"
+        )
     return Check(f"host {name}", Level.OK, f"Runs, fence {status['fence']}, {status['waiting']} items wait.")
 
 

@@ -12,6 +12,7 @@ from lockgate.hosting.config import LedgerRef
 from lockgate.hosting.host import Host
 from lockgate.hosting.peers import prove_records
 from lockgate.hosting.reader import ProvenReader
+from lockgate.hosting.rules import require_pins
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
 from lockgate.node.bulk import open_bulk
@@ -36,6 +37,7 @@ async def run(folder: Folder, name: str, report: Report) -> None:
     """Run until cancelled or fenced off."""
     home = folder.host(name)
     config = load_config(home / "endpoint.json")
+    require_pins(config)
     cabinet = Cabinet(folder, name)
     endpoint = EndpointId(Hash32(bytes.fromhex(config.endpoint)))
     store = HostStore.open(home / "host.sqlite")

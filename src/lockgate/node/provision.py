@@ -22,6 +22,7 @@ from lockgate.keystore.software import Ed25519Signer
 from lockgate.lightclients.cometbft.commit import Fraction
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.tendermint import states
+from lockgate.machine import keys
 from lockgate.machine.genesis import Genesis, LedgerClass
 from lockgate.machine.records import Lane
 from lockgate.machine.transaction import Message
@@ -75,11 +76,13 @@ class LedgerAccess:
         return AccountSubmitter(self.chain, self.genesis.domain_id, signer.public_key, signer.sign, nonce_lane)
 
     async def ref(self, height: int = 0) -> LedgerRef:
-        """A fingerprint of this ledger, for those who start to trust it from here (P11)."""
+        """A fingerprint of this ledger and its rules, for those who start to trust it from here (P11, P16)."""
         at = height or (await self.chain.header_at_least(2)).height.height
         signed = await self.chain.signed_header(at)
         digest = header_hash(signed.header)
-        return LedgerRef(self.name, self.chain.chain_id, self.genesis.domain_id.hex(), at, digest.hex())
+        rules = await self.chain.prove(keys.RULES, keys.RULES_DIGEST, Height(self.chain.revision, at))
+        pinned = () if rules.value is None else (rules.value.hex(),)
+        return LedgerRef(self.name, self.chain.chain_id, self.genesis.domain_id.hex(), at, digest.hex(), pinned)
 
     async def do(self, *messages: Message, by: AccountSubmitter | None = None) -> Submitted:
         """Submit; raise SetupFailed with the ledger's words when it is refused."""

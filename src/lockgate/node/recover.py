@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from lockgate.hosting.config import LedgerRef
 from lockgate.machine.genesis import LedgerClass
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
@@ -135,13 +136,17 @@ async def _new_fingerprints(folder: Folder, accesses: Mapping[str, LedgerAccess]
         path = folder.host(host) / "endpoint.json"
         if path.exists():
             config = load_config(path)
-            remotes = tuple(refs.get(remote.name, remote) for remote in config.remotes)
-            local = refs.get(config.local.name, config.local)
-            save_config(dataclasses.replace(config, local=local, remotes=remotes), path)
+            local, *remotes = (_renewed(old, refs.get(old.name, old)) for old in (config.local, *config.remotes))
+            save_config(dataclasses.replace(config, local=local, remotes=tuple(remotes)), path)
             _log(
                 folder,
                 {"action": "fingerprints", "host": host, "heights": {r.name: r.height for r in (local, *remotes)}},
             )
+
+
+def _renewed(old: LedgerRef, new: LedgerRef) -> LedgerRef:
+    """Another fingerprint, and the rules that were accepted before: accepting others is the operator's (P16)."""
+    return dataclasses.replace(new, rules=old.rules)
 
 
 def _log(folder: Folder, entry: dict[str, Any]) -> None:
