@@ -25,7 +25,7 @@ def commit_packet(packet: Packet) -> Hash32:
     _, _, destination, timeout, payloads = packet
     joined = payload_hash(payloads[0]) if len(payloads) == 1 else b"".join(map(payload_hash, payloads))
     joined = short_sha256(joined).digest() if len(joined) <= SHORT else sha256(joined).digest()
-    return short_sha256(_route_hashes(destination, timeout) + joined).digest()  # type: ignore[return-value]
+    return short_sha256(_route_hashes(destination, timeout) + joined).digest()  # type: ignore[return-value]  # a name for the type would be a call a packet
 
 
 def payload_hash(payload: Payload) -> bytes:

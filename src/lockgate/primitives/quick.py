@@ -12,23 +12,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 from collections.abc import Callable
 from typing import Final, Protocol
 
 
-class _Digest(Protocol):
+class Digest(Protocol):
+    """What a hash function returns."""
+
     def digest(self) -> bytes: ...
 
 
-def _own_sha256() -> Callable[[bytes], _Digest]:
-    for module in ("_sha256", "_sha2"):  # CPython up to 3.11, and from 3.12
-        with contextlib.suppress(ImportError):
-            return importlib.import_module(module).sha256  # type: ignore[no-any-return]  # these have no stubs
-    return hashlib.sha256
+_found: Callable[[bytes], Digest] = hashlib.sha256
+with contextlib.suppress(ImportError):
+    from _sha256 import sha256 as _found  # type: ignore[import-not-found, no-redef]  # CPython up to 3.11; no stubs
+with contextlib.suppress(ImportError):
+    from _sha2 import sha256 as _found  # type: ignore[import-not-found, no-redef]  # from 3.12; no stubs
 
-
-short_sha256: Final = _own_sha256()
+short_sha256: Final[Callable[[bytes], Digest]] = _found
 SHORT: Final = 192  # bytes up to which `short_sha256` is the faster one, measured on x86-64
 make = tuple.__new__
 
