@@ -202,6 +202,12 @@ def encode_height(height: Height) -> bytes:
     return number(b"\x08", height.revision) + number(b"\x10", height.height)
 
 
+@lru_cache(_MEMO)  # one for each relayer and height in use
+def encode_tail(height: tuple[bytes, Height], signer: tuple[bytes, str]) -> bytes:
+    """Frame a proof height and a signer, each given with its tag."""
+    return message(height[0], encode_height(height[1])) + field(signer[0], signer[1].encode())
+
+
 def number(tag: bytes, value: int) -> bytes:
     """Frame a varint field; nothing when it is zero."""
     return tag + uvarint(value) if value else b""

@@ -187,8 +187,7 @@ def _encode_relayed(
             packet_bytes.message(b"\x0a", packet_bytes.encode_packet(packet)),
             between,
             field(*proof),
-            packet_bytes.message(height[0], packet_bytes.encode_height(height[1])),
-            field(signer[0], signer[1].encode()),
+            packet_bytes.encode_tail(height, signer),
         )
     )
 

@@ -86,13 +86,14 @@ class MultiStore:
         changes = []
         known = self._values if self._complete else {}
         for place in sorted(writes):
-            values = known.get(place[0])
-            before = self.get(*place) if values is None else values.get(place[1])
+            store, key = place
+            values = known.get(store)
+            before = self.get(store, key) if values is None else values.get(key)
             value = writes[place]
             if value != before:
-                if not place[1] or value == b"":
-                    raise TreeMisused("empty key or value", store=place[0], key=place[1])
-                changes.append((*place, value, before))
+                if not key or value == b"":
+                    raise TreeMisused("empty key or value", store=store, key=key)
+                changes.append((store, key, value, before))
         for store, key, value, before in changes:
             self._undo.append((store, key, before))
             if value is None:

@@ -175,10 +175,13 @@ class Draft(Overlay):
         reading = _Reading(self)
         value = compute(reading)
         if not reading.scanned:
-            self._facts[name] = _Fact(value, frozenset(reading.places))
-            for place in reading.places:
-                self._readers.setdefault(place, []).append(name)
+            self._keep(name, value, reading.places)
         return value
+
+    def _keep(self, name: Hashable, value: object, places: set[tuple[str, bytes]]) -> None:
+        self._facts[name] = _Fact(value, frozenset(places))
+        for place in places:
+            self._readers.setdefault(place, []).append(name)
 
     def _forget(self, place: tuple[str, bytes]) -> None:
         for name in self._readers.pop(place):
@@ -195,7 +198,7 @@ class _Reading:
 
     __slots__ = ("_base", "places", "scanned")
 
-    def __init__(self, base: View) -> None:
+    def __init__(self, base: Draft) -> None:
         self._base = base
         self.places: set[tuple[str, bytes]] = set()
         self.scanned = False
@@ -207,6 +210,20 @@ class _Reading:
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
         self.scanned = True
         return self._base.scan(store, start, end)
+
+    def learn(self, name: Hashable, compute: Callable[[View], T]) -> T:
+        """A fact that another one rests on: the draft remembers it, too, and its places count for both."""
+        found = self._base._facts.get(name)
+        if found is not None:
+            self.places |= found.places
+            return found.value  # type: ignore[no-any-return]  # what the same function returned before
+        within = _Reading(self._base)
+        value = compute(within)
+        self.places |= within.places
+        self.scanned = self.scanned or within.scanned
+        if not within.scanned:
+            self._base._keep(name, value, within.places)
+        return value
 
 
 def fact(view: View, compute: Callable[[View, *Ts], T], *arguments: *Ts) -> T:
@@ -224,6 +241,8 @@ def fact(view: View, compute: Callable[[View, *Ts], T], *arguments: *Ts) -> T:
         found = view.known((compute, *arguments))
         if found is None:
             return compute(view, *arguments)
+    elif type(view) is _Reading:
+        return view.learn((compute, *arguments), lambda reading: compute(reading, *arguments))
     else:
         return compute(view, *arguments)
     return found.value  # type: ignore[no-any-return]  # what the same function returned before
