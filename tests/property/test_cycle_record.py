@@ -183,7 +183,7 @@ def no_short_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
         raise packet_bytes.Unusual
 
     def route(wiring: Wiring, view: Any, client: Any, now: Any) -> Route:
-        return Route(find_counterparty(view, client), allowed_relayers(view, client), None, None)
+        return Route(find_counterparty(view, client), allowed_relayers(view, client), None)
 
     for reader in ("_send_of", "_relay_of", "_acknowledge_of", "packet_at", "_acknowledgement_at"):
         monkeypatch.setattr(wire, reader, unusual)

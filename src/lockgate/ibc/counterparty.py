@@ -58,10 +58,11 @@ def check_counterparty(client: str, record: Counterparty) -> None:
 
 def find_counterparty(view: View, client: str) -> Counterparty | None:
     """Return the counterparty registered for `client`."""
-    return fact(view, _find_counterparty, client)
+    return fact(view, read_counterparty, client)
 
 
-def _find_counterparty(view: View, client: str) -> Counterparty | None:
+def read_counterparty(view: View, client: str) -> Counterparty | None:
+    """`find_counterparty`, read from the view whatever is remembered."""
     data = view.get(host.STORE, host.counterparty(client))
     return None if data is None else _counterparty(data)
 
@@ -81,10 +82,11 @@ def expect_counterparty(view: View, client: str, named: str) -> Counterparty:
 
 def allowed_relayers(view: View, client: str) -> tuple[str, ...]:
     """Return the accounts that may relay for `client`; empty means anyone."""
-    return fact(view, _allowed_relayers, client)
+    return fact(view, read_relayers, client)
 
 
-def _allowed_relayers(view: View, client: str) -> tuple[str, ...]:
+def read_relayers(view: View, client: str) -> tuple[str, ...]:
+    """`allowed_relayers`, read from the view whatever is remembered."""
     data = view.get(host.STORE, host.config(client))
     return () if data is None else _relayers(data)
 

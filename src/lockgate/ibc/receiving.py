@@ -49,7 +49,7 @@ def receive(wiring: Wiring, view: View, block: Block, message: wire.RelayMessage
     if not message.proof:
         raise EmptyProof("no proof of the commitment", client=client, sequence=sequence)
     check_packet(packet, terms.max_payloads)
-    counterparty, allowed, module, _ = wiring.route(view, client, block.time)
+    counterparty, allowed, module = wiring.route(view, client, block.time)
     if allowed and message.signer not in allowed:
         check_relayer(view, client, message.signer)
     if counterparty is None or counterparty.client_id != packet.source_client:

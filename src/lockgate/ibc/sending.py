@@ -15,7 +15,6 @@ from lockgate.ibc.errors import (
     BadPacket,
     BadPayload,
     BadTimeout,
-    ClientHeightZero,
     CounterpartyNotFound,
     SendSequenceMissing,
     TimeoutElapsed,
@@ -24,10 +23,10 @@ from lockgate.ibc.errors import (
 from lockgate.ibc.packet import Packet, check_frame, check_payloads
 from lockgate.ibc.ports import Call, Passage
 from lockgate.ibc.wiring import Wiring
-from lockgate.primitives.ids import ClientId, Hash32
+from lockgate.primitives.ids import Hash32
 from lockgate.primitives.quick import make
 from lockgate.primitives.state import Block, Outcome, Overlay, View
-from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos, UnixSeconds, floor_seconds, seconds_to_nanos
+from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos, seconds_to_nanos
 
 MAX_TIMEOUT_AHEAD: Final = DurationNanos(24 * 3_600 * NANOS_PER_SECOND)  # ibc-go's MaxTimeoutDelta, P13
 
@@ -48,7 +47,7 @@ def send(wiring: Wiring, view: View, block: Block, message: wire.SendMessage) ->
     if message.timeout == 0:
         raise BadTimeout("zero", client=client)
     check_payloads(message.payloads, max_payloads)
-    counterparty, _, module, remote_time = wiring.route(view, client, block.time)
+    counterparty = wiring.route(view, client, block.time).counterparty
     if counterparty is None:
         raise CounterpartyNotFound("not registered", client=client)
     timeout = seconds_to_nanos(message.timeout)
@@ -63,8 +62,7 @@ def send(wiring: Wiring, view: View, block: Block, message: wire.SendMessage) ->
     except (BadPayload, BadHostIdentifier) as error:
         # The payloads passed alone, so what is wrong is the packet they make; ibc-go says so, too.
         raise BadPacket(str(error), client=client, sequence=sequence) from error
-    if module is None or remote_time is None:
-        remote_time = _remote_time(wiring, view, client, block)
+    remote_time = wiring.remote_time(view, client, block.time)
     if remote_time >= message.timeout:
         raise TimeoutElapsed("the other ledger is past it", timeout=message.timeout, remote_time=remote_time)
 
@@ -81,15 +79,6 @@ def send(wiring: Wiring, view: View, block: Block, message: wire.SendMessage) ->
         application = wiring.router.route(payload.source_port)
         outcome.then(application.on_send(after, make(Call, (passage, index))))
     return make(SentPacket, (outcome, packet, commitment, False))
-
-
-def _remote_time(wiring: Wiring, view: View, client: ClientId, block: Block) -> UnixSeconds:
-    """What an active client knows of the other ledger's time. Raises ClientNotActive, ClientHeightZero."""
-    wiring.clients.active(view, client, block.time)
-    latest = wiring.clients.latest_height(view, client)
-    if latest.is_zero:
-        raise ClientHeightZero("no header yet", client=client)
-    return floor_seconds(wiring.clients.timestamp_at(view, client, latest))
 
 
 def next_sequence(view: View, client: str) -> int:

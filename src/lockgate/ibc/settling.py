@@ -119,7 +119,7 @@ def _parties(
 ) -> tuple[Counterparty, LightClient | None]:
     """Check who relays and for whom; return the counterparty, and the light client if it is active."""
     client, named = message.packet.source_client, message.packet.destination_client
-    counterparty, allowed, module, _ = wiring.route(view, client, block.time)
+    counterparty, allowed, module = wiring.route(view, client, block.time)
     if allowed and message.signer not in allowed:
         check_relayer(view, client, message.signer)
     if counterparty is None or counterparty.client_id != named:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from lockgate.ibc import host
-from lockgate.ibc.counterparty import Counterparty, allowed_relayers, find_counterparty
+from lockgate.ibc.counterparty import Counterparty, read_counterparty, read_relayers
+from lockgate.ibc.errors import ClientHeightZero
 from lockgate.ibc.modules import ClientModules
-from lockgate.ibc.ports import Authority, Gate, Lanes, LightClient
+from lockgate.ibc.ports import ACTIVE, Authority, Gate, Lanes, LightClient
 from lockgate.ibc.router import Router
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId
@@ -26,7 +28,6 @@ class Route(NamedTuple):
     counterparty: Counterparty | None
     allowed: tuple[str, ...]  # accounts that may relay; empty means anyone
     module: LightClient | None  # of a client that is active now
-    remote_time: UnixSeconds | None  # of the newest header, rounded down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +51,23 @@ class Wiring:
         return fact(view, self._route, client, now)
 
     def _route(self, view: View, client: ClientId, now: UnixNanos) -> Route:
-        module = remote_time = None
-        try:
-            module = self.clients.active(view, client, now).module
-            latest = self.clients.latest_height(view, client)
-            if not latest.is_zero:
-                remote_time = floor_seconds(self.clients.timestamp_at(view, client, latest))
-        except LockgateError:
-            pass  # whoever needs what is missing asks again and is told why
-        return Route(find_counterparty(view, client), allowed_relayers(view, client), module, remote_time)
+        module = None
+        with contextlib.suppress(LockgateError):  # whoever needs what is missing asks again and is told why
+            kind = self.clients.kind(view, client)
+            if kind.module.status(view, client, now) == ACTIVE:
+                module = kind.module
+        return Route(read_counterparty(view, client), read_relayers(view, client), module)
+
+    def remote_time(self, view: View, client: ClientId, now: UnixNanos) -> UnixSeconds:
+        """Return the other ledger's time as an active client knows it, rounded down.
+
+        Raises ClientNotActive, ClientHeightZero.
+        """
+        return fact(view, self._remote_time, client, now)
+
+    def _remote_time(self, view: View, client: ClientId, now: UnixNanos) -> UnixSeconds:
+        self.clients.active(view, client, now)
+        latest = self.clients.latest_height(view, client)
+        if latest.is_zero:
+            raise ClientHeightZero("no header yet", client=client)
+        return floor_seconds(self.clients.timestamp_at(view, client, latest))

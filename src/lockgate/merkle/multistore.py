@@ -108,7 +108,10 @@ class MultiStore:
         if version <= self.version:
             raise TreeMisused("versions rise", version=version, newest=self.version)
         batch = None if self._nodes is None else Batch(version)
-        snapshots = {name: self._trees[name].save(batch, version) for name in self._names}
+        snapshots = dict(self._latest.snapshots)
+        for name, tree_ in self._trees.items():
+            if tree_.changed:
+                snapshots[name] = tree_.save(batch, version)
         latest = Version.of(version, snapshots, self._latest)
         if self._nodes is not None and batch is not None:
             batch.roots = encode_roots(snapshots.items())

@@ -51,7 +51,7 @@ class Version:
         """Build from snapshots in ascending order of names; what `before` shares is not hashed again."""
         if before is None:
             return cls(version, snapshots, [store_map.leaf_hash(name, s.root_hash) for name, s in snapshots.items()])
-        if all(before.snapshots[name] is snapshot for name, snapshot in snapshots.items()):
+        if snapshots == before.snapshots:  # a snapshot equals none but itself
             same = cls(version, before.snapshots, before._leaves)
             same._outer, same._app_hash = before._outer, before._app_hash
             return same
