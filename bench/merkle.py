@@ -1,6 +1,6 @@
 """State trees and proofs: microseconds of processor time per key, medians and the range of the rounds.
 
-    python bench/merkle.py [keys ...]        default 1000 100000
+    python -m bench.merkle [keys ...]        default 1000 100000
 
 Blocks of 50 keys. "random" keys spread over the tree, "packets" follow one another as commitments do.
 "cold" verifies each proof with a fresh memo, "warm" the 50 proofs of a block with one.
@@ -8,14 +8,14 @@ Blocks of 50 keys. "random" keys spread over the tree, "packets" follow one anot
 
 from __future__ import annotations
 
-import platform
 import random
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from statistics import median
 from time import process_time_ns
+from typing import Any
 
+from bench.report import keep, machine, shown, spread
 from lockgate.merkle import ics23
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.merkle.multistore import MultiStore
@@ -81,17 +81,21 @@ def measure(size: int) -> Times:
     return times
 
 
-def main() -> None:
+def main() -> dict[str, Any]:
+    """Measure, print, keep."""
     sizes = [int(argument) for argument in sys.argv[1:]] or [1_000, 100_000]
-    print(
-        f"{platform.processor() or platform.machine()}, CPython {platform.python_version()}; us per key, median (range)"
-    )
-    tables = {size: measure(size) for size in sizes}
-    print(f"{'':24}" + "".join(f"{f'{size:,} keys':>26}" for size in sizes))
-    for name in tables[sizes[0]]:
-        cells = [tables[size][name] for size in sizes]
-        print(f"{name:24}" + "".join(f"{median(c):12.1f} ({min(c):.1f}-{max(c):.1f})".rjust(26) for c in cells))
+    report: dict[str, Any] = {"machine": machine(), "keys_per_block": BLOCK, "us_per_key": {}}
+    for size in sizes:
+        report["us_per_key"][size] = {name: spread(found) for name, found in measure(size).items()}
+    columns = [report["us_per_key"][size] for size in sizes]
+    table = [
+        "| µs of processor time per key | " + " | ".join(f"{size:,} keys" for size in sizes) + " |",
+        "|---" * (1 + len(sizes)) + "|",
+        *(f"| {name} | " + " | ".join(shown(column[name], 1) for column in columns) + " |" for name in columns[0]),
+    ]
+    keep("merkle", report, table)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)

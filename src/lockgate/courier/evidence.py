@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from lockgate.codec import cbor
 from lockgate.codec import type_urls as urls
 from lockgate.codec.protobuf import parse
 from lockgate.codec.wire import ibc_client_pb2
@@ -29,13 +28,12 @@ from lockgate.lightclients.tendermint.messages import (
 from lockgate.lightclients.tendermint.states import ClientState, ConsensusState, encode_consensus_state
 from lockgate.lightclients.tendermint.store import ClientStore
 from lockgate.lightclients.tendermint.update import check_misbehaviour
-from lockgate.machine.transaction import Transaction
+from lockgate.machine.transaction import Transaction, read_sign1
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixNanos
 
 MAX_MESSAGES: Final = 1 << 16  # of a transaction that a ledger has accepted
-_SIGN1: Final = frozenset({18})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +48,14 @@ class Accusation:
 def headers_in(data: bytes) -> list[tuple[str, bytes]]:
     """Headers that a transaction of ours gave to clients, as (client id, Header message). Others give none."""
     try:
-        outer: Any = cbor.decode(data, tags=_SIGN1)
-        transaction = Transaction.from_body(outer.value[2], MAX_MESSAGES)
+        transaction = Transaction.from_body(read_sign1(data)[2], MAX_MESSAGES)
         found = []
         for name, content in transaction.messages:
             if name == urls.MSG_UPDATE_CLIENT:
                 message = parse(ibc_client_pb2.MsgUpdateClient, content)
                 if message.client_message.type_url == urls.TENDERMINT_HEADER:
                     found.append((message.client_id, message.client_message.value))
-    except (LockgateError, AttributeError, IndexError, TypeError):
+    except (LockgateError, AttributeError, LookupError, TypeError):
         return []  # another ledger's kind of transaction
     return found
 

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from lockgate.codec import cbor
 from lockgate.codec.type_urls import MSG_ACKNOWLEDGEMENT, MSG_RECV_PACKET, MSG_TIMEOUT
 from lockgate.hosting.reader import SPECS, ProvenReader
 from lockgate.ibc import host, wire
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
 from lockgate.ibc.packet import Acknowledgement, Packet
-from lockgate.machine.transaction import Transaction
+from lockgate.machine.transaction import Transaction, read_sign1
 from lockgate.merkle import ics23
 from lockgate.primitives.errors import LockgateError, PeerFault
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import floor_seconds
 from lockgate.relay.chains.cometbft import CometBftChain
 
-_SIGN1: Final = frozenset({18})  # CBOR tag of COSE_Sign1
 MAX_MESSAGES: Final = 1 << 16  # the ledger has bounded it already
 BLOCKS_KEPT: Final = 64  # a batch looks into a few blocks, again and again
 
@@ -97,9 +95,8 @@ class Traffic:
 def messages_of(data: bytes) -> tuple[tuple[str, object], ...]:
     """Messages of a transaction of ours; none for bytes that are not one."""
     try:
-        outer: Any = cbor.decode(data, tags=_SIGN1)
-        return Transaction.from_body(outer.value[2], MAX_MESSAGES).messages
-    except (LockgateError, AttributeError, TypeError, IndexError):
+        return Transaction.from_body(read_sign1(data)[2], MAX_MESSAGES).messages
+    except (LockgateError, AttributeError, LookupError, TypeError):
         return ()
 
 

@@ -74,7 +74,7 @@ class Transaction:
     @classmethod
     def from_body(cls, body: bytes, max_messages: int) -> Self:
         try:
-            decoded: Any = cbor.decode(body)
+            decoded: Any = cbor.decode(body, limits=cbor.Limits(size=len(body)))
             domain, chain_id, (suite, public_key), lane, sequence, until, gas, fee, messages = decoded
         except LockgateError as error:
             raise BadTransaction("the body is not deterministic CBOR") from error
@@ -128,8 +128,7 @@ def decode_and_verify(data: bytes, revision: int, *, max_bytes: int, max_message
     if not 0 < len(data) <= max_bytes:
         raise BadTransaction("the transaction is empty or too long", size=len(data), most=max_bytes)
     try:
-        outer: Any = cbor.decode(data, tags=_SIGN1)
-        protected, unprotected, body, signature = outer.value
+        protected, unprotected, body, signature = read_sign1(data)
     except LockgateError as error:
         raise BadTransaction("not deterministic CBOR") from error
     except (AttributeError, TypeError, ValueError) as error:
@@ -143,6 +142,16 @@ def decode_and_verify(data: bytes, revision: int, *, max_bytes: int, max_message
     if not ed25519.verify_strict(transaction.public_key, signature, message):
         raise BadSignature("the signature does not verify", account=transaction.account)
     return SignedTransaction(transaction, len(data))
+
+
+def read_sign1(data: bytes) -> Any:
+    """Return what a tagged COSE_Sign1 holds, unverified: protected, unprotected, payload, signature.
+
+    How long it may be is the caller's to say: a ledger's own bound on a transaction may be above the one that
+    CBOR of unknown size is read with. Raises Malformed; AttributeError where no tag stands.
+    """
+    outer: Any = cbor.decode(data, limits=cbor.Limits(size=len(data)), tags=_SIGN1)
+    return outer.value
 
 
 _name: Final = lru_cache(256)(cbor.encode)  # message names: dozens
