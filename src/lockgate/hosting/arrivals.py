@@ -193,7 +193,7 @@ class Arrivals:
         steps, parts, body = self._steps, self._parts, handed.body
         call_id = hashlib.sha256(b"lockgate/call/1" + parts.endpoint + waiting.commitment).digest()
         if item.declined:
-            return self._refuse(waiting, peer, StepRefused.code, "the ledger took no answer", body, marks)
+            return self._refuse(waiting, peer, StepRefused.code, item.declined, body, marks)
         message = guest_ports.Message(
             id=guest_ports.MessageRef(call_id),
             sender=self._peers.alias(waiting.sender),

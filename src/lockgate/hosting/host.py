@@ -47,7 +47,7 @@ from lockgate.relay.submitter import SEQUENCE_CODE, AccountSubmitter
 from lockgate.storage.host import HostStore
 
 BATCH: Final = 32  # steps per transaction
-POLL_S: Final = 0.05
+REST_S: Final = 5.0  # an idle host looks this often although no block was announced
 RETRY_S: Final = 1.0
 STATES: Final = ("sent", "acknowledged", "refused", "timed_out")
 
@@ -75,7 +75,6 @@ class Host:
         bulk: Bulk | None = None,
         *,
         cabinet: KeyCabinet | None = None,
-        poll_s: float = POLL_S,
     ) -> None:
         """`cabinet` holds keys that may be rotated; `keys` serve until it was asked. Raises RulesNotPinned."""
         self.config = config
@@ -100,7 +99,6 @@ class Host:
         self._asked = Asked(self._steps)
         self._queue = Queue(self.parts, self.reader.chain)
         self._unsettled: list[Staged] = []
-        self._poll_s = poll_s
 
     # What others ask of it.
 
@@ -169,23 +167,33 @@ class Host:
 
     async def run(self) -> None:
         """Work until cancelled. Raises Fenced, and Distrusted when the own ledger signed two histories."""
-        pause = 0.0
+        hearing = asyncio.create_task(self._hear())
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    if not self.ready.is_set():
+                        await self.start()
+                    if not await self.turn():
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(self._queue.rest_s(REST_S)):
+                                await self._wake.wait()
+                except RulesChanged as error:  # of the own ledger, before there was a fence
+                    self._withdraw(error)
+                    await asyncio.sleep(RETRY_S)
+                except (Unavailable, PeerFault) as error:
+                    # A node that is away, or lies about what every item needs: wait for a better one.
+                    self.parts.report("unavailable", {"code": error.code, "detail": str(error)})
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            hearing.cancel()
+
+    async def _hear(self) -> None:
+        """Turn when the ledger announces a block; often, while it announces none."""
+        chain = self.reader.chain
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            self._wake.clear()
-            try:
-                if not self.ready.is_set():
-                    await self.start()
-                pause = 0.0 if await self.turn() else self._poll_s
-            except RulesChanged as error:  # of the own ledger, before there was a fence
-                self._withdraw(error)
-                pause = RETRY_S
-            except (Unavailable, PeerFault) as error:
-                # A node that is away, or lies about what every item needs: wait for a better one.
-                self.parts.report("unavailable", {"code": error.code, "detail": str(error)})
-                pause = RETRY_S
+            await chain.pause(chain.beat, REST_S)
+            self._wake.set()
 
     async def start(self) -> None:
         """Recover the state that stands and take the next fence. Raises Fenced, RulesChanged."""
@@ -349,7 +357,7 @@ class Host:
     def _refused_alone(self, item: Item, log: str) -> None:
         """The ledger takes no step of this item: a message is refused in the guest's place, an end is kept."""
         if item.kind == "inbox" and not item.declined:
-            item.declined = True
+            item.declined = log or StepRefused.summary
             self._queue.again(item)
             return
         self._put_off(item, StepRefused(log, kind=item.kind))

@@ -16,6 +16,7 @@ from typing import Final
 
 from lockgate.hosting.work import Item, Parts
 from lockgate.primitives.state import Event
+from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.relay.chains.cometbft import CometBftChain
 
 CURSOR: Final = "cursor"
@@ -107,6 +108,12 @@ class Queue:
     def withdraw(self) -> list[Item]:
         """Give up what the operator asked and nobody has taken yet; returns it."""
         return list(self._lines.pop(ASKED, ()))
+
+    def rest_s(self, longest_s: float) -> float:
+        """Seconds until something that was put off is due again, at most `longest_s`."""
+        now = self._parts.clock.monotonic()
+        due = min((item.due for item in self._waiting()), default=now)
+        return min(longest_s, (due - now) / NANOS_PER_SECOND) if due > now else longest_s
 
     def hurry(self) -> None:
         """What was put off is due now: what held it is over."""

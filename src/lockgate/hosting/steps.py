@@ -187,7 +187,7 @@ class Steps:
         """Seal one message, and compute its packet's commitment before any ledger has seen it (P4)."""
         peer, ring = self.peers.named(send.to), self.parts.keys
         record = await self.peers.record(peer)
-        timeout = UnixSeconds(floor_seconds(self.time) + send.timeout_s)
+        timeout = self._timeout(send.timeout_s)
         lane = self.peers.lane(peer)
         context = outgoing(lane, ring.record, record, timeout, Role.MESSAGE, b"")
         choice = self._choice()
@@ -229,6 +229,17 @@ class Steps:
             record=record.hash,
         )
         return Sending(message, row)
+
+    def _timeout(self, seconds_: int) -> UnixSeconds:
+        """Counted from now: an idle ledger's newest header may be a heartbeat old, or as old as its last stop.
+
+        The longest is what the ledger takes whatever its clock says: a day after its newest header (P13).
+        """
+        newest = floor_seconds(self.time)
+        asked = max(newest, floor_seconds(self.parts.clock.now())) + seconds_
+        if seconds_ <= guest_ports.MAX_TIMEOUT_S:  # a longer one is for the ledger to refuse
+            asked = min(asked, newest + guest_ports.MAX_TIMEOUT_S)
+        return UnixSeconds(asked)
 
     def _choice(self) -> SenderChoice:
         choice = SenderChoice.outside_sessions(self.fence, self.counter)

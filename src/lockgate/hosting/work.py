@@ -27,7 +27,7 @@ class StepRefused(Refused):
     code = "host.step_refused"
     summary = "The ledger refused the step that this call asked for."
     untouched = "The endpoint's state is what it was; nothing was sent."
-    next_step = "Read the ledger's words in the host's log."
+    next_step = "Look up the ledger's own words, which the error has, with `lockgate explain CODE`."
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Item:
     """One piece of work. `done` is there when somebody waits for it.
 
     `due` is when it may be tried again, in monotonic nanoseconds, and `attempts` how often it was held
-    back; `declined` says that the ledger would not take the guest's own answer. `sender` is who sent an
+    back; `declined` are the ledger's words where it would not take the guest's own answer. `sender` is who sent an
     inbox entry, as the node says: it decides whose turn it is, and nothing else.
     """
 
@@ -70,7 +70,7 @@ class Item:
     done: asyncio.Future[dict[str, Any]] | None = None
     attempts: int = 0
     due: int = 0
-    declined: bool = False
+    declined: str = ""
 
     @property
     def name(self) -> tuple[str, str, int]:

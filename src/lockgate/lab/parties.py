@@ -54,7 +54,6 @@ from lockgate.storage.host import HostStore
 from lockgate.storage.nodes import SqliteNodes
 
 HEARTBEAT_S: Final = 5.0
-POLL_S: Final = 0.5  # drivers look this often; with the product's 50 ms a run is mostly looking
 RESTART_S: Final = 1.0  # a supervisor's pause
 HOST_LANE: Final = 2
 RELAY_LANE: Final = 3
@@ -283,7 +282,6 @@ class HostParty(StoredParty):
             entropy,
             self.evidence,
             self.report,
-            poll_s=POLL_S,
         )
         await self.host.run()
 

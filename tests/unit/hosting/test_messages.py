@@ -13,6 +13,7 @@ from lockgate.hosting.peers import UnknownPeer
 from lockgate.hosting.work import StepRefused
 from lockgate.ibc.commitment import commit_packet
 from lockgate.lab.paths import expect
+from lockgate.primitives.time import floor_seconds, seconds
 from lockgate.runtime.inprocess import InProcessGuest
 from tests.support import probe
 from tests.support.guests import PROBE_ID
@@ -93,6 +94,7 @@ async def test_one_refused_step_does_not_harm_the_others(world: HostWorld) -> No
     assert [world.b.get(b"k%d" % n) for n in (1, 2, 3)] == [b"v", None, b"v"]
     assert [world.b.seen(n).state for n in (1, 2, 3)] == ["answered", "refused", "answered"]
     assert world.b.seen(2).code == StepRefused.code
+    assert "lane.stopped" in (world.b.seen(2).detail or ""), "the ledger's own words"
     assert world.b.reported("refused")
 
 
@@ -107,6 +109,22 @@ async def test_what_the_operator_asks_wrongly_is_refused_and_sends_nothing(world
         await world.send(world.a, b"x")
     assert world.a.host.parts.tree.state_bytes() == 0
     assert world.a.store.all_sent() == []
+
+
+@in_world()
+async def test_P13_a_timeout_counts_from_now_and_not_from_the_ledgers_last_block(world: HostWorld) -> None:
+    """[P13] An idle ledger's newest header is old; the longest timeout is a day after it all the same."""
+    world.clock.advance(seconds(30))
+    await world.send(world.a, b"x", timeout_s=20)
+    assert world.a.sent().timeout == floor_seconds(world.clock.now()) + 20
+    newest = floor_seconds(world.a.host.reader.newest.header.time)
+    world.clock.advance(seconds(30))
+    await world.send(world.a, b"x", timeout_s=86_400)
+    assert newest + 86_400 <= world.a.sent(2).timeout < floor_seconds(world.clock.now()) + 86_400
+    sent = world.a.store.all_sent()
+    with pytest.raises(StepRefused, match="24 hours"):
+        await world.send(world.a, b"x", timeout_s=86_400 + 60)
+    assert world.a.store.all_sent() == sent
 
 
 @in_world()
