@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from lockgate.courier.ports import ChainUnavailable
 from lockgate.crypto.ports import Encapsulator
 from lockgate.envelope.bulk import BODY_SCHEMA
 from lockgate.host import ports as guest_ports
@@ -33,17 +32,17 @@ from lockgate.hosting.endings import Endings
 from lockgate.hosting.fencing import Fencing
 from lockgate.hosting.forks import Evidence, Forks
 from lockgate.hosting.peers import Peers
+from lockgate.hosting.posting import Posting
 from lockgate.hosting.queue import Queue
 from lockgate.hosting.reader import Distrusted, ProvenReader, TwoHistories
 from lockgate.hosting.rotation import Rotation
 from lockgate.hosting.rules import Rules, RulesChanged
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.traffic import Traffic
-from lockgate.hosting.work import Decision, Item, Parts, Report, Staged, StepRefused
+from lockgate.hosting.work import Decision, Item, Parts, Report, StepRefused
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Refused, Unavailable
 from lockgate.primitives.ports import Clock, Rng
-from lockgate.primitives.state import Event
-from lockgate.relay.submitter import SEQUENCE_CODE, AccountSubmitter
+from lockgate.relay.submitter import AccountSubmitter
 from lockgate.storage.host import HostStore
 
 BATCH: Final = 32  # steps per transaction
@@ -98,7 +97,7 @@ class Host:
         self._endings = Endings(self._steps, blocks, self._forks, bulk)
         self._asked = Asked(self._steps)
         self._queue = Queue(self.parts, self.reader.chain)
-        self._unsettled: list[Staged] = []
+        self._posting = Posting(self._steps, self._fencing, self._queue, submitter)
 
     # What others ask of it.
 
@@ -218,8 +217,7 @@ class Host:
         with self._watched():
             try:
                 await self.rules.watch()
-                if self._unsettled:
-                    await self._resettle()
+                await self._posting.resettle()
                 await self._forks.submit()
                 await self._queue.look()
                 items = self._queue.take(BATCH)
@@ -270,7 +268,7 @@ class Host:
             elif done is not None:
                 self._refused_alone(items[0], done)
         except (Unavailable, PeerFault):
-            if not self._unsettled:
+            if not self._posting.unsettled:
                 self._steps.discard()
                 self._queue.give_back()
             raise
@@ -286,28 +284,7 @@ class Host:
             decision = await self._decide(item)
             if decision is not None and decision.plans:
                 staged.append(self._steps.stage(item, decision))
-        if not staged:
-            return None
-        with self.store.commit(durable=True):
-            self._queue.save()
-        self._unsettled = staged
-        done = await self._submitter.submit([message for step in staged for message in step.messages])
-        if done.code == 0:
-            await self.reader.chain.header_at_least(done.height.height + 1)
-            if await self._fencing.shows(staged[-1].root):
-                self._keep(staged, [event for event in done.events if event.type == "send_packet"])
-                return None
-        self.parts.report("refused", {"code": done.code, "log": done.log})
-        # A node's word alone. Dropping a state that stands would be the end of this endpoint, so the
-        # proven root decides, under a new fence: until then the steps could still land. Raises Fenced.
-        stood = await self._fencing.take()
-        self._unsettled = []
-        if stood:
-            self._settled(staged)
-            return None
-        if done.code == 0 or (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE):
-            raise ChainUnavailable("the transaction is not on the ledger, whatever its node says")
-        return done.log
+        return await self._posting.post(staged) if staged else None
 
     async def _decide(self, item: Item) -> Decision | None:
         """What to do about one item; None when it is finished, failed or held back."""
@@ -374,34 +351,3 @@ class Host:
         else:
             item.finish(result)
         self._queue.done(item)
-
-    async def _resettle(self) -> None:
-        """Find out what became of a transaction whose fate is unknown.
-
-        It may be on the ledger or on its way there. A new fence settles it: the old transaction can no
-        longer land, and the proven root says which state stands.
-        """
-        stood = await self._fencing.take()
-        staged, self._unsettled = self._unsettled, []
-        if stood:
-            self._settled(staged)
-        self._queue.give_back()
-
-    def _keep(self, staged: list[Staged], sent: list[Event]) -> None:
-        packets = iter(sent)
-        with self.store.commit():
-            for step in staged:
-                for row in step.sends:
-                    event = next(packets)
-                    client, sequence = event.get("packet_source_client") or "", int(event.get("packet_sequence") or 0)
-                    self.store.sent_as(row.fence, row.counter, client, sequence)
-                    step.result.setdefault("packets", []).append({"client": client, "sequence": sequence})
-            self.store.promote(staged[-1].version)
-            self.parts.tree.keep(staged[-1].version)
-        self._unsettled = []
-        self._settled(staged)
-
-    def _settled(self, staged: list[Staged]) -> None:
-        for step in staged:
-            self._queue.done(step.item)
-            step.item.finish(step.result)

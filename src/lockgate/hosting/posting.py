@@ -1,0 +1,88 @@
+"""Posts staged steps as one transaction, and finds out what became of them (P1).
+
+What a node says of a transaction decides nothing: the root that the host's own light client proves does.
+"""
+
+from __future__ import annotations
+
+from lockgate.courier.ports import ChainUnavailable
+from lockgate.hosting.fencing import Fencing
+from lockgate.hosting.queue import Queue
+from lockgate.hosting.steps import Steps
+from lockgate.hosting.work import Staged
+from lockgate.primitives.state import Event
+from lockgate.relay.submitter import SEQUENCE_CODE, AccountSubmitter
+
+
+class Posting:
+    """`unsettled` are the steps whose fate is not proven yet."""
+
+    def __init__(self, steps: Steps, fencing: Fencing, queue: Queue, submitter: AccountSubmitter) -> None:
+        self.unsettled: list[Staged] = []
+        self._steps = steps
+        self._parts = steps.parts
+        self._fencing = fencing
+        self._queue = queue
+        self._submitter = submitter
+
+    async def post(self, staged: list[Staged]) -> str | None:
+        """Post staged steps, keep or discard them. Returns the ledger's words when it refuses.
+
+        Raises Fenced, and ChainUnavailable where the fate is unknown.
+        """
+        with self._parts.store.commit(durable=True):
+            self._queue.save()
+        self.unsettled = staged
+        done = await self._submitter.submit([message for step in staged for message in step.messages])
+        if done.code == 0:
+            await self._steps.reader.chain.header_at_least(done.height.height + 1)
+            if await self._fencing.shows(staged[-1].root):
+                self._keep(staged, [event for event in done.events if event.type == "send_packet"])
+                return None
+        self._parts.report("refused", {"code": done.code, "log": done.log})
+        # A node's word alone. Dropping a state that stands would be the end of this endpoint, so the
+        # proven root decides, under a new fence: until then the steps could still land. Raises Fenced.
+        stood = await self._fencing.take()
+        self.unsettled = []
+        if stood:
+            self._settled(staged)
+            return None
+        if done.code == 0 or (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE):
+            raise ChainUnavailable("the transaction is not on the ledger, whatever its node says")
+        return done.log
+
+    async def resettle(self) -> None:
+        """Find out what became of a transaction whose fate is unknown, if there is one.
+
+        It may be on the ledger or on its way there. A new fence settles it: the old transaction can no
+        longer land, and the proven root says which state stands.
+        """
+        if not self.unsettled:
+            return
+        stood = await self._fencing.take()
+        staged, self.unsettled = self.unsettled, []
+        if stood:
+            self._settled(staged)
+        self._queue.give_back()
+
+    def _keep(self, staged: list[Staged], sent: list[Event]) -> None:
+        packets, store = iter(sent), self._parts.store
+        with store.commit():
+            for step in staged:
+                for row in step.sends:
+                    event = next(packets)
+                    client, sequence = event.get("packet_source_client") or "", int(event.get("packet_sequence") or 0)
+                    store.sent_as(row.fence, row.counter, client, sequence)
+                    step.result.setdefault("packets", []).append({"client": client, "sequence": sequence})
+            store.promote(staged[-1].version)
+            self._parts.tree.keep(staged[-1].version)
+        self.unsettled = []
+        self._settled(staged)
+
+    def _settled(self, staged: list[Staged]) -> None:
+        for step in staged:
+            self._queue.done(step.item)
+            step.item.finish(step.result)
+
+
+__all__ = ("Posting",)
