@@ -131,6 +131,7 @@ class HostWorld:
         self.a = Side("a", self.lab.a, self.lab.host_a, self.lab.sender, rpcs[0])
         self.b = Side("b", self.lab.b, self.lab.host_b, self.lab.receiver, rpcs[1])
         self._guests = {"a": guest_a, "b": guest_b}
+        self.anchors: dict[str, int] = {}  # heights of other fingerprints than the first, by side
         self.rules = {side.name: rules_of(side) for side in self.sides}  # what both operators accepted at first
         self._tasks: list[asyncio.Task[None]] = []
         self.bulk: dict[str, Bulk] = {}  # by side, for tests that set one and make the host anew
@@ -201,9 +202,10 @@ class HostWorld:
 
     def ref(self, side: Side) -> LedgerRef:
         ledger = side.end.ledger
-        digest = header_hash(ledger.chain.signed_header(2).header)
+        height = self.anchors.get(side.name, 2)
+        digest = header_hash(ledger.chain.signed_header(height).header)
         chain_id, domain = ledger.genesis.chain_id, ledger.chain.machine.domain.hex()
-        return LedgerRef(side.name, chain_id, domain, 2, digest.hex(), (self.rules[side.name],))
+        return LedgerRef(side.name, chain_id, domain, height, digest.hex(), (self.rules[side.name],))
 
     def config(self, side: Side) -> HostConfig:
         far = self.other(side)

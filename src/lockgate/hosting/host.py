@@ -40,6 +40,7 @@ from lockgate.hosting.rules import Rules, RulesChanged
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.traffic import Traffic
 from lockgate.hosting.work import Decision, Item, Parts, Report, StepRefused
+from lockgate.lightclients.follower import TrustExpired
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Refused, Unavailable
 from lockgate.primitives.ports import Clock, Rng
 from lockgate.relay.submitter import AccountSubmitter
@@ -165,7 +166,7 @@ class Host:
     # The life of the process.
 
     async def run(self) -> None:
-        """Work until cancelled. Raises Fenced, and Distrusted when the own ledger signed two histories."""
+        """Work until cancelled. Raises Fenced, and of the own ledger Distrusted (two histories) and TrustExpired."""
         hearing = asyncio.create_task(self._hear())
         try:
             while True:
@@ -197,11 +198,11 @@ class Host:
     async def start(self) -> None:
         """Recover the state that stands and take the next fence. Raises Fenced, RulesChanged."""
         self._forks.recall()
-        await self.rules.watch()
         if self.bulk is not None:
             self.bulk.recall(self.store)
         self._queue.resume()
         with self._watched():
+            await self.rules.watch()
             try:
                 await self._rotation.adopt()
                 await self._fencing.take()
@@ -243,12 +244,12 @@ class Host:
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
-        """A host that is fenced off, or whose own ledger is two-faced, stops for good and says so."""
+        """A host that is fenced off, or can trust its own ledger no more, stops for good and says so."""
         try:
             yield
-        except (Fenced, Distrusted) as error:
+        except (Fenced, Distrusted, TrustExpired) as error:
             self.fenced = error
-            what = "fenced" if isinstance(error, Fenced) else "distrusted"
+            what = {Fenced: "fenced", Distrusted: "distrusted"}.get(type(error), "expired")
             self.parts.report(what, {"code": error.code, "detail": str(error), "fence": self._steps.fence})
             for item in self._queue.clear():
                 item.fail(error)

@@ -70,7 +70,9 @@ class Posting:
         with store.commit():
             for step in staged:
                 for row in step.sends:
-                    event = next(packets)
+                    event = next(packets, None)
+                    if event is None:
+                        continue  # the node hides it; the block's own event is found again
                     client, sequence = event.get("packet_source_client") or "", int(event.get("packet_sequence") or 0)
                     store.sent_as(row.fence, row.counter, client, sequence)
                     step.result.setdefault("packets", []).append({"client": client, "sequence": sequence})

@@ -112,6 +112,9 @@ class ProvenReader:
         self._accept(self.follower.feed(block, self._clock.now()))
 
     async def _walk(self, height: int) -> None:
+        expired = self.follower.expired(self._clock.now())
+        if expired is not None:
+            raise expired.failure  # only a new fingerprint helps, whatever the node serves
         plan: BisectionPlan = self.follower.plan(height)
         while plan.wanted is not None:
             plan = plan.feed(await self.chain.light_block(plan.wanted), self._clock.now())

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.hosting.config import HostConfig
-from lockgate.hosting.reader import ProvenReader
+from lockgate.hosting.reader import ProvenReader, TwoHistories
 from lockgate.hosting.work import Report
+from lockgate.lightclients.follower import TrustExpired
 from lockgate.machine import keys
 from lockgate.primitives.errors import PeerFault, Refused, Unavailable
 from lockgate.primitives.ports import Clock
@@ -42,6 +43,8 @@ class _Ledger:
     reader: ProvenReader
     accepted: frozenset[str]  # digests in hex
     proven_at: int | None = None  # monotonic nanoseconds
+    watched_at: int | None = None  # when `watch` last tried, where that failed
+    expired: bool = False  # and that was said
     failure: RulesChanged | None = None
 
 
@@ -70,21 +73,29 @@ class Rules:
     async def watch(self) -> None:
         """Prove what was not proven lately, of every ledger. Raises for the own ledger, as `check` does.
 
-        Another ledger that is away or has other rules is met again by whoever acts over it.
+        Another ledger that is away, expired or at other rules is met again by whoever acts over it, and here
+        no sooner than if all were well: the own ledger's work does not wait for it. Raises TwoHistories of any.
         """
         await self.check(self._own)
         for name, ledger in self._ledgers.items():
-            if name != self._own and ledger.reader.distrusted is None:
-                try:
-                    await self.check(name)
-                except (RulesChanged, Unavailable, PeerFault):
-                    continue
+            now = self._clock.monotonic()
+            if name == self._own or (ledger.watched_at is not None and now - ledger.watched_at < FRESH_NS):
+                continue
+            try:
+                await self.check(name)
+            except TwoHistories:
+                raise
+            except (Refused, Unavailable, PeerFault) as error:
+                ledger.watched_at = now
+                if isinstance(error, TrustExpired) and not ledger.expired:
+                    ledger.expired = True
+                    self._report("expired", {"ledger": name, "code": error.code, "detail": str(error)})
 
     def accept(self, name: str, digests: Iterable[str]) -> None:
         """The operator's new pin of one ledger; it holds at once."""
         ledger = self._ledgers[name]
         ledger.accepted = frozenset(digests)
-        ledger.proven_at = ledger.failure = None
+        ledger.proven_at = ledger.failure = ledger.watched_at = None
         self._report("rules_accepted", {"ledger": name, "accepted": sorted(ledger.accepted)})
 
     def changed(self) -> dict[str, str]:

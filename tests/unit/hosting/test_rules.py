@@ -14,6 +14,7 @@ from lockgate.lab.paths import expect
 from lockgate.primitives.time import seconds
 from tests.support import probe
 from tests.support.hosts import HostWorld, Side, in_world, rules_of
+from tests.unit.hosting.test_forks import twin_of
 
 LONGER_THAN_A_MINUTE = 61
 
@@ -190,6 +191,26 @@ async def test_P16_the_digest_is_proven_again_within_a_minute_and_not_at_every_s
     world.clock.advance(seconds(60))
     await world.turn(world.b)
     assert len(asked) == 1, "an idle host proves it, too"
+
+
+@in_world()
+async def test_P16_a_second_history_found_on_the_way_is_not_passed_over(world: HostWorld) -> None:
+    """[P16, P20] What proves the rules of another ledger proves its two histories, too."""
+    world.a.end.ledger.block()
+    height = world.a.end.ledger.height
+    await world.b.host.peers.reader(world.b.host.peers.named("a")).reach(height)
+    twin = twin_of(world.a, height)
+    reader = world.b.host.peers.reader(world.b.host.peers.named("a"))
+
+    async def latest() -> int:
+        reader.judge(twin.light_block(height))
+        raise AssertionError("a second history")
+
+    reader.latest = latest  # type: ignore[method-assign]  # a node that shows the other one
+    world.clock.advance(seconds(LONGER_THAN_A_MINUTE))
+    await world.b.host.turn()
+    assert world.b.reported("two_histories")
+    assert reader.distrusted is not None
 
 
 @in_world()
