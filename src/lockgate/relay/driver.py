@@ -243,7 +243,7 @@ class Relayer:
                 self._last_fresh = _now()
             elif all(end.read_beat == end.chain.beat for end in self.ends):
                 return
-            await asyncio.sleep(YIELD_S / 100)
+            await asyncio.sleep(YIELD_S / 10)
 
     def _wake(self) -> None:
         for waker in self._wakers:
