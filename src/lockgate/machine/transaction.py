@@ -74,7 +74,7 @@ class Transaction:
     @classmethod
     def from_body(cls, body: bytes, max_messages: int) -> Self:
         try:
-            decoded: Any = cbor.decode(body, limits=cbor.Limits(size=len(body)))
+            decoded: Any = cbor.decode(body, limits=_bounds(body))
             domain, chain_id, (suite, public_key), lane, sequence, until, gas, fee, messages = decoded
         except LockgateError as error:
             raise BadTransaction("the body is not deterministic CBOR") from error
@@ -150,8 +150,14 @@ def read_sign1(data: bytes) -> Any:
     How long it may be is the caller's to say: a ledger's own bound on a transaction may be above the one that
     CBOR of unknown size is read with. Raises Malformed; AttributeError where no tag stands.
     """
-    outer: Any = cbor.decode(data, limits=cbor.Limits(size=len(data)), tags=_SIGN1)
+    outer: Any = cbor.decode(data, limits=_bounds(data), tags=_SIGN1)
     return outer.value
+
+
+def _bounds(data: bytes) -> cbor.Limits:
+    """Bounds for bytes whose length was judged before."""
+    size = len(data)
+    return cbor.DEFAULT_LIMITS if size <= cbor.DEFAULT_LIMITS.size else cbor.Limits(size=size)
 
 
 _name: Final = lru_cache(256)(cbor.encode)  # message names: dozens

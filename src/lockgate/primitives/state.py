@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, TypeVarTuple
 
 from lockgate.primitives.ids import Height
+from lockgate.primitives.quick import make
 from lockgate.primitives.time import UnixNanos
 
 Writes = dict[tuple[str, bytes], bytes | None]
@@ -179,7 +180,7 @@ class Draft(Overlay):
         return value
 
     def _keep(self, name: Hashable, value: object, places: set[tuple[str, bytes]]) -> None:
-        self._facts[name] = _Fact(value, frozenset(places))
+        self._facts[name] = make(_Fact, (value, frozenset(places)))
         for place in places:
             self._readers.setdefault(place, []).append(name)
 
