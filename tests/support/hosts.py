@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -29,7 +29,8 @@ from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.hosting.host import Host
 from lockgate.hosting.reader import ProvenReader
 from lockgate.ibc import wire as ibc_wire
-from lockgate.ibc.packet import Acknowledgement, Packet
+from lockgate.ibc.packet import Acknowledgement, Packet, Payload
+from lockgate.ibc.ports import Application
 from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.entropy import SeededEntropy
 from lockgate.lab.ledgers import LabAccount
@@ -123,8 +124,9 @@ class HostWorld:
         guest_a: Callable[[], Guest] = probe,
         guest_b: Callable[[], Guest] = probe,
         parameters: Parameters | None = None,
+        applications: Mapping[str, Application] | None = None,
     ) -> None:
-        self.lab = World.make(parameters)
+        self.lab = World.make(parameters, applications)
         self.clock = self.lab.clock
         self._services = [service_of(end.ledger) for end in (self.lab.a, self.lab.b)]
         rpcs = [LabRpc.of(service) for service in self._services]
@@ -226,8 +228,10 @@ class HostWorld:
         """Give a host's guest a command, and turn the host until it stands."""
         return await self._until(side, side.host.command(script))
 
-    async def send(self, side: Side, body: bytes, timeout_s: int = 600) -> dict[str, Any]:
-        return await self._until(side, side.host.send(self.other(side).name, "probe@1.0", body, timeout_s))
+    async def send(
+        self, side: Side, body: bytes, timeout_s: int = 600, beside: Sequence[Payload] = ()
+    ) -> dict[str, Any]:
+        return await self._until(side, side.host.send(self.other(side).name, "probe@1.0", body, timeout_s, beside))
 
     @staticmethod
     async def _until(side: Side, asked: Any) -> dict[str, Any]:

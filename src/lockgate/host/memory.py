@@ -25,7 +25,7 @@ DEFERRED: Final = b"deferred/"
 ACTED_LABEL: Final = "lockgate/acted/1"
 SWEEP: Final = 64  # marks one step clears: each step makes at most one, so they never pile up
 
-FORMAT: Final = 1
+FORMAT: Final = 2  # 1 had no place in the packet: the only payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +39,14 @@ class Deferred:
     timeout: UnixSeconds
     deadline: UnixNanos
     schema: SchemaName
+    index: int = 0  # which payload of the packet it is
+    count: int = 1  # of how many (P2)
 
     def to_bytes(self) -> bytes:
         return cbor.encode(
             [
                 FORMAT, self.client, self.sequence, self.commitment, self.sender, self.timeout, self.deadline,
-                self.schema.to_value(),
+                self.schema.to_value(), self.index, self.count,
             ]
         )  # fmt: skip
 
@@ -52,7 +54,8 @@ class Deferred:
     def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` wrote. Only this host writes it, under its own root."""
         value: Any = cbor.decode(data)
-        _, client, sequence, commitment, sender, timeout, deadline, schema = value
+        _, client, sequence, commitment, sender, timeout, deadline, schema, *place = value
+        index, count = place or (0, 1)
         return cls(
             client=client,
             sequence=sequence,
@@ -61,6 +64,8 @@ class Deferred:
             timeout=UnixSeconds(timeout),
             deadline=UnixNanos(deadline),
             schema=SchemaName.from_value(schema),
+            index=index,
+            count=count,
         )
 
 

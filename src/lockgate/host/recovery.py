@@ -33,13 +33,15 @@ class Standing(enum.Enum):
 class Saved:
     """What a host's own store says: the root it holds, the root it staged, the fence it last took.
 
-    `renewed` are the roots of its own fences whose fate it does not know.
+    `renewed` are the roots of its own fences whose fate it does not know; `between` those of steps staged before
+    the last one, where a transaction may have stopped when an application refused its last answer (P2).
     """
 
     committed_root: bytes
     staged_root: bytes | None
     fence: int
     renewed: tuple[bytes, ...] = ()
+    between: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def standing(saved: Saved, proven: OnLedger) -> Standing | None:
     A staged root that stands is promoted whatever fence the ledger shows: the step was accepted
     under an older fence, which is what makes it this copy's own.
     """
-    if saved.staged_root is not None and proven.root == saved.staged_root:
+    if saved.staged_root is not None and proven.root in (saved.staged_root, *saved.between):
         return Standing.STAGED
     if proven.root == saved.committed_root:
         return Standing.COMMITTED

@@ -50,13 +50,25 @@ class Lane:
         )
 
 
-def outgoing(
-    lane: Lane, local: KeyRecord, peer: KeyRecord, timeout: UnixSeconds, role: Role, request: bytes
-) -> Context:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an envelope stands (P17): in which payload of how many, and which packet it answers, if any.
+
+    A reply and a refusal have the place of the message that they answer.
+    """
+
+    role: Role
+    timeout: UnixSeconds
+    request: bytes = b""  # commitment of the packet that is answered
+    index: int = 0
+    count: int = 1
+
+
+def outgoing(lane: Lane, local: KeyRecord, peer: KeyRecord, place: Place) -> Context:
     """Context of an envelope this endpoint seals to `peer`."""
     return Context(
         suite=peer.sealing.suite,
-        role=role,
+        role=place.role,
         source_domain=lane.local_domain,
         destination_domain=lane.remote_domain,
         source_client=lane.local_client,
@@ -66,21 +78,19 @@ def outgoing(
         source_key_record=local.hash,
         destination_key_record=peer.hash,
         source_revision=lane.local_revision,
-        timeout=timeout,
-        payload_index=0,
-        payload_count=1,
+        timeout=place.timeout,
+        payload_index=place.index,
+        payload_count=place.count,
         version=VERSION,
         encoding=ENCODING,
         schema=CONTENT_SCHEMA,
-        request=request,
+        request=place.request,
     )
 
 
-def incoming(
-    lane: Lane, local: KeyRecord, peer: KeyRecord, timeout: UnixSeconds, role: Role, request: bytes
-) -> Context:
+def incoming(lane: Lane, local: KeyRecord, peer: KeyRecord, place: Place) -> Context:
     """Context of an envelope `peer` sealed to this endpoint: the same place, seen from the other side."""
-    return outgoing(lane.turned(), peer, local, timeout, role, request)
+    return outgoing(lane.turned(), peer, local, place)
 
 
 def seal(

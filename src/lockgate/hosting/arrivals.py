@@ -17,7 +17,7 @@ from lockgate.host.memory import Deferred
 from lockgate.host.ports import MAX_REFUSAL_DETAIL
 from lockgate.host.refusal import SCHEMA as REFUSAL_SCHEMA
 from lockgate.host.refusal import RefusalWords
-from lockgate.host.sealing import schema_name
+from lockgate.host.sealing import Place, schema_name
 from lockgate.host.windows import Replayed, Window
 from lockgate.hosting import traffic
 from lockgate.hosting.bulk import Bulk, BulkUnavailable, Handed, is_bulk
@@ -87,6 +87,8 @@ class Arrivals:
             timeout=arrived.packet.timeout,
             deadline=entry.deadline,
             schema=REFUSAL_SCHEMA,
+            index=entry.index,
+            count=len(arrived.packet.payloads),
         )
         try:
             peer = self._peers.by_endpoint(entry.sender.hex(), item.client)
@@ -163,8 +165,9 @@ class Arrivals:
         await self._forks.checked(reader, item.client, arrived.proof_height, check)
         key = ibc_host.packet_commitment(packet.source_client, packet.sequence)
         spoken = Spoken(key, arrived.commitment, arrived.proof_height.height)
-        place = (Role.MESSAGE, b"", waiting.timeout)
-        opened, record = await open_from(self._parts, self._peers, peer, packet.payloads[0].value, place, spoken)
+        place = Place(Role.MESSAGE, waiting.timeout, b"", waiting.index, waiting.count)
+        value = packet.payloads[waiting.index].value
+        opened, record = await open_from(self._parts, self._peers, peer, value, place, spoken)
         views = self._steps.views
         try:
             await views.compare(reader, opened.content.source_seen)

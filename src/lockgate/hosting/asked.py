@@ -8,6 +8,14 @@ from typing import Any
 from lockgate.host import ports as guest_ports
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.work import Decision, Item, Plan
+from lockgate.primitives.errors import Refused
+
+
+class TooManyPayloads(Refused):
+    code = "host.too_many_payloads"
+    summary = "A packet carries at most 16 payloads, the message's own included (P2)."
+    untouched = "Nothing was sent."
+    next_step = "Put fewer payloads beside the message; a ledger's own limit may be lower."
 
 
 class Asked:
@@ -39,7 +47,7 @@ class Asked:
         send = guest_ports.Send(
             ref=guest_ports.MessageRef(ref), to=item.to, schema=item.schema, body=item.input, timeout_s=item.timeout_s
         )
-        return Decision((Plan(sends=(await self._steps.sending(send),)),), result={"ref": ref.hex()})
+        return Decision((Plan(sends=(await self._steps.sending(send, item.beside),)),), result={"ref": ref.hex()})
 
 
-__all__ = ("Asked",)
+__all__ = ("Asked", "TooManyPayloads")

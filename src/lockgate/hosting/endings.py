@@ -16,13 +16,14 @@ from lockgate.envelope.content import LedgerView
 from lockgate.envelope.errors import BadEnvelope, ContentMalformed
 from lockgate.host import ports as guest_ports
 from lockgate.host.refusal import RefusalWords
+from lockgate.host.sealing import Place
 from lockgate.hosting import traffic
 from lockgate.hosting.bulk import Bulk
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.forks import Forks
 from lockgate.hosting.opening import Spoken, open_from
 from lockgate.hosting.reader import TwoHistories
-from lockgate.hosting.steps import Steps
+from lockgate.hosting.steps import FIRST, Steps
 from lockgate.hosting.traffic import NotProven, Returned, TimedOut, Traffic
 from lockgate.hosting.work import Decision, Item
 from lockgate.ibc import host as ibc_host
@@ -73,7 +74,7 @@ class Endings:
                 await self._was_ours(item, sent)
                 found = _Found(guest_ports.TimedOut(guest_ports.MessageRef(sent.ref)), _end(sent, item, "timed_out"))
             case Returned() if end.acknowledgement.elements[0] == SENTINEL:
-                found = await self._refused(item, sent, peer)
+                found = await self._refused(item, sent, peer, end)
             case Returned():
                 found = await self._acknowledged(item, sent, peer, end)
         if self._bulk is not None:
@@ -99,12 +100,12 @@ class Endings:
 
     async def _acknowledged(self, item: Item, sent: Sent, peer: PeerRef, returned: Returned) -> _Found:
         """Open the reply under the commitment computed at sending; the acknowledgement must name it (P4)."""
-        element = returned.acknowledgement.elements[0]
+        element = returned.acknowledgement.elements[FIRST]
         if element[:COMMITMENT_BYTES] != sent.commitment:
             raise NotProven("the acknowledgement names another packet", client=item.client, sequence=item.sequence)
         key = ibc_host.packet_acknowledgement(peer.remote_client, item.sequence)
         spoken = Spoken(key, commit_acknowledgement(returned.acknowledgement), returned.proof_height.height)
-        place = (Role.REPLY, sent.commitment, UnixSeconds(sent.timeout))
+        place = _place(Role.REPLY, sent, returned)
         ref = guest_ports.MessageRef(sent.ref)
         try:
             opened, _ = await open_from(self._parts, self._peers, peer, element[COMMITMENT_BYTES:], place, spoken)
@@ -115,7 +116,7 @@ class Endings:
         reply = opened.content.body
         return _Found(guest_ports.Acknowledged(ref, reply), _end(sent, item, "acknowledged", reply=reply))
 
-    async def _refused(self, item: Item, sent: Sent, peer: PeerRef) -> _Found:
+    async def _refused(self, item: Item, sent: Sent, peer: PeerRef, returned: Returned) -> _Found:
         """The typed reason beside the sentinel, and the sealed words of whoever refused (P3)."""
         reader = self._peers.reader(peer)
         height = await reader.latest()
@@ -130,7 +131,7 @@ class Endings:
         if not reason.detail:
             return self._refusal(sent, item, reason.code_text)
         spoken = Spoken(key, data, height)
-        place = (Role.REFUSAL, sent.commitment, UnixSeconds(sent.timeout))
+        place = _place(Role.REFUSAL, sent, returned)
         try:
             opened, _ = await open_from(self._parts, self._peers, peer, reason.detail, place, spoken)
             words = RefusalWords.decode(opened.content.body)
@@ -163,6 +164,11 @@ class Endings:
         code, detail = (reason, None) if words is None else (words.code, words.detail)
         invocation = guest_ports.RefusedByPeer(guest_ports.MessageRef(sent.ref), code)
         return _Found(invocation, _end(sent, item, "refused", code=code, detail=detail, reason=reason))
+
+
+def _place(role: Role, sent: Sent, returned: Returned) -> Place:
+    """Of the answer to a message of ours: the packet is the one sent, by its commitment, so its payloads are."""
+    return Place(role, UnixSeconds(sent.timeout), sent.commitment, FIRST, len(returned.packet.payloads))
 
 
 def _end(

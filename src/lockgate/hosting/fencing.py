@@ -63,7 +63,7 @@ class Fencing:
             )
             if done.code == 0:
                 await self._reader.chain.header_at_least(done.height.height + 1)
-                if await self.shows(made.root):
+                if await self.root() == made.root:
                     self._adopt(made.root, made.salt)
                     self._steps.fence, self._steps.counter = fence, 0
                     self._parts.report("fence", {"fence": fence, "root": made.root.hex()})
@@ -90,10 +90,10 @@ class Fencing:
             raise UnknownEndpoint("this endpoint is not registered on its ledger", endpoint=self._parts.endpoint)
         return EndpointState.from_bytes(data), height, proven
 
-    async def shows(self, root: bytes) -> bool:
-        """Does the ledger prove that this root stands?"""
+    async def root(self) -> bytes:
+        """The root that the ledger proves to stand."""
         state, _, _ = await self.state()
-        return state.root == root
+        return state.root
 
     async def fenced_off(self) -> Fenced:
         """Another copy has acted: keep both roots and fences and the ledger's proof as evidence."""
@@ -113,7 +113,7 @@ class Fencing:
             case None:
                 raise await self.fenced_off()
             case Standing.STAGED:
-                version = store.steps(promoted=False)[-1].version
+                version = next(step.version for step in store.steps(promoted=False) if step.root == state.root)
                 with store.commit():
                     store.promote(version)
                     store.set_meta(RENEWED, cbor.encode([]))
@@ -157,6 +157,7 @@ class Fencing:
             staged[-1].root if staged else None,
             int.from_bytes(store.meta(FENCE) or b"", "big"),
             tuple(root for root, _ in self._renewals()),
+            tuple(step.root for step in staged[:-1]),
         )
 
 

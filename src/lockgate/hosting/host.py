@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockgate.crypto.ports import Encapsulator
+from lockgate.envelope.binding import MAX_PAYLOADS
 from lockgate.envelope.bulk import BODY_SCHEMA
 from lockgate.host import ports as guest_ports
 from lockgate.host.keyring import KeyCabinet, KeyRing
@@ -25,7 +26,7 @@ from lockgate.host.recovery import Fenced
 from lockgate.host.sealing import schema_name, schema_ref
 from lockgate.host.staging import GuestTree
 from lockgate.hosting.arrivals import Arrivals
-from lockgate.hosting.asked import Asked
+from lockgate.hosting.asked import Asked, TooManyPayloads
 from lockgate.hosting.bulk import Bulk, BulkComing, NoChannel
 from lockgate.hosting.config import HostConfig
 from lockgate.hosting.endings import Endings
@@ -39,7 +40,8 @@ from lockgate.hosting.rotation import Rotation
 from lockgate.hosting.rules import Rules, RulesChanged
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.traffic import Traffic
-from lockgate.hosting.work import Decision, Item, Parts, Report, StepRefused
+from lockgate.hosting.work import Decision, Item, Parts, Report, Staged, StepRefused
+from lockgate.ibc.packet import Payload
 from lockgate.lightclients.follower import TrustExpired
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Refused, Unavailable
 from lockgate.primitives.ports import Clock, Rng
@@ -106,11 +108,19 @@ class Host:
         """Hand bytes to the guest's `command` export; answers when the step stands on the ledger."""
         return await self._ask(Item("command", input=data))
 
-    async def send(self, to: str, schema: str, body: bytes, timeout_s: int) -> dict[str, Any]:
-        """Send a message without asking the guest; answers with its packet."""
+    async def send(
+        self, to: str, schema: str, body: bytes, timeout_s: int, beside: Sequence[Payload] = ()
+    ) -> dict[str, Any]:
+        """Send a message without asking the guest; answers with its packet.
+
+        `beside` are payloads to applications of the peer's ledger, which act or fail with the message (P2).
+        """
         self.peers.named(to)
         schema_ref(schema)
-        return await self._ask(Item("send", to=to, schema=schema, input=body, timeout_s=timeout_s))
+        if len(beside) >= MAX_PAYLOADS:
+            raise TooManyPayloads(beside=len(beside))
+        item = Item("send", to=to, schema=schema, input=body, timeout_s=timeout_s, beside=tuple(beside))
+        return await self._ask(item)
 
     async def send_file(self, to: str, schema: str, path: Path, timeout_s: int) -> dict[str, Any]:
         """Send a file of any length as one message: sealed and offered here, its key in the packet (I8)."""
@@ -259,33 +269,41 @@ class Host:
 
     async def _batch(self, items: list[Item]) -> None:
         try:
-            done = await self._submit(items)
-            if done is not None and len(items) > 1:
+            posted, refused = await self._submit(items)
+            if refused is not None and len(posted) > 1:
                 # One step that the ledger refuses takes the whole transaction along: go one by one.
-                for item in items:
-                    refused = await self._submit([item])
+                for item in posted:
+                    _, refused = await self._submit([item])
                     if refused is not None:
                         self._refused_alone(item, refused)
-            elif done is not None:
-                self._refused_alone(items[0], done)
+            elif refused is not None:
+                self._refused_alone(posted[0], refused)
         except (Unavailable, PeerFault):
             if not self._posting.unsettled:
                 self._steps.discard()
                 self._queue.give_back()
             raise
 
-    async def _submit(self, items: Sequence[Item]) -> str | None:
+    async def _submit(self, items: Sequence[Item]) -> tuple[list[Item], str | None]:
         """Decide about items, post their steps as one transaction, keep or discard.
 
-        Returns the ledger's words when it refuses.
+        Returns whose steps were posted, and the ledger's words when it refuses.
         """
         await self._arrivals.prove(items, await self.reader.latest())
-        staged = []
-        for item in items:
+        staged: list[Staged] = []
+        for place, item in enumerate(items):
             decision = await self._decide(item)
-            if decision is not None and decision.plans:
-                staged.append(self._steps.stage(item, decision))
-        return await self._posting.post(staged) if staged else None
+            if decision is None or not decision.plans:
+                continue
+            if decision.shared and staged:
+                self._queue.again(item)
+                continue
+            staged.append(self._steps.stage(item, decision))
+            if decision.shared:
+                for other in reversed(items[place + 1 :]):
+                    self._queue.again(other)
+                break
+        return [step.item for step in staged], await self._posting.post(staged) if staged else None
 
     async def _decide(self, item: Item) -> Decision | None:
         """What to do about one item; None when it is finished, failed or held back."""

@@ -10,17 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from lockgate.envelope.binding import Role
 from lockgate.envelope.errors import BadEnvelope
 from lockgate.envelope.seal import Opened
 from lockgate.host.keyring import Opener
-from lockgate.host.sealing import incoming, unseal
+from lockgate.host.sealing import Place, incoming, unseal
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.peers import Known, Peers
 from lockgate.hosting.work import Parts
 from lockgate.machine.identity import KeyRecord
 from lockgate.primitives.errors import Refused
-from lockgate.primitives.time import UnixSeconds
 
 OLDER_TRIED: Final = 2  # records before the current one: a second rotation within one packet's life is rare
 
@@ -46,13 +44,12 @@ async def open_from(
     peers: Peers,
     peer: PeerRef,
     data: bytes,
-    place: tuple[Role, bytes, UnixSeconds],
+    place: Place,
     spoken: Spoken,
 ) -> tuple[Opened, KeyRecord]:
     """Open one envelope of a peer; returns it with the peer's current record.
 
-    `place` is role, request and timeout. Raises BadEnvelope, the same for every cause, and what
-    proving the peer's records raises.
+    Raises BadEnvelope, the same for every cause, and what proving the peer's records raises.
     """
     opener = parts.keys.for_envelope(data)
     known = await peers.known(peer)
@@ -82,8 +79,7 @@ def _try(
     opener: Opener,
     record: KeyRecord,
     data: bytes,
-    place: tuple[Role, bytes, UnixSeconds],
+    place: Place,
 ) -> Opened:
-    role, request, timeout = place
-    context = incoming(peers.lane(peer), opener.record, record, timeout, role, request)
+    context = incoming(peers.lane(peer), opener.record, record, place)
     return unseal(context, opener.sealing, record, data)

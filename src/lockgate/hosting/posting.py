@@ -5,13 +5,18 @@ What a node says of a transaction decides nothing: the root that the host's own 
 
 from __future__ import annotations
 
+import dataclasses
+
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.hosting.fencing import Fencing
 from lockgate.hosting.queue import Queue
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.work import Staged
+from lockgate.machine import keys
+from lockgate.machine.records import Reason
 from lockgate.primitives.state import Event
 from lockgate.relay.submitter import SEQUENCE_CODE, AccountSubmitter
+from lockgate.storage.host import Seen
 
 
 class Posting:
@@ -36,8 +41,12 @@ class Posting:
         done = await self._submitter.submit([message for step in staged for message in step.messages])
         if done.code == 0:
             await self._steps.reader.chain.header_at_least(done.height.height + 1)
-            if await self._fencing.shows(staged[-1].root):
-                self._keep(staged, [event for event in done.events if event.type == "send_packet"])
+            sent = [event for event in done.events if event.type == "send_packet"]
+            stands = await self._fencing.root()
+            if stands == staged[-1].root:
+                self._keep(staged, sent, staged[-1].version)
+                return None
+            if await self._undone(staged[-1], stands, sent):
                 return None
         self._parts.report("refused", {"code": done.code, "log": done.log})
         # A node's word alone. Dropping a state that stands would be the end of this endpoint, so the
@@ -65,7 +74,34 @@ class Posting:
             self._settled(staged)
         self._queue.give_back()
 
-    def _keep(self, staged: list[Staged], sent: list[Event]) -> None:
+    async def _undone(self, step: Staged, stands: bytes, sent: list[Event]) -> bool:
+        """Did an application beside a message refuse the packet, so that its answer moved no root (P2)?
+
+        The reason record proves it: the packet has ended, so the answer can never land. Such an answer is
+        the last step of its transaction, or its first and whatever followed did not land either.
+        """
+        place = next((n for n, made in enumerate(step.made) if made.root == stands), None)
+        if place is None or not step.made[place].plan.shared or place not in {0, len(step.made) - 1}:
+            return False
+        made, reader = step.made[place], self._steps.reader
+        client, sequence = made.plan.content["client"], made.plan.content["sequence"]
+        data = await reader.value(keys.REASON, keys.reason(client, sequence), reader.newest.height)
+        (seen,) = [record for record in made.plan.records if isinstance(record, Seen)]
+        if data is None or Reason.from_bytes(data).commitment != seen.commitment:
+            return False
+        code = Reason.from_bytes(data).code_text
+        self._parts.report("undone", {"client": client, "sequence": sequence, "code": code})
+        if place:
+            self._keep([step], sent, made.version)
+        self._steps.discard()
+        with self._parts.store.commit():
+            self._parts.store.note(dataclasses.replace(seen, state="refused", reply=None, code=code))
+        self.unsettled = []
+        self._settled([step])
+        return True
+
+    def _keep(self, staged: list[Staged], sent: list[Event], version: int) -> None:
+        """Everything up to `version` is proven to stand."""
         packets, store = iter(sent), self._parts.store
         with store.commit():
             for step in staged:
@@ -76,8 +112,8 @@ class Posting:
                     client, sequence = event.get("packet_source_client") or "", int(event.get("packet_sequence") or 0)
                     store.sent_as(row.fence, row.counter, client, sequence)
                     step.result.setdefault("packets", []).append({"client": client, "sequence": sequence})
-            store.promote(staged[-1].version)
-            self._parts.tree.keep(staged[-1].version)
+            store.promote(version)
+            self._parts.tree.keep(version)
         self.unsettled = []
         self._settled(staged)
 

@@ -21,12 +21,12 @@ from lockgate.host import ports as guest_ports
 from lockgate.host.memory import Deferred
 from lockgate.host.refusal import SCHEMA as REFUSAL_SCHEMA
 from lockgate.host.refusal import RefusalWords
-from lockgate.host.sealing import outgoing, schema_ref, seal
+from lockgate.host.sealing import Place, outgoing, schema_ref, seal
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.peers import Peers, UnknownPeer
 from lockgate.hosting.reader import Distrusted, ProvenReader
 from lockgate.hosting.views import Views
-from lockgate.hosting.work import Decision, Item, Parts, Plan, Sending, Staged, Writes
+from lockgate.hosting.work import Decision, Item, Made, Parts, Plan, Sending, Staged, Writes
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import Packet, Payload
 from lockgate.lightclients.cometbft.hashing import header_hash
@@ -38,6 +38,7 @@ from lockgate.primitives.time import UnixNanos, UnixSeconds, floor_seconds
 from lockgate.storage.host import Ended, Seen, Sent, Step
 
 DEFAULT_SCHEMA: Final = "bytes@1.0"
+FIRST: Final = 0  # this host's envelope stands first in its packet; others may put theirs anywhere (P2)
 
 
 class Steps:
@@ -150,6 +151,7 @@ class Steps:
                 content=place,
                 guest=() if outcome is None else outcome.writes,
                 host=host,
+                shared=to.count > 1,
                 sends=() if outcome is None else await self.sendings(outcome),
                 records=(Seen(state="answered", body=body, reply=result.body, **row),),
             )
@@ -175,7 +177,8 @@ class Steps:
         self, peer: PeerRef, record: KeyRecord, to: Deferred, role: Role, schema: SchemaName, body: bytes
     ) -> bytes:
         ring = self.parts.keys
-        context = outgoing(self.peers.lane(peer), ring.record, record, to.timeout, role, to.commitment)
+        place = Place(role, to.timeout, to.commitment, to.index, to.count)
+        context = outgoing(self.peers.lane(peer), ring.record, record, place)
         return seal(
             context, ring.signer, record, self._choice(), self._views(peer), schema, body, self.parts.encapsulator
         )
@@ -183,13 +186,17 @@ class Steps:
     async def sendings(self, outcome: guest_ports.GuestOutcome) -> tuple[Sending, ...]:
         return tuple([await self.sending(send) for send in outcome.sends])
 
-    async def sending(self, send: guest_ports.Send) -> Sending:
-        """Seal one message, and compute its packet's commitment before any ledger has seen it (P4)."""
+    async def sending(self, send: guest_ports.Send, beside: tuple[Payload, ...] = ()) -> Sending:
+        """Seal one message, and compute its packet's commitment before any ledger has seen it (P4).
+
+        `beside` are payloads to applications, which share its packet and its fate (P2).
+        """
         peer, ring = self.peers.named(send.to), self.parts.keys
         record = await self.peers.record(peer)
         timeout = self._timeout(send.timeout_s)
         lane = self.peers.lane(peer)
-        context = outgoing(lane, ring.record, record, timeout, Role.MESSAGE, b"")
+        place = Place(Role.MESSAGE, timeout, b"", FIRST, 1 + len(beside))
+        context = outgoing(lane, ring.record, record, place)
         choice = self._choice()
         schema = schema_ref(send.schema or DEFAULT_SCHEMA)
         value = seal(
@@ -203,6 +210,11 @@ class Steps:
             "fence": choice.fence,
             "counter": choice.counter,
         }
+        if beside:
+            message["beside"] = [
+                [other.source_port, other.destination_port, other.version, other.encoding, other.value]
+                for other in beside
+            ]
         payload = Payload(
             source_port=self.parts.config.endpoint,
             destination_port=peer.endpoint,
@@ -215,7 +227,7 @@ class Steps:
             source_client=lane.local_client,
             destination_client=lane.remote_client,
             timeout=timeout,
-            payloads=(payload,),
+            payloads=(payload, *beside),
         )
         row = Sent(
             ref=send.ref,
@@ -261,6 +273,7 @@ class Steps:
                 cleared, records = ([], []) if number else self._cleared()
                 self._count(plan.guest)
                 made = parts.tree.stage(plan.guest, [*cleared, *plan.host], parts.rng.bytes(32))
+                staged.made.append(Made(plan, staged.version, root))
                 noted = (*records, *plan.records)
                 parts.store.add_step(Step(made.version, made.root, made.salt, noted, promoted=False))
                 for sending in plan.sends:

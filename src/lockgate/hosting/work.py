@@ -12,6 +12,7 @@ from lockgate.host import ports as guest_ports
 from lockgate.host.keyring import KeyRing
 from lockgate.host.staging import GuestTree
 from lockgate.hosting.config import HostConfig
+from lockgate.ibc.packet import Payload
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ports import Clock, Rng
 from lockgate.storage.host import Ended, HostStore, Seen, Sent
@@ -67,6 +68,7 @@ class Item:
     to: str = ""
     schema: str = ""
     timeout_s: int = 0
+    beside: tuple[Payload, ...] = ()
     done: asyncio.Future[dict[str, Any]] | None = None
     attempts: int = 0
     due: int = 0
@@ -113,6 +115,7 @@ class Plan:
     host: Iterable[tuple[bytes, bytes | None]] = ()
     sends: tuple[Sending, ...] = ()
     records: tuple[Seen | Ended, ...] = ()
+    shared: bool = False  # its packet has payloads of applications too, and each may refuse it whole (P2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,20 @@ class Decision:
     plans: tuple[Plan, ...] = ()
     records: tuple[Seen | Ended, ...] = ()  # noted at once when there are no steps
     result: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> bool:
+        """May the ledger take the transaction and not the step? Then it travels alone."""
+        return any(plan.shared for plan in self.plans)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One step as staged: its plan, and the version and root that it started from."""
+
+    plan: Plan
+    version: int  # 0 for the first of an item
+    root: bytes
 
 
 @dataclass(slots=True)
@@ -134,3 +151,4 @@ class Staged:
     messages: list[tuple[str, dict[str, Any]]]
     sends: list[Sent]
     result: dict[str, Any]
+    made: list[Made] = field(default_factory=list)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from lockgate.crypto.keys import KeyRole
 from lockgate.envelope.binding import Role, SenderChoice
 from lockgate.envelope.content import LedgerView
-from lockgate.host.sealing import Lane, outgoing, schema_ref, seal
+from lockgate.host.sealing import Lane, Place, outgoing, schema_ref, seal
 from lockgate.hosting.config import LedgerRef
 from lockgate.ibc import wire
 from lockgate.lab.adversaries.adversary import Adversary
@@ -102,7 +102,7 @@ class Thief(Adversary):
         )
         timeout = UnixSeconds(self._now_s() + TIMEOUT_S)
         own, peer = self._victim.endpoint.record, self._receiver.endpoint.record
-        context = outgoing(lane, own, peer, timeout, Role.MESSAGE, b"")
+        context = outgoing(lane, own, peer, Place(Role.MESSAGE, timeout))
         signer = seeded_identity_signer(self.origin.suite.identity, self.draws.bytes(32), KeyRole.IDENTITY)
         choice = SenderChoice.outside_sessions(self._state().fence, self._counter + 1)
         views = (_view(here), _view(there))
