@@ -44,6 +44,7 @@ class Fencing:
         self._reader = reader
         self._submitter = submitter
         self._evidence = evidence
+        self._stood = False  # what `take` has to tell, also when it needs a second call to come through
 
     async def take(self) -> bool:
         """Settle which saved state stands and take the next fence. Raises Fenced, StepRefused, ChainUnavailable.
@@ -52,10 +53,9 @@ class Fencing:
         while the root is the one that was settled, so a copy that is behind never fences off the one that
         is ahead. Until that is proven nothing is dropped, because a transaction of before may still land.
         """
-        stood = False
         for _ in range(ATTEMPTS):
             state, stands = await self._settle()
-            stood |= stands is Standing.STAGED
+            self._stood |= stands is Standing.STAGED
             fence = state.fence + 1
             made = self._renew(state.root, fence)
             done = await self._submitter.submit(
@@ -67,6 +67,7 @@ class Fencing:
                     self._adopt(made.root, made.salt)
                     self._steps.fence, self._steps.counter = fence, 0
                     self._parts.report("fence", {"fence": fence, "root": made.root.hex()})
+                    stood, self._stood = self._stood, False
                     return stood
             elif not (is_fenced(done.log) or (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE)):
                 raise StepRefused(done.log, kind="fence")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lockgate.engines.embedded.results import BlockResults
+from lockgate.lab.origin import HostOrigin
 from lockgate.lab.parties import HostParty, LedgerParty
 from lockgate.machine import endpoints, keys
 from lockgate.merkle.multistore import MultiStore
@@ -66,9 +67,10 @@ class Record:
 class History:
     """Both ledgers' records and both endpoints' hosts, read as a run goes on."""
 
-    def __init__(self, ledgers: list[LedgerParty], hosts: list[HostParty]) -> None:
+    def __init__(self, ledgers: list[LedgerParty], hosts: list[HostParty], victim: HostOrigin | None = None) -> None:
         self.ledgers = ledgers
         self.hosts = hosts  # grows when a host is cloned
+        self.victim = victim  # of a thief: what its own host knows is promised no more
         self.records = {party.name: Record() for party in ledgers}
 
     def settled(self) -> bool:
@@ -83,6 +85,10 @@ class History:
             for name, record in self.records.items()
             for client, sequence in record.open_packets()
         ]
+        for origin in {id(host.origin): host.origin for host in self.hosts}.values():
+            copies = [host for host in self.hosts if host.origin is origin and host.stopped is None]
+            if origin is not self.victim and not any(held_root(host) == self.shown_root(host) for host in copies):
+                found.append(f"{origin.config.name}: no copy of it that stands holds the root that its ledger shows")
         for host in self.acting():
             found += [f"{host.name}: message {row.ref.hex()[:8]} is {row.state}" for row in outbox(host) if open_(row)]
         return found
@@ -92,12 +98,8 @@ class History:
             self.records[party.name].read(LedgerStore(party.disk, None))
 
     def acting(self) -> list[HostParty]:
-        """The host that may act for each endpoint: not fenced off, and of two copies the one that moved on."""
-        return [host for host in self.hosts if host.stopped is None and not self._left_behind(host)]
-
-    def _left_behind(self, host: HostParty) -> bool:
-        copies = [other for other in self.hosts if other.origin is host.origin and other.stopped is None]
-        return len(copies) > 1 and held_root(host) != self.shown_root(host)
+        """The host that stands for each endpoint: not fenced off, and holding the root that its ledger shows."""
+        return [host for host in self.hosts if host.stopped is None and held_root(host) == self.shown_root(host)]
 
     def shown_root(self, host: HostParty) -> bytes:
         """The root that the endpoint's ledger shows."""

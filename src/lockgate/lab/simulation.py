@@ -88,7 +88,7 @@ class Simulation:
         self.faults.heal()
         for party in self.cast.parties:
             _raise_what_broke(party)
-        history = History(self.cast.ledgers, self.cast.hosts)
+        history = History(self.cast.ledgers, self.cast.hosts, self.adversary.victim)
         waited = 0.0
         while not (settled := history.settled()) and waited < BOUND_S:
             await asyncio.sleep(LOOK_S)

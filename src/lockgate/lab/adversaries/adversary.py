@@ -11,7 +11,7 @@ from lockgate.hosting.traffic import messages_of
 from lockgate.lab.draws import Draws
 from lockgate.lab.faults import Cast
 from lockgate.lab.ledgers import LabAccount
-from lockgate.lab.origin import Origin
+from lockgate.lab.origin import HostOrigin, Origin
 from lockgate.lab.parties import LedgerParty, Surroundings, submitter_of
 from lockgate.primitives.errors import LockgateError
 from lockgate.relay.chains.cometbft import CometBftChain
@@ -23,6 +23,7 @@ class Adversary:
     """Acts a few seconds apart during the stormy part of a run. `name` stands in the event log."""
 
     name: ClassVar[str]
+    victim: HostOrigin | None = None  # whose account key is in other hands
     pause_ms: ClassVar[tuple[int, int]] = (200, 3_000)  # between two acts
 
     def __init__(self, cast: Cast, origin: Origin, world: Surroundings, draws: Draws) -> None:

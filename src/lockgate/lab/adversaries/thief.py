@@ -37,12 +37,13 @@ class Thief(Adversary):
 
     async def begin(self) -> None:
         host = self.draws.choice(self.cast.hosts)
+        self.victim = host.origin
         self._config = host.origin.config
         self._ledger = next(ledger for ledger in self.cast.ledgers if ledger.name == self._config.local.name)
         self._submitter = self.submitter(self._ledger, host.origin.account, LANE)
         self._endpoint = bytes.fromhex(self._config.endpoint)
         alias, self._peer = next(iter(self._config.peers.items()))
-        self._victim, self._receiver = host.origin, self.origin.hosts[alias]
+        self._receiver = self.origin.hosts[alias]
         self._entropy = self.world.entropy.fork("thief")
         self._acts = 0
         self._counter = 1 << 20  # past the true host's
@@ -101,7 +102,7 @@ class Thief(Adversary):
             remote_revision=revision_number(there.chain_id),
         )
         timeout = UnixSeconds(self._now_s() + TIMEOUT_S)
-        own, peer = self._victim.endpoint.record, self._receiver.endpoint.record
+        own, peer = self.origin.hosts[self._config.name].endpoint.record, self._receiver.endpoint.record
         context = outgoing(lane, own, peer, Place(Role.MESSAGE, timeout))
         signer = seeded_identity_signer(self.origin.suite.identity, self.draws.bytes(32), KeyRole.IDENTITY)
         choice = SenderChoice.outside_sessions(self._state().fence, self._counter + 1)
