@@ -92,7 +92,9 @@ class Updater:
         while plan.wanted is not None:
             plan = plan.feed(await self._chain.light_block(plan.wanted), now)
         if plan.failure is not None:
-            self._chain.forget(target.height)
+            # Any of the blocks may be the lie, the first one's next validators too: none is asked for the last time.
+            for height in (base.height, target.height, *(block.height for block in (*plan.verified, *plan.pending))):
+                self._chain.forget(height)
             if isinstance(plan.failure, HeaderFromFuture):
                 raise NotYet("the header is ahead of the other ledger's time", height=target) from plan.failure
             raise plan.failure

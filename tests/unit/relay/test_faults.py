@@ -213,6 +213,20 @@ def test_a_header_that_does_not_verify_is_never_submitted() -> None:
     asyncio.run(work())
 
 
+def test_a_lie_about_a_validator_set_is_not_kept() -> None:
+    """Also one about the set after the trusted block: an honest answer later is believed."""
+    lies = itertools.count()
+
+    def spoil(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "validators" and next(lies) < 24:
+            member = answer["validators"][0]
+            member["voting_power"] = str(int(member["voting_power"]) + 1)
+        return answer
+
+    all_end_once(spoiled(spoil), count=3)
+    assert next(lies) > 24
+
+
 def test_a_node_on_another_history_is_told_apart_before_anything_is_sent() -> None:
     async def work() -> None:
         pair = Pair.make()
