@@ -22,6 +22,7 @@ from lockgate.relay.submitter import SEQUENCE_CODE, AccountSubmitter
 
 FENCE: Final = "fence"
 RENEWED: Final = "renewed"
+PROVEN: Final = "proven"  # height of the newest header that showed this endpoint's state
 KEPT: Final = 64  # fences of unknown fate; each can land for two minutes only
 ATTEMPTS: Final = 4  # an own transaction of before may still land in between
 NEXT_BLOCK_S: Final = 2.0
@@ -44,6 +45,7 @@ class Fencing:
         self._reader = reader
         self._submitter = submitter
         self._evidence = evidence
+        self._height = 0
         self._stood = False  # what `take` has to tell, also when it needs a second call to come through
 
     async def take(self) -> bool:
@@ -81,20 +83,31 @@ class Fencing:
             await self._reader.chain.header_at_least(self._reader.newest.height + 1, NEXT_BLOCK_S)
 
     async def state(self) -> tuple[EndpointState, int, Proven]:
-        """The endpoint's state under the newest header, with its proof."""
+        """The endpoint's state under the newest header, with its proof. Raises NotYet for one that is behind."""
         reader = self._reader
         height = await reader.latest()
+        if height < self._proven():
+            # An older root is no sign of another copy: the node is behind, or says that it is.
+            raise NotYet("the node shows less than this host has proven", height=height)
         key = keys.endpoint_state(self._parts.endpoint)
         proven = await reader.chain.prove(keys.ENDPOINT, key, Height(reader.chain.revision, height))
         data = reader.check(keys.ENDPOINT, key, proven)
         if data is None:
             raise UnknownEndpoint("this endpoint is not registered on its ledger", endpoint=self._parts.endpoint)
+        self._height = height
         return EndpointState.from_bytes(data), height, proven
 
     async def root(self) -> bytes:
         """The root that the ledger proves to stand."""
         state, _, _ = await self.state()
         return state.root
+
+    def remember(self) -> None:
+        """Note, in the caller's transaction, how far the ledger has been proven."""
+        self._parts.store.set_meta(PROVEN, self._proven().to_bytes(8, "big"))
+
+    def _proven(self) -> int:
+        return max(self._height, int.from_bytes(self._parts.store.meta(PROVEN) or b"", "big"))
 
     async def fenced_off(self) -> Fenced:
         """Another copy has acted: keep both roots and fences and the ledger's proof as evidence."""
@@ -118,6 +131,7 @@ class Fencing:
                 with store.commit():
                     store.promote(version)
                     store.set_meta(RENEWED, cbor.encode([]))
+                    self.remember()
                     self._parts.tree.keep(version)
             case Standing.RENEWED:
                 self._adopt(state.root, dict(self._renewals())[state.root])
@@ -138,6 +152,7 @@ class Fencing:
         store, version = self._parts.store, self._version()
         with store.commit(durable=True):
             store.renew(version, root, salt)
+            self.remember()
             store.set_meta(RENEWED, cbor.encode([]))
         self._steps.discard()
 

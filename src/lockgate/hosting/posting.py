@@ -113,6 +113,7 @@ class Posting:
                     store.sent_as(row.fence, row.counter, client, sequence)
                     step.result.setdefault("packets", []).append({"client": client, "sequence": sequence})
             store.promote(version)
+            self._fencing.remember()
             self._parts.tree.keep(version)
         self.unsettled = []
         self._settled(staged)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lockgate.courier.ports import ChainUnavailable
+from lockgate.courier.ports import ChainUnavailable, NotYet
 from lockgate.hosting.work import LONGEST_WAIT_NS, Item, StepRefused
 from lockgate.lab.paths import expect
 from lockgate.primitives.errors import PeerFault
@@ -205,6 +205,53 @@ async def test_p1_a_step_that_was_refused_is_not_kept_on_a_node_s_word(world: Ho
         await task
     assert world.a.store.all_sent() == []
     assert world.a.reported("fenced") == []
+
+
+@in_world()
+async def test_p8_a_node_that_is_behind_is_no_sign_of_another_copy(world: HostWorld) -> None:
+    """It shows a root from before: the host, started anew, waits for a node that is not behind."""
+    before = world.b.end.ledger.height
+    await world.send(world.a, probe.write(b"k", b"v"))
+    await world.settle()
+
+    def behind(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "status":
+            answer["sync_info"]["latest_block_height"] = str(before)
+        return answer
+
+    node = Lying(world.b.rpc, behind)
+    host = world.make(world.b, own=node, seed=b"again")
+    with pytest.raises(NotYet):
+        await host.start()
+    node.lies = False
+    await host.start()
+    assert host.ready.is_set()
+    assert world.b.reported("fenced") == []
+
+
+@in_world()
+async def test_p1_a_command_that_stands_is_not_run_again_after_a_recovery_that_failed(world: HostWorld) -> None:
+    """Every answer to what it posts is lost, also to the fence of its recovery."""
+    await world.send(world.a, b"")
+
+    def lose(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method in {"broadcast_tx_commit", "tx"}:
+            raise ChainUnavailable("lost", method=method)
+        return answer
+
+    node = Lying(world.a.rpc, lose)
+    world.a.host.reader.chain.rpc = node
+    body = probe.write(b"once", b"v")
+    task = asyncio.ensure_future(world.a.host.command(probe.send("b", body)))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        with pytest.raises(ChainUnavailable):
+            await world.a.host.turn()
+    node.lies = False
+    await world.a.host.turn()
+    assert (await task)["output"]
+    await world.settle()
+    assert [row.state for row in world.a.store.all_sent() if row.body == body] == ["acknowledged"]
 
 
 @pytest.mark.parametrize("method", ["broadcast_tx_sync", "tx", "abci_query", "commit", "status", "block_results"])
