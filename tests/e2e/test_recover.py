@@ -12,7 +12,7 @@ import pytest
 from lockgate.node import provision, recover, up
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, make_keys
-from lockgate.node.ledger import VALIDATOR_KEYS
+from lockgate.node.ledger import LEDGER_KEYS
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import seconds
 
@@ -48,7 +48,7 @@ def test_an_expired_client_is_named_and_recovered(tmp_path: Path, monkeypatch: p
         with pytest.raises(recover.NothingExpired):
             await recover.recover(folder, said.append)
         old = load_config(folder.host("one") / "endpoint.json")
-        async with recover.authority(folder, ["alpha", "beta"]) as accesses:
+        async with recover.operators(folder, ["alpha", "beta"]) as accesses:
             while len(await recover.expired(accesses)) < 2:
                 await asyncio.sleep(0.1)
         assert said == []
@@ -91,7 +91,7 @@ def test_only_the_authority_recovers(tmp_path: Path) -> None:
     async def story(_: up.Running) -> None:
         path = folder.ledger("beta") / "keys"
         path.unlink()
-        make_keys(path, VALIDATOR_KEYS, folder.passphrase())
+        make_keys(path, LEDGER_KEYS, folder.passphrase())
         with pytest.raises(recover.NotTheAuthority) as refusal:
             await recover.recover(folder, lambda _: None)
         assert refusal.value.fields["ledger"] == "beta"

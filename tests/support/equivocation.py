@@ -18,7 +18,7 @@ from tests.support.lab import START, World
 def fork_of(world: World, height: int) -> LabLedger:
     """Ledger B as its operator shows it to somebody else: signed up to `height`, nothing in it."""
     clock = SimulatedClock(START)
-    fork = LabLedger("beta-1", clock, authority=(world.gov.id,), parameters=world.b.ledger.genesis.parameters)
+    fork = LabLedger("beta-1", clock, authority=(world.gov.key,), parameters=world.b.ledger.genesis.parameters)
     assert fork.chain.machine.domain == world.b.ledger.chain.machine.domain
     while fork.height < height:
         if fork.height == height - 1:

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lockgate.crypto import ed25519
+from lockgate.crypto.keys import IdentitySigner
+from lockgate.crypto.suites import SIGN_ED25519
 from lockgate.ibc import host
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import Acknowledgement, Packet, Payload
 from lockgate.ibc.ports import Application
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.endpoints import LabEndpoint
-from lockgate.lab.ledgers import LabAccount, LabLedger
+from lockgate.lab.ledgers import LabAccount, LabLedger, lab_authority
 from lockgate.lab.paths import (
     End,
     acknowledge_message,
@@ -51,11 +53,17 @@ class World:
     lane: bytes
 
     @classmethod
-    def make(cls, parameters: Parameters | None = None, applications: Mapping[str, Application] | None = None) -> World:
+    def make(
+        cls,
+        parameters: Parameters | None = None,
+        applications: Mapping[str, Application] | None = None,
+        suite: int = SIGN_ED25519.id,
+    ) -> World:
+        """`suite` is that of the ledgers' authority."""
         clock = SimulatedClock(START)
-        gov = account("authority")
+        gov = lab_authority("authority", suite)
         ledgers = [
-            LabLedger(name, clock, authority=(gov.id,), parameters=parameters, applications=applications)
+            LabLedger(name, clock, authority=(gov.key,), parameters=parameters, applications=applications)
             for name in ("alpha-1", "beta-1")
         ]
         a, b = End(ledgers[0], account("operator a")), End(ledgers[1], account("operator b"))
@@ -75,7 +83,7 @@ class World:
 
     host_a: LabAccount = None  # type: ignore[assignment]  # set by make
     host_b: LabAccount = None  # type: ignore[assignment]  # set by make
-    gov: LabAccount = None  # type: ignore[assignment]  # set by make
+    gov: IdentitySigner = None  # type: ignore[assignment]  # set by make
 
     @property
     def now_s(self) -> int:

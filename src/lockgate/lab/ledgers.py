@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.crypto import ed25519
+from lockgate.crypto.keys import IdentityKey, IdentitySigner, KeyRole
+from lockgate.crypto.suites import SIGN_ED25519
 from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator, NewBlock
 from lockgate.engines.embedded.ports import BlockStore
 from lockgate.ibc.ports import Application
+from lockgate.lab.entropy import seeded_identity_signer
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.machine import accounts
 from lockgate.machine import keys as stores
+from lockgate.machine.authority import authorize, next_sequence
 from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Parameters
 from lockgate.machine.machine import TxResult
 from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, sign
@@ -52,6 +57,11 @@ class LabAccount:
         self.id = accounts.account_id(SUITE_ED25519, self.key.public_key)
 
 
+def lab_authority(name: str, suite: int = SIGN_ED25519.id) -> IdentitySigner:
+    """An authority whose keys anyone who knows the name can make: the lab's only (I13)."""
+    return seeded_identity_signer(suite, name.encode().ljust(32, b"\0")[:32], KeyRole.AUTHORITY)
+
+
 class LabLedger:
     """One ledger. `transact` makes one block with one transaction of the given messages."""
 
@@ -62,7 +72,7 @@ class LabLedger:
         *,
         validators: int = 1,
         parameters: Parameters | None = None,
-        authority: Sequence[str] = (),
+        authority: Sequence[IdentityKey] = (),
         applications: Mapping[str, Application] | None = None,
         store: BlockStore | None = None,
         state: MultiStore | None = None,
@@ -81,6 +91,7 @@ class LabLedger:
             parameters=parameters or Parameters(),
         )
         self.keys = keys
+        self.clerk = LabAccount(ed25519.SigningKey(f"{chain_id}/clerk".encode().ljust(32, b"\0")[:32]))
         self.signing = [MemorySigningState() for _ in keys]
         local = [LocalValidator(k.public_key, k.sign, s) for k, s in zip(keys, self.signing, strict=True)]
         self.clock = clock
@@ -127,6 +138,18 @@ class LabLedger:
         result = self.block(self.signed(account, messages)).results.transactions[0]
         self.chain.produce([])
         return result
+
+    def authorized(
+        self, authority: IdentitySigner, name: str, fields: Mapping[str, Any], *, valid_for_s: int = VALID_FOR_S
+    ) -> Message:
+        """A governance message as the authority signs it for this ledger, with its next number."""
+        sequence = next_sequence(self.chain.view(), authority.key)
+        until = UnixSeconds(self.chain.time // NANOS_PER_SECOND + valid_for_s)
+        return authorize(authority, self.chain.machine.domain, self.revision, (name, fields), sequence, until)
+
+    def govern(self, authority: IdentitySigner, name: str, fields: Mapping[str, Any]) -> TxResult:
+        """Have the authority sign a governance message, and submit it from an account that is nobody's."""
+        return self.transact(self.clerk, self.authorized(authority, name, fields))
 
     def light_block(self, height: int) -> LightBlock:
         return LightBlock(self.chain.signed_header(height), self.chain.validators, self.chain.validators)

@@ -16,7 +16,7 @@ from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.disk import image_of
 from lockgate.lab.endpoints import LabEndpoint
-from lockgate.lab.ledgers import LabAccount, LabLedger
+from lockgate.lab.ledgers import LabAccount, LabLedger, lab_authority
 from lockgate.lab.paths import End, connect, expect
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.machine import keys, lanes
@@ -92,7 +92,7 @@ def origin(suite: Suite) -> Origin:
         LabLedger(
             f"{name}-1",
             clock,
-            authority=(account("authority").id,),
+            authority=(lab_authority("authority", suite.identity).key,),
             parameters=Parameters(default_grace_ns=seconds(GRACE_S)),
             store=store,
             state=MultiStore(keys.STORES, SqliteNodes(store.connection)),

@@ -39,6 +39,14 @@ class WrongDomain(Refused):
     wire = (CODESPACE, 4)
 
 
+class AuthorityKey(Refused):
+    code = "tx.authority_key"
+    summary = "The account's key is part of an authority of this ledger, which signs no transaction (P16)."
+    untouched = _TX
+    next_step = "Submit the authority's signed action from any other account."
+    wire = (CODESPACE, 63)
+
+
 class WrongSequence(Refused):
     code = "tx.sequence"
     summary = "The sequence is not the next one of this account and nonce lane."
@@ -309,14 +317,6 @@ class AccountExists(Refused):
     untouched = "The account and its balance are as they were."
     next_step = "Nothing to do: an account that exists needs no admission."
     wire = (CODESPACE, 58)
-
-
-class NotAuthority(Refused):
-    code = "gov.not_authority"
-    summary = "The signing account is not an authority of this ledger (P16)."
-    untouched = _MESSAGE
-    next_step = "Sign with an authority account of the genesis."
-    wire = (CODESPACE, 50)
 
 
 class UnknownAction(Refused):

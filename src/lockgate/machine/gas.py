@@ -40,6 +40,8 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
     "gov.stop": 5_000,
 }
 PER_SEND: Final = 10_000  # each send inside an answer or advance
+PER_AUTHORIZATION: Final = 20_000  # a hybrid verification, beside the price of the message that carries it
+AUTHORIZATION: Final = "authorization"  # the field of a message in which an authority's signature stands (P16)
 
 
 ENVELOPE_BYTES: Final = 256  # what COSE and the signature add to a body, rounded up
@@ -51,7 +53,7 @@ def estimate(messages: Sequence[tuple[str, Any]], body_bytes: int) -> int:
     for name, content in messages:
         total += PER_MESSAGE.get(name, 0)
         if isinstance(content, Mapping):
-            total += PER_SEND * len(content.get("sends", ()))
+            total += PER_SEND * len(content.get("sends", ())) + PER_AUTHORIZATION * (AUTHORIZATION in content)
     return total
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
 from lockgate.codec import cbor
+from lockgate.crypto.keys import IdentityKey
 from lockgate.machine.errors import BadGenesis
+from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import MAX_CHAIN_ID, ChainId, DomainId, Hash32, revision_number
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, seconds
 
@@ -21,6 +23,7 @@ DOMAIN_LABEL: Final = b"lockgate/domain/1"
 FORMAT: Final = 1
 MAX_VALIDATORS: Final = 10_000  # CometBFT's own bound on a validator set
 MAX_GENESIS_ACCOUNTS: Final = 100_000  # keeps the document below 10 MB
+MAX_AUTHORITIES: Final = 16  # a few people and their spares; each adds 2 KB to the document
 BFT_VALIDATORS: Final = 4  # the fewest that stand one liar: 3f + 1 for f = 1
 MAX_TOTAL_POWER: Final = (1 << 63) // 8  # CometBFT types/validator_set.go
 
@@ -107,14 +110,17 @@ class GenesisAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Genesis:
-    """A ledger's genesis. `authority` lists the accounts that may announce governance actions (P16)."""
+    """A ledger's genesis. `authority` lists the identities whose signed actions govern it (P16).
+
+    Their keys sign nothing else: none is a validator's or a listed account's, or part of another authority.
+    """
 
     chain_id: ChainId
     ledger_class: LedgerClass
     time: UnixNanos
     validators: tuple[GenesisValidator, ...]
     accounts: tuple[GenesisAccount, ...] = ()
-    authority: tuple[str, ...] = ()
+    authority: tuple[IdentityKey, ...] = ()
     parameters: Parameters = Parameters()
 
     def __post_init__(self) -> None:
@@ -139,6 +145,15 @@ class Genesis:
             raise BadGenesis("one operator signs a ledger that is not bft (P10)", count=len(self.validators))
         if len(self.accounts) > MAX_GENESIS_ACCOUNTS:
             raise BadGenesis("too many genesis accounts", count=len(self.accounts))
+        if len(self.authority) > MAX_AUTHORITIES:
+            raise BadGenesis("too many authorities", count=len(self.authority))
+        parts = self.authority_parts
+        if len(parts) != sum(len(key.parts) for key in self.authority):
+            raise BadGenesis("two authorities share a key")
+        if not parts.isdisjoint(v.public_key for v in self.validators):
+            raise BadGenesis("an authority's key signs no block: a validator has it (P16)")
+        if not parts.isdisjoint(a.public_key for a in self.accounts):
+            raise BadGenesis("an authority's key signs no transaction: an account has it (P16)")
 
     def to_bytes(self) -> bytes:
         return cbor.encode(
@@ -149,7 +164,7 @@ class Genesis:
                 "time": self.time,
                 "validators": [[v.public_key, v.power] for v in self.validators],
                 "accounts": [[a.suite, a.public_key, a.balance] for a in self.accounts],
-                "authority": list(self.authority),
+                "authority": [[key.suite, *key.parts] for key in self.authority],
                 "parameters": self.parameters.to_cbor(),
             }
         )
@@ -167,14 +182,23 @@ class Genesis:
                 time=UnixNanos(value["time"]),
                 validators=tuple(GenesisValidator(k, p) for k, p in value["validators"]),
                 accounts=tuple(GenesisAccount(s, k, b) for s, k, b in value["accounts"]),
-                authority=tuple(value["authority"]),
+                authority=tuple(IdentityKey(suite, tuple(parts)) for suite, *parts in value["authority"]),
                 parameters=Parameters.from_cbor(dict(value["parameters"])),
             )
+        except BadGenesis:
+            raise
+        except LockgateError as error:
+            raise BadGenesis("an authority is a signature suite and its public keys") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadGenesis("the document does not have the shape of genesis.1.0.cddl") from error
         if genesis.to_bytes() != data:
             raise BadGenesis("the document has fields this version does not know")
         return genesis
+
+    @property
+    def authority_parts(self) -> frozenset[bytes]:
+        """Every public key of every authority, the halves of hybrid ones apart."""
+        return frozenset(part for key in self.authority for part in key.parts)
 
     @property
     def domain_id(self) -> DomainId:

@@ -1,23 +1,25 @@
 """The genesis authority, already governance-shaped (P16): typed actions, announced, delayed, visible.
 
-An action is announced on the ledger, waits `authority_delay_blocks`, and takes effect at the start of
-its block. Stopping a lane is immediate; resuming one is an action like any other. What stands is
-visible under one provable key, the rules digest, which changes no earlier than the announcement said.
+An authority signs what it wants done, and any account submits it (`authority`). An action is announced
+on the ledger, waits `authority_delay_blocks`, and takes effect at the start of its block. Stopping a lane
+is immediate; resuming one is an action like any other. What stands is visible under one provable key, the
+rules digest, which changes no earlier than the announcement said.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from lockgate.codec import cbor
-from lockgate.machine import endpoints, keys, lanes
+from lockgate.machine import authority, endpoints, keys, lanes
 from lockgate.machine.accounts import account_id
 from lockgate.machine.context import Context, field, only_fields
-from lockgate.machine.errors import AccountExists, NotAuthority, NothingScheduled, UnknownAction
+from lockgate.machine.errors import AccountExists, NothingScheduled, UnknownAction
+from lockgate.machine.gas import AUTHORIZATION
 from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.records import Account, Scheduled
 from lockgate.machine.transaction import SUITE_ED25519
@@ -39,6 +41,8 @@ class Packets(Protocol):
         self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, height: Height
     ) -> Outcome: ...
 
+    def configure(self, view: View, context: Context, client: str, allowed_relayers: Sequence[str]) -> Outcome: ...
+
     def check_settlement(self, view: View, arguments: Mapping[str, Any]) -> None: ...
 
     def settle(self, view: View, context: Context, arguments: Mapping[str, Any], announced: int) -> Outcome: ...
@@ -49,8 +53,8 @@ def announce(view: View, context: Context, message: Mapping[str, Any], packets: 
 
     A settlement is checked here, too, so that what cannot be settled is refused at once and in words.
     """
-    only_fields(message, "action", "arguments")
-    _authority(context)
+    only_fields(message, "action", "arguments", AUTHORIZATION)
+    by, outcome = authority.require(view, context, "gov.announce", message)
     action = field(message, "action", str)
     arguments = field(message, "arguments", dict)
     if action not in ACTIONS or set(arguments) != set(ACTIONS[action]):
@@ -64,8 +68,7 @@ def announce(view: View, context: Context, message: Mapping[str, Any], packets: 
     waiting = sum(1 for _ in view.scan(keys.GOVERNANCE, keys.scheduled(due, 0), keys.scheduled(due + 1, 0)))
     if waiting >= MAX_SCHEDULED_PER_BLOCK:
         raise UnknownAction("too many actions are due at that height; announce in a later block", due=due)
-    record = Scheduled(action, cbor.encode(arguments), context.block.height.height, context.signer)
-    outcome = Outcome()
+    record = Scheduled(action, cbor.encode(arguments), context.block.height.height, by.key_id.hex())
     outcome.set(keys.GOVERNANCE, keys.ACTION_NUMBER, keys.u64(number + 1))
     outcome.set(keys.GOVERNANCE, keys.scheduled(due, number), record.to_bytes())
     outcome.emit("gov_announced", ("action", action), ("due", str(due)), ("number", str(number)))
@@ -74,15 +77,14 @@ def announce(view: View, context: Context, message: Mapping[str, Any], packets: 
 
 def cancel(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
     """Withdraw an announced action before it is due."""
-    only_fields(message, "due", "number")
-    _authority(context)
+    only_fields(message, "due", "number", AUTHORIZATION)
+    _, outcome = authority.require(view, context, "gov.cancel", message)
     due, number = field(message, "due", int), field(message, "number", int)
     if not (0 <= due < 1 << 63 and 0 <= number < 1 << 63):
         raise NothingScheduled("no such action", due=due, number=number)
     key = keys.scheduled(due, number)
     if view.get(keys.GOVERNANCE, key) is None:
         raise NothingScheduled("no such action", due=due, number=number)
-    outcome = Outcome()
     outcome.delete(keys.GOVERNANCE, key)
     outcome.emit("gov_cancelled", ("due", str(due)), ("number", str(number)))
     return outcome
@@ -90,10 +92,11 @@ def cancel(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
 
 def stop(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
     """Stop a lane at once. It can only stop: resuming takes the announced path."""
-    only_fields(message, "lane", "note")
-    _authority(context)
-    note = f"{context.signer}: {field(message, 'note', str)}"
-    return lanes.move(view, field(message, "lane", bytes, size=32), "stop", note)
+    only_fields(message, "lane", "note", AUTHORIZATION)
+    by, outcome = authority.require(view, context, "gov.stop", message)
+    note = f"{by.key_id.hex()}: {field(message, 'note', str)}"
+    outcome.then(lanes.move(view, field(message, "lane", bytes, size=32), "stop", note))
+    return outcome
 
 
 def due_actions(view: View, context: Context, packets: Packets) -> Outcome:
@@ -124,6 +127,7 @@ ACTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     "account.admit": {"suite": int, "public_key": bytes, "balance": int},
     "parameters.set": {"parameters": dict},
     "client.recover": {"subject": str, "substitute": str},
+    "client.config": {"client": str, "allowed_relayers": tuple},
     SETTLE: {"client": str, "packet": bytes, "ending": str, "evidence": bytes},
 }
 
@@ -138,9 +142,15 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
         case "endpoint.revoke":
             return endpoints.revoke(view, context.block.height, arguments["endpoint"])
         case "account.admit":
-            return admit_account(view, arguments["suite"], arguments["public_key"], arguments["balance"])
+            return admit_account(
+                view, context.genesis, arguments["suite"], arguments["public_key"], arguments["balance"]
+            )
         case action if action == SETTLE:
             return packets.settle(view, context, arguments, record.announced_at)
+        case "client.config":
+            if not all(type(relayer) is str for relayer in arguments["allowed_relayers"]):
+                raise UnknownAction("a relayer is named by its account id", action=record.action)
+            return packets.configure(view, context, arguments["client"], arguments["allowed_relayers"])
         case "client.recover":
             subject, substitute = ClientId(arguments["subject"]), ClientId(arguments["substitute"])
             return packets.recover(view, subject, substitute, context.block.time, context.block.height)
@@ -150,10 +160,12 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
     return rules(replace(context.genesis, parameters=changed), context.genesis)
 
 
-def admit_account(view: View, suite: int, public_key: bytes, balance: int) -> Outcome:
+def admit_account(view: View, genesis: Genesis, suite: int, public_key: bytes, balance: int) -> Outcome:
     """List an account with its first balance. Raises AccountExists: a balance is never overwritten."""
     if suite != SUITE_ED25519 or len(public_key) != 32 or not 0 <= balance <= MAX_BALANCE:
         raise UnknownAction("an account has a known suite, a 32-byte key and a balance", suite=suite)
+    if public_key in genesis.authority_parts:
+        raise UnknownAction("an authority's key signs no transaction (P16)", action="account.admit")
     name = account_id(suite, public_key)
     if view.get(keys.ACCOUNT, keys.account(name)) is not None:
         raise AccountExists("listed already", account=name)
@@ -166,7 +178,8 @@ def admit_account(view: View, suite: int, public_key: bytes, balance: int) -> Ou
 def rules(current: Genesis, genesis: Genesis) -> Outcome:
     """Write the parameters in force and their digest under the rules store; hosts pin the digest."""
     parameters_bytes = cbor.encode(current.parameters.to_cbor())
-    digest = hashlib.sha256(cbor.encode([RULES_LABEL, genesis.domain_id, list(genesis.authority), parameters_bytes]))
+    authorities = [[key.suite, *key.parts] for key in genesis.authority]
+    digest = hashlib.sha256(cbor.encode([RULES_LABEL, genesis.domain_id, authorities, parameters_bytes]))
     outcome = Outcome()
     outcome.set(keys.RULES, keys.RULES_PARAMETERS, parameters_bytes)
     outcome.set(keys.RULES, keys.RULES_DIGEST, digest.digest())
@@ -184,8 +197,3 @@ def parameters(view: View, genesis: Genesis) -> Parameters:
 def _decoded(data: bytes) -> Parameters:
     # The same bytes give the same parameters; they change a few times in a ledger's life.
     return Parameters.from_cbor(cbor.decode(data))
-
-
-def _authority(context: Context) -> None:
-    if context.signer not in context.genesis.authority:
-        raise NotAuthority("not an authority account", signer=context.signer)

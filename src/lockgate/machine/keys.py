@@ -136,4 +136,9 @@ def scheduled(height: int, number: int) -> bytes:
     return SCHEDULE_PREFIX + u64(height) + u64(number)
 
 
+def authority(key_hash: bytes) -> bytes:
+    """Where the next number of an authority's authorizations stands."""
+    return b"authority/" + key_hash
+
+
 ACTION_NUMBER: Final = b"next_action"

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from lockgate.codec import cbor
 from lockgate.ibc import sending
 from lockgate.ibc.packet import Packet
-from lockgate.machine import keys
+from lockgate.machine import authority, keys
 from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import (
     BadMessage,
@@ -30,6 +30,7 @@ from lockgate.machine.errors import (
     NoLane,
     NotOptedIn,
 )
+from lockgate.machine.gas import AUTHORIZATION
 from lockgate.machine.genesis import Genesis, LedgerClass, Parameters
 from lockgate.machine.records import (
     AUTHORITY,
@@ -74,10 +75,14 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
         message, "local_client", "remote_client", "remote_genesis", "height", "grace",
         "client_state", "client_state_proof", "counterparty_proof", "consensus_height",
         "consensus_proof", "domain_proof", "operated", "max_packets", "max_bytes", "value_cap",
+        AUTHORIZATION,
     )  # fmt: skip
     parameters = context.parameters
-    if not parameters.lane_admission_open and context.signer not in context.genesis.authority:
-        raise LaneNotAdmitted("only an authority opens lanes here", signer=context.signer)
+    outcome = Outcome()
+    if AUTHORIZATION in message:
+        outcome.then(authority.require(view, context, "lane.open", message)[1])
+    elif not parameters.lane_admission_open:
+        raise LaneNotAdmitted("no authority authorized it", signer=context.signer)
     local = client_id(field(message, "local_client", str))
     far = client_id(field(message, "remote_client", str))
     if view.get(keys.LANE, keys.lane_of_client(local)) is not None:
@@ -125,7 +130,6 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
         sending.next_sequence(view, local),
         caps,
     )
-    outcome = Outcome()
     outcome.set(keys.LANE, keys.lane(record.lane_id), record.to_bytes())
     outcome.set(keys.LANE, keys.lane_of_client(local), record.lane_id)
     outcome.emit(

@@ -21,6 +21,7 @@ from lockgate.machine import accounts, answers, endpoints, gas, governance, keys
 from lockgate.machine.context import Context, Handler, OwnHeaders
 from lockgate.machine.errors import (
     CODESPACE,
+    AuthorityKey,
     BadMessage,
     FeeTooLow,
     InternalFault,
@@ -92,6 +93,7 @@ class Machine:
         self.domain = genesis.domain_id
         self._headers = headers
         self.packets = PacketLayer(applications or {})
+        self._authority_parts = genesis.authority_parts
         self._verified: dict[Hash32, SignedTransaction] = {}
         self._messages: Mapping[str, Handler] = {
             "endpoint.register": endpoints.register,
@@ -206,6 +208,8 @@ class Machine:
         if floor_seconds(context.block.time) > transaction.valid_until:
             raise TransactionExpired("expired", valid_until=transaction.valid_until)
         name = transaction.account
+        if transaction.public_key in self._authority_parts:
+            raise AuthorityKey("an authority signs actions only", account=name)
         account = accounts.load(view, name)
         if account is None:
             if not context.parameters.account_admission_open:
@@ -249,6 +253,8 @@ class Machine:
                 responses.append((done.response_url, step.response))
             else:
                 meter.charge(gas.PER_SEND * len(_sends(content)), name)
+                if gas.AUTHORIZATION in content:
+                    meter.charge(gas.PER_AUTHORIZATION, name)
                 handler = self._messages.get(name)
                 if handler is None:
                     raise UnknownMessage("no such message", message=name)

@@ -22,6 +22,7 @@ from lockgate.codec.type_urls import (
 )
 from lockgate.codec.wire import ics23_pb2
 from lockgate.ibc import answering, dispatch, host, packet_bytes, sending, wire
+from lockgate.ibc import client as ibc_client
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.counterparty import find_counterparty
 from lockgate.ibc.errors import ClientNotActive
@@ -43,6 +44,7 @@ from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, Overlay, View
 from lockgate.primitives.time import UnixNanos
 
+GOVERNANCE: Final = "governance"  # who acts when an action is due; no account's id, so nobody signs as it
 PACKET_MESSAGES: Final = frozenset({MSG_SEND_PACKET, MSG_RECV_PACKET, MSG_ACKNOWLEDGEMENT, MSG_TIMEOUT})
 
 
@@ -122,7 +124,8 @@ class PacketLayer:
         return self._context
 
     def is_authority(self, view: View, account: str, /) -> bool:
-        return account in self._current().genesis.authority
+        """No account is: what IBC leaves to an authority is done by announced actions alone (P16)."""
+        return account == GOVERNANCE
 
     def dispatch(self, view: View, context: Context, name: str, data: bytes) -> dispatch.Dispatched:
         """Run one IBC message; a refused packet's reason is recorded beside its sentinel (P3)."""
@@ -244,6 +247,10 @@ class PacketLayer:
 
     def recover(self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, height: Height) -> Outcome:
         return self.client.recover(view, subject, substitute, now, height)
+
+    def configure(self, view: View, context: Context, client: str, allowed_relayers: Sequence[str]) -> Outcome:
+        self._context = context
+        return ibc_client.update_config(self._outside, view, GOVERNANCE, client, allowed_relayers)
 
     def check_settlement(self, view: View, arguments: Mapping[str, Any]) -> None:
         settlement.check(view, self.client, arguments)

@@ -12,21 +12,22 @@ from typing import Any
 
 import uvicorn
 
-from lockgate.crypto.keys import KeyRole
+from lockgate.crypto.keys import IdentitySigner, KeyRole
+from lockgate.crypto.suites import SIGN_ED25519_MLDSA65
 from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator
 from lockgate.engines.embedded.recovery import check_roots, recover
 from lockgate.engines.embedded.retention import KEEP, Retention
 from lockgate.engines.embedded.rpc_methods import Methods
 from lockgate.engines.embedded.rpc_server import application
 from lockgate.engines.embedded.service import HEARTBEAT_S, LedgerService
-from lockgate.keystore.software import Ed25519Signer
+from lockgate.keystore.sealed import StoredKey
+from lockgate.keystore.software import Ed25519Signer, identity_signer
 from lockgate.machine import keys as stores
-from lockgate.machine.accounts import account_id
 from lockgate.machine.genesis import Genesis, GenesisAccount, GenesisValidator, LedgerClass, Parameters
 from lockgate.merkle.multistore import MultiStore
 from lockgate.node.clock import SystemClock
 from lockgate.node.folder import SUITE_ED25519, Folder, NotInitialised, make_keys, write_json
-from lockgate.primitives.errors import Unavailable
+from lockgate.primitives.errors import Refused, Unavailable
 from lockgate.primitives.ids import ChainId
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.nodes import SqliteNodes
@@ -39,7 +40,31 @@ class PortBusy(Unavailable):
     next_step = "Use port 0, which finds a free one, or stop the other program."
 
 
-VALIDATOR_KEYS = {"validator": (KeyRole.VALIDATOR, SUITE_ED25519), "authority": (KeyRole.ACCOUNT, SUITE_ED25519)}
+class OlderLedger(Refused):
+    code = "node.older_ledger"
+    summary = "An earlier build made this ledger; its authority is an account, and signs transactions."
+    next_step = "Keep the folder for that build, and name another one with --data: a new deployment is made there."
+
+
+LEDGER_KEYS = {
+    "validator": (KeyRole.VALIDATOR, SUITE_ED25519),  # signs blocks
+    "authority": (KeyRole.AUTHORITY, SIGN_ED25519_MLDSA65.id),  # signs actions (P16)
+    "operator": (KeyRole.ACCOUNT, SUITE_ED25519),  # sets up what is missing, and submits the authority's actions
+}
+
+
+def ledger_keys(folder: Folder, name: str) -> dict[str, StoredKey]:
+    """The keys of a ledger of this folder, made once. Raises OlderLedger."""
+    keys = make_keys(folder.ledger(name) / "keys", LEDGER_KEYS, folder.passphrase())
+    if {item: (key.role, key.suite) for item, key in keys.items()} != LEDGER_KEYS:
+        raise OlderLedger("its key file holds other keys", ledger=name, folder=str(folder.root))
+    return keys
+
+
+def authority_signer(keys: dict[str, StoredKey]) -> IdentitySigner:
+    """The authority's hybrid keys, which sign no transaction and no block (P16)."""
+    stored = keys["authority"]
+    return identity_signer(stored.suite, stored.seed.reveal(), stored.role)
 
 
 def create(
@@ -50,20 +75,18 @@ def create(
     parameters: Parameters | None = None,
 ) -> Genesis:
     """Make a one-signer ledger's keys and genesis, once; returns the genesis that is there."""
-    home = folder.ledger(name)
-    path = home / "genesis.cbor"
+    path = folder.ledger(name) / "genesis.cbor"
+    keys = ledger_keys(folder, name)
     if path.exists():
         return Genesis.from_bytes(path.read_bytes())
-    keys = make_keys(home / "keys", VALIDATOR_KEYS, folder.passphrase())
     validator = Ed25519Signer(keys["validator"].seed.reveal())
-    authority = Ed25519Signer(keys["authority"].seed.reveal())
     genesis = Genesis(
         chain_id=ChainId(chain_id),
         ledger_class=LedgerClass.OPERATED,
         time=SystemClock().now(),
         validators=(GenesisValidator(validator.public_key, 10),),
         accounts=accounts,
-        authority=(account_id(SUITE_ED25519, authority.public_key),),
+        authority=(authority_signer(keys).key,),
         parameters=parameters or Parameters(),
     )
     temporary = path.with_suffix(".new")
@@ -78,8 +101,8 @@ def open_chain(folder: Folder, name: str, *, durable: bool, accept_clock: bool) 
     path = home / "genesis.cbor"
     if not path.exists():
         raise NotInitialised("no such ledger", name=name, folder=str(folder.root))
+    keys = ledger_keys(folder, name)
     genesis = Genesis.from_bytes(path.read_bytes())
-    keys = make_keys(home / "keys", VALIDATOR_KEYS, folder.passphrase())
     signer = Ed25519Signer(keys["validator"].seed.reveal())
     store = LedgerStore.open(home / "ledger.sqlite", durable=durable)
     try:

@@ -2,9 +2,10 @@
 
 It is the authority's announced action, in the open: a new client of the far ledger is made, the recovery
 is announced on the ledger, and after the delay that its rules fix the old client continues from the new
-one's state. Only for ledgers whose authority key lies in this data folder, which `lockgate up` made. What
-was done is written to `logs/authority.log`. The hosts of the folder get new fingerprints to start from,
-since theirs are as old as the clients.
+one's state. Only for ledgers whose authority key lies in this data folder, which `lockgate up` made; it
+signs the action, and the operator's account beside it submits that. What was done is written to
+`logs/authority.log`. The hosts of the folder get new fingerprints to start from, since theirs are as old
+as the clients.
 """
 
 from __future__ import annotations
@@ -14,20 +15,27 @@ import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from lockgate.courier.ports import Submitted
+from lockgate.crypto.keys import IdentitySigner
 from lockgate.hosting.config import LedgerRef
+from lockgate.machine import keys
+from lockgate.machine.authority import authorize
 from lockgate.machine.genesis import LedgerClass
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
-from lockgate.node.folder import Folder, account_signer, make_keys, writing
-from lockgate.node.ledger import VALIDATOR_KEYS
+from lockgate.node.folder import Folder, account_signer, writing
+from lockgate.node.ledger import authority_signer, ledger_keys
 from lockgate.node.provision import OPERATOR_LANE, LedgerAccess, create_client, lanes_of
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId
+from lockgate.primitives.time import UnixSeconds, floor_seconds
+from lockgate.relay.rpc import b64
+from lockgate.relay.submitter import VALID_FOR_S
 
 EXPIRED: Final = "Expired"
 DELAY_S: Final = 600.0  # the announced delay is counted in blocks, which may be a heartbeat apart
@@ -76,19 +84,44 @@ async def expired(accesses: Mapping[str, LedgerAccess]) -> list[ExpiredClient]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A running ledger whose authority's keys are here. Its actions are signed one at a time: each has a number."""
+
+    access: LedgerAccess
+    signer: IdentitySigner
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @classmethod
+    def of(cls, folder: Folder, access: LedgerAccess) -> Authority:
+        """Raises NotTheAuthority."""
+        signer = authority_signer(ledger_keys(folder, access.name))
+        if access.genesis.ledger_class is not LedgerClass.OPERATED or signer.key not in access.genesis.authority:
+            raise NotTheAuthority("not a ledger of this folder's", ledger=access.name)
+        return cls(access, signer)
+
+    async def announce(self, action: str, arguments: Mapping[str, Any]) -> Submitted:
+        """Sign an action and submit it from the operator's account. Raises SetupFailed."""
+        async with self.turn:
+            chain, genesis = self.access.chain, self.access.genesis
+            place = keys.authority(self.signer.key.hash)
+            answer = await chain.query(f"/store/{keys.GOVERNANCE}/key", place)
+            number = int.from_bytes(b64(answer.get("value")), "big")
+            until = UnixSeconds(floor_seconds((await chain.tip()).time) + VALID_FOR_S)
+            message = ("gov.announce", {"action": action, "arguments": dict(arguments)})
+            signed = authorize(self.signer, genesis.domain_id, genesis.revision, message, number, until)
+            return await self.access.do(signed)
+
+
 @asynccontextmanager
-async def authority(folder: Folder, names: Sequence[str]) -> AsyncIterator[dict[str, LedgerAccess]]:
-    """The running ledgers, each with its authority's account. Raises NotTheAuthority, NotRunning."""
+async def operators(folder: Folder, names: Sequence[str]) -> AsyncIterator[dict[str, LedgerAccess]]:
+    """The running ledgers, each with its operator's account. Raises OlderLedger, NotRunning."""
     accesses: dict[str, LedgerAccess] = {}
     try:
         for name in names:
-            keys = make_keys(folder.ledger(name) / "keys", VALIDATOR_KEYS, folder.passphrase())
-            signer = account_signer(keys, "authority")
-            access = await LedgerAccess.connect(name, partial(folder.ledger_address, name), signer, OPERATOR_LANE)
-            accesses[name] = access
-            genesis = access.genesis
-            if genesis.ledger_class is not LedgerClass.OPERATED or access.submitter.signer not in genesis.authority:
-                raise NotTheAuthority("not a ledger of this folder's", ledger=name)
+            signer = account_signer(ledger_keys(folder, name), "operator")
+            address = partial(folder.ledger_address, name)
+            accesses[name] = await LedgerAccess.connect(name, address, signer, OPERATOR_LANE)
         yield accesses
     finally:
         await asyncio.gather(*(access.chain.rpc.close() for access in accesses.values()))
@@ -99,7 +132,8 @@ async def recover(folder: Folder, say: Say) -> list[ExpiredClient]:
 
     Raises NothingExpired, NotTheAuthority, NotRunning, SetupFailed, NotRecovered.
     """
-    async with authority(folder, folder.names("ledgers")) as accesses:
+    async with operators(folder, folder.names("ledgers")) as accesses:
+        authorities = {name: Authority.of(folder, access) for name, access in accesses.items()}
         found = await expired(accesses)
         if not found:
             raise NothingExpired("all are active", folder=str(folder.root))
@@ -107,17 +141,18 @@ async def recover(folder: Folder, say: Say) -> list[ExpiredClient]:
             say(each.sentence())
         # First, since a waiting `up` starts the hosts as soon as the clients are active.
         await _new_fingerprints(folder, accesses)
-        work = (_recover(folder, accesses[each.on], accesses[each.of], each, say) for each in found)
+        work = (_recover(folder, authorities[each.on], accesses[each.of], each, say) for each in found)
         for failure in await asyncio.gather(*work, return_exceptions=True):
             if failure is not None:
                 raise failure  # when the others have ended, too
     return found
 
 
-async def _recover(folder: Folder, on: LedgerAccess, of: LedgerAccess, each: ExpiredClient, say: Say) -> None:
+async def _recover(folder: Folder, by: Authority, of: LedgerAccess, each: ExpiredClient, say: Say) -> None:
+    on = by.access
     substitute = await create_client(on, of)
     arguments = {"subject": each.client, "substitute": substitute}
-    done = await on.do(("gov.announce", {"action": "client.recover", "arguments": arguments}))
+    done = await by.announce("client.recover", arguments)
     due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
     _log(folder, {"action": "client.recover", "ledger": each.on, **arguments, "announced_at": done.height.height})
     say(f"announced on {each.on} at block {done.height.height}; it takes effect at block {due}")
@@ -157,4 +192,13 @@ def _log(folder: Folder, entry: dict[str, Any]) -> None:
             file.write(json.dumps({"time_ns": SystemClock().now(), **entry}) + "\n")
 
 
-__all__ = ("ExpiredClient", "NotRecovered", "NotTheAuthority", "NothingExpired", "authority", "expired", "recover")
+__all__ = (
+    "Authority",
+    "ExpiredClient",
+    "NotRecovered",
+    "NotTheAuthority",
+    "NothingExpired",
+    "expired",
+    "operators",
+    "recover",
+)

@@ -21,7 +21,7 @@ from lockgate.node.folder import DiskFull, Folder, read_json, write_json, writin
 from lockgate.node.identity import inception, open_keys
 from lockgate.node.processes import Deployment, OnReport
 from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
-from lockgate.node.recover import authority, expired
+from lockgate.node.recover import expired, operators
 from lockgate.node.spawner import Spawner
 from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.ids import EndpointId, Hash32
@@ -198,7 +198,7 @@ async def start_ledger(processes: Deployment, spec: LedgerSpec, accept_clock: bo
 async def provision(running: Running, say: Say) -> None:
     """Clients, lane, endpoints, grants: what is missing of them. Waits while a client is expired."""
     folder, spec = running.folder, running.spec
-    async with authority(folder, [ledger.name for ledger in spec.ledgers]) as accesses:
+    async with operators(folder, [ledger.name for ledger in spec.ledgers]) as accesses:
         one, other = accesses.values()
         lanes = dict(zip(accesses, await lane_between(one, other, say), strict=True))
         await _until_active(accesses, say)

@@ -89,7 +89,7 @@ async def test_one_refused_step_does_not_harm_the_others(world: HostWorld) -> No
         await world.send(world.a, body)
     world.relay()
     note = {"lane": world.lab.lane, "note": "drill"}
-    expect(world.b.end.ledger.transact(world.lab.gov, ("gov.stop", note)))
+    expect(world.b.end.ledger.govern(world.lab.gov, "gov.stop", note))
     await world.turn(world.b)
     assert [world.b.get(b"k%d" % n) for n in (1, 2, 3)] == [b"v", None, b"v"]
     assert [world.b.seen(n).state for n in (1, 2, 3)] == ["answered", "refused", "answered"]
@@ -104,7 +104,7 @@ async def test_what_the_operator_asks_wrongly_is_refused_and_sends_nothing(world
         await world.a.host.send("nobody", "probe@1.0", b"x", 60)
     with pytest.raises(BadSchemaName):
         await world.a.host.send("b", "probe", b"x", 60)
-    expect(world.a.end.ledger.transact(world.lab.gov, ("gov.stop", {"lane": world.lab.lane, "note": "drill"})))
+    expect(world.a.end.ledger.govern(world.lab.gov, "gov.stop", {"lane": world.lab.lane, "note": "drill"}))
     with pytest.raises(StepRefused, match=r"lane\.stopped"):
         await world.send(world.a, b"x")
     assert world.a.host.parts.tree.state_bytes() == 0

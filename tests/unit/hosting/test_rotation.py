@@ -34,7 +34,7 @@ async def rotate(world: HostWorld, side: Side) -> dict[str, Any]:
 def revoke(world: HostWorld, side: Side) -> None:
     ledger = side.end.ledger
     action = {"action": "endpoint.revoke", "arguments": {"endpoint": side.endpoint.id}}
-    expect(ledger.transact(world.lab.gov, ("gov.announce", action)))
+    expect(ledger.govern(world.lab.gov, "gov.announce", action))
     for _ in range(ledger.genesis.parameters.authority_delay_blocks + 1):
         ledger.block()
 

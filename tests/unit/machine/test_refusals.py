@@ -12,7 +12,7 @@ from lockgate.codec import type_urls as urls
 from lockgate.ibc import host
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.endpoints import LabEndpoint
-from lockgate.lab.ledgers import LabAccount, LabLedger
+from lockgate.lab.ledgers import LabLedger, lab_authority
 from lockgate.lab.paths import End, connect, expect, open_lane_message, packets_of, receive_message, update
 from lockgate.machine import accounts, inbox, keys, lanes
 from lockgate.machine.genesis import GenesisAccount, Parameters
@@ -23,7 +23,8 @@ from tests.support.lab import START, World, account
 from tests.support.traffic import send_many
 
 OWNER = account("owner")
-MESSAGE = ("gov.cancel", {"due": 1, "number": 1})
+AUTHORIZATION = {"authority": bytes(32), "domain": bytes(32), "sequence": 0, "valid_until": 0, "signature": b""}
+MESSAGE = ("gov.cancel", {"due": 1, "number": 1, "authorization": AUTHORIZATION})
 
 
 def ledger(**parameters: Any) -> LabLedger:
@@ -169,7 +170,7 @@ def act_unregistered(world: World) -> str:
 
 def act_revoked(world: World) -> str:
     revoke = {"action": "endpoint.revoke", "arguments": {"endpoint": world.receiver.id}}
-    expect(world.b.ledger.transact(world.gov, ("gov.announce", revoke)))
+    expect(world.b.ledger.govern(world.gov, "gov.announce", revoke))
     for _ in range(world.b.ledger.genesis.parameters.authority_delay_blocks):
         world.b.ledger.block()
     return world.b.ledger.transact(world.host_b, world.receiver.take_fence()).log
@@ -278,10 +279,9 @@ def pair() -> tuple[End, End]:
     return a, b
 
 
-def opened(a: End, changes: dict[str, Any], signer: LabAccount | None = None, b: End | None = None) -> str:
-    assert b is not None
+def opened(a: End, changes: dict[str, Any], b: End) -> str:
     name, fields = open_lane_message(a, b)
-    return a.ledger.transact(signer or a.account, (name, {**fields, **changes})).log
+    return a.ledger.transact(a.account, (name, {**fields, **changes})).log
 
 
 @pytest.mark.parametrize(
@@ -314,16 +314,22 @@ def test_P9_a_client_carries_one_lane() -> None:
 
 def test_P9_where_admission_is_closed_the_authority_opens() -> None:
     clock = SimulatedClock(START)
-    gov = account("authority")
+    gov, stranger = lab_authority("authority"), lab_authority("stranger")
     closed = Parameters(lane_admission_open=False)
     a, b = (
-        End(LabLedger(name, clock, parameters=closed, authority=(gov.id,)), account(f"op {name}"))
+        End(LabLedger(name, clock, parameters=closed, authority=(gov.key,)), account(f"op {name}"))
         for name in ("alpha-1", "beta-1")
     )
     connect(a, b, lane=False)
     update(a, b.ledger)
     assert opened(a, {}, b=b).split(":")[0] == "lane.not_admitted"
-    assert opened(a, {}, gov, b=b) == ""
+    name, fields = open_lane_message(a, b)
+    assert "gov.not_authority" in a.ledger.govern(stranger, name, fields).log
+    signed, authorized = a.ledger.authorized(gov, name, fields)
+    spoiled = {**authorized, "operated": not authorized["operated"]}
+    assert "gov.signature" in a.ledger.transact(a.account, (signed, spoiled)).log
+    assert lanes.lane_of(a.ledger.chain.view(), a.client) is None
+    expect(a.ledger.transact(a.account, (signed, authorized)))
 
 
 def test_P9_endpoints_use_open_lanes_only() -> None:

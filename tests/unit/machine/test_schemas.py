@@ -71,22 +71,21 @@ def lived() -> World:
     expect(world.deliver(world.send()))
     expect(b.transact(world.host_b, ("endpoint.rotate", {"record": world.receiver.rotated().to_bytes()})))
     change = {"action": "parameters.set", "arguments": {"parameters": {"max_messages": 64}}}
-    event = expect(b.transact(world.gov, ("gov.announce", change))).events[0]
+    event = expect(b.govern(world.gov, "gov.announce", change)).events[0]
     place = {"due": int(event.get("due") or 0), "number": int(event.get("number") or 0)}
-    expect(b.transact(world.gov, ("gov.cancel", place)))
-    expect(b.transact(world.gov, ("gov.stop", {"lane": world.lane, "note": "drill"})))
-    world.gov.sequence = 0
-    admit = {"suite": 1, "public_key": world.gov.key.public_key, "balance": 7}
-    expect(a.transact(world.gov, ("gov.announce", {"action": "account.admit", "arguments": admit})))
+    expect(b.govern(world.gov, "gov.cancel", place))
+    expect(b.govern(world.gov, "gov.stop", {"lane": world.lane, "note": "drill"}))
+    admit = {"suite": 1, "public_key": world.host_a.key.public_key, "balance": 7}
+    expect(a.govern(world.gov, "gov.announce", {"action": "account.admit", "arguments": admit}))
     for _ in range(a.genesis.parameters.authority_delay_blocks):
         a.block()
     left = world.send()
     evidence = misbehaviour(world, *show_header(world))
-    expect(a.transact(world.gov, ("gov.announce", settle_action(world, left, evidence))))
+    expect(a.govern(world.gov, "gov.announce", settle_action(world, left, evidence)))
     for _ in range(a.genesis.parameters.authority_delay_blocks):
         a.block()
     resume = {"action": "lane.resume", "arguments": {"lane": world.lane}}
-    expect(a.transact(world.gov, ("gov.announce", resume)))
+    expect(a.govern(world.gov, "gov.announce", resume))
     return world
 
 
@@ -199,6 +198,7 @@ def test_every_action_is_described_and_typed_alike() -> None:
         "balance": 0,
         "parameters": {},
         "subject": "07-tendermint-0",
+        "allowed_relayers": (),
         "substitute": "07-tendermint-1",
     }
     values |= {"client": "07-tendermint-0", "packet": b"", "ending": "returned", "evidence": b""}

@@ -11,7 +11,7 @@ from lockgate.ibc import host
 from lockgate.ibc import wire as ibc_wire
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import Packet, Payload
-from lockgate.lab.ledgers import LabLedger
+from lockgate.lab.ledgers import LabLedger, lab_authority
 from lockgate.lab.paths import (
     TRUSTING,
     End,
@@ -102,7 +102,9 @@ def test_P20_misbehaviour_freezes_every_client_of_that_ledger_and_no_other() -> 
 def test_P20_who_freezes_a_client_of_his_own_making_stops_no_other() -> None:
     """A look-alike of B with keys of its own signs two histories; nobody else's client believes it."""
     world = World.make()
-    forged = [LabLedger("beta-1", world.clock, authority=(name,), seed="thief") for name in ("x", "y")]
+    forged = [
+        LabLedger("beta-1", world.clock, authority=(lab_authority(name).key,), seed="thief") for name in ("x", "y")
+    ]
     own = End(world.a.ledger, account("thief"))
     create_client(own, forged[0])
     trusted = own.trusted
@@ -178,7 +180,7 @@ def test_P14_an_expired_client_suspends_and_its_recovery_continues_the_lane() ->
 
 
 def act(ledger: LabLedger, world: World, action: dict[str, object]) -> None:
-    expect(ledger.transact(world.gov, ("gov.announce", action)))
+    expect(ledger.govern(world.gov, "gov.announce", action))
     for _ in range(ledger.genesis.parameters.authority_delay_blocks):
         ledger.block()
 
@@ -227,7 +229,7 @@ def events_of_delay(world: World) -> list[str]:
 
 
 def announce(world: World, action: dict[str, object]) -> TxResult:
-    return world.a.ledger.transact(world.gov, ("gov.announce", action))
+    return world.a.ledger.govern(world.gov, "gov.announce", action)
 
 
 @pytest.mark.parametrize(("ending", "how"), [("returned", "timed_out"), ("written_off", "written_off")])
@@ -261,7 +263,7 @@ def test_P14_a_settlement_needs_a_real_equivocation_and_a_closed_lane() -> None:
     show = client_message(world.a, urls.TENDERMINT_HEADER, header_of(fork, height, trusted))
     expect(world.a.ledger.transact(world.a.account, show))
     twice = misbehaviour(world, world.b.ledger, height, trusted)
-    thief = LabLedger("beta-1", world.clock, authority=(world.gov.id,), seed="thief")
+    thief = LabLedger("beta-1", world.clock, authority=(world.gov.key,), seed="thief")
     while thief.height < height:
         thief.block()
     forged = misbehaviour(world, thief, height, trusted)
@@ -274,7 +276,7 @@ def test_P14_a_settlement_needs_a_real_equivocation_and_a_closed_lane() -> None:
     assert "gov.not_settleable" in announce(world, settle_action(world, packet, evidence, "delivered")).log
     assert (
         "gov.not_authority"
-        in world.a.ledger.transact(account("nobody"), ("gov.announce", settle_action(world, packet, evidence))).log
+        in world.a.ledger.govern(lab_authority("nobody"), "gov.announce", settle_action(world, packet, evidence)).log
     )
     pending = host.packet_commitment(world.a.client, packet.sequence)
     assert world.a.ledger.chain.view().get("ibc", pending) == commit_packet(packet)

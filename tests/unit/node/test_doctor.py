@@ -142,7 +142,7 @@ def test_clients_and_lanes_are_judged_by_age_status_and_phase() -> None:
     assert client(0) is Level.FAIL
     found = {check.name: check for check in asyncio.run(doctor._ledger(alpha, opened))}
     assert found["lane alpha 07-tendermint-0"].level is Level.OK
-    world.a.ledger.transact(world.gov, ("gov.stop", {"lane": world.lane, "note": "drill"}))
+    world.a.ledger.govern(world.gov, "gov.stop", {"lane": world.lane, "note": "drill"})
     stopped = stories.ledgers(world)
     found = {check.name: check for check in asyncio.run(doctor._ledger(stopped.found["alpha"], stopped))}
     assert found["lane alpha 07-tendermint-0"].level is Level.WARN

@@ -1,13 +1,18 @@
-"""Where a ledger listens."""
+"""Where a ledger listens, and which keys it is made with."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 
-from lockgate.node.ledger import PortBusy, listen
+from lockgate.crypto.keys import KeyRole
+from lockgate.crypto.suites import SIGN_ED25519_MLDSA65
+from lockgate.node import ledger
+from lockgate.node.folder import SUITE_ED25519, Folder, account_signer, make_keys
+from lockgate.node.ledger import LEDGER_KEYS, OlderLedger, PortBusy, listen
 
 
 def test_answers_leave_at_once() -> None:
@@ -34,3 +39,35 @@ def test_a_busy_port_is_named() -> None:
         with pytest.raises(PortBusy) as refusal:
             listen(port)
     assert refusal.value.fields["port"] == port
+
+
+def test_P16_I2_a_new_ledgers_authority_is_hybrid_and_neither_signs_blocks_nor_pays(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    genesis = ledger.create(folder, "alpha", "alpha-1")
+    keys = ledger.ledger_keys(folder, "alpha")
+    (authority,) = genesis.authority
+    assert authority.suite == SIGN_ED25519_MLDSA65.id
+    assert authority == ledger.authority_signer(keys).key
+    others = {genesis.validators[0].public_key, account_signer(keys, "operator").public_key}
+    assert len(others) == 2
+    assert others.isdisjoint(authority.parts)
+    assert ledger.create(folder, "alpha", "alpha-1") == genesis
+
+
+def test_a_ledger_of_an_earlier_build_is_named(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    earlier = {"validator": LEDGER_KEYS["validator"], "authority": (KeyRole.ACCOUNT, SUITE_ED25519)}
+    path = folder.ledger("alpha") / "keys"
+    make_keys(path, earlier, folder.passphrase())
+    before = path.read_bytes()
+    genesis = path.with_name("genesis.cbor")
+    genesis.write_bytes(b"of that build")
+    for opening in (
+        lambda: ledger.create(folder, "alpha", "alpha-1"),
+        lambda: ledger.open_chain(folder, "alpha", durable=False, accept_clock=False),
+    ):
+        with pytest.raises(OlderLedger) as refusal:
+            opening()
+        assert refusal.value.fields["ledger"] == "alpha"
+    assert (path.read_bytes(), genesis.read_bytes()) == (before, b"of that build")
+    assert sorted(item.name for item in path.parent.iterdir()) == ["genesis.cbor", "keys"]
