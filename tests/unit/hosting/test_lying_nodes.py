@@ -187,7 +187,7 @@ async def test_p1_a_step_that_stands_is_not_dropped_on_a_node_s_word(world: Host
 @in_world()
 async def test_p1_a_step_that_was_refused_is_not_kept_on_a_node_s_word(world: HostWorld) -> None:
     """The node says that the ledger took what it refused: nobody else acted, so the host is not fenced off."""
-    expect(world.a.end.ledger.transact(world.lab.gov, ("gov.stop", {"lane": world.lab.lane, "note": "drill"})))
+    expect(world.a.end.ledger.govern(world.lab.gov, "gov.stop", {"lane": world.lab.lane, "note": "drill"}))
 
     def affirm(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         if method == "broadcast_tx_commit":

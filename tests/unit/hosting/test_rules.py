@@ -21,7 +21,7 @@ LONGER_THAN_A_MINUTE = 61
 
 def announce(world: HostWorld, side: Side, most: int = 64) -> None:
     change = {"action": "parameters.set", "arguments": {"parameters": {"max_messages": most}}}
-    expect(side.end.ledger.transact(world.lab.gov, ("gov.announce", change)))
+    expect(side.end.ledger.govern(world.lab.gov, "gov.announce", change))
 
 
 def take_effect(side: Side) -> str:
