@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import Final, Protocol
 
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
 
 from lockgate.codec import type_urls as urls
 from lockgate.codec.wire import ibc_client_pb2 as client_wire
@@ -169,7 +170,10 @@ def updates_in(transaction: bytes, client: str) -> list[ClientHeader]:
     for name, content in messages_of(transaction):
         if name != urls.MSG_UPDATE_CLIENT or not isinstance(content, bytes):
             continue
-        message = client_wire.MsgUpdateClient.FromString(content)
+        try:
+            message = client_wire.MsgUpdateClient.FromString(content)
+        except DecodeError:
+            continue  # a node made it up: the ledger has refused it
         if message.client_id == client and message.client_message.type_url == urls.TENDERMINT_HEADER:
             found.append(decode_header(message.client_message.value))
     return found

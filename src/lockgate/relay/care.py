@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from lockgate.codec.wire import ibc_query_pb2
 from lockgate.courier.plan import due_for_refresh
 from lockgate.ibc import host
 from lockgate.machine.pruning import MAX_RUN, watermark_key
@@ -120,13 +119,7 @@ class Care:
             return False
         key = watermark_key(on.client)
         pruned = int.from_bytes(b64((await on.chain.query("store/lane/key", key)).get("value")), "big")
-        request = ibc_query_pb2.QueryNextSequenceSendRequest(client_id=of.client)
-        answer = b64(
-            (await of.chain.query("/ibc.core.channel.v2.Query/NextSequenceSend", request.SerializeToString())).get(
-                "value"
-            )
-        )
-        sent = ibc_query_pb2.QueryNextSequenceSendResponse.FromString(answer).next_sequence_send - 1
+        sent = await of.chain.last_sent(of.client)
         open_ = min(await of.chain.outstanding(of.client), default=sent + 1)
         most = min(open_ - 1, sent - keep, pruned + MAX_RUN)
         if most - pruned < at_least:

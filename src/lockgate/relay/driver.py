@@ -13,6 +13,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from google.protobuf.message import DecodeError
+
 from lockgate.courier.batches import BATCH_LEAST, BATCH_MOST, Pace
 from lockgate.courier.plan import Lane
 from lockgate.courier.ports import Submitted
@@ -39,7 +41,7 @@ CLEAR_DEADLINE_S: Final = 30.0  # without any progress
 RECEIVES: Final = (Stage.RECEIVE,)
 SETTLES: Final = (Stage.ACKNOWLEDGE, Stage.TIME_OUT)  # an acknowledgement frees the sender's state: first
 # What a hostile or broken node can make a reader stumble over. A relayer must not stop for it.
-STUMBLES: Final = (LockgateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+STUMBLES: Final = (LockgateError, DecodeError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Relayer:

@@ -227,6 +227,25 @@ def test_a_lie_about_a_validator_set_is_not_kept() -> None:
     assert next(lies) > 24
 
 
+def test_an_answer_that_is_no_protobuf_is_named_and_stops_no_worker() -> None:
+    """Also the one that pruning asks for, now and then: it ended the whole relayer."""
+
+    def spoil(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "abci_query" and str(params["path"]).endswith("/NextSequenceSend"):
+            answer["response"]["value"] = "/w=="
+        return answer
+
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            for end in pair.relayer(wrap=spoiled(spoil)).ends:
+                with pytest.raises(BadAnswer):
+                    await end.chain.last_sent(end.client)
+
+    asyncio.run(work())
+    all_end_once(spoiled(spoil), count=3)
+
+
 def test_a_node_on_another_history_is_told_apart_before_anything_is_sent() -> None:
     async def work() -> None:
         pair = Pair.make()

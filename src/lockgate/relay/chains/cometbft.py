@@ -221,6 +221,12 @@ class CometBftChain:
                 found.append(error)
         return found
 
+    async def last_sent(self, client_id: ClientId) -> int:
+        """The newest sequence that was sent over a client; 0 before the first."""
+        request = ibc_query_pb2.QueryNextSequenceSendRequest(client_id=client_id)
+        answer = await self._ask("channel.v2", "NextSequenceSend", request)
+        return int(self._parsed(ibc_query_pb2.QueryNextSequenceSendResponse, answer).next_sequence_send) - 1
+
     async def keys(self, store: str, start: bytes, end: bytes, /) -> tuple[bytes, ...]:
         """Keys of a range, ascending; ledgers of ours only, and at most 10,000 of them."""
         response = await self.query("/lockgate/range", cbor.encode([store, start, end]))
