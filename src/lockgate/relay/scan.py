@@ -15,7 +15,8 @@ from typing import Any, Final
 from lockgate.ibc import events as ibc_events
 from lockgate.primitives.ids import Height
 from lockgate.primitives.state import Event
-from lockgate.relay.chains.cometbft import CometBftChain, event_of
+from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.events import event_of
 from lockgate.relay.rpc import BadAnswer, number
 
 PER_PAGE: Final = 30  # transactions in one answer; each may hold hundreds of packets in hex

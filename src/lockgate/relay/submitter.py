@@ -26,7 +26,8 @@ from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, si
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import AccountId, DomainId, Height
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
-from lockgate.relay.chains.cometbft import CometBftChain, event_of
+from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.events import event_of
 from lockgate.relay.rpc import BadAnswer, RpcError, b64, number
 
 VALID_FOR_S: Final = 120  # of ledger time; a lost transaction cannot come back after it

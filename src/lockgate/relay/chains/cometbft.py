@@ -28,6 +28,7 @@ from lockgate.lightclients.tendermint.messages import encode_header
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height, revision_number
 from lockgate.primitives.state import Event
+from lockgate.relay.events import events_of
 from lockgate.relay.rpc import BadAnswer, Calls, Pushes, RpcError, b64, call_many, number
 
 POLL_S: Final = 0.05  # while waiting for a header that is due at once
@@ -380,25 +381,6 @@ def _proven(response: dict[str, Any], key: bytes, at: Height) -> Proven:
         raise BadAnswer("no proof in the answer", key=key) from error
     proof = b"".join(framing.message_field(b"\x0a", op) for op in ops)
     return Proven(b64(response.get("value")) or None, proof, at)
-
-
-def events_of(results: dict[str, Any]) -> tuple[Event, ...]:
-    """Events of a block's results: those of transactions that succeeded, then the block's own."""
-    found: list[Event] = []
-    for result in results.get("txs_results") or ():
-        if not isinstance(result, dict):
-            raise BadAnswer("a result has another shape")
-        if number(result.get("code", 0)) == 0:
-            found += map(event_of, result.get("events") or ())
-    return (*found, *map(event_of, results.get("finalize_block_events") or ()))
-
-
-def event_of(json: Any) -> Event:
-    try:
-        pairs = tuple((str(a["key"]), str(a.get("value") or "")) for a in json["attributes"])
-        return Event(str(json["type"]), pairs)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadAnswer("an event has another shape") from error
 
 
 def _chunks(sequences: list[int]) -> list[list[int]]:
