@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
+from itertools import pairwise
 
 import pytest
 from tools.generate_errors import load_every_module
 
+from lockgate.machine.errors import CODESPACE
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Refused, Unavailable, error_codes
 from tests.arch.sources import REPO, listed, python_files, relative, text_of
 
@@ -41,6 +43,14 @@ def test_every_code_is_well_formed_and_of_one_kind() -> None:
     kinds = {code: sum(issubclass(error, kind) for kind in KINDS) for code, error in shipped().items()}
     assert wrong == [], "a code is package.what_happened"
     assert {code for code, count in kinds.items() if count != 1} - OF_NO_KIND.keys() == set(), "one of the four kinds"
+
+
+def test_no_two_codes_share_a_number_of_ours_on_the_wire() -> None:
+    """Numbers of other codespaces are those of their own programs, where several of ours may be one."""
+    numbers = sorted(
+        (error.wire, code) for code, error in shipped().items() if error.wire and error.wire[0] == CODESPACE
+    )
+    assert [pair for pair in pairwise(numbers) if pair[0][0] == pair[1][0]] == []
 
 
 def test_every_code_says_what_happened_and_what_to_do() -> None:

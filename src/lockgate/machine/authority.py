@@ -49,7 +49,7 @@ class AuthorizationForElsewhere(Refused):
     summary = "The authority authorized the action on another ledger."
     untouched = _UNTOUCHED
     next_step = "Submit it to the ledger it was signed for, or let the authority sign it for this one."
-    wire = (CODESPACE, 60)
+    wire = (CODESPACE, 64)
 
 
 class AuthorizationExpired(Refused):
