@@ -31,6 +31,7 @@ from lockgate.lab.paths import (
     timeout_message,
     update_message,
 )
+from lockgate.machine import machine
 from lockgate.machine.transaction import Message
 from lockgate.merkle.errors import EmptyTree
 from lockgate.merkle.ics23_fast import ProofMemo
@@ -188,6 +189,7 @@ def no_short_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
     for reader in ("_send_of", "_relay_of", "_acknowledge_of", "packet_at", "_acknowledgement_at"):
         monkeypatch.setattr(wire, reader, unusual)
     monkeypatch.setattr(Wiring, "route", route)
+    monkeypatch.setattr(machine, "RUNNERS", {})
     monkeypatch.setattr(Draft, "learn", lambda draft, name, compute: compute(draft))
     monkeypatch.setattr(ProofMemo, "_accepts", lambda *_: False)
 

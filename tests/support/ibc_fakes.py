@@ -7,6 +7,7 @@ what is claimed, so that an altered claim or proof is refused.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,6 +64,19 @@ class Remote(Protocol):
     def state_at(self, height: Height) -> dict[str, dict[bytes, bytes]]: ...
 
 
+@dataclass(frozen=True)
+class FakeProofs:
+    """Meets `Proofs` for one height of a fake client."""
+
+    client: FakeLightClient
+    view: View
+    client_id: str
+    height: Height
+
+    def membership(self, proof: bytes, path: Sequence[bytes], value: bytes) -> None:
+        self.client.verify_membership(self.view, self.client_id, self.height, proof, tuple(path), value)
+
+
 class FakeLightClient:
     """Meets `LightClient`. Client state: Any{STATE_URL, b"latest/status"}; heights are the other world's."""
 
@@ -106,6 +120,9 @@ class FakeLightClient:
         height = Height.parse(value.decode())
         outcome = self._put(view, client_id, height, "Active")
         return FakeUpdate(outcome, (height,))
+
+    def proofs_at(self, view: View, client_id: str, height: Height) -> FakeProofs:
+        return FakeProofs(self, view, client_id, height)
 
     def verify_membership(
         self, view: View, client_id: str, height: Height, proof: bytes, path: tuple[bytes, ...], value: bytes

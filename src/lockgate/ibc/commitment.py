@@ -25,7 +25,14 @@ def commit_packet(packet: Packet) -> Hash32:
     _, _, destination, timeout, payloads = packet
     joined = payload_hash(payloads[0]) if len(payloads) == 1 else b"".join(map(payload_hash, payloads))
     joined = short_sha256(joined).digest() if len(joined) <= SHORT else sha256(joined).digest()
-    return short_sha256(_route_hashes(destination, timeout) + joined).digest()  # type: ignore[return-value]  # a name for the type would be a call a packet
+    return short_sha256(route_hashes(destination, timeout) + joined).digest()  # type: ignore[return-value]  # a name for the type would be a call a packet
+
+
+def commit_value(route: bytes, names: bytes, value: bytes) -> Hash32:
+    """`commit_packet` of a packet with one payload, given `route_hashes`, `name_hashes` and the value."""
+    hashed = (short_sha256(value) if len(value) <= SHORT else sha256(value)).digest()
+    joined = short_sha256(short_sha256(names + hashed).digest()).digest()
+    return short_sha256(route + joined).digest()  # type: ignore[return-value]  # as above
 
 
 def payload_hash(payload: Payload) -> bytes:
@@ -33,7 +40,7 @@ def payload_hash(payload: Payload) -> bytes:
     # Version and encoding have no length limit of their own, and no long name may fill the memo.
     names, value = payload[:4], payload[4]
     short = len(names[2]) <= MAX_MEMO_TEXT and len(names[3]) <= MAX_MEMO_TEXT
-    hashes = _remembered_names(names) if short else _name_hashes(names)
+    hashes = _remembered_names(names) if short else name_hashes(names)
     hashed = short_sha256(value) if len(value) <= SHORT else sha256(value)
     return short_sha256(hashes + hashed.digest()).digest()
 
@@ -44,16 +51,23 @@ def commit_acknowledgement(acknowledgement: Acknowledgement) -> Hash32:
     return Hash32(sha256(VERSION + b"".join(hashes)).digest())
 
 
-def _name_hashes(names: tuple[str, str, str, str]) -> bytes:
+def commit_element(element: bytes) -> Hash32:
+    """`commit_acknowledgement` of a list of one element."""
+    hashed = (short_sha256(element) if len(element) <= SHORT else sha256(element)).digest()
+    return short_sha256(VERSION + hashed).digest()  # type: ignore[return-value]  # as above
+
+
+def name_hashes(names: tuple[str, str, str, str]) -> bytes:
+    """What stands before the value's hash in a payload's preimage: ports, version, encoding."""
     return b"".join([sha256(name.encode()).digest() for name in names])
 
 
 # Names repeat from packet to packet, timeouts within a batch; the hashes are those of the plain formula.
-_remembered_names: Final = lru_cache(_MEMO)(_name_hashes)
+_remembered_names: Final = lru_cache(_MEMO)(name_hashes)
 
 
 @lru_cache(_MEMO)
-def _route_hashes(client: str, timeout: int) -> bytes:
+def route_hashes(client: str, timeout: int) -> bytes:
     """What stands before the payloads in a packet's preimage."""
     return VERSION + sha256(client.encode()).digest() + sha256(timeout.to_bytes(8, "big")).digest()
 

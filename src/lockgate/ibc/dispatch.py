@@ -53,14 +53,19 @@ def dispatch(wiring: Wiring, view: View, block: Block, account: str, type_url: s
     if run is None:
         raise UnknownMessage("no handler", type_url=type_url)
     done = run(wiring, view, block, account, data)
-    response_url = _RESPONSES[type_url]
+    url = response_url(type_url)
     if isinstance(done, Received):
-        return make(Dispatched, (done.outcome, response_url, None, done, None))
+        return make(Dispatched, (done.outcome, url, None, done, None))
     if isinstance(done, Settled):
-        return make(Dispatched, (done.outcome, response_url, None, None, done))
+        return make(Dispatched, (done.outcome, url, None, None, done))
     if isinstance(done, SentPacket):
-        return make(Dispatched, (done.outcome, response_url, done, None, None))
-    return Dispatched(done, response_url)
+        return make(Dispatched, (done.outcome, url, done, None, None))
+    return Dispatched(done, url)
+
+
+def response_url(type_url: str) -> str:
+    """The type URL of the response to a message that has a handler."""
+    return _RESPONSES[type_url]
 
 
 def _check_signer(named: str, account: str) -> None:

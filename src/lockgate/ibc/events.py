@@ -51,15 +51,26 @@ def packet_attributes(packet: Packet, encoded: bytes) -> Attributes:
     )
 
 
+def pair(kind: str, attributes: Attributes) -> tuple[Event, Event]:
+    """One of the four packet events, and the one that goes with it."""
+    return make(Event, (kind, attributes)), _CHANNEL_MESSAGE
+
+
+def acknowledgement_pair(attributes: Attributes, acknowledgement: bytes) -> tuple[Event, Event]:
+    """`write_acknowledgement` and the event that goes with it; `acknowledgement` is the list's protobuf form."""
+    return make(
+        Event, (WRITE_ACKNOWLEDGEMENT, (*attributes, (ENCODED_ACKNOWLEDGEMENT, acknowledgement.hex())))
+    ), _CHANNEL_MESSAGE
+
+
 def packet_event(outcome: Outcome, kind: str, attributes: Attributes) -> None:
     """Emit one of the four packet events."""
-    outcome.events += (make(Event, (kind, attributes)), _CHANNEL_MESSAGE)
+    outcome.events += pair(kind, attributes)
 
 
 def acknowledgement_event(outcome: Outcome, attributes: Attributes, acknowledgement: bytes) -> None:
     """Emit `write_acknowledgement`. `acknowledgement` is the protobuf form of the list."""
-    shown = (*attributes, (ENCODED_ACKNOWLEDGEMENT, acknowledgement.hex()))
-    outcome.events += (make(Event, (WRITE_ACKNOWLEDGEMENT, shown)), _CHANNEL_MESSAGE)
+    outcome.events += acknowledgement_pair(attributes, acknowledgement)
 
 
 def client_event(

@@ -172,28 +172,30 @@ def text_at(data: bytes, at: int, tag: int) -> tuple[str, int]:
 def encode_packet(packet: Packet) -> bytes:
     """Write a Packet. The tests hold it equal to the protobuf library."""
     sequence, source, destination, timeout, payloads = packet
-    head = number(b"\x08", sequence) + _framed_route(source, destination, timeout)
+    head = number(b"\x08", sequence) + frame_route(source, destination, timeout)
     return head + b"".join([message(b"\x2a", encode_payload(payload)) for payload in payloads])
 
 
 def encode_payload(payload: Payload) -> bytes:
     """Write a Payload."""
     source, destination, version, encoding, value = payload
-    frame = _framed_names if len(version) <= _MEMO_TEXT and len(encoding) <= _MEMO_TEXT else _frame_names
+    frame = _framed_names if len(version) <= _MEMO_TEXT and len(encoding) <= _MEMO_TEXT else frame_names
     return frame(source, destination, version, encoding) + field(b"\x2a", value)
 
 
 @lru_cache(_MEMO)
-def _framed_route(source: str, destination: str, timeout: int) -> bytes:
+def frame_route(source: str, destination: str, timeout: int) -> bytes:
+    """Write fields 2 to 4 of a Packet."""
     return field(b"\x12", source.encode()) + field(b"\x1a", destination.encode()) + number(b"\x20", timeout)
 
 
-def _frame_names(source: str, destination: str, version: str, encoding: str) -> bytes:
+def frame_names(source: str, destination: str, version: str, encoding: str) -> bytes:
+    """Write fields 1 to 4 of a Payload."""
     names = zip((b"\x0a", b"\x12", b"\x1a", b"\x22"), (source, destination, version, encoding), strict=True)
     return b"".join([field(tag, name.encode()) for tag, name in names])
 
 
-_framed_names: Final = lru_cache(_MEMO)(_frame_names)
+_framed_names: Final = lru_cache(_MEMO)(frame_names)
 
 
 @lru_cache(_MEMO)

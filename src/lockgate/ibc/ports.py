@@ -7,6 +7,7 @@ fails the whole transaction and leaves the packet pending.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Final, NamedTuple, Protocol
@@ -34,6 +35,14 @@ class ClientUpdate(Protocol):
     @property
     def misbehaviour(self) -> bool:
         """True when the message froze the client; the transaction must still commit."""
+        ...
+
+
+class Proofs(Protocol):
+    """Verifies proofs at one height of one client, as long as nothing of the client changes."""
+
+    def membership(self, proof: bytes, path: Sequence[bytes], value: bytes) -> None:
+        """As `LightClient.verify_membership`."""
         ...
 
 
@@ -77,6 +86,10 @@ class LightClient(Protocol):
         /,
     ) -> ClientUpdate:
         """Verify a header or misbehaviour, given as (type URL, value), and say what follows."""
+        ...
+
+    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> Proofs:
+        """Return what verifies the proofs of a batch; raises as `verify_membership` does before it reads a proof."""
         ...
 
     def verify_membership(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lockgate.ibc.ports import Application
+from lockgate.ibc.runs import RUNNERS
 from lockgate.machine import accounts, answers, endpoints, gas, governance, keys, lanes, pruning
 from lockgate.machine.context import Context, Handler, OwnHeaders
 from lockgate.machine.errors import (
@@ -241,10 +242,25 @@ class Machine:
         responses = []
         redundant = check
         prices, dispatch = gas.PER_MESSAGE, self.packets.dispatch
-        for name, content in transaction.messages:
+        messages = transaction.messages
+        position, count = 0, len(messages)
+        while position < count:
+            name, content = messages[position]
             price = prices.get(name)
             if price is None:
                 raise UnknownMessage("no such message", message=name)
+            if name in RUNNERS and position + 1 < count and messages[position + 1][0] == name:
+                most = min(count, position + (meter.limit - meter.used) // price)
+                ran, answers_of = self.packets.run(draft, context, messages, position, most)
+                if answers_of:
+                    meter.charge(price * len(answers_of), name)
+                    draft.take(ran.writes)
+                    events += ran.events
+                    responses += answers_of
+                    redundant = False
+                    position += len(answers_of)
+                    continue
+            position += 1
             meter.charge(price, name)
             if type(content) is bytes:
                 done = dispatch(draft, context, name, content)

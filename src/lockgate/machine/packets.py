@@ -30,6 +30,7 @@ from lockgate.ibc.modules import ClientModules
 from lockgate.ibc.packet import SENTINEL, Payload
 from lockgate.ibc.ports import Application, Call, ClientKind, Reception, Rejected
 from lockgate.ibc.router import Router
+from lockgate.ibc.runs import RUNNERS, Messages
 from lockgate.ibc.wiring import Wiring
 from lockgate.lightclients.tendermint import CLIENT_TYPE, TendermintClient
 from lockgate.lightclients.tendermint import states as tendermint_states
@@ -41,7 +42,7 @@ from lockgate.machine.records import Entry, StateDamaged
 from lockgate.merkle import ics23
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
-from lockgate.primitives.state import Outcome, Overlay, View
+from lockgate.primitives.state import Draft, Outcome, Overlay, View
 from lockgate.primitives.time import UnixNanos
 
 GOVERNANCE: Final = "governance"  # who acts when an action is due; no account's id, so nobody signs as it
@@ -152,6 +153,19 @@ class PacketLayer:
                 )
             )
         return done
+
+    def run(
+        self, view: Draft, context: Context, messages: Messages, first: int, last: int
+    ) -> tuple[Outcome, list[tuple[str, bytes]]]:
+        """Handle messages[first:], before `last`, in one pass as far as they are plainly good and go one way.
+
+        Returns what they decided and their responses, one for each; none when the first must go to `dispatch`.
+        """
+        self._context = context
+        name = messages[first][0]
+        outcome, responses = RUNNERS[name](self._outside, view, context.block, context.signer, messages, first, last)
+        url = dispatch.response_url(name)
+        return outcome, [(url, response) for response in responses]
 
     @staticmethod
     def _suspended(view: View, failure: ClientNotActive) -> None:

@@ -104,7 +104,7 @@ class Overlay:
             found = base._facts.get(name)
         else:
             found = base.known(name) if type(base) is Overlay else None
-        return found if found is not None and found.places.isdisjoint(self._writes) else None
+        return found if found is not None and self._writes.keys().isdisjoint(found.places) else None
 
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
         pending = (
@@ -155,6 +155,10 @@ class Draft(Overlay):
             for place in writes:
                 if place in readers:
                     self._forget(place)
+
+    def rests_on(self, writes: Writes) -> bool:
+        """Would taking these writes make the draft forget a fact?"""
+        return not self._readers.keys().isdisjoint(writes)
 
     def mark(self) -> int:
         """A point that `undo_to` can go back to."""

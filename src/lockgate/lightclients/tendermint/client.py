@@ -154,6 +154,10 @@ class TendermintClient:
             return None
         return evidence.first.block.commit.block_id.hash, evidence.second.block.commit.block_id.hash
 
+    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> ProofMemo:
+        """Return what verifies proofs at a height of an unfrozen client."""
+        return fact(view, self._proofs, client_id, height)
+
     def verify_membership(
         self,
         view: View,
@@ -165,13 +169,13 @@ class TendermintClient:
         /,
     ) -> None:
         """Require that the client's ledger held `value` under `path` at `height`."""
-        fact(view, self._proofs, client_id, height).membership(proof, path, value)
+        self.proofs_at(view, client_id, height).membership(proof, path, value)
 
     def verify_non_membership(
         self, view: View, client_id: ClientId, height: Height, proof: bytes, path: tuple[bytes, ...], /
     ) -> None:
         """Require that the client's ledger held nothing under `path` at `height`."""
-        fact(view, self._proofs, client_id, height).non_membership(proof, path)
+        self.proofs_at(view, client_id, height).non_membership(proof, path)
 
     def recover(
         self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, own_height: Height, /
@@ -220,7 +224,6 @@ class TendermintClient:
         return state
 
     def _proofs(self, view: View, client_id: ClientId, height: Height) -> ProofMemo:
-        """What verifies proofs at a height of an unfrozen client."""
         store = self._store(view, client_id)
         state = store.client_state()
         if state.is_frozen:
