@@ -16,11 +16,12 @@ from lockgate.codec.wire import ibc_client_pb2
 from lockgate.ibc import dispatch, events, host, wire
 from lockgate.ibc.modules import ClientModules
 from lockgate.ibc.packet import Acknowledgement, Packet, Payload
-from lockgate.ibc.ports import ClientKind, Terms
+from lockgate.ibc.ports import ClientKind, Ending, Terms
 from lockgate.ibc.router import Router
+from lockgate.ibc.runs import RUNNERS, Ran
 from lockgate.ibc.wiring import Wiring
 from lockgate.primitives.ids import Height
-from lockgate.primitives.state import Block, Event, Outcome
+from lockgate.primitives.state import Block, Draft, Event, Outcome
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds
 from tests.support.ibc_fakes import (
     CLIENT_TYPE,
@@ -58,6 +59,8 @@ class World:
     lanes: LaneTable = field(default_factory=LaneTable)
     blocks: dict[int, tuple[int, dict[str, dict[bytes, bytes]]]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    taken: int = 0  # messages that a run decided, too
+    run_endings: list[Ending] = field(default_factory=list)  # of the last packet message, as a run saw them
 
     def __post_init__(self) -> None:
         self.wiring = Wiring(
@@ -92,10 +95,35 @@ class World:
         return self.blocks[height.height][1]
 
     def deliver(self, type_url: str, data: bytes, account: str = RELAYER) -> dispatch.Dispatched:
-        """Run one message and apply what it decided; a refusal leaves the state as it was."""
-        done = dispatch.dispatch(self.wiring, self.state, self.block, account, type_url, data)
+        """Run one message and apply what it decided; a refusal leaves the state as it was.
+
+        A packet message is given to a run first: it must decide the same, or leave the message.
+        """
+        ran = self._run(type_url, data, account)
+        try:
+            done = dispatch.dispatch(self.wiring, self.state, self.block, account, type_url, data)
+        except Exception:
+            assert ran == Ran(Outcome(), []), "a run takes nothing that is refused, and keeps nothing of it"
+            raise
+        if ran.responses:
+            self.taken += 1
+            assert (ran.outcome.writes, ran.outcome.events) == (done.outcome.writes, done.outcome.events)
+            assert ran.responses == [done.outcome.response]
         self.apply(done.outcome)
         return done
+
+    def _run(self, type_url: str, data: bytes, account: str) -> Ran:
+        if type_url not in RUNNERS or self.app.reenter is not None:
+            return Ran(Outcome(), [])
+        kept = [self.app.calls, self.other_app.calls, self.gate.seen, self.gate.endings]
+        lengths = [len(calls) for calls in kept]  # type: ignore[arg-type]  # lists of unlike things
+        verifications = self.light.verifications
+        ran = RUNNERS[type_url](self.wiring, Draft(self.state), self.block, account, [(type_url, data)], 0, 1)
+        self.run_endings = self.gate.endings[lengths[3] :]
+        for calls, length in zip(kept, lengths, strict=True):
+            del calls[length:]  # type: ignore[attr-defined]  # as above
+        self.light.verifications = verifications
+        return ran
 
     def apply(self, outcome: Outcome) -> None:
         self.state.apply(outcome)

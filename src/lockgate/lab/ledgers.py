@@ -117,7 +117,7 @@ class LabLedger:
     def block(self, *transactions: bytes) -> NewBlock:
         return self.chain.produce(transactions)
 
-    def signed(self, account: LabAccount, messages: Sequence[Message]) -> bytes:
+    def signed(self, account: LabAccount, messages: Sequence[Message], *, gas_limit: int = 50_000_000) -> bytes:
         """Sign the account's next transaction."""
         transaction = Transaction(
             domain=self.chain.machine.domain,
@@ -126,7 +126,7 @@ class LabLedger:
             nonce_lane=0,
             sequence=account.sequence,
             valid_until=UnixSeconds(self.chain.time // NANOS_PER_SECOND + VALID_FOR_S),
-            gas_limit=50_000_000,
+            gas_limit=gas_limit,
             fee=0,
             messages=tuple(messages),
         )

@@ -75,13 +75,19 @@ def run_receives(
 def _executed(
     after: Overlay, passage: Passage, application: Application, admission: Passed | Rejected, *, own: bool
 ) -> tuple[Outcome, bytes] | None:
-    """What the application decided and its acknowledgement element; None when it is not plainly a success."""
-    if not isinstance(admission, Passed) or admission.outcome.writes or admission.outcome.events:
+    """What gate and application decided and the acknowledgement element; None when it is not plainly a success."""
+    if not isinstance(admission, Passed):
         return None
-    reception = application.on_receive(after, make(Call, (passage, 0)))
+    first = admission.outcome
+    begun = Outcome(first.writes.copy(), first.events.copy()) if first.writes or first.events else None
+    current = after if begun is None else Overlay(after, begun.writes)
+    reception = application.on_receive(current, make(Call, (passage, 0)))
     if not isinstance(reception, Accepted):
         return None
-    element = reception.acknowledgement
+    element, decided = reception.acknowledgement, reception.outcome
     if not element or element == SENTINEL:
         return None
-    return reception.outcome, passage.commitment + element if own else element
+    if begun is not None:
+        begun.then(decided)
+        decided = begun
+    return decided, passage.commitment + element if own else element
