@@ -6,14 +6,22 @@ from __future__ import annotations
 import pytest
 
 from lockgate.codec import type_urls as urls
-from lockgate.ibc import host, wire
+from lockgate.ibc import host
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
-from lockgate.ibc.errors import AcknowledgementExists, AcknowledgementUnnamed, CounterpartyMismatch, SignerMismatch
+from lockgate.ibc.errors import (
+    AcknowledgementExists,
+    AcknowledgementUnnamed,
+    BadAcknowledgement,
+    CounterpartyMismatch,
+    SignerMismatch,
+)
 from lockgate.ibc.packet import MAX_PAYLOAD_BYTES, Acknowledgement
 from lockgate.ibc.ports import Ending, Held, Rejected, Terms
+from lockgate.ibc.runs import RUNNERS
 from lockgate.primitives.errors import LockgateError
-from lockgate.primitives.state import Outcome
-from tests.support.ibc_fakes import RELAYER, SENDER
+from lockgate.primitives.ids import ClientId
+from lockgate.primitives.state import Draft, Outcome
+from tests.support.ibc_fakes import SENDER
 from tests.support.ibc_world import Pair, payload
 
 
@@ -76,7 +84,7 @@ def test_an_acknowledgement_that_names_another_packet_is_left() -> None:
             pair.a.deliver(urls.MSG_ACKNOWLEDGEMENT, pair.acknowledge_message(packet, acknowledgement))
 
 
-def test_another_signer_or_counterparty_is_left() -> None:
+def test_another_signer_is_left() -> None:
     pair = Pair.connected()
     packet = pair.in_flight()
     for kind, data, world in (
@@ -85,12 +93,36 @@ def test_another_signer_or_counterparty_is_left() -> None:
     ):
         with pytest.raises(SignerMismatch):
             world.deliver(kind, data, "dd" * 20)
-    message = wire.read_receive(pair.receive_message(packet))
-    other = packet._replace(source_client="99-fake-7")  # type: ignore[arg-type]  # a client id all the same
+
+
+def test_a_packet_of_another_client_of_the_same_ledger_is_left_though_it_is_proven() -> None:
+    pair = Pair.connected()
+    packet = pair.in_flight()._replace(source_client=ClientId("99-fake-7"))
+    key = host.packet_commitment(packet.source_client, packet.sequence)
+    pair.a.state.stores["ibc"][key] = commit_packet(packet)
+    pair.sync()
     with pytest.raises(CounterpartyMismatch):
-        pair.b.deliver(
-            urls.MSG_RECV_PACKET, wire.encode_receive(other, message.proof, message.proof_height, RELAYER), RELAYER
-        )
+        pair.receive(packet)
+
+
+def test_an_empty_acknowledgement_is_left_though_it_is_proven() -> None:
+    pair = Pair.connected()
+    packet = pair.delivered()
+    nothing = Acknowledgement((b"",))
+    key = host.packet_acknowledgement(packet.destination_client, packet.sequence)
+    pair.b.state.stores["ibc"][key] = commit_acknowledgement(nothing)
+    pair.sync()
+    with pytest.raises(BadAcknowledgement):
+        pair.a.deliver(urls.MSG_ACKNOWLEDGEMENT, pair.acknowledge_message(packet, nothing))
+
+
+@pytest.mark.parametrize("size", [0, MAX_PAYLOAD_BYTES + 1])
+def test_a_run_ends_before_a_value_that_no_packet_may_have(size: int) -> None:
+    pair = Pair.connected()
+    messages = [(urls.MSG_SEND_PACKET, pair.send_message(payload(bytes(each)))) for each in (1, size, 1)]
+    world = pair.a
+    ran = RUNNERS[urls.MSG_SEND_PACKET](world.wiring, Draft(world.state), world.block, SENDER, messages, 0, 3)
+    assert len(ran.responses) == 1
 
 
 @pytest.mark.parametrize("size", [1, 127, 128, 193, 16_383, 16_384, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES + 1])

@@ -28,9 +28,9 @@ def run_sends(
     begun = at = first
     try:
         message = wire.read_send(messages[first][1])
-        way, sequence = _way(wiring, view, block, account, message)
+        way, sequence = _way(wiring, view, block, message)
         head = packet_bytes.field(b"\x0a", way.source.encode()) + packet_bytes.number(b"\x10", way.timeout)
-        tail = packet_bytes.field(b"\x22", account.encode())
+        tail = packet_bytes.field(b"\x22", account.encode())  # the signer is who signed the transaction
         begin, most = len(head), DEFAULT_LIMIT
         application = wiring.router.route(way.ports[0])
         on_send, passed = application.on_send, wiring.gate.on_send
@@ -80,12 +80,12 @@ def _disturbs(view: Draft, counter: tuple[str, bytes], decided: Outcome) -> bool
     return bool(decided.writes) and (counter in decided.writes or view.rests_on(decided.writes))
 
 
-def _way(wiring: Wiring, view: Draft, block: Block, account: str, message: wire.SendMessage) -> tuple[Way, int]:
+def _way(wiring: Wiring, view: Draft, block: Block, message: wire.SendMessage) -> tuple[Way, int]:
     """The way of a message, and the sequence it gets. Raises Unusual, or any refusal that a sender meets."""
     client = host.check_named_client(message.source_client)
     terms = wiring.lanes.terms(view, client)
     counterparty = wiring.route(view, client, block.time).counterparty
-    if counterparty is None or message.signer != account:
+    if counterparty is None:
         raise Unusual
     timeout = seconds_to_nanos(message.timeout)
     if not block.time < timeout <= block.time + MAX_TIMEOUT_AHEAD:

@@ -129,7 +129,7 @@ class RelayedWay:
     proofs: Proofs
     front: tuple[bytes, ...]  # the path of what is proven on the other ledger, all but its last element,
     remote: bytes  # and that up to where the packet's sequence follows
-    tail: bytes  # a message's last two fields: proof height and signer
+    tail: bytes  # a message's last two fields: proof height, and as signer the account that signed the transaction
 
     @classmethod
     def of(
@@ -153,9 +153,9 @@ class RelayedWay:
         terms = wiring.lanes.terms(view, client)
         way = Way.of(packet, terms)
         counterparty, allowed, module = wiring.route(view, client, block.time)
-        if message.signer != account or (allowed and account not in allowed):
-            raise Unusual
         if counterparty is None or counterparty.client_id != other or module is None:
+            raise Unusual
+        if allowed and account not in allowed:
             raise Unusual
         if arriving and floor_seconds(block.time) >= packet.timeout:
             raise Unusual
