@@ -3,6 +3,7 @@
 - `host`, `packet`, `commitment`, `life`: keys and identifiers, values, hashes, phases of a packet
 - `ports`, `router`, `modules`, `wiring`: what handlers are wired with
 - `sending`, `receiving`, `execution`, `answering`, `settling`: the life of a packet, step by step
+- `runs`: the same for a batch that goes one way, in one pass; it takes what is plainly good and never refuses
 - `client`, `counterparty`: client messages and the records of a client pair
 - `wire`, `dispatch`, `events`: protobuf messages, by type URL, and what they emit
 - `queries` with `client_queries`, `packet_queries`, `paging`: ibc-go's query services
