@@ -178,7 +178,7 @@ def lived(seed: int, *, lane: bool) -> str:
 
 @pytest.fixture
 def no_short_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is remembered, every message is read by the protobuf library, every proof by the plain verifier."""
+    """No runs, no memory; every message is read by the protobuf library, every proof by the plain verifier."""
 
     def unusual(*_: Any) -> Any:
         raise packet_bytes.Unusual

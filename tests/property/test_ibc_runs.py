@@ -277,3 +277,21 @@ def test_any_altered_byte_in_a_batch_is_judged_as_without_runs(monkeypatch: pyte
                 verdicts[-1].append(ledger.chain.machine.execute(ledger.chain.view(), block))
         assert verdicts[0][0].results[0].code == 0
         assert verdicts[0] == verdicts[1]
+
+
+def test_a_batch_that_another_relayer_brought_is_tried_by_few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try costs more than to see that the packet was received; it must not be made for every packet."""
+    tried = []
+    run = RUNNERS[MSG_RECV_PACKET]
+
+    def counted(*arguments: Any) -> Any:
+        tried.append(arguments[5])
+        return run(*arguments)
+
+    for ledger, account, messages in batches():
+        if messages[0][0] == MSG_RECV_PACKET:
+            assert not ledger.transact(account, *messages).code
+            monkeypatch.setattr(packets, "RUNNERS", {**RUNNERS, MSG_RECV_PACKET: counted})
+            assert not ledger.transact(account, *messages * 20).code
+            break
+    assert tried == [0, 2, 6, 14, 30]

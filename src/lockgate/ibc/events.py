@@ -51,7 +51,7 @@ def packet_attributes(packet: Packet, encoded: bytes) -> Attributes:
     )
 
 
-def pair(kind: str, attributes: Attributes) -> tuple[Event, Event]:
+def packet_pair(kind: str, attributes: Attributes) -> tuple[Event, Event]:
     """One of the four packet events, and the one that goes with it."""
     return make(Event, (kind, attributes)), _CHANNEL_MESSAGE
 
@@ -65,7 +65,7 @@ def acknowledgement_pair(attributes: Attributes, acknowledgement: bytes) -> tupl
 
 def packet_event(outcome: Outcome, kind: str, attributes: Attributes) -> None:
     """Emit one of the four packet events."""
-    outcome.events += pair(kind, attributes)
+    outcome.events += packet_pair(kind, attributes)
 
 
 def acknowledgement_event(outcome: Outcome, attributes: Attributes, acknowledgement: bytes) -> None:

@@ -227,7 +227,7 @@ def _send_of(data: bytes) -> SendMessage:
 
 def _relay_of(data: bytes, signer_tag: int) -> RelayMessage:
     packet, encoded, at = _packet_first(data)
-    proof, at = _proof_at(data, at, 0x12)
+    proof, at = proof_at(data, at, 0x12)
     height, signer = tail_of(data, at, 0x1A, signer_tag)
     return make(RelayMessage, (packet, encoded, proof, height, signer))
 
@@ -238,7 +238,7 @@ def _acknowledge_of(data: bytes) -> AcknowledgeMessage:
         raise Unusual
     size, at = size_at(data, at + 1)
     acknowledgement = _acknowledgement_at(data, at, at + size)
-    proof, at = _proof_at(data, at + size, 0x1A)
+    proof, at = proof_at(data, at + size, 0x1A)
     height, signer = tail_of(data, at, 0x22, 0x2A)
     return make(AcknowledgeMessage, (packet, encoded, proof, height, signer, acknowledgement))
 
@@ -252,7 +252,8 @@ def _packet_first(data: bytes) -> tuple[Packet, bytes, int]:
     return packet_at(data, at, end), data[at:end], end
 
 
-def _proof_at(data: bytes, at: int, tag: int) -> tuple[bytes, int]:
+def proof_at(data: bytes, at: int, tag: int) -> tuple[bytes, int]:
+    """Read a proof under `tag`; return it and the position after it. Raises Unusual or IndexError."""
     if data[at] != tag:
         raise Unusual
     size, at = size_at(data, at + 1)

@@ -244,14 +244,17 @@ class Machine:
         prices, dispatch = gas.PER_MESSAGE, self.packets.dispatch
         messages = transaction.messages
         position, count = 0, len(messages)
+        next_run, pause = 0, 1  # where runs take little, as of packets that another relayer brought, few are tried
         while position < count:
             name, content = messages[position]
             price = prices.get(name)
             if price is None:
                 raise UnknownMessage("no such message", message=name)
-            if name in RUNNERS and position + 1 < count and messages[position + 1][0] == name:
-                most = min(count, position + (meter.limit - meter.used) // price)
+            most = min(count, position + (meter.limit - meter.used) // price)
+            if next_run <= position < most - 1 and name in RUNNERS and messages[position + 1][0] == name:
                 ran, answers_of = self.packets.run(draft, context, messages, position, most)
+                pause = 1 if len(answers_of) > 1 else 2 * pause
+                next_run = position + pause
                 if answers_of:
                     meter.charge(price * len(answers_of), name)
                     draft.take(ran.writes)

@@ -51,7 +51,7 @@ def run_acknowledgements(
 
             begun = at + 1  # what is written from here on is the message's whole, or else the run is made anew
             writes[place] = None
-            happened += events.pair(events.ACKNOWLEDGE_PACKET, events.packet_attributes(packet, encoded))
+            happened += events.packet_pair(events.ACKNOWLEDGE_PACKET, events.packet_attributes(packet, encoded))
             by_gate = on_settled(after, passage, Ending.ACKNOWLEDGED if success else Ending.REFUSED)
             outcome.then(by_gate)
             by_application = on_acknowledgement(after, make(Call, (passage, 0)), element)

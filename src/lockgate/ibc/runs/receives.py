@@ -50,7 +50,7 @@ def run_receives(
                 decided = admission.outcome
                 writes.update(decided.writes)
                 writes[wiring.held_store, host.async_packet(way.destination, sequence)] = encoded
-                happened += (*events.pair(events.RECV_PACKET, attributes), *decided.events)
+                happened += (*events.packet_pair(events.RECV_PACKET, attributes), *decided.events)
             else:
                 answer = (host.STORE, acknowledgements + number)
                 done = None if after.get(*answer) else _executed(after, passage, application, admission, own=own)
@@ -58,7 +58,7 @@ def run_receives(
                     break
                 decided, element = done
                 written = events.acknowledgement_pair(attributes, packet_bytes.message(b"\x0a", element))
-                happened += (*events.pair(events.RECV_PACKET, attributes), *decided.events, *written)
+                happened += (*events.packet_pair(events.RECV_PACKET, attributes), *decided.events, *written)
                 writes.update(decided.writes)
                 writes[answer] = commit_element(element)
             receipt = None

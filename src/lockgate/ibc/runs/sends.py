@@ -60,7 +60,7 @@ def run_sends(
             begun = at + 1  # what is written from here on is the message's whole, or else the run is made anew
             writes[counter] = (sequence + 1).to_bytes(8, "big")
             writes[host.STORE, commitments + sequence.to_bytes(8, "big")] = commitment
-            happened += events.pair(events.SEND_PACKET, events.packet_attributes(packet, encoded))
+            happened += events.packet_pair(events.SEND_PACKET, events.packet_attributes(packet, encoded))
             by_gate = passed(after, passage)
             outcome.then(by_gate)
             by_application = on_send(after, make(Call, (passage, 0)))

@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 
 from lockgate.codec.protobuf import DEFAULT_LIMIT
 from lockgate.ibc import host, packet_bytes
-from lockgate.ibc.commitment import MAX_MEMO_TEXT, commit_value, name_hashes, route_hashes
+from lockgate.ibc.commitment import commit_value, name_hashes, route_hashes
 from lockgate.ibc.packet import MAX_PAYLOAD_BYTES, Packet, Payload, check_packet
 from lockgate.ibc.packet_bytes import Unusual, number_at, size_at
 from lockgate.ibc.ports import Application, Proofs, Terms
-from lockgate.ibc.wire import AcknowledgeMessage, RelayMessage
+from lockgate.ibc.wire import AcknowledgeMessage, RelayMessage, proof_at
 from lockgate.ibc.wiring import Wiring
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Hash32
@@ -22,7 +22,7 @@ from lockgate.primitives.time import UnixSeconds, floor_seconds
 
 # What makes a run leave a message to the plain handler: the same as what a machine takes for a refusal.
 LEFT: Final = (Unusual, LockgateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-Messages = Sequence[tuple[str, Any]]  # type URL and protobuf bytes; other messages are passed over
+Messages = Sequence[tuple[str, Any]]  # name and content, of all kinds; a run ends where another kind follows
 
 
 class Ran(NamedTuple):
@@ -54,7 +54,7 @@ class Way:
         check_packet(packet, terms.max_payloads)
         _, source, destination, timeout, payloads = packet
         ports = payloads[0][:4]
-        if len(payloads) != 1 or len(ports[2]) > MAX_MEMO_TEXT or len(ports[3]) > MAX_MEMO_TEXT:
+        if len(payloads) != 1:
             raise Unusual
         return cls(
             source,
@@ -175,12 +175,10 @@ class RelayedWay:
 
     def proof_in(self, data: bytes, at: int, tag: int) -> bytes:
         """The proof at data[at:], which the shared tail must follow. Raises Unusual or IndexError."""
-        size, start = size_at(data, at + 1)
-        end = start + size
-        tail = self.tail
-        if data[at] != tag or not size or end + len(tail) != len(data) or not data.endswith(tail):
+        proof, end = proof_at(data, at, tag)
+        if data[end:] != self.tail:
             raise Unusual
-        return data[start:end]
+        return proof
 
 
 __all__ = ("LEFT", "Messages", "Ran", "RelayedWay", "Runner", "Way")
