@@ -1,4 +1,4 @@
-"""Copies of hosts and ledgers, as whole processes: one goes on, the others stop by name (P1, P8, P12; S3, S9).
+"""Copies of hosts and ledgers, as whole processes: one goes on, the others stop by name (P1, P8, P12, P20; S3).
 
 A copy is taken as a machine's snapshot would be, in the middle of the load, and started by the command as an
 operator would. Whatever is copied, every message acts exactly once and nothing is lost.
@@ -18,6 +18,8 @@ from lockgate.cli.output import EXIT_REFUSED
 from lockgate.codec import cbor
 from lockgate.engines.embedded.recovery import StoreBehind
 from lockgate.host.recovery import Fenced
+from lockgate.hosting.reader import Distrusted
+from lockgate.node.socket import RemoteRefusal
 from lockgate.storage.ledger import LedgerStore
 from tests.support.deployment import Deployment, Party, copy, elsewhere
 
@@ -66,7 +68,7 @@ async def fenced_off(party: Party, host: str) -> None:
     assert document["proof"]
 
 
-@pytest.mark.parametrize("host", ["counter", "sender"])
+@pytest.mark.parametrize("host", ["counter", pytest.param("sender", marks=pytest.mark.soak)])
 def test_P8_a_host_cloned_in_mid_run_goes_on_and_the_original_is_fenced_off(
     provisioned: Path, tmp_path: Path, host: str
 ) -> None:
@@ -106,6 +108,7 @@ def test_P8_an_older_backup_of_a_host_is_fenced_off_and_the_original_is_not_dist
     under_load(provisioned, tmp_path, story)
 
 
+@pytest.mark.soak
 def test_P8_a_sender_restored_in_place_sends_nothing_and_what_it_had_goes_on(provisioned: Path, tmp_path: Path) -> None:
     """[P1] [P8] An operator puts a backup in the place of what a host has now; then undoes that."""
 
@@ -153,6 +156,61 @@ def test_P12_a_ledger_restored_from_a_backup_refuses_to_sign(provisioned: Path, 
     deployment = under_load(provisioned, tmp_path, story)
     for name in ("alpha", "beta"):
         assert deployment.verified(name)["verified"]
+
+
+def test_P20_a_ledger_restored_together_with_its_signing_state_is_frozen_at_the_first_message_across(
+    provisioned: Path, tmp_path: Path
+) -> None:
+    """[P20] What P12 forbids, done: it signs heights twice. Whoever saw the first history has both headers."""
+    copy(provisioned, tmp_path / "data")
+    deployment = Deployment(tmp_path / "data")
+
+    async def work() -> RemoteRefusal:
+        deployment.start()
+        try:
+            party, home = deployment.party("ledger-beta"), deployment.folder.ledger("beta")
+            state = deployment.folder.sign_state("beta")
+            await deployment.party("host-sender").said("ready")
+            await deployment.party("host-counter").said("fence")
+            copy(home, tmp_path / "backup", party)
+            shutil.copy(state, tmp_path / "state")
+            assert await deployment.send(b"before")
+            await deployment.settled(SETTLE_S)
+            party.kill()
+            shutil.rmtree(home)
+            shutil.move(tmp_path / "backup", home)
+            shutil.copy(tmp_path / "state", state)
+            party.start()
+            await party.said("ready")
+            assert party.alive, "nothing tells the ledger itself"
+            refusal = await _refused(deployment)
+            await deployment.party("relay").said("client_suspended")
+        finally:
+            deployment.stop()
+        return refusal
+
+    assert asyncio.run(work()).fields["code"] == Distrusted.code
+    (evidence,) = (deployment.folder.host("sender") / "evidence").glob("two-histories-*.cbor")
+    document = cbor.decode(evidence.read_bytes())
+    assert document["chain"] == "beta-1"
+    assert document["first"][0] != document["second"][0]
+    assert "outcome=frozen" in deployment.party("host-sender").words()
+    assert "status=Frozen" in deployment.party("relay").words()
+    (before, *_) = deployment.sent()
+    assert (before.body, before.state, before.reply) == (b"before", "acknowledged", b"\x01")
+
+
+async def _refused(deployment: Deployment) -> RemoteRefusal:
+    """Send until it is refused: a peer's key record is held for ten seconds before its ledger is read again."""
+    async with asyncio.timeout(SETTLE_S):
+        while True:
+            try:
+                await deployment.ask(
+                    "sender", "send", to="counter", schema="bytes@1.0", body=b"after".hex(), timeout_s=3_600
+                )
+            except RemoteRefusal as refusal:
+                return refusal
+            await asyncio.sleep(0.5)
 
 
 def _height(home: Path) -> int:

@@ -188,7 +188,9 @@ class Host:
                         with contextlib.suppress(TimeoutError):
                             async with asyncio.timeout(self._queue.rest_s(REST_S)):
                                 await self._wake.wait()
-                except RulesChanged as error:  # of the own ledger, before there was a fence
+                except TwoHistories as found:  # of the own ledger, before there was a fence
+                    await self._forks.found(found)
+                except RulesChanged as error:  # the same
                     self._withdraw(error)
                     await asyncio.sleep(RETRY_S)
                 except (Unavailable, PeerFault) as error:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 from lockgate.courier.ports import NotYet, Proven
 from lockgate.lightclients.cometbft.bisection import BisectionPlan
+from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.lightclients.cometbft.verification import Invalid, NotEnoughTrust
 from lockgate.lightclients.follower import Accepted, Equivocation, Expired, Follower
@@ -16,6 +18,7 @@ from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import Height
 from lockgate.primitives.ports import Clock
 from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.rpc import RpcError
 
 SPECS: Final = (IAVL_SPEC, TENDERMINT_SPEC)
 
@@ -56,6 +59,7 @@ class ProvenReader:
         self.first_set = b""  # hash of the validators at the fingerprint: every host of this ledger holds them
         self._clock = clock
         self._turn = asyncio.Lock()
+        self._losses = chain.losses  # of the connection, when the node last showed the newest trusted header
 
     @property
     def newest(self) -> LightBlock:
@@ -77,6 +81,8 @@ class ProvenReader:
                 first = await self.chain.light_block(self.follower.anchor.height)
                 self.judge(first)
                 self.first_set = first.validators.hash
+            elif self.chain.losses != self._losses:
+                await self._same_history()
             if self.follower.trusted(height) is None:
                 if height > self.newest.height and height > (await self.chain.tip()).height.height:
                     raise NotYet("the node has not reached the header", chain=self.chain.chain_id, height=height)
@@ -110,6 +116,25 @@ class ProvenReader:
         Raises TwoHistories, or what is invalid about it.
         """
         self._accept(self.follower.feed(block, self._clock.now()))
+
+    async def _same_history(self) -> None:
+        """After a lost connection: does the node still show the headers that are trusted?
+
+        A ledger that was restored together with its signing state goes on with other blocks, and what
+        follows the trusted header is signed as it should be. So the newest trusted one is fetched again;
+        while the node is below it, the newest that it can have. Raises TwoHistories.
+        """
+        losses = self.chain.losses
+        known = self.follower.newest_to((await self.chain.tip()).height.height)
+        if known is None:
+            return
+        with contextlib.suppress(RpcError):  # pruned there since: nothing to compare
+            shown = await self.chain.light_block(known.height)
+            if header_hash(shown.header) != header_hash(known.header):
+                self.chain.forget(known.height)
+                self.judge(shown)
+        if known is self.newest:
+            self._losses = losses
 
     async def _walk(self, height: int) -> None:
         expired = self.follower.expired(self._clock.now())

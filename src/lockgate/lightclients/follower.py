@@ -135,6 +135,10 @@ class Follower:
         """Return the trusted block of a height, if it is held."""
         return self._blocks.get(height)
 
+    def newest_to(self, height: int) -> LightBlock | None:
+        """Return the newest trusted block that is not above a height."""
+        return self._nearest_below(height + 1)
+
     def header_hash(self, height: int) -> bytes | None:
         """Return the hash of the trusted header of a height, to compare with what others saw (P20)."""
         block = self._blocks.get(height)

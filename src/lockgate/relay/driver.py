@@ -27,6 +27,7 @@ from lockgate.relay.guard import Guard, KeepEvidence
 from lockgate.relay.messages import Stage
 from lockgate.relay.mover import Counters, Mover, Report
 from lockgate.relay.status import direction_status, end_status
+from lockgate.relay.updates import OtherHistory
 
 POLL_S: Final = 0.5  # between two questions where blocks are announced
 SCAN_EVERY_S: Final = 30.0
@@ -126,6 +127,9 @@ class Relayer:
                 code = error.code if isinstance(error, LockgateError) else "defect"
                 detail = str(error) if isinstance(error, LockgateError) else repr(error)
                 self._report("unavailable", {"what": name, "code": code, "detail": detail[:300]})
+                if isinstance(error, OtherHistory):
+                    with contextlib.suppress(*STUMBLES):  # it comes again with the next attempt
+                        await self._guard.suspect(str(error.fields["chain"]))
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, BACKOFF_MAX_S)
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from lockgate.codec.type_urls import MSG_UPDATE_CLIENT, TENDERMINT_MISBEHAVIOUR
 from lockgate.courier.evidence import Accusation, accuse, agrees, headers_in
+from lockgate.ibc.events import UPDATE_CLIENT
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.lightclients.tendermint.messages import ClientHeader, decode_header
@@ -25,6 +26,7 @@ from lockgate.primitives.state import Event
 from lockgate.relay.endpoint import EndPoint, Slot
 from lockgate.relay.mover import Counters, Report
 from lockgate.relay.rpc import RpcError
+from lockgate.relay.search import search
 from lockgate.relay.updates import consensus_of, update_client
 
 RECHECK_S: Final = 0.5  # a difference is believed only when it stands after this long
@@ -67,6 +69,19 @@ class Guard:
         if known is not None:
             self._queue.append(_Seen(on, known, client, height))
             self._woken.set()
+
+    async def suspect(self, chain_id: str) -> None:
+        """A node shows another header than a client trusts: compare how each client got to its newest one.
+
+        Its header may have been found equal when it was given: a ledger that was restored together with its
+        signing state had that history before it had this one.
+        """
+        self._equal.clear()
+        for on in self._ends:
+            for client in await on.chain.clients_of(chain_id):
+                latest = (await on.chain.client(client)).latest
+                for hit in await search(on.chain, UPDATE_CLIENT, ("consensus_height", str(latest)), client_id=client):
+                    self.saw(on, hit.event, hit.height)
 
     async def work(self) -> None:
         """Compare what waits; returns when nothing does for a while."""

@@ -49,6 +49,7 @@ class HttpPool:
         self._head = f"POST {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
         self._timeout_s = timeout_s
         self._most = most
+        self.lost = 0  # kept connections that the node closed
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._turns = asyncio.Semaphore(MAX_OPEN)
 
@@ -72,11 +73,13 @@ class HttpPool:
                 while self._idle:
                     reader, writer = self._idle.pop()
                     if reader.at_eof():
+                        self.lost += 1
                         writer.close()
                         continue
                     try:
                         return await self._exchange(reader, writer, request)
                     except _Stale:
+                        self.lost += 1
                         if once:
                             raise
                 return await self._exchange(*await self._connect(), request)

@@ -101,6 +101,7 @@ class Rpc:
         self._locate = address if callable(address) else lambda: address
         self.address = self._locate()
         self.reconnects = 0
+        self._lost = 0
         self._timeout_s = timeout_s
         self._pool = self._pool_at(self.address)
         self._ids = itertools.count(1)
@@ -179,12 +180,19 @@ class Rpc:
             raise BadAnswer("no result", method=method)
         return result
 
+    @property
+    def losses(self) -> int:
+        """How often a connection was lost. What answers since may be another node, or the same one restored."""
+        return self.reconnects + self._lost + self._pool.lost
+
     async def _find_again(self) -> None:
         """The node may be at another address now; whoever calls it is told when it is away."""
+        self._lost += 1
         with contextlib.suppress(Unavailable):
             found = self._locate()
             if found != self.address:
                 self.address, old = found, self._pool
+                self._lost += old.lost
                 self._pool = self._pool_at(found)
                 await old.close()
 

@@ -111,7 +111,12 @@ class Updater:
         base = await self._chain.light_block(tracked.latest.height)
         if consensus_of(base) != tracked.consensus:
             self._chain.forget(base.height)
-            raise OtherHistory("another header at the trusted height", client=tracked.client_id, height=tracked.latest)
+            raise OtherHistory(
+                "another header at the trusted height",
+                chain=self._chain.chain_id,
+                client=tracked.client_id,
+                height=tracked.latest,
+            )
         return base
 
     def _ground(self, tracked: TrackedClient, height: Height, root: bytes, headers: tuple[bytes, ...] = ()) -> Ground:

@@ -20,6 +20,7 @@ from lockgate.lightclients.cometbft.errors import HeaderRefused
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.lightclients.tendermint import states
 from lockgate.primitives.ids import Height
+from lockgate.primitives.time import seconds
 from lockgate.relay.rpc import Calls
 from tests.support import probe
 from tests.support.chain import sign, validator_set
@@ -142,6 +143,71 @@ async def test_what_a_two_faced_ledger_proves_is_believed_no_more_also_after_a_r
         await world.send(world.b, b"x")
     rows = world.b.store.connection.execute("SELECT count(*) FROM meta WHERE name LIKE ?", (MARK + "%",)).fetchone()
     assert rows == (1,)
+
+
+class Restored:
+    """A node that ends, and answers again from a backup: other blocks than it had shown, signed all the same."""
+
+    def __init__(self, before: Calls) -> None:
+        self._now = before
+        self.losses = 0
+
+    def restore(self, after: Calls) -> None:
+        self._now, self.losses = after, self.losses + 1
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        return await self._now.call(method, **params)
+
+    async def close(self) -> None: ...
+
+
+@in_world()
+async def test_P20_the_first_message_after_a_ledger_was_restored_with_its_signing_state_freezes_it(
+    world: HostWorld,
+) -> None:
+    """[P20] What the ledger signs next follows from what A trusts; the header A trusts is not there any more."""
+    node = Restored(world.b.rpc)
+    await replace_host(world, world.a, remote=node)
+    await world.send(world.a, probe.write(b"k", b"v"))
+    await world.settle()
+    height = world.a.host.peers._readers["b"].newest.height
+    node.restore(TwoFaced(world.b.rpc, twin_of(world.b, height), height))
+    world.clock.advance(seconds(11))  # a peer's key record is held for ten
+    with pytest.raises(Distrusted):
+        await world.send(world.a, b"x")
+    assert frozen(world.a)
+    assert [row["outcome"] for row in world.a.reported("misbehaviour")] == ["frozen"]
+    (said,) = world.a.reported("two_histories")
+    assert world.a.evidence.documents[said["evidence"]]["kind"] == "two-histories"
+
+
+@in_world()
+async def test_P20_a_host_of_a_restored_ledger_stops_for_good(world: HostWorld) -> None:
+    """[P20] Not as one that another copy has overtaken: its ledger shows an older root on another history."""
+    node = Restored(world.b.rpc)
+    await replace_host(world, world.b, own=node)
+    await world.send(world.a, probe.write(b"k", b"v"))
+    await world.settle()
+    height = world.b.host.reader.newest.height
+    node.restore(TwoFaced(world.b.rpc, twin_of(world.b, height), height))
+    await world.send(world.a, b"x")
+    world.relay()
+    with pytest.raises(Distrusted):
+        await world.turn(world.b)
+    assert [row["kind"] for row in world.b.evidence.documents.values()] == ["two-histories"]
+
+
+@in_world()
+async def test_a_connection_that_was_lost_and_shows_the_same_history_changes_nothing(world: HostWorld) -> None:
+    node = Restored(world.b.rpc)
+    await replace_host(world, world.a, remote=node)
+    await world.send(world.a, probe.write(b"k", b"v"))
+    await world.settle()
+    node.restore(world.b.rpc)
+    await world.send(world.a, probe.write(b"k", b"w"))
+    await world.settle()
+    assert world.b.get(b"k") == b"w"
+    assert world.a.evidence.documents == {}
 
 
 @in_world()

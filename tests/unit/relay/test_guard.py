@@ -16,6 +16,7 @@ from lockgate.relay import guard
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import Relayer
 from lockgate.relay.rpc import Calls, RpcError
+from lockgate.relay.updates import OtherHistory
 from tests.support.forgery import forged, update_with
 from tests.support.relays import FaultyRpc, Pair, account, relaying
 
@@ -160,6 +161,48 @@ def test_a_node_on_a_history_nobody_signed_is_no_evidence() -> None:
             assert not frozen(pair.b)
         assert relayer.counters.evidence == 0
         assert pair.reported("evidence_refused") == [], "nothing was submitted that a client would refuse"
+
+    asyncio.run(work())
+
+
+def test_P20_a_ledger_that_lost_a_history_it_had_signed_is_found_by_the_first_packet_after() -> None:
+    """[P20] The client's newest header was found equal when it was given; since the restore its ledger has another."""
+    evidence: list[tuple[str, dict[str, Any]]] = []
+
+    class Restored(FaultyRpc):
+        losses = 0
+
+    async def work() -> None:
+        pair = Pair.make()
+        lost: list[int] = []
+
+        def other(method: str, params: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+            if method == "commit" and int(params["height"]) in lost:
+                lie = forged(pair.a.ledger, int(params["height"]))
+                return {"signed_header": rpc_json.signed_header_to_json(lie), "canonical": True}
+            return result
+
+        nodes: list[Restored] = []
+
+        def restored(rpc: Calls) -> Calls:
+            nodes.append(Restored(rpc, spoil=other))
+            return nodes[-1]
+
+        async with pair.running(), relaying(guarded(pair, evidence, alpha=restored)) as (relayer,):
+            await relayer.ready.wait()
+            pair.send(1)
+            await pair.ended(1)
+            await pair.until(lambda: relayer.counters.misbehaviour_checks >= 1)
+            assert not frozen(pair.b)
+            trusted = relayer.ends[1].tracked
+            assert trusted is not None
+            lost.append(trusted.latest.height)
+            nodes[0].losses += 1
+            pair.send(1)
+            await pair.until(lambda: frozen(pair.b))
+            assert not frozen(pair.a)
+        assert [name for name, _ in evidence] == [f"alpha-1-{lost[0]}"]
+        assert OtherHistory.code in {row["code"] for row in pair.reported("unavailable")}
 
     asyncio.run(work())
 

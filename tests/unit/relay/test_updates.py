@@ -23,6 +23,7 @@ class Node:
 
     def __init__(self, ledger: TestLedger) -> None:
         self.ledger = ledger
+        self.chain_id = "test-1"
         self.fetched: list[int] = []
         self.other: dict[int, LightBlock] = {}
 

@@ -49,6 +49,7 @@ class CometBftChain:
         self.chain_id = chain_id
         self.revision = revision_number(chain_id)
         self._blocks: OrderedDict[int, LightBlock] = OrderedDict()
+        self._losses = 0  # when _blocks were fetched
         self._beats = 0
         self._heard = False  # blocks are announced, so waits may be longer
         self._announced = asyncio.Event()
@@ -136,7 +137,11 @@ class CometBftChain:
         """Header, commit and both validator sets of a height. Cached; verification is the caller's.
 
         A header names its sets by hash, and they seldom change: a set that is known is not fetched again.
+        Blocks are fetched again after a connection was lost: a restored node may have others.
         """
+        if self.losses != self._losses:
+            self._losses = self.losses
+            self._blocks.clear()
         known = self._blocks.get(height)
         if known is not None:
             return known
@@ -148,6 +153,11 @@ class CometBftChain:
         while len(self._blocks) > LIGHT_BLOCKS_KEPT:
             self._blocks.popitem(last=False)
         return block
+
+    @property
+    def losses(self) -> int:
+        """How often the connection to the node was lost; 0 for an adapter that has none."""
+        return int(getattr(self.rpc, "losses", 0))
 
     def forget(self, height: int) -> None:
         """Drop a block that did not verify: another answer may."""
