@@ -44,16 +44,19 @@ def reporter(reports: bool) -> Callable[[str, dict[str, object]], None]:
 
 def ask(host: str, verb: str, **arguments: Any) -> dict[str, Any]:
     """Ask a host of the folder through its socket."""
-    from lockgate.node.folder import NotInitialised
     from lockgate.node.socket import call
 
-    async def work() -> dict[str, Any]:
-        home = Settings.folder.host(host)
-        if not home.is_dir():
-            raise NotInitialised("no such host", host=host, folder=str(Settings.folder.root))
-        return await call(home / "host.sock", verb, **arguments)
+    return await_(lambda: call(socket_of(host), verb, **arguments))
 
-    return await_(work)
+
+def socket_of(host: str) -> Path:
+    """Where a host of the folder is asked. Raises NotInitialised."""
+    from lockgate.node.folder import NotInitialised
+
+    home = Settings.folder.host(host)
+    if not home.is_dir():
+        raise NotInitialised("no such host", host=host, folder=str(Settings.folder.root))
+    return home / "host.sock"
 
 
 def show(value: dict[str, Any]) -> None:

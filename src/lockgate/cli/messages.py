@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from lockgate.cli import output
-from lockgate.cli.context import Settings, ask, await_, guard
+from lockgate.cli.context import Settings, ask, await_, guard, socket_of
 from lockgate.cli.names import complete_host
 
 SETTLE_S = 90  # beyond the timeout: an answer's grace, and its way back
@@ -53,7 +53,10 @@ def send(
 
 def inbox(host: Host, limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20) -> None:
     """Show what a host received and how its guest answered."""
-    rows = _messages(host, "inbox", limit)
+    rows: list[dict[str, Any]] = ask(host, "inbox", limit=limit)["messages"]
+    if Settings.as_json:
+        output.print_json(rows)
+        return
     output.table(
         f"Inbox of {host}",
         ["packet", "from", "state", "bytes", "body", "answer"],
@@ -90,23 +93,23 @@ def save(
         output.console.print(f"wrote {size:,} bytes to {file}", markup=False)
 
 
-def outbox(host: Host, limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20) -> None:
+def outbox(
+    host: Host,
+    limit: Annotated[int, typer.Option(min=1)] = 20,
+    before: Annotated[str, typer.Option(help="Only messages older than the one of this ref.")] = "",
+) -> None:
     """Show what a host sent and how it ended."""
-    rows = _messages(host, "outbox", limit)
+    from lockgate.node import outbox as pages
+
+    rows = await_(lambda: pages.outbox(socket_of(host), limit, before))
+    if Settings.as_json:
+        output.print_json(rows)
+        return
     output.table(
         f"Outbox of {host}",
         ["packet", "to", "state", "body", "answer"],
         [[r["packet"] or "not yet", _short(r["to"]), r["state"], _text(r["body"]), _answer(r)] for r in rows],
     )
-
-
-def _messages(host: str, verb: str, limit: int) -> list[dict[str, Any]]:
-    """Rows of a host's list; as JSON they are printed here, and nothing is left to show."""
-    rows: list[dict[str, Any]] = ask(host, verb, limit=limit)["messages"]
-    if Settings.as_json:
-        output.print_json(rows)
-        raise typer.Exit
-    return rows
 
 
 def _answer(row: dict[str, Any]) -> str:

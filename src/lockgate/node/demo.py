@@ -22,6 +22,7 @@ from lockgate.node.config import load as load_config
 from lockgate.node.findings import verify
 from lockgate.node.folder import Folder
 from lockgate.node.ledgers import Ledgers
+from lockgate.node.outbox import outbox
 from lockgate.node.packets import ByPlace
 from lockgate.node.prove import build
 from lockgate.node.provision import open_chain
@@ -107,7 +108,7 @@ async def run(
         await watching
         tally.total_s = time.monotonic() - begun
         say("reading both ledgers back")
-        rows = (await call(socket, "outbox"))["messages"]
+        rows = await outbox(socket)
         await _read_back(running, rows, tally)
         say("proof bundles")
         await _bundles(folder, rows, bundles, tally)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from lockgate.hosting.host import Host
 from lockgate.node.bodies import NoMessage, body_json, drop_body, file_of
+from lockgate.node.outbox import MAX_LISTED
 from lockgate.node.packets import ByPlace, parse, trace_id
 from lockgate.node.socket import Answer, BadCall, Events
 from lockgate.primitives.errors import Refused
@@ -16,7 +17,6 @@ from lockgate.primitives.ids import DomainId, Hash32
 from lockgate.storage.feed import Feed, Happening
 from lockgate.storage.host import Seen, Sent
 
-MAX_LISTED: Final = 1_000
 PAGE: Final = 64  # happenings read at a time: bounds what a slow subscriber keeps in memory
 ENDED: Final = frozenset({"acknowledged", "refused", "timed_out"})
 
@@ -64,8 +64,11 @@ class Desk:
                 return drop_body(host, *self._place(str(arguments["packet"])))
             case "outbox":
                 limit = min(int(arguments.get("limit", MAX_LISTED)), MAX_LISTED)
-                rows = host.store.all_sent(arguments.get("state"))
-                return {"messages": [self._sent(row) for row in rows[-limit:]]}
+                before = bytes.fromhex(arguments.get("before") or "") or None
+                if before is not None and host.store.sent(before) is None:
+                    raise UnknownRef("no such message", ref=before)
+                rows = host.store.sent_page(limit, arguments.get("state"), before)
+                return {"messages": [self._sent(row) for row in rows]}
             case "message":
                 row = host.store.sent_by_packet(str(arguments["client"]), int(arguments["sequence"]))
                 return {"message": None if row is None else self._sent(row)}

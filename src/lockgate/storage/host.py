@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS outbox (
   commitment BLOB NOT NULL UNIQUE, timeout INTEGER NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_by_packet ON outbox (client, sequence) WHERE sequence IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_by_state ON outbox (state);
+CREATE INDEX IF NOT EXISTS outbox_by_place ON outbox (fence, counter);
 CREATE TABLE IF NOT EXISTS inbox (
   domain BLOB NOT NULL, client TEXT NOT NULL, sequence INTEGER NOT NULL, commitment BLOB NOT NULL,
   peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT, detail TEXT,
@@ -243,6 +244,16 @@ class HostStore:
             "SELECT * FROM outbox WHERE ?1 IS NULL OR state = ?1 ORDER BY fence, counter", (state,)
         )
         return [_sent_row(row) for row in rows]
+
+    def sent_page(self, limit: int, state: str | None = None, before: bytes | None = None) -> list[Sent]:
+        """The newest messages, at most `limit`, oldest first; with `before`, of those older than that ref's."""
+        rows = self.connection.execute(
+            "SELECT * FROM outbox WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR "
+            "(fence, counter) < (SELECT fence, counter FROM outbox WHERE ref = ?2)) "
+            "ORDER BY fence DESC, counter DESC LIMIT ?3",
+            (state, before, limit),
+        )
+        return [_sent_row(row) for row in rows][::-1]
 
     def count_sent(self, state: str) -> int:
         row = self.connection.execute("SELECT count(*) FROM outbox WHERE state = ?", (state,)).fetchone()

@@ -21,6 +21,7 @@ from lockgate.node.findings import Finding, header_hashes
 from lockgate.node.findings import verify as verify_bundle
 from lockgate.node.folder import Folder, NotInitialised
 from lockgate.node.ledgers import Ledgers
+from lockgate.node.outbox import outbox
 from lockgate.node.packets import parse
 from lockgate.node.prove import build
 from lockgate.node.socket import call, stream
@@ -114,9 +115,13 @@ class Connection:
         """Messages the host received."""
         return [received(row) for row in (await call(self._socket, "inbox", limit=limit))["messages"]]
 
-    async def outbox(self, limit: int = 100) -> list[Ended]:
-        """Messages the host sent, oldest first; those that have not ended say so in their state."""
-        return [ended(row) for row in (await call(self._socket, "outbox", limit=limit))["messages"]]
+    async def outbox(self, limit: int = 100, before: Ended | str = "") -> list[Ended]:
+        """The newest messages the host sent, oldest first; those that have not ended say so in their state.
+
+        `before` is a message, or its ref: then of those that are older, so that a long outbox is read in pieces.
+        """
+        ref = before if isinstance(before, str) else before.ref
+        return [ended(row) for row in await outbox(self._socket, limit, ref)]
 
     async def status(self) -> dict[str, Any]:
         """What `lockgate host status` shows."""

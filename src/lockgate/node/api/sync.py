@@ -71,8 +71,8 @@ class SyncConnection:
     def inbox(self, limit: int = 100) -> list[Received]:
         return self._do(self._connection.inbox(limit))
 
-    def outbox(self, limit: int = 100) -> list[Ended]:
-        return self._do(self._connection.outbox(limit))
+    def outbox(self, limit: int = 100, before: Ended | str = "") -> list[Ended]:
+        return self._do(self._connection.outbox(limit, before))
 
     def status(self) -> dict[str, Any]:
         return self._do(self._connection.status())
