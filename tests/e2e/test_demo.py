@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,9 @@ from lockgate.node.findings import UntrustedStart, verify
 from lockgate.node.quotes import computed_chain
 from lockgate.primitives.errors import LockgateError
 from lockgate.runtime.wasm import shipped
+from tests.vectors.sets import data_root
+
+SEED = int(os.environ.get("LOCKGATE_FLIP_SEED", "1"))
 
 
 def lockgate(*arguments: str, timeout: float = 280) -> subprocess.CompletedProcess[str]:
@@ -54,6 +59,39 @@ def test_bundles_verify_offline_and_no_changed_byte_does(run: tuple[dict[str, An
             except LockgateError:
                 continue
             raise AssertionError(f"byte {place} flipped by {flip:#x} still verifies: {other}")
+
+
+@pytest.mark.soak
+def test_no_bundle_of_the_recorded_quotes_verifies_with_any_byte_changed(tmp_path: Path) -> None:
+    """Every byte of every bundle, one other value each, and no trusted header given that would help."""
+    quotes = data_root() / "option-chains" / "spx_2017_sample.csv"
+    if not quotes.is_file():
+        pytest.skip(f"the recorded quotes are absent: no {quotes}; set LOCKGATE_DATA")
+    out = tmp_path / "bundles"
+    done = lockgate("--json", "demo", "--input", str(quotes), "--bundles", str(out))
+    assert done.returncode == 0, done.stderr[-2000:]
+    tally = json.loads(done.stdout.splitlines()[-1])
+    assert (tally["sent"], tally["acknowledged"], tally["lost"]) == (392, 392, 0)
+    bundles = sorted(out.glob("*.bundle"))
+    assert len(bundles) == tally["bundles"] > 0
+    draw = random.Random(SEED)
+    for path in bundles:
+        data = bytearray(path.read_bytes())
+        assert verify(bytes(data)).accepted
+        for place in range(len(data)):
+            change = draw.randrange(1, 256)
+            data[place] ^= change
+            assert not verifies(bytes(data)), f"{path.name}: byte {place} changed by {change:#x} (seed {SEED})"
+            data[place] ^= change
+
+
+def verifies(data: bytes) -> bool:
+    """False for a refusal that has a name; any other failure is the test's."""
+    try:
+        verify(data)
+    except LockgateError:
+        return False
+    return True
 
 
 def test_P11_a_bundle_from_another_header_is_refused(run: tuple[dict[str, Any], Path]) -> None:
