@@ -2,3 +2,5 @@
 
 - `embedded`: one process, SQLite, real v0.38 headers signed by local validator keys
 """
+
+__all__ = ("embedded",)

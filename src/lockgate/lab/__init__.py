@@ -8,3 +8,24 @@
 
 `python -m lockgate.lab SEED` prints a run. See docs/explanation/simulation.md.
 """
+
+__all__ = (
+    "adversaries",
+    "checkers",
+    "clock",
+    "disk",
+    "draws",
+    "endpoints",
+    "entropy",
+    "events",
+    "faults",
+    "journal",
+    "ledgers",
+    "loop",
+    "network",
+    "origin",
+    "outcome",
+    "paths",
+    "rpc",
+    "simulation",
+)

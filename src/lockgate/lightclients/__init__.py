@@ -5,3 +5,5 @@
 - `tendermint`: the 07-tendermint client module that meets the `LightClient` port of `ibc`
 - `follower`: a host's own client of a ledger, from a pinned header
 """
+
+__all__ = ("cometbft", "follower", "tendermint")

@@ -1,0 +1,33 @@
+"""The deterministic state machine: a block's transactions in, writes and events out. Pure.
+
+- `machine`: a block from its transactions; `context`, `gas`: what a handler is given, what it costs
+- `transaction`, `schemas`: the bytes of transactions, and the schema ids of all that stands here
+- `wording`: what a signed header proves, in words (P10)
+- `genesis`: parameters, validators, class of ledger (P10)
+- `accounts`, `identity`, `endpoints`: who signs, key records of endpoints, their fences and roots (P5, P8)
+- `lanes`, `packets`, `inbox`, `answers`, `gate`: lanes, and a packet's way through grant and answer (P1, P9, P15)
+- `governance`, `authority`, `settlement`, `equivocation`: the authority's actions, and what follows two histories
+- `pruning`: finished packets, forgotten provably (I15)
+- `keys`, `records`, `errors`: where state stands, its values, what is refused
+"""
+
+__all__ = (
+    "accounts",
+    "authority",
+    "context",
+    "endpoints",
+    "errors",
+    "gas",
+    "gate",
+    "genesis",
+    "governance",
+    "identity",
+    "inbox",
+    "keys",
+    "lanes",
+    "machine",
+    "pruning",
+    "records",
+    "transaction",
+    "wording",
+)

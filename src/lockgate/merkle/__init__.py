@@ -9,3 +9,5 @@
 - `ics23_fast`: the same verdicts for many proofs under one root, the shared part checked once
 - `framing`, `varint`: canonical bytes; `errors`: what is refused
 """
+
+__all__ = ("errors", "ics23", "ics23_fast", "multistore", "ports", "specs", "tree")

@@ -7,3 +7,5 @@
 - `ports`: `Clock`, `Rng`, `Observer`
 - `sealed`: values that prove a check
 """
+
+__all__ = ("errors", "ids", "ports", "quick", "sealed", "state", "time", "version")

@@ -1,0 +1,12 @@
+"""Drives relayers: what `courier` decides, over the RPC of two ledgers.
+
+- `driver`: one pair of clients; reads, plans, moves, for ever
+- `watch`, `scan`, `search`, `events`: what is in flight, from events and from state
+- `direction`, `mover`, `messages`, `updates`: one way of a pair, and a packet's next step, proven
+- `submitter`: transactions of one account, on nonce lanes of its own
+- `care`, `guard`: clients kept fresh, finished packets pruned; ledgers that signed two histories
+- `endpoint`, `status`: one ledger of a pair, and what people are shown
+- `rpc`, `http`: calls to one node; `chains`: how each kind of ledger is read
+"""
+
+__all__ = ("chains", "driver", "rpc", "search", "submitter")

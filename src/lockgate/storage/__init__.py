@@ -6,3 +6,5 @@
 - `blocks`: the same as `ledger`, in memory, for the lab
 - `nodes`, `memory`: tree nodes, meeting `merkle.ports.NodeStore`
 """
+
+__all__ = ("blocks", "evidence", "feed", "host", "ledger", "memory", "nodes", "signstate")
