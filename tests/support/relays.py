@@ -17,6 +17,7 @@ from lockgate.ibc import wire
 from lockgate.ibc.packet import Payload
 from lockgate.ibc.ports import Accepted, Call, Reception
 from lockgate.lab.clock import SimulatedClock
+from lockgate.lab.entropy import SeededEntropy
 from lockgate.lab.ledgers import LabAccount, LabLedger
 from lockgate.lab.paths import End, connect
 from lockgate.lab.rpc import LabRpc
@@ -138,7 +139,7 @@ class Pair:
     def relayer(self, name: str = "relayer", wrap: dict[str, Callable[[Calls], Calls]] | None = None) -> Relayer:
         wrapped = wrap or {}
         ends = [self.endpoint(end, name, wrapped.get(end.ledger.genesis.chain_id)) for end in (self.a, self.b)]
-        return Relayer(*ends, lambda kind, fields: self.reports.append((kind, fields)))
+        return Relayer(*ends, lambda kind, fields: self.reports.append((kind, fields)), SeededEntropy(name.encode()))
 
     def send(
         self, count: int = 1, *, on: End | None = None, body: bytes = b"hello", timeout_s: int = 3_600, per_tx: int = 50

@@ -38,12 +38,16 @@ class Quarantine:
     def __init__(self) -> None:
         self._marks: dict[int, Mark] = {}
 
-    def failed(self, sequence: int, reason: str, now: float) -> Mark:
-        """The packet was refused alone, or could not be proven."""
+    def failed(self, sequence: int, reason: str, now: float, share: float = 1.0) -> Mark:
+        """The packet was refused alone, or could not be proven.
+
+        It waits `share` of the full time: another number for each relayer, so that they do not come back together.
+        """
         before = self._marks.pop(sequence, None)
         attempts = (before.attempts if before else 0) + 1
         wait = min(FIRST_WAIT_S * 2.0 ** min(attempts - 1, 16), LONGEST_WAIT_S)
-        mark = Mark(attempts, reason[:MAX_REASON], now + (PARKED_WAIT_S if attempts >= PARK_AFTER else wait))
+        wait = PARKED_WAIT_S if attempts >= PARK_AFTER else wait
+        mark = Mark(attempts, reason[:MAX_REASON], now + share * wait)
         while len(self._marks) >= MAX_MARKS:
             del self._marks[next(iter(self._marks))]
         self._marks[sequence] = mark

@@ -302,7 +302,7 @@ class RelayerParty(Party):
             chain = CometBftChain(self.world.network.link(self.name, name, fuse), ledger.genesis.chain_id)
             submitter = submitter_of(chain, ledger.genesis.domain_id, self._accounts[name], RELAY_LANE)
             ends.append(EndPoint(chain, submitter, ledger.client))
-        relayer = Relayer(ends[0], ends[1], self.report)
+        relayer = Relayer(ends[0], ends[1], self.report, self.world.entropy.fork(f"{self.name}/{self.starts}"))
         await relayer.run()
 
 

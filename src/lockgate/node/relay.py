@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from lockgate.crypto.keys import KeyRole
 from lockgate.hosting.work import Report
+from lockgate.keystore.software import OsEntropy
 from lockgate.node.folder import (
     SUITE_ED25519,
     Folder,
@@ -71,7 +72,7 @@ async def make(
     def keep(what: str, evidence: dict[str, object]) -> None:
         write_json(home / "evidence" / f"{what}.json", evidence)
 
-    return Relayer(ends[0], ends[1], report, keep), rpcs
+    return Relayer(ends[0], ends[1], report, OsEntropy(), keep), rpcs
 
 
 async def run(folder: Folder, name: str, report: Report) -> None:

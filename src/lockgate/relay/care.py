@@ -2,12 +2,12 @@
 
 A client that expires takes every packet over it out of service until the ledger's authority acts, so it
 is refreshed at a third of its trusting period, and people hear of it at a half and at three quarters.
-Pruning has no hurry: it waits until enough packets have finished, and leaves the newest in place.
+Pruning has no hurry: it waits until enough packets have finished, or an hour, and leaves the newest in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,6 +25,7 @@ EVERY_S: Final = 1.0
 CHECKS_PER_PERIOD: Final = 20
 ALERTS: Final = ((0.75, "client_close_to_expiry"), (0.5, "client_not_refreshed"))
 PRUNE_AFTER: Final = MAX_RUN  # finished packets that gather before a run of them is forgotten
+PRUNE_EVERY_S: Final = 3_600.0  # where fewer gather: a lane of little traffic is cleared within the hour
 KEEP_FINISHED: Final = MAX_RUN  # newest finished packets that stay provable
 
 
@@ -42,10 +43,12 @@ class Care:
     directions: Sequence[Direction]
     counters: Counters
     report: Report
+    clock: Callable[[], float]  # monotonic seconds
     prune_after: int = PRUNE_AFTER
     keep_finished: int = KEEP_FINISHED
     _told: dict[str, str] = field(default_factory=dict)
     _finished: dict[str, int] = field(default_factory=dict)
+    _pruned: dict[str, float] = field(default_factory=dict)  # when a run was last looked for, by direction
 
     def every_s(self) -> float:
         """How often to look: far more often than the shortest trusting period needs."""
@@ -64,11 +67,19 @@ class Care:
         for direction in self.directions:
             await self._refresh(direction.source, direction.dest)
         for direction in self.directions:
-            due = self._finished.get(direction.name, 0) >= self.prune_after
-            if due and not direction.watch.live:
+            at_least = self._due(direction)
+            if at_least and not direction.watch.live:
                 self._finished[direction.name] = 0
-                while await self.prune(direction, self.prune_after, self.keep_finished):
+                self._pruned[direction.name] = self.clock()
+                while await self.prune(direction, at_least, self.keep_finished):
                     pass
+
+    def _due(self, direction: Direction) -> int:
+        """How long a run of finished packets must be to be forgotten now; 0 when it is not the time to look."""
+        finished, now = self._finished.get(direction.name, 0), self.clock()
+        if finished >= self.prune_after:
+            return self.prune_after
+        return 1 if finished and now - self._pruned.setdefault(direction.name, now) >= PRUNE_EVERY_S else 0
 
     async def _refresh(self, on: EndPoint, of: EndPoint) -> None:
         """Bring `on`'s client of `of` forward when it is due, and tell people when that has not happened."""

@@ -20,10 +20,12 @@ from lockgate.courier.plan import Lane
 from lockgate.courier.ports import Submitted
 from lockgate.ibc import events as ibc_events
 from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ports import Rng
 from lockgate.relay.care import Care
 from lockgate.relay.direction import Direction
 from lockgate.relay.endpoint import EndPoint, Slot
 from lockgate.relay.guard import Guard, KeepEvidence
+from lockgate.relay.jitter import Jitter
 from lockgate.relay.messages import Stage
 from lockgate.relay.mover import Counters, Mover, Report
 from lockgate.relay.status import direction_status, end_status
@@ -49,7 +51,7 @@ class Relayer:
     """Relays both directions of one pair of clients."""
 
     def __init__(
-        self, one: EndPoint, other: EndPoint, report: Report, keep_evidence: KeepEvidence | None = None
+        self, one: EndPoint, other: EndPoint, report: Report, rng: Rng, keep_evidence: KeepEvidence | None = None
     ) -> None:
         self.ends = (one, other)
         self.directions = (Direction(one, other), Direction(other, one))
@@ -59,10 +61,11 @@ class Relayer:
         self._last_fresh = float("-inf")
         self._placed = asyncio.Event()  # it is known from where on blocks are read
         self.ready = asyncio.Event()  # both ledgers were scanned
-        self._mover = Mover(report, self._took_in, _now)
+        self._jitter = Jitter(rng)
+        self._mover = Mover(report, self._took_in, _now, self._jitter)
         self.counters: Counters = self._mover.counters
         self._guard = Guard(self.ends, self.counters, report, keep_evidence)
-        self._care = Care(self.directions, self.counters, report)
+        self._care = Care(self.directions, self.counters, report, _now)
 
     async def run(self) -> None:
         """Relay until cancelled. A ledger that does not answer is waited for; nothing is lost."""
@@ -130,7 +133,7 @@ class Relayer:
                 if isinstance(error, OtherHistory):
                     with contextlib.suppress(*STUMBLES):  # it comes again with the next attempt
                         await self._guard.suspect(str(error.fields["chain"]))
-                await asyncio.sleep(backoff)
+                await asyncio.sleep(backoff * self._jitter.share())
                 backoff = min(2 * backoff, BACKOFF_MAX_S)
 
     # Reading.

@@ -20,6 +20,7 @@ from lockgate.primitives.errors import Refused, Unavailable
 from lockgate.primitives.ids import Height
 from lockgate.relay.direction import Direction
 from lockgate.relay.endpoint import EndPoint
+from lockgate.relay.jitter import Jitter
 from lockgate.relay.messages import News, Stage, build
 from lockgate.relay.rpc import RpcError
 from lockgate.relay.updates import Ground
@@ -82,6 +83,7 @@ class Mover:
     report: Report
     took_in: Callable[[EndPoint, Submitted], None]  # events of a transaction of ours
     clock: Callable[[], float]  # monotonic seconds
+    jitter: Jitter
     counters: Counters = field(default_factory=Counters)
 
     async def move(self, direction: Direction, stage: Stage, batch: tuple[Track, ...], submitter: Submitter) -> None:
@@ -231,7 +233,7 @@ class Mover:
                 direction.watch.drop(sequence)
 
     def _failed(self, direction: Direction, track: Track, reason: str) -> None:
-        mark: Mark = direction.quarantine.failed(track.sequence, reason, self.clock())
+        mark: Mark = direction.quarantine.failed(track.sequence, reason, self.clock(), self.jitter.share())
         fields: dict[str, object] = {
             "direction": direction.name, "sequence": track.sequence, "attempt": mark.attempts, "reason": mark.reason,
         }  # fmt: skip

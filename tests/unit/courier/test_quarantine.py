@@ -16,6 +16,15 @@ def test_waits_double_and_then_the_packet_is_parked() -> None:
     assert [(sequence, mark.reason) for sequence, mark in kept.parked()] == [(7, "refused")]
 
 
+def test_a_share_of_every_wait_is_what_a_packet_waits() -> None:
+    kept = Quarantine()
+    assert kept.failed(7, "refused", 10.0, 0.5).ready_at == 10.5
+    assert kept.failed(7, "refused", 20.0, 0.75).ready_at == 21.5
+    for _ in range(PARK_AFTER - 2):
+        mark = kept.failed(7, "refused", 0.0, 0.5)
+    assert mark.ready_at == PARKED_WAIT_S / 2
+
+
 def test_only_the_packet_itself_is_held_and_only_for_a_time() -> None:
     kept = Quarantine()
     kept.failed(7, "refused", 10.0)

@@ -10,6 +10,7 @@ import pytest
 
 from lockgate.engines.embedded.service import LedgerService
 from lockgate.ibc import host
+from lockgate.lab.entropy import SeededEntropy
 from lockgate.lab.rpc import LabRpc
 from lockgate.machine.errors import NotPrunable
 from lockgate.machine.pruning import watermark_key
@@ -134,7 +135,7 @@ class Own:
             key = account("relayer").key
             submitter = AccountSubmitter(chain, end.ledger.genesis.domain_id, key.public_key, key.sign, RELAY_LANE)
             found.append(EndPoint(chain, submitter, ClientId(end.client)))
-        return Relayer(*found, lambda kind, fields: self.reports.append((kind, fields)))
+        return Relayer(*found, lambda kind, fields: self.reports.append((kind, fields)), SeededEntropy(b"relayer"))
 
     def watermark(self) -> int:
         view = self.world.b.ledger.chain.view()
@@ -233,5 +234,29 @@ def test_i15_a_running_relayer_prunes_when_enough_have_finished(own: Own) -> Non
                 async with asyncio.timeout(10):
                     while own.watermark() < 4:
                         await asyncio.sleep(0.02)
+
+    asyncio.run(work())
+
+
+def test_i15_where_few_finish_an_hour_is_enough(own: Own) -> None:
+    async def work() -> None:
+        async with own.running() as relayer:
+            now = [0.0]
+            care = relayer._care
+            care.clock, care.keep_finished = lambda: now[0], 1
+            await own.answered(relayer, 5)
+            (direction, _) = relayer.directions
+            care.ended(direction, 5)
+            await care.work()
+            now[0] = caring.PRUNE_EVERY_S - 1
+            await care.work()
+            assert own.watermark() == 0
+            now[0] = caring.PRUNE_EVERY_S
+            await care.work()
+            assert own.watermark() == 4
+            now[0] *= 3
+            before = relayer.counters.transactions
+            await care.work()
+            assert (own.watermark(), relayer.counters.transactions) == (4, before), "nothing has finished since"
 
     asyncio.run(work())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lockgate.ibc import host
+from lockgate.lab.entropy import SeededEntropy
 from lockgate.lab.paths import End, create_client
 from lockgate.lightclients.cometbft import rpc_json
 from lockgate.lightclients.tendermint.messages import decode_misbehaviour
@@ -44,7 +45,12 @@ def submit(pair: Pair, end: End, message: tuple[str, bytes]) -> None:
 
 def guarded(pair: Pair, evidence: list[tuple[str, dict[str, Any]]], **wrap: Any) -> Relayer:
     ends = [pair.endpoint(end, "relayer", wrap.get(end.ledger.genesis.chain_id[:-2])) for end in (pair.a, pair.b)]
-    return Relayer(*ends, lambda kind, fields: pair.reports.append((kind, fields)), lambda *kept: evidence.append(kept))
+    return Relayer(
+        *ends,
+        lambda kind, fields: pair.reports.append((kind, fields)),
+        SeededEntropy(b"relayer"),
+        lambda *kept: evidence.append(kept),
+    )
 
 
 def test_a_forged_header_freezes_every_client_of_its_ledger_within_few_blocks() -> None:
