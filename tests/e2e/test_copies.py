@@ -24,6 +24,7 @@ from lockgate.storage.ledger import LedgerStore
 from tests.support.deployment import Deployment, Party, copy, elsewhere
 
 SETTLE_S = 90.0
+MOST_OPEN = 16  # messages under way: enough for every step of a story to fall among them
 MORE = 5  # messages that go through between two steps of a story
 Story = Callable[[Deployment, Path], Awaitable[None]]
 
@@ -45,7 +46,7 @@ def under_load(provisioned: Path, folder: Path, story: Story) -> Deployment:
         deployment.start()
         try:
             await deployment.party("host-sender").said("ready")
-            async with deployment.load() as known:
+            async with deployment.load(MOST_OPEN) as known:
                 await deployment.acknowledged(MORE)
                 await story(deployment, folder)
                 await deployment.acknowledged(MORE)

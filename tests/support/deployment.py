@@ -163,19 +163,19 @@ class Deployment:
         return int(status["waiting"]) + int(status["sent"]["sent"])
 
     @asynccontextmanager
-    async def load(self) -> AsyncIterator[set[bytes]]:
+    async def load(self, most_open: int = MOST_OPEN) -> AsyncIterator[set[bytes]]:
         """Messages under way from here to the end of the block; yields the bodies whose sending was confirmed."""
         stop, numbers, known = asyncio.Event(), [0], set[bytes]()
-        sending = [asyncio.create_task(self._send_on(stop, numbers, known)) for _ in range(SENDERS)]
+        sending = [asyncio.create_task(self._send_on(stop, numbers, known, most_open)) for _ in range(SENDERS)]
         try:
             yield known
         finally:
             stop.set()
             await asyncio.gather(*sending)
 
-    async def _send_on(self, stop: asyncio.Event, numbers: list[int], known: set[bytes]) -> None:
+    async def _send_on(self, stop: asyncio.Event, numbers: list[int], known: set[bytes], most_open: int) -> None:
         while not stop.is_set():
-            if await self.open() > MOST_OPEN:
+            if await self.open() > most_open:
                 await asyncio.sleep(0.1)
                 continue
             body = b"message %d" % numbers[0]
