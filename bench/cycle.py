@@ -90,6 +90,7 @@ class Pair:
     clock: SimulatedClock
     a: End
     b: End
+    sent: int = 0
 
     @classmethod
     def make(cls, stores: Stores = in_memory) -> Pair:
@@ -155,15 +156,12 @@ class Pair:
         self.clock.advance(seconds(5))
         split.begin()
         timeout = UnixSeconds(self.clock.now() // NANOS_PER_SECOND + 3_600)
-        payload = Payload(
-            source_port="mock",
-            destination_port="mock",
-            version="mock-version",
-            encoding="application/x-protobuf",
-            value=b"mock packet data",
-        )
-        message = wire.encode_send(wire.SendMessage(a.client, timeout, (payload,), a.account.id))
-        result = self._transact(a, [(MSG_SEND_PACKET, message)] * batch, split)
+        messages = []
+        for _ in range(batch):
+            self.sent += 1
+            message = wire.SendMessage(a.client, timeout, (_payload(self.sent),), a.account.id)
+            messages.append((MSG_SEND_PACKET, wire.encode_send(message)))
+        result = self._transact(a, messages, split)
         a.ledger.chain.produce([])
         packets = packets_of(result)
         split.lap("send")
@@ -189,6 +187,17 @@ class Pair:
     def _transact(end: End, messages: list[Message], split: Split) -> TxResult:
         split.transactions += 1
         return expect(end.ledger.block(end.ledger.signed(end.account, messages)).results.transactions[0])
+
+
+def _payload(number: int) -> Payload:
+    """No two packets say the same: what is remembered of one body must not help with the next."""
+    return Payload(
+        source_port="mock",
+        destination_port="mock",
+        version="mock-version",
+        encoding="application/x-protobuf",
+        value=b"mock %011d" % number,
+    )
 
 
 def _pending(end: End) -> bool:

@@ -61,6 +61,8 @@ func (p *pairs) path(name string) *ibctesting.Path {
 	b := coordinator.GetChain(ibctesting.GetChainID(2))
 	path := ibctesting.NewPath(a, b)
 	path.SetupV2()
+	// The mock answers one fixed body only; here it answers every body, with the same result.
+	b.GetSimApp().MockModuleV2B.IBCApp.OnRecvPacket = answer
 	p.open[name] = path
 	return path
 }
@@ -89,7 +91,7 @@ func (p *pairs) run(schedule string, batch, packets int) round {
 	votes := validators * blocks
 	return round{
 		Peer: "ibc-go v11.2.0", Schedule: schedule, Batch: batch, Packets: packets,
-		PayloadBytes: len(mockv1.MockPacketData),
+		PayloadBytes: len(leg.payload().Value),
 		Seconds:      seconds, PacketsPerSecond: float64(packets) / seconds,
 		Blocks: blocks, Transactions: leg.transactions, ClientUpdates: leg.updates,
 		SignaturesMade: votes + int64(leg.transactions),
@@ -99,6 +101,18 @@ func (p *pairs) run(schedule string, batch, packets int) round {
 	}
 }
 
+func answer(sdk.Context, string, string, uint64, channeltypes.Payload, sdk.AccAddress) channeltypes.RecvPacketResult {
+	return mock.MockRecvPacketResult
+}
+
+// payload is the body of one packet; no two of a round say the same.
+func (l *legs) payload() channeltypes.Payload {
+	l.packets++
+	payload := mock.NewMockPayload(mock.ModuleNameA, mock.ModuleNameB)
+	payload.Value = fmt.Appendf(nil, "mock %011d", l.packets)
+	return payload
+}
+
 // legs runs the steps of a life cycle and counts what they cost.
 type legs struct {
 	t            *testing.T
@@ -106,6 +120,7 @@ type legs struct {
 	spent        map[string]time.Duration
 	transactions int
 	updates      int
+	packets      int
 }
 
 // separate gives each step its own transaction: seven blocks.
@@ -130,10 +145,11 @@ func (l *legs) combined(batch int) []channeltypes.Packet {
 
 func (l *legs) send(batch int) []channeltypes.Packet {
 	timeout := uint64(l.a.Chain.ProposedHeader.Time.Add(time.Hour).Unix())
-	payload := mock.NewMockPayload(mock.ModuleNameA, mock.ModuleNameB)
+	payloads := make([]channeltypes.Payload, batch)
 	messages := make([]sdk.Msg, batch)
 	for i := range messages {
-		messages[i] = channeltypes.NewMsgSendPacket(l.a.ClientID, timeout, l.signer(l.a), payload)
+		payloads[i] = l.payload()
+		messages[i] = channeltypes.NewMsgSendPacket(l.a.ClientID, timeout, l.signer(l.a), payloads[i])
 	}
 	data := l.deliver(l.a, "send", messages)
 
@@ -144,7 +160,7 @@ func (l *legs) send(batch int) []channeltypes.Packet {
 	for i, response := range responses.MsgResponses {
 		var sent channeltypes.MsgSendPacketResponse
 		require.NoError(l.t, proto.Unmarshal(response.Value, &sent))
-		packets[i] = channeltypes.NewPacket(sent.Sequence, l.a.ClientID, l.b.ClientID, timeout, payload)
+		packets[i] = channeltypes.NewPacket(sent.Sequence, l.a.ClientID, l.b.ClientID, timeout, payloads[i])
 	}
 	return packets
 }
