@@ -77,6 +77,7 @@ def test_every_key_proves_and_every_other_key_proves_absent(
                 continue
             proven = reopened.prove("s", key, version)
             assert proven == store.prove("s", key, version)
+            assert proven.merkle_proof == store.view(version).merkle_proof("s", key)
             assert proven.value == model.get(key)
             if proven.value is None:
                 ics23.verify_non_membership(SPECS, hashes[version], (b"s", key), proven.merkle_proof)

@@ -2,22 +2,33 @@
 
 A snapshot is a root: nodes below it never change, so it stays readable while the next version is
 built. Its proofs are canonical `cosmos.ics23.v1.CommitmentProof` bytes, written without a protobuf
-library; steps above a node are kept once written, because the proofs of a batch share them.
+library. The keys of a batch are neighbours: each proof starts where its way down parts from the one before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from typing import NamedTuple
 
 from lockgate.merkle.errors import EmptyTree
 from lockgate.merkle.framing import LEAF_OP, STEP, field
 from lockgate.merkle.node import EMPTY_ROOT, LEAF_HEAD, Fill, Node, inner_head
 from lockgate.merkle.ports import NONCE_BITS
 from lockgate.merkle.varint import ONE_BYTE, uvarint, varint
+from lockgate.primitives.quick import make
 
-MAX_STEPS_KEPT: Final = 4_096  # inner nodes with remembered steps, about 1 KiB each, per tree and version
+
+class _Turn(NamedTuple):
+    """An inner node on the way down to a leaf: low <= key < high for every key below it."""
+
+    node: Node
+    low: bytes
+    high: bytes  # empty: without a bound
+    to_left: bytes  # the step from its left child, up to the hash of the right one
+    to_right: bytes  # the step from its right child, up to the hash of the left one
+    steps: bytes  # from the node up to the root
+    above: _Turn | None
 
 
 def find(root: Node | None, key: bytes, fill: Fill) -> Node | None:
@@ -56,13 +67,13 @@ def scan(root: Node | None, start: bytes, end: bytes, fill: Fill) -> Iterator[tu
 class Snapshot:
     """One saved version of a tree."""
 
-    __slots__ = ("_above", "_fill", "root", "root_hash")
+    __slots__ = ("_fill", "_last", "root", "root_hash")
 
     def __init__(self, root: Node | None, fill: Fill) -> None:
         self.root = root
         self.root_hash = EMPTY_ROOT if root is None else root.hash
         self._fill = fill
-        self._above: dict[Node, bytes] = {}
+        self._last: _Turn | None = None  # the last turn of the last way down
 
     @property
     def root_number(self) -> int:
@@ -80,101 +91,103 @@ class Snapshot:
 
     def prove(self, key: bytes) -> tuple[bytes | None, bytes]:
         """Return the value (None: absent) and the CommitmentProof of that. Raises EmptyTree."""
-        nodes = self._path(key)
-        node = nodes[-1]
-        if node.key == key:
-            return node.value, field(b"\x0a", self._existence(nodes))
+        leaf, proof = self._existence(key)
+        if leaf.key == key:
+            return leaf.value, b"".join((b"\x0a", uvarint(len(proof)), proof))
+        below = leaf.key < key
+        beside = self._beside(key, after=below)
+        other = None if beside is None else self._existence(beside.key)[1]
+        left, right = (proof, other) if below else (other, proof)
         parts = [field(b"\x0a", key)]
-        below = node.key < key
-        beside = self._beside(nodes, after=below)
-        left, right = (nodes, beside) if below else (beside, nodes)
         if left is not None:
-            parts.append(field(b"\x12", self._existence(left)))
+            parts.append(field(b"\x12", left))
         if right is not None:
-            parts.append(field(b"\x1a", self._existence(right)))
+            parts.append(field(b"\x1a", right))
         return None, field(b"\x12", b"".join(parts))
 
-    def _path(self, key: bytes) -> list[Node]:
-        """Nodes from the root to the leaf where `key` is or would be."""
-        node = self.root
-        if node is None:
-            raise EmptyTree("nothing can be proven of an empty tree", key=key)
-        nodes = []
+    def _existence(self, key: bytes) -> tuple[Node, bytes]:
+        """The leaf where `key` is or would be, and its ExistenceProof. Raises EmptyTree."""
+        at = self._last
+        while at is not None:
+            node, low, high, to_left, to_right, steps, above = at
+            if low <= key and (key < high or not high):
+                break
+            at = above
+        else:
+            root = self.root
+            if root is None:
+                raise EmptyTree("nothing can be proven of an empty tree", key=key)
+            if root.height < 0:
+                self._fill(root)
+            if not root.height:
+                return root, _frame(root, ())
+            node, low, high, steps = root, b"", b"", b""
+            to_left, to_right = _to_children(node.height, node.size, node.number >> NONCE_BITS)
+            at = make(_Turn, (node, low, high, to_left, to_right, steps, None))
         while True:
-            height = node.height
-            if height > 0:
-                nodes.append(node)
-                node = node.left if key < node.key else node.right
-            elif height == 0:
-                nodes.append(node)
-                return nodes
+            if key < node.key:
+                child, high = node.left, node.key
+                step: tuple[bytes, ...] = (to_left, node.right.hash, steps)
             else:
-                self._fill(node)
+                child, low = node.right, node.key
+                step = (to_right, node.left.hash, b"\x20", steps)
+            height = child.height
+            if height < 0:
+                self._fill(child)
+                height = child.height
+            if not height:
+                self._last = at
+                return child, _frame(child, step)
+            node, steps = child, b"".join(step)
+            to_left, to_right = _to_children(height, node.size, node.number >> NONCE_BITS)
+            at = make(_Turn, (node, low, high, to_left, to_right, steps, at))
 
-    def _beside(self, nodes: list[Node], *, after: bool) -> list[Node] | None:
-        """Path to the leaf next to the one `nodes` ends in; None at the edge of the tree."""
-        for depth in range(len(nodes) - 2, -1, -1):
-            turn, taken = nodes[depth], nodes[depth + 1]
-            other = turn.right if after else turn.left
-            if other is taken:
-                continue
-            path = nodes[: depth + 1]
-            while True:
-                if other.height < 0:
-                    self._fill(other)
-                path.append(other)
-                if not other.height:
-                    return path
-                other = other.left if after else other.right
-        return None
+    def _beside(self, key: bytes, *, after: bool) -> Node | None:
+        """The leaf after or before the one where `key` would be; None at the edge of the tree."""
+        node, other = self.root, None
+        while node is not None and node.height:
+            left = key < node.key
+            if left is after:
+                other = node.right if after else node.left
+            node = node.left if left else node.right
+        while other is not None:
+            if other.height < 0:
+                self._fill(other)
+            if not other.height:
+                break
+            other = other.left if after else other.right
+        return other
 
-    def _existence(self, nodes: list[Node]) -> bytes:
-        """ExistenceProof of the leaf `nodes` ends in."""
-        leaf = nodes[-1]
-        key, value, version = leaf.key, leaf.value, varint(leaf.number >> NONCE_BITS)
-        of_key, of_value = len(key), len(value)
-        return b"".join(
-            (
-                b"\x0a", ONE_BYTE[of_key] if of_key < 0x80 else uvarint(of_key), key,
-                b"\x12", ONE_BYTE[of_value] if of_value < 0x80 else uvarint(of_value), value,
-                _leaf_op(version), self._steps(nodes),
-            )
-        )  # fmt: skip
 
-    def _steps(self, nodes: list[Node]) -> bytes:
-        """The path fields from the leaf `nodes` ends in up to the root."""
-        last = len(nodes) - 1
-        if not last:
-            return b""
-        above = self._above
-        known = last - 1
-        while known and nodes[known] not in above:
-            known -= 1
-        steps = above[nodes[known]] if known else b""
-        if len(above) + last > MAX_STEPS_KEPT:
-            above.clear()
-        for depth in range(known + 1, last):
-            steps = _step(nodes[depth - 1], nodes[depth]) + steps
-            above[nodes[depth]] = steps
-        return _step(nodes[last - 1], nodes[last]) + steps
+def _frame(leaf: Node, steps: tuple[bytes, ...]) -> bytes:
+    """ExistenceProof of a leaf; `steps` are pieces of the path fields up to the root."""
+    key, value = leaf.key, leaf.value
+    of_key, of_value = len(key), len(value)
+    return b"".join(
+        (
+            b"\x0a", ONE_BYTE[of_key] if of_key < 0x80 else uvarint(of_key), key,
+            b"\x12", ONE_BYTE[of_value] if of_value < 0x80 else uvarint(of_value), value,
+            _leaf_op(leaf.number >> NONCE_BITS), *steps,
+        )
+    )  # fmt: skip
 
 
 @lru_cache(1_024)  # the leaves of a block share their version
-def _leaf_op(version: bytes) -> bytes:
+def _leaf_op(version: int) -> bytes:
     """Field 3 of an ExistenceProof: the LeafOp, its prefix ending in this version."""
-    prefix = LEAF_HEAD + version
+    prefix = LEAF_HEAD + varint(version)
     return b"\x1a" + field(b"", LEAF_OP + field(b"\x2a", prefix))
 
 
-def _step(node: Node, child: Node) -> bytes:
-    """The InnerOp field that leads from `child` to `node`."""
-    head = inner_head(node.height, node.size, varint(node.number >> NONCE_BITS))
-    size = len(head)
-    if child is node.left:
-        lengths = ONE_BYTE[size + 40], STEP, ONE_BYTE[size + 1]
-        return b"".join((b"\x22", *lengths, head, b"\x20\x1a\x21\x20", node.right.hash))
-    lengths = ONE_BYTE[size + 38], STEP, ONE_BYTE[size + 34]
-    return b"".join((b"\x22", *lengths, head, b"\x20", node.left.hash, b"\x20"))
+@lru_cache(4_096)  # the small subtrees of a block share their shape and version
+def _to_children(height: int, size: int, version: int) -> tuple[bytes, bytes]:
+    """The InnerOp fields of a node from its left and its right child, each up to the hash of the other one."""
+    head = inner_head(height, size, varint(version))
+    length = len(head)
+    return (
+        b"".join((b"\x22", ONE_BYTE[length + 40], STEP, ONE_BYTE[length + 1], head, b"\x20\x1a\x21\x20")),
+        b"".join((b"\x22", ONE_BYTE[length + 38], STEP, ONE_BYTE[length + 34], head, b"\x20")),
+    )
 
 
 __all__ = ("Snapshot", "find", "scan")

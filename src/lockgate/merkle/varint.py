@@ -6,15 +6,17 @@ from functools import lru_cache
 from typing import Final
 
 MAX_BYTES: Final = 10  # ceil(64 / 7): what a 64-bit number can take
-ONE_BYTE: Final = tuple(bytes((n,)) for n in range(0x80))  # the encodings of numbers below 128
+_SHORT: Final = (
+    *(bytes((n,)) for n in range(0x80)),
+    *(bytes((n & 0x7F | 0x80, n >> 7)) for n in range(0x80, 0x800)),  # lengths of proofs and their parts
+)
+ONE_BYTE: Final = _SHORT[:0x80]  # the encodings of numbers below 128
 
 
 def uvarint(number: int) -> bytes:
     """Encode a non-negative number below 2^64."""
-    if number < 0x80:
-        return ONE_BYTE[number]
-    if number < 0x4000:
-        return bytes((number & 0x7F | 0x80, number >> 7))
+    if number < 0x800:
+        return _SHORT[number]
     out = bytearray()
     while number >= 0x80:
         out.append(number & 0x7F | 0x80)

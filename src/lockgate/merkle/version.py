@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 
 from lockgate.merkle import store_map, tree
 from lockgate.merkle.errors import UnknownStore
+from lockgate.merkle.framing import field
 from lockgate.merkle.node import Fill
 from lockgate.merkle.snapshot import Snapshot
 from lockgate.merkle.varint import uvarint
@@ -36,7 +37,7 @@ class Version:
         self.version = version
         self.snapshots = snapshots
         self._leaves = leaves
-        self._outer: dict[str, bytes] = {}
+        self._outer: dict[str, tuple[bytes, bytes]] = {}  # proof of a store, and the same as field 1 of a MerkleProof
         self._app_hash = b""
 
     @property
@@ -76,13 +77,21 @@ class Version:
 
     def prove(self, store: str, key: bytes) -> StoreProof:
         """Prove presence or absence of `key`. Raises UnknownStore and EmptyTree."""
-        snapshot = self._snapshot(store)
-        value, inner = snapshot.prove(key)
-        outer = self._outer.get(store)
-        if outer is None:
-            index = tuple(self.snapshots).index(store)
-            outer = self._outer[store] = store_map.prove(store, snapshot.root_hash, self._leaves, index)
-        return make(StoreProof, (value, inner, outer))
+        value, inner = self._snapshot(store).prove(key)
+        outer = self._outer.get(store) or self._prove_store(store)
+        return make(StoreProof, (value, inner, outer[0]))
+
+    def merkle_proof(self, store: str, key: bytes) -> bytes:
+        """`prove(store, key).merkle_proof`, joined at once."""
+        inner = self._snapshot(store).prove(key)[1]
+        outer = self._outer.get(store) or self._prove_store(store)
+        return b"".join((b"\x0a", uvarint(len(inner)), inner, outer[1]))
+
+    def _prove_store(self, store: str) -> tuple[bytes, bytes]:
+        index = tuple(self.snapshots).index(store)
+        proof = store_map.prove(store, self.snapshots[store].root_hash, self._leaves, index)
+        self._outer[store] = both = (proof, field(b"\x0a", proof))
+        return both
 
     def _snapshot(self, store: str) -> Snapshot:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from lockgate.codec.wire import ibc_commitment_pb2
@@ -9,6 +11,7 @@ from lockgate.codec.wire import ics23_pb2 as wire
 from lockgate.merkle import ics23
 from lockgate.merkle.errors import EmptyTree
 from lockgate.merkle.multistore import MultiStore
+from lockgate.merkle.snapshot import Snapshot
 from lockgate.merkle.specs import IAVL_SPEC, TENDERMINT_SPEC
 
 SPECS = (IAVL_SPEC, TENDERMINT_SPEC)
@@ -110,10 +113,12 @@ def test_one_leaf_proves_itself_and_both_sides_of_it() -> None:
         ics23.verify_non_membership(SPECS, root, (b"s", key), state.prove("s", key, 1).merkle_proof)
 
 
-def test_steps_remembered_above_a_node_are_dropped_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = grown(200, 1)
-    monkeypatch.setattr("lockgate.merkle.snapshot.MAX_STEPS_KEPT", 12)
-    bounded = grown(200, 1)
-    for key, _ in list(kept.scan("ccc", b"", b"~")):
-        assert bounded.prove("ccc", key, 1) == kept.prove("ccc", key, 1)
-    assert len(bounded.view(1).snapshots["ccc"]._above) <= 12 + 8
+def test_the_proofs_made_before_change_none_that_follows() -> None:
+    state = grown(200, 3)
+    snapshot = state.view(3).snapshots["ccc"]
+    keys = [key for key, _ in state.scan("ccc", b"", b"~")]
+    asked = [*keys, *(key + b"\x00" for key in keys), b"\x00", b"~"]
+    alone = {key: Snapshot(snapshot.root, snapshot._fill).prove(key) for key in asked}
+    for order in (sorted(asked), sorted(asked, reverse=True), random.Random(1).sample(asked, len(asked))):
+        for key in order:
+            assert snapshot.prove(key) == alone[key]
