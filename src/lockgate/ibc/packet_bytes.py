@@ -172,15 +172,22 @@ def text_at(data: bytes, at: int, tag: int) -> tuple[str, int]:
 def encode_packet(packet: Packet) -> bytes:
     """Write a Packet. The tests hold it equal to the protobuf library."""
     sequence, source, destination, timeout, payloads = packet
-    head = number(b"\x08", sequence) + frame_route(source, destination, timeout)
-    return head + b"".join([message(b"\x2a", encode_payload(payload)) for payload in payloads])
+    head, route = number(b"\x08", sequence), frame_route(source, destination, timeout)
+    if len(payloads) == 1:
+        payload = encode_payload(payloads[0])
+        size = len(payload)
+        return b"".join((head, route, b"\x2a", _LENGTHS[size] if size < 0x800 else uvarint(size), payload))
+    return head + route + b"".join([message(b"\x2a", encode_payload(payload)) for payload in payloads])
 
 
 def encode_payload(payload: Payload) -> bytes:
     """Write a Payload."""
     source, destination, version, encoding, value = payload
     frame = _framed_names if len(version) <= _MEMO_TEXT and len(encoding) <= _MEMO_TEXT else frame_names
-    return frame(source, destination, version, encoding) + field(b"\x2a", value)
+    names, size = frame(source, destination, version, encoding), len(value)
+    if 0 < size < 0x800:
+        return b"".join((names, b"\x2a", _LENGTHS[size], value))
+    return names + field(b"\x2a", value)
 
 
 @lru_cache(_MEMO)
@@ -217,13 +224,14 @@ def number(tag: bytes, value: int) -> bytes:
 
 def field(tag: bytes, value: bytes) -> bytes:
     """Frame a bytes or text field; nothing when it is empty."""
-    size = len(value)
-    if 0 < size < 0x800:
-        return tag + _LENGTHS[size] + value
-    return tag + uvarint(size) + value if value else b""
+    return tag + length(len(value)) + value if value else b""
 
 
 def message(tag: bytes, encoded: bytes) -> bytes:
     """Frame a sub-message that is always written."""
-    size = len(encoded)
-    return tag + (_LENGTHS[size] if size < 0x800 else uvarint(size)) + encoded
+    return tag + length(len(encoded)) + encoded
+
+
+def length(size: int) -> bytes:
+    """Write the length of what follows."""
+    return _LENGTHS[size] if size < 0x800 else uvarint(size)

@@ -16,7 +16,7 @@ from lockgate.codec.wire import ibc_channel_pb2 as channel
 from lockgate.codec.wire import ibc_client_pb2 as client
 from lockgate.ibc import packet_bytes
 from lockgate.ibc.packet import Acknowledgement, Packet, Payload
-from lockgate.ibc.packet_bytes import Unusual, field, number, packet_at, payloads_at, size_at, tail_of, text_at
+from lockgate.ibc.packet_bytes import Unusual, field, length, number, packet_at, payloads_at, size_at, tail_of, text_at
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.quick import make
 from lockgate.primitives.time import UnixSeconds
@@ -144,7 +144,10 @@ def encode_packet(packet: Packet) -> bytes:
 
 
 def encode_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
-    return b"".join([packet_bytes.message(b"\x0a", element) for element in acknowledgement.elements])
+    elements = acknowledgement[0]
+    if len(elements) == 1:
+        return packet_bytes.message(b"\x0a", elements[0])
+    return b"".join([packet_bytes.message(b"\x0a", element) for element in elements])
 
 
 def encode_send(message: SendMessage) -> bytes:
@@ -182,14 +185,10 @@ def _encode_relayed(
     packet: Packet, between: bytes, proof: tuple[bytes, bytes], height: tuple[bytes, Height], signer: tuple[bytes, str]
 ) -> bytes:
     """Frame a relayed message: packet, what stands between, and three tagged fields."""
-    return b"".join(
-        (
-            packet_bytes.message(b"\x0a", packet_bytes.encode_packet(packet)),
-            between,
-            field(*proof),
-            packet_bytes.encode_tail(height, signer),
-        )
-    )
+    encoded, (tag, proven) = packet_bytes.encode_packet(packet), proof
+    head = tag + length(len(proven)) if proven else b""
+    tail = packet_bytes.encode_tail(height, signer)
+    return b"".join((b"\x0a", length(len(encoded)), encoded, between, head, proven, tail))
 
 
 def wire_height(height: Height) -> client.Height:

@@ -24,6 +24,7 @@ from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, si
 from lockgate.merkle.multistore import MultiStore, StoreProof
 from lockgate.primitives.ids import ChainId, Height
 from lockgate.primitives.ports import Clock
+from lockgate.primitives.quick import make
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
 from lockgate.storage.blocks import MemoryBlocks
 from lockgate.storage.memory import MemoryNodes
@@ -90,6 +91,7 @@ class LabLedger:
             authority=tuple(authority),
             parameters=parameters or Parameters(),
         )
+        self.revision = self.genesis.revision
         self.keys = keys
         self.clerk = LabAccount(ed25519.SigningKey(f"{chain_id}/clerk".encode().ljust(32, b"\0")[:32]))
         self.signing = [MemorySigningState() for _ in keys]
@@ -109,10 +111,6 @@ class LabLedger:
     @property
     def height(self) -> int:
         return self.chain.height
-
-    @property
-    def revision(self) -> int:
-        return self.genesis.revision
 
     def block(self, *transactions: bytes) -> NewBlock:
         return self.chain.produce(transactions)
@@ -159,7 +157,11 @@ class LabLedger:
         return self.chain.state.prove(store, key, at - 1)
 
     def at(self, height: int) -> Height:
-        return Height(self.revision, height)
+        return make(Height, (self.revision, height))
+
+    def merkle_proof(self, store: str, key: bytes, at: int) -> bytes:
+        """`prove(store, key, at).merkle_proof`."""
+        return self.chain.state.view(at - 1).merkle_proof(store, key)
 
 
 def responses(result: TxResult) -> list[bytes]:

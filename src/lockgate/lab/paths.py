@@ -163,17 +163,16 @@ def connect(one: End, other: End, *, lane: bool = True, trusting: DurationNanos 
 
 
 def receive_message(on: End, source: End, packet: Packet) -> Message:
-    key = host.packet_commitment(source.client, packet.sequence)
-    proof = source.ledger.prove("ibc", key, on.trusted).merkle_proof
-    height = source.ledger.at(on.trusted)
-    return urls.MSG_RECV_PACKET, ibc_wire.encode_receive(packet, proof, height, on.account.id)
+    ledger, at = source.ledger, on.trusted
+    proof = ledger.merkle_proof("ibc", host.packet_commitment(source.client, packet[0]), at)
+    return urls.MSG_RECV_PACKET, ibc_wire.encode_receive(packet, proof, ledger.at(at), on.account.id)
 
 
 def acknowledge_message(on: End, dest: End, packet: Packet, acknowledgement: Acknowledgement) -> Message:
-    key = host.packet_acknowledgement(dest.client, packet.sequence)
-    proof = dest.ledger.prove("ibc", key, on.trusted).merkle_proof
-    height = dest.ledger.at(on.trusted)
-    return urls.MSG_ACKNOWLEDGEMENT, ibc_wire.encode_acknowledge(packet, acknowledgement, proof, height, on.account.id)
+    ledger, at = dest.ledger, on.trusted
+    proof = ledger.merkle_proof("ibc", host.packet_acknowledgement(dest.client, packet[0]), at)
+    content = ibc_wire.encode_acknowledge(packet, acknowledgement, proof, ledger.at(at), on.account.id)
+    return urls.MSG_ACKNOWLEDGEMENT, content
 
 
 def timeout_message(on: End, dest: End, packet: Packet) -> Message:
