@@ -1,7 +1,8 @@
 """Stored form of a block's results: deterministic CBOR, one array per block.
 
-Events are most of it, and most attributes stand in several events of a block. So they are framed here,
-each pair once, byte for byte what `cbor.encode` writes of `plain()`: a property test says so.
+Events are most of it, and the attributes of neighbouring ones are much the same. So they are framed here,
+each from what the last of its name came to, byte for byte what `cbor.encode` writes of `plain()`: a
+property test says so.
 """
 
 from __future__ import annotations
@@ -90,7 +91,12 @@ STORED: Final = cbor.Limits(size=1 << 28, items=1 << 22)
 MAX_INDEXED_VALUE: Final = 128  # ids, sequences, hashes; encoded packets are found through them
 
 
-_name: Final = lru_cache(512)(cbor.encode)  # attribute names: dozens
+_SHORT: Final = tuple(cbor.head(0x60, size) for size in range(0x400))  # heads of all but the longest texts
+
+
+@lru_cache(512)  # attribute names: dozens
+def _pair_head(name: str) -> bytes:
+    return b"\x82" + cbor.encode(name)
 
 
 @lru_cache(512)
@@ -98,33 +104,64 @@ def _event_head(kind: str, attributes: int) -> bytes:
     return b"\x82" + cbor.encode(kind) + cbor.head(0x80, attributes)
 
 
+class _Kind:
+    """What events of one type said so far."""
+
+    __slots__ = ("count", "head", "indexed", "latest")
+
+    def __init__(self) -> None:
+        self.count, self.head = -1, b""  # number of attributes of the last one, and how that begins
+        self.latest: dict[str, tuple[str, bytes]] = {}  # attribute name -> its last value, and the pair framed
+        self.indexed: dict[str, tuple[str, set[str]]] = {}  # attribute name -> what its rows are called, their values
+
+
 def _frame_events(parts: list[bytes], events: tuple[Event, ...], rows: list[IndexRow], place: tuple[int, int]) -> None:
     """Append the encoding of `_events(events)`, and the index rows of attributes not seen here before."""
     height, number = place
-    parts.append(cbor.head(0x80, len(events)))
-    pairs: dict[tuple[str, str], bytes] = {}  # attribute -> its encoding
-    seen: dict[str, dict[tuple[str, str], bytes]] = {}  # the same by event type
-    for kind, attributes in events:
-        known = seen.get(kind)
-        if known is None:
-            known = seen[kind] = {}
-        parts.append(_event_head(kind, len(attributes)))
-        for pair in attributes:
-            framed = known.get(pair)
-            if framed is None:
-                name, value = pair
-                framed = pairs.get(pair)
-                if framed is None:
-                    framed = pairs[pair] = _frame_pair(name, value)
-                known[pair] = framed
+    append = parts.append
+    append(cbor.head(0x80, len(events)))
+    kinds: dict[str, _Kind] = {}
+    latest: dict[str, tuple[str, bytes]] = {}  # of all types: the events of a packet say the same
+    small: dict[int, bytes] = {}  # events of one attribute by identity: some are constants, emitted for every packet
+    for event in events:
+        framed = small.get(id(event))
+        if framed is not None:
+            append(framed)
+            continue
+        name, attributes = event
+        kind = kinds.get(name)
+        if kind is None:
+            kind = kinds[name] = _Kind()
+        count = len(attributes)
+        if count != kind.count:
+            kind.count, kind.head = count, _event_head(name, count)
+        append(kind.head)
+        known = kind.latest
+        for label, value in attributes:
+            pair = known.get(label)
+            if pair is None or pair[0] != value:
+                pair = latest.get(label)
+                if pair is None or pair[0] != value:
+                    pair = latest[label] = (value, _frame_pair(label, value))
+                known[label] = pair
                 if len(value) <= MAX_INDEXED_VALUE:
-                    rows.append((f"{kind}.{name}", value, height, number))
-            parts.append(framed)
+                    index = kind.indexed.get(label)
+                    if index is None:
+                        index = kind.indexed[label] = (f"{name}.{label}", set())
+                    row, values = index
+                    if value not in values:
+                        values.add(value)
+                        rows.append((row, value, height, number))
+            append(pair[1])
+        if count == 1:
+            small[id(event)] = kind.head + parts[-1]
 
 
 def _frame_pair(name: str, value: str) -> bytes:
-    text = cbor.head(0x60, len(value)) + value.encode() if value.isascii() else cbor.encode(value)
-    return b"\x82" + _name(name) + text
+    size = len(value)
+    if size < 0x400 and value.isascii():
+        return b"".join((_pair_head(name), _SHORT[size], value.encode()))
+    return _pair_head(name) + cbor.encode(value)
 
 
 def _events(events: tuple[Event, ...]) -> list[Any]:
