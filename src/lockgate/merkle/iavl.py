@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 
-from lockgate.merkle.node import EMPTY_ROOT, HEIGHTS, LEAF_HEAD, Fill, Node, encode, inner, leaf
+from lockgate.merkle.node import EMPTY_ROOT, LEAF_HEAD, Fill, Node, encode, inner, inner_head, leaf
 from lockgate.merkle.ports import MAX_VERSION, NONCE_BITS, Batch
 from lockgate.merkle.snapshot import Snapshot, find, scan
-from lockgate.merkle.varint import ONE_BYTE, uvarint, varint
+from lockgate.merkle.varint import uvarint, varint
 from lockgate.primitives.errors import Misuse
 from lockgate.primitives.quick import SHORT, short_sha256
 
@@ -86,25 +86,37 @@ class Tree:
         else:
             fresh = leaf(key, value)
             pair = inner(node.key, fresh, node, 1) if key < node.key else inner(key, node, fresh, 1)
-            self._put(path, node, pair)
-            self._settle(path)
+            self._grow(path, node, pair)
 
     def remove(self, key: bytes) -> bool:
         """Remove a key; returns whether it was there. Without it the tree is untouched."""
         node = self._root
-        if node is None or find(node, key, self._fill) is None:
+        if node is None:
             return False
-        if not node.height:
+        path: list[Node] = []
+        while True:
+            height = node.height
+            if height > 0:
+                path.append(node)
+                node = node.left if key < node.key else node.right
+            elif height == 0:
+                break
+            else:
+                self._fill(node)
+        if node.key != key:
+            return False
+        if not path:
             self._forget(node)
             self._root = None
             return True
-        path: list[Node] = []
-        while True:
-            child = node.left if key < node.key else node.right
-            if not child.height:
-                break
-            path.append(self._copy(node, path) if node.hash else node)
-            node = child
+        child, node = node, path.pop()
+        own = len(path)  # what is unsaved lies above what is saved
+        while own and path[own - 1].hash:
+            own -= 1
+        if own < len(path):
+            saved, path = path[own:], path[:own]
+            for one in saved:
+                path.append(self._copy(one, path))
         self._forget(node)
         self._forget(child)
         if child is node.right:
@@ -172,6 +184,53 @@ class Tree:
             self._fill(node)
         return node.height
 
+    def _grow(self, path: list[Node], old: Node, new: Node) -> None:
+        """Let `new`, one higher, stand where `old` stood below the end of `path`; rotate where need be.
+
+        What grew is unsaved, and so are the nodes a rotation lifts. After one no height differs above it.
+        """
+        height, on_left = new.height, False
+        while path:
+            node = path.pop()
+            if node.left is old:
+                node.left = new
+                other = node.right.height
+                if other < 0:
+                    other = self._height(node.right)
+                if other >= height:
+                    return
+                if other + 2 == height:
+                    if on_left:
+                        top = new
+                    else:
+                        top, new.right = new.right, new.right.left
+                        top.left, new.height, top.height = new, height - 1, height
+                    node.left, top.right, node.height = top.right, node, height - 1
+                    self._put(path, node, top)
+                    return
+                on_left = True
+            else:
+                node.right = new
+                other = node.left.height
+                if other < 0:
+                    other = self._height(node.left)
+                if other >= height:
+                    return
+                if other + 2 == height:
+                    if on_left:
+                        top, new.left = new.left, new.left.right
+                        top.right, new.height, top.height = new, height - 1, height
+                    else:
+                        top = new
+                    node.right, top.left, node.height = top.left, node, height - 1
+                    self._put(path, node, top)
+                    return
+                on_left = False
+            height += 1
+            node.height = height
+            old = new = node
+        self._root = new
+
     def _settle(self, path: list[Node]) -> None:
         """Set heights from the end of `path` upwards and rotate, until a height did not change."""
         while path:
@@ -232,13 +291,17 @@ class Tree:
     def _finish(self, root: Node, batch: Batch | None, version: int) -> None:
         """Give the unsaved nodes at and below `root` their size, hash and number, children first."""
         tail = varint(version)
-        leaf_start = LEAF_HEAD + tail
         first = version << NONCE_BITS
         nodes = None if batch is None else batch.nodes
         fill = self._fill
+        heads: dict[int, bytes] = {}  # of inner nodes, by size and height
+        starts: dict[int, bytes] = {}  # of leaves, by the length of their key
+        value, hashed = b"", EMPTY_ROOT  # the last leaf's: receipts and many acknowledgements are alike
 
         def finish(node: Node) -> None:
-            if node.height:
+            nonlocal value, hashed
+            height = node.height
+            if height:
                 left, right = node.left, node.right
                 if not left.hash:
                     finish(left)
@@ -249,14 +312,20 @@ class Tree:
                 elif right.height < 0:
                     fill(right)
                 node.size = size = left.size + right.size
-                head = HEIGHTS[node.height] + varint(size) + tail
-                node.hash = short_sha256(b"".join((head, b"\x20", left.hash, b"\x20", right.hash))).digest()
+                head = heads.get(size << 6 | height)
+                if head is None:
+                    head = heads[size << 6 | height] = inner_head(height, size, tail) + b"\x20"
+                node.hash = short_sha256(b"".join((head, left.hash, b"\x20", right.hash))).digest()
             else:
-                key, value = node.key, node.value
-                hashed = (short_sha256(value) if len(value) <= SHORT else sha256(value)).digest()
+                key = node.key
+                if node.value != value:
+                    value = node.value
+                    hashed = (short_sha256(value) if len(value) <= SHORT else sha256(value)).digest()
                 size = len(key)
-                length = ONE_BYTE[size] if size < 0x80 else uvarint(size)
-                node.hash = short_sha256(b"".join((leaf_start, length, key, b"\x20", hashed))).digest()
+                start = starts.get(size)
+                if start is None:
+                    start = starts[size] = LEAF_HEAD + tail + uvarint(size)
+                node.hash = short_sha256(b"".join((start, key, b"\x20", hashed))).digest()
             if nodes is None:
                 node.number = first
             else:

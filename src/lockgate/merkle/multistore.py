@@ -83,25 +83,33 @@ class MultiStore:
 
         Raises UnknownStore or TreeMisused before anything has changed.
         """
-        changes = []
-        known = self._values if self._complete else {}
-        for place in sorted(writes):
-            store, key = place
-            values = known.get(store)
-            before = self.get(store, key) if values is None else values.get(key)
-            value = writes[place]
+        changes: dict[str, list[tuple[bytes, bytes | None, bytes | None]]] = {}  # store -> key, value, value before
+        complete, last = self._complete, None
+        for (store, key), value in writes.items():
+            if store != last:
+                values = self._values.get(store)
+                if values is None:
+                    raise UnknownStore(store=store)
+                last, known, changed = store, values.get, changes.setdefault(store, [])
+            before = known(key)
+            if before is None and not complete:
+                before = self.get(store, key)
             if value != before:
                 if not key or value == b"":
                     raise TreeMisused("empty key or value", store=store, key=key)
-                changes.append((store, key, value, before))
-        for store, key, value, before in changes:
-            self._undo.append((store, key, before))
-            if value is None:
-                del self._values[store][key]
-                self._trees[store].remove(key)
-            else:
-                self._values[store][key] = value
-                self._trees[store].set(key, value)
+                changed.append((key, value, before))
+        for store, changed in changes.items():
+            changed.sort()  # a key stands once: nothing else is compared
+            self._undo += [(store, key, before) for key, _, before in changed]
+            values, tree_ = self._values[store], self._trees[store]
+            put, remove = tree_.set, tree_.remove
+            for key, value, _ in changed:
+                if value is None:
+                    del values[key]
+                    remove(key)
+                else:
+                    values[key] = value
+                    put(key, value)
 
     def commit(self, version: int) -> bytes:
         """Save every changed tree as `version`, write what is new, return the root over all stores."""
@@ -129,7 +137,7 @@ class MultiStore:
         """
         for store, key, before in reversed(self._undo):
             if before is None:
-                del self._values[store][key]
+                self._values[store].pop(key, None)  # not there when a node could not be read half-way
             else:
                 self._values[store][key] = before
         self._undo.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lockgate.merkle.errors import NodeDamaged, NotAvailable, UnknownStore
-from lockgate.merkle.iavl import TreeMisused
+from lockgate.merkle.iavl import Tree, TreeMisused
 from lockgate.merkle.multistore import VERSIONS_OPEN, MultiStore
 from lockgate.merkle.node import EMPTY_ROOT
 from lockgate.merkle.ports import Batch
@@ -177,6 +177,24 @@ def test_rollback_after_a_commit_that_failed_half_way() -> None:
     assert contents(store) == {b"k1": b"v", b"k2": b"v"}
     nodes.fails = False
     assert store.commit(3) == store.hash_at(2)
+
+
+def test_rollback_after_writes_that_failed_half_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = state(versions=2)
+    plain = Tree.set
+
+    def failing(tree: Tree, key: bytes, value: bytes) -> None:
+        if key == b"n2":
+            raise NodeDamaged("a node is missing", version=1, number=1)
+        plain(tree, key, value)
+
+    monkeypatch.setattr(Tree, "set", failing)
+    with pytest.raises(NodeDamaged):
+        store.apply({("ibc", b"n3"): b"1", ("ibc", b"n2"): b"1", ("ibc", b"n1"): b"1", ("ibc", b"k1"): None})
+    store.rollback()
+    assert [store.get("ibc", key) for key in (b"k1", b"n1", b"n2", b"n3")] == [b"v", None, None, None]
+    assert contents(store) == {b"k1": b"v", b"k2": b"v"}
+    assert store.commit(3) == state(versions=2).app_hash
 
 
 @pytest.mark.parametrize("nodes", [None, MemoryNodes()], ids=["memory", "nodes"])
