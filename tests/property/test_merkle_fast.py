@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from lockgate.merkle import ics23
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.merkle.multistore import MultiStore
 from lockgate.merkle.specs import IAVL_SPEC, TENDERMINT_SPEC
+from lockgate.merkle.varint import uvarint
 from lockgate.primitives.errors import LockgateError
 from tests.unit.merkle.forge import Fork, Leaf, digest, merkle_proof, only_store, proofs
 
@@ -71,10 +73,11 @@ def test_valid_proofs_are_accepted_without_the_plain_verifier() -> None:
 
 
 @st.composite
-def spoilt(draw: st.DrawFn) -> Claim:
-    """A valid claim with something changed: bytes, fields, or what it is said to prove."""
+def spoilt(draw: st.DrawFn) -> tuple[int, Claim]:
+    """A valid claim's place, and the claim with something changed: bytes, fields, or what it is said to prove."""
     _, claims = world()
-    proof, path, value = draw(st.sampled_from(claims))
+    place = draw(st.integers(0, len(claims) - 1))
+    proof, path, value = claims[place]
     other, other_path, other_value = draw(st.sampled_from(claims))
     at = draw(st.integers(0, len(proof) - 1))
     junk = draw(st.binary(min_size=1, max_size=4))
@@ -99,7 +102,7 @@ def spoilt(draw: st.DrawFn) -> Claim:
             proof = proof + junk
         case _:
             proof = _refielded(draw, proof, other)
-    return proof, path, value
+    return place, (proof, path, value)
 
 
 def _refielded(draw: st.DrawFn, proof: bytes, other: bytes) -> bytes:
@@ -158,21 +161,29 @@ def _wide(length: int) -> bytes:
 
 @given(spoilt())
 @settings(max_examples=1500, deadline=None)
-def test_a_spoilt_proof_gets_the_plain_verdict(claim: Claim) -> None:
-    root, _ = world()
+def test_a_spoilt_proof_gets_the_plain_verdict(drawn: tuple[int, Claim]) -> None:
+    root, claims = world()
+    place, claim = drawn
     verdict = plain(root, claim)
     assert fused(ProofMemo(root, SPECS), claim) == verdict
     assert fused(warm_memo(), claim) == verdict
+    for before in (place - 1, place):  # what its neighbour leaves behind, and what the proof itself does
+        for memo in (ProofMemo(root, SPECS), warm_memo()):
+            assert fused(memo, claims[before]) == "accepted"
+            assert fused(memo, claim) == verdict
 
 
 def test_any_changed_bit_is_refused_cold_and_warm() -> None:
     root, claims = world()
     proof, path, value = claims[len(claims) // 2]
+    memo = ProofMemo(root, SPECS)
+    assert memo._accepts(proof, *path, value)
     for at in range(len(proof)):
         for bit in range(8):
             changed = proof[:at] + bytes((proof[at] ^ 1 << bit,)) + proof[at + 1 :]
             claim = (changed, path, value)
             assert fused(warm_memo(), claim) == fused(ProofMemo(root, SPECS), claim) == plain(root, claim) != "accepted"
+            assert not memo._accepts(changed, *path, value)
 
 
 # Headers as no honest tree has them: cut short, negative, too long, in longer forms of a number.
@@ -229,18 +240,21 @@ def test_a_node_accepted_near_its_leaf_is_not_accepted_further_up() -> None:
     assert [verdict == "accepted" for verdict in verdicts] == [True, False, False, True, True]
 
 
-def test_a_leaf_prefix_does_not_run_over_the_end_of_its_proof() -> None:
-    """The last byte of the prefix is missing; the tag of the next field, as it happens, is that byte."""
-    leaf = Leaf(b"k", b"v", b"\x00\x02\x0a")
-    outer, root = only_store(b"ibc", digest(leaf))
-    (exist,) = proofs(leaf)
-    whole = exist.SerializeToString(deterministic=True)
-    assert whole.endswith(b"\x00\x02\x0a")
+@pytest.mark.parametrize("stepped", [False, True], ids=["leaf prefix", "step"])
+def test_nothing_runs_over_the_end_of_its_proof(stepped: bool) -> None:
+    """The last byte of the part is missing; the tag of the next field, as it happens, is that byte."""
+    leaf = Leaf(b"k", b"v") if stepped else Leaf(b"k", b"v", b"\x00\x02\x0a")
+    beside = (Leaf(b"l", b"%d" % n) for n in range(10_000))
+    tree = Fork(leaf, next(one for one in beside if digest(one).endswith(b"\x0a")), 1) if stepped else leaf
+    outer, root = only_store(b"ibc", digest(tree))
+    whole = proofs(tree)[0].SerializeToString(deterministic=True)
+    assert whole.endswith(b"\x0a")
     memo = ProofMemo(root, SPECS)
-    for inner in (whole, whole[:-1]):
+    for inner in (whole[:-1], whole, whole[:-1]):
         tail = outer.SerializeToString()
-        framed = bytes((len(inner) + 2,)) + b"\x0a" + bytes((len(inner),)) + inner
-        claim = (b"\x0a" + framed + b"\x0a" + bytes((len(tail),)) + tail, (b"ibc", b"k"), b"v")
+        framed = b"\x0a" + uvarint(len(inner)) + inner
+        proof = b"".join((b"\x0a", uvarint(len(framed)), framed, b"\x0a", uvarint(len(tail)), tail))
+        claim = (proof, (b"ibc", b"k"), b"v")
         assert fused(memo, claim) == plain(root, claim)
         assert (plain(root, claim) == "accepted") is (inner == whole)
 

@@ -5,8 +5,11 @@ same store-layer proof, and share the upper nodes of the store's tree. `ProofMem
 proof straight from its bytes when it has the one canonical form honest provers write for the two
 standard specs, checking every rule of the plain verifier on the way, and remembers of what it accepted
 1. store-layer proofs, by their bytes: which store name and sub-root they bind to the root;
-2. inner nodes, by their hash: the bytes of the steps that remained, the sub-root they lead to, and the
-   greatest layer these steps may begin at, for the height of a step must not be below its layer.
+2. nodes, by their hash: the bytes of the steps that remained, the sub-root they lead to, and the greatest
+   layer these steps may begin at, for the height of a step must not be below its layer. The hash on the
+   right of a node that was passed is bound as well, and kept with the steps that lead from there: the
+   proofs of a batch mostly come in the order of their keys;
+3. the frame of the last one, for the next proof of a batch differs in little but key, value and first steps.
 A later proof that reaches a remembered hash with exactly the remembered bytes left needs no more.
 Whatever is not accepted so goes to the plain verifier: errors, odd forms and absence are decided there
 alone. A memo lives and dies with one root and one list of specs; it changes cost, never a verdict.
@@ -16,22 +19,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from lockgate.merkle import ics23
 from lockgate.merkle.framing import LEAF_OP, STEP, field
 from lockgate.merkle.specs import IAVL_SPEC, TENDERMINT_SPEC, ProofSpec
-from lockgate.merkle.varint import ONE_BYTE
+from lockgate.merkle.varint import ONE_BYTE, uvarint
 from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.quick import short_sha256
 
 MAX_STORE_PROOFS: Final = 64  # a ledger has 15 stores, and one proof of each under a root
 MAX_NODES: Final = 2_048  # eight batches of 250; about 1 KiB each
-MAX_HEADERS: Final = 4_096  # distinct (height, size, version); tens of bytes each
+MAX_HEADERS: Final = 4_096  # distinct (height, size, version, side); tens of bytes each
 _STANDARD: Final = (IAVL_SPEC, TENDERMINT_SPEC)
 _MAX_PREFIX: Final = 45  # IAVL: 12 and one child of 33
 _MAX_HEIGHT: Final = 63  # of a one-byte zigzag varint; no layer goes past it, nor past the depth bound of 128
-_LEAST_STEP: Final = 43  # tag, length, hash, prefix of three one-byte numbers and a child
 _LEAF_START: Final = LEAF_OP + b"\x2a"
 _STORE_LEAF: Final = field(b"\x1a", LEAF_OP + field(b"\x2a", b"\x00"))
 _FROM_RIGHT: Final = b"\x22\x25" + STEP + b"\x21\x01"  # a step of the store layer; the sibling on the left follows
@@ -46,12 +49,13 @@ _LEAF_HEADER: Final = re.compile(rb"\x00" + _NUMBER * 2)
 _INNER_HEADER: Final = re.compile(rb"[" + _EVEN_LAST + rb"]" + _NUMBER * 2)
 
 _Passed = tuple[bytes, int, int]  # hash of a node, where the step above it begins, height of that step
+_Usual = tuple[bytes, bytes, bytes, bytes, bytes]  # second field of a proof, LeafOp, its header, store, sub-root
 
 
 class ProofMemo:
     """Verifies proofs under one root and one list of specs; remembers accepted parts."""
 
-    __slots__ = ("_headers", "_leaves", "_nodes", "_outer", "_root", "_specs", "_standard")
+    __slots__ = ("_hashed", "_headers", "_leaves", "_nodes", "_outer", "_root", "_specs", "_standard", "_usual")
 
     def __init__(self, root: bytes, specs: Sequence[ProofSpec] = _STANDARD) -> None:
         self._root = root
@@ -59,8 +63,10 @@ class ProofMemo:
         self._standard = self._specs == _STANDARD
         self._outer: dict[bytes, tuple[bytes, bytes]] = {}  # proof -> store, sub-root
         self._nodes: dict[bytes, tuple[bytes, bytes, int]] = {}  # hash -> steps left, sub-root, greatest layer
-        self._headers: dict[bytes, int] = {}  # header of an inner prefix -> height
+        self._headers: dict[bytes, int] = {}  # a step up to the first hash in it -> height
         self._leaves: set[bytes] = set()  # headers of leaf prefixes
+        self._usual: _Usual | None = None  # of the proof accepted last: what the next one is expected to share
+        self._hashed: tuple[bytes, bytes] = b"", b""  # the last value and its hash
 
     def membership(self, proof: bytes, path: Sequence[bytes], value: bytes) -> None:
         """As `ics23.verify_membership`, for this root and these specs."""
@@ -73,33 +79,50 @@ class ProofMemo:
 
     def _accepts(self, proof: bytes, store: bytes, key: bytes, value: bytes) -> bool:
         """Is this the canonical form of a valid proof? False leaves the verdict to the plain verifier."""
+        length, of_value = len(key), len(value)
+        if not 0 < length < 0x80 or not 0 < of_value < 0x80:
+            return False  # no key or value that is proven in a packet's life is longer
+        size = ONE_BYTE[length]
         try:
-            # MerkleProof{1: CommitmentProof{1: ExistenceProof{1: key, 2: value, 3: leaf, 4: path}}, 1: outer}
-            inner_at, end = _field(proof, 0)
-            at, existence_end = _field(proof, inner_at)
-            outer_at, outer_end = _field(proof, end)
-            length, of_value = len(key), len(value)
-            if not 0 < length < 0x80 or not 0 < of_value < 0x80:
-                return False  # no key or value that is proven in a packet's life is longer
-            size = ONE_BYTE[length]
-            head = b"".join((b"\x0a", size, key, b"\x12", ONE_BYTE[of_value], value, b"\x1a"))
-            if existence_end != end or outer_end != len(proof) or not proof.startswith(head, at):
-                return False
-            leaf_at = at + len(head)
-            at = leaf_at + 1 + proof[leaf_at]
-            header = proof[leaf_at + 9 : at]
-            if proof[leaf_at + 1 : leaf_at + 8] != _LEAF_START or len(header) != proof[leaf_at + 8]:
-                return False
-            if at > end or (header not in self._leaves and not self._knows_leaf(header)):
-                return False
-            current = short_sha256(b"".join((header, size, key, b"\x20", short_sha256(value).digest()))).digest()
+            at, usual = 0, self._usual
+            if usual is not None and proof.endswith(usual[0]):
+                tail, leaf, header, bound, expected = usual
+                end = len(proof) - len(tail)
+                front = b"".join((_opening(end), b"\x0a", size, key, b"\x12", ONE_BYTE[of_value], value, leaf))
+                if proof.startswith(front) and len(front) <= end:
+                    at = len(front)
+            fresh = not at
+            if fresh:
+                begin, end = _framed(proof)
+                pair = b"".join((b"\x0a", size, key, b"\x12", ONE_BYTE[of_value], value))
+                if not proof.startswith(pair + b"\x1a", begin):
+                    return False
+                begin += len(pair)
+                at = begin + 2 + proof[begin + 1]
+                leaf, header = proof[begin:at], proof[begin + 10 : at]
+                if leaf[2:9] != _LEAF_START or len(header) != leaf[9] or at > end:
+                    return False
+                if header not in self._leaves and not self._knows_leaf(header):
+                    return False
+            known, hashed = self._hashed
+            if known != value:
+                hashed = short_sha256(value).digest()
+                self._hashed = value, hashed
+            current = short_sha256(b"".join((header, size, key, b"\x20", hashed))).digest()
             passed: list[_Passed] = []
             found = self._climb(proof, at, end, current, passed)
+            if found is None:
+                return False
+            if fresh:
+                if not self._binds(proof[_field(proof, end)[0] :], store, found[0]):
+                    return False
+                self._usual = proof[end:], leaf, header, store, found[0]
+            elif bound != store or expected != found[0]:
+                return False  # the same store-layer proof binds another store or sub-root
         except (IndexError, _Unusual):
             return False
-        if found is None or not self._binds(proof[outer_at:], store, found[0]):
-            return False
-        self._remember(proof, end, passed, *found)
+        if passed:
+            self._remember(proof, end, passed, *found)
         return True
 
     def _climb(
@@ -118,32 +141,49 @@ class ProofMemo:
                 steps, subroot, most = known
                 if layer <= most and end - at == len(steps) and proof.startswith(steps, at):
                     return subroot, most
-            prefix_at = at + 6
-            split, stop = prefix_at + proof[at + 5], at + 2 + proof[at + 1]
-            if proof[at] != 0x22 or proof[at + 2 : at + 5] != STEP or not at + _LEAST_STEP <= stop <= end:
-                return None
+            stop, split = at + 2 + proof[at + 1], at + 6 + proof[at + 5]
             if split == stop:
-                header = proof[prefix_at : split - 34]
-                following = short_sha256(proof[prefix_at:split] + current).digest()
-            elif split + 35 == stop and proof[split : split + 2] == _LEFT_CHILD:
-                header = proof[prefix_at : split - 1]
-                following = short_sha256(b"".join((proof[prefix_at:split], current, proof[split + 2 : stop]))).digest()
+                head = proof[at : split - 33]
+                following = short_sha256(proof[at + 6 : split] + current).digest()
+            elif split + 35 == stop:
+                head = proof[at : split + 2]
+                following = short_sha256(b"".join((proof[at + 6 : split], current, proof[split + 2 : stop]))).digest()
             else:
                 return None
-            height = headers.get(header) or self._height(header)
-            if height < layer or split - prefix_at > _MAX_PREFIX:
+            height = headers.get(head) or self._height(head)
+            if height < layer or stop > end:
                 return None
             passed.append((current, at, height))
             current, at, layer = following, stop, layer + 1
         return current, _MAX_HEIGHT + 1
 
     def _remember(self, proof: bytes, end: int, passed: list[_Passed], subroot: bytes, greatest: int) -> None:
-        """Keep the inner nodes of an accepted proof; its leaf, which no other proof shares, is left out."""
-        if len(self._nodes) + len(passed) > MAX_NODES:
-            self._nodes.clear()
-        for node, begin, height in reversed(passed[1:]):
-            greatest = min(greatest - 1, height)
-            self._nodes[node] = (proof[begin:end], subroot, greatest)
+        """Keep what a later proof may reach: the inner nodes of an accepted one, and what stands on their right.
+
+        The hash on the right of a node is bound by what is accepted; from it the same steps remain, but for the first.
+        """
+        nodes = self._nodes
+        if len(nodes) + 2 * len(passed) > MAX_NODES:
+            nodes.clear()
+        last = len(passed) - 1
+        for node, begin, height in reversed(passed):
+            greatest = height if height < greatest else greatest - 1
+            size = proof[begin + 5]
+            split, stop = begin + 6 + size, begin + 2 + proof[begin + 1]
+            if split != stop and size <= _MAX_PREFIX - 33:
+                nodes[proof[split + 3 : stop]] = (
+                    b"".join(
+                        (
+                            b"\x22", ONE_BYTE[size + 37], STEP, ONE_BYTE[size + 33],
+                            proof[begin + 6 : split], node, proof[split + 2 : split + 3], proof[stop:end],
+                        )
+                    ),
+                    subroot,
+                    greatest,
+                )  # fmt: skip
+            if last:
+                nodes[node] = (proof[begin:end], subroot, greatest)
+                last -= 1
 
     def _binds(self, outer: bytes, store: bytes, subroot: bytes) -> bool:
         """Does the store-layer proof bind the sub-root to the root, under this store's name?"""
@@ -196,18 +236,49 @@ class ProofMemo:
         self._leaves.add(header)
         return True
 
-    def _height(self, header: bytes) -> int:
-        """Height in the header of an IAVL inner prefix; 0, which no inner node has, when it is none."""
-        if not _INNER_HEADER.fullmatch(header):
+    def _height(self, head: bytes) -> int:
+        """Height in a step that begins so; 0, which no inner node has, when it is not as it should be.
+
+        Tag, length, hash, length of the prefix, header, length of a child: for the node on the right that is
+        all, and on the left come tag and length of the suffix.
+        """
+        header = head[6:-3] if head[1] - head[5] > 4 else head[6:-1]
+        if head[0] != 0x22 or head[2:5] != STEP or head[5] > _MAX_PREFIX or not _INNER_HEADER.fullmatch(header):
+            return 0
+        if len(header) + 7 != len(head) and not head.endswith(_LEFT_CHILD):
             return 0
         if len(self._headers) >= MAX_HEADERS:
             self._headers.clear()
-        self._headers[header] = header[0] >> 1
+        self._headers[head] = header[0] >> 1
         return header[0] >> 1
 
 
 class _Unusual(Exception):
     """Bytes are not in the canonical form; they may be valid all the same."""
+
+
+@lru_cache(2_048)
+def _opening(end: int) -> bytes:
+    """What a proof begins with whose first field ends there, up to the tag of the key. Raises _Unusual if none does.
+
+    MerkleProof{1: CommitmentProof{1: ExistenceProof{1: key, 2: value, 3: leaf, 4: path}}, 1: outer}
+    """
+    for first in (2, 3):
+        for second in (2, 3):
+            size = end - first
+            lengths = uvarint(max(size, 0)), uvarint(max(size - second, 0))
+            if (len(lengths[0]), len(lengths[1])) == (first - 1, second - 1):
+                return b"".join((b"\x0a", lengths[0], b"\x0a", lengths[1]))
+    raise _Unusual
+
+
+def _framed(proof: bytes) -> tuple[int, int]:
+    """Where the ExistenceProof begins and ends that is the first of two fields, the other to the end of the proof."""
+    inner_at, end = _field(proof, 0)
+    begin, existence_end = _field(proof, inner_at)
+    if existence_end != end or _field(proof, end)[1] != len(proof):
+        raise _Unusual
+    return begin, end
 
 
 def _field(data: bytes, at: int) -> tuple[int, int]:

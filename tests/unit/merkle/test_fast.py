@@ -38,7 +38,36 @@ def test_the_shared_part_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None
     memo = warm()
     assert not calls, "canonical proofs never reach the plain verifier"
     assert len(memo._outer) == 1
-    assert len(memo._nodes) == 63 - 1, "every inner node but the root, which has no steps left"
+    assert len(memo._nodes) == 63 - 1 + 32, "inner nodes but the root, which has no steps left, and leaves on the right"
+
+
+def test_what_stands_on_the_right_of_an_accepted_node_needs_no_step_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known from its neighbour's proof: nothing is hashed but the leaf; and not one byte may differ."""
+    hashed: list[int] = []
+    plain = ics23_fast.short_sha256
+    memo = ProofMemo(STATE.app_hash, SPECS)
+    memo.membership(PROOFS[0], (b"ibc", b"key/000"), b"value")
+    monkeypatch.setattr(ics23_fast, "short_sha256", lambda data: (hashed.append(1), plain(data))[1])
+    assert memo._accepts(PROOFS[1], b"ibc", b"key/001", b"value")
+    assert len(hashed) == 1
+    for at in range(len(PROOFS[1])):
+        changed = PROOFS[1][:at] + bytes((PROOFS[1][at] ^ 1,)) + PROOFS[1][at + 1 :]
+        assert not memo._accepts(changed, b"ibc", b"key/001", b"value")
+
+
+def test_no_proof_begins_in_another_way_than_its_length_asks_for() -> None:
+    """For the bytes that follow an accepted proof's beginning, there is one beginning at most."""
+    for size in range(1, 128):
+        value = b"v" * size
+        state = MultiStore(("ibc",))
+        state.apply({("ibc", b"k"): value})
+        memo = ProofMemo(state.commit(1), SPECS)
+        proof = state.prove("ibc", b"k", 1).merkle_proof
+        rest = proof[proof.index(b"\x0a\x01k\x12") :]
+        for _ in range(2):
+            assert memo._accepts(proof, b"ibc", b"k", value)
+            for beginning in (b"", b"\xff", b"\x0a", b"\x0a\x0a", b"\xff" * 6, bytes(4)):
+                assert not memo._accepts(beginning + rest, b"ibc", b"k", value)
 
 
 def test_absence_is_decided_by_the_plain_verifier() -> None:
