@@ -7,16 +7,17 @@ which a commitment is stored binds them. Source: ICS-04 v2, specs/ibc-v2.md §4.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 from lockgate.ibc.packet import ERROR_ACKNOWLEDGEMENT, Acknowledgement, Packet, Payload
 from lockgate.primitives.ids import Hash32
-from lockgate.primitives.quick import SHORT, short_sha256
+from lockgate.primitives.quick import SHORT, Digest, short_sha256
 
 VERSION: Final = b"\x02"  # first byte of both preimages: IBC v2
-MAX_MEMO_TEXT: Final = 128  # characters; what a port may have. Longer names are hashed, not remembered
+MAX_MEMO_TEXT: Final = 128  # characters of what a port may have, bytes of an element. Longer ones are not remembered
 _MEMO: Final = 4_096  # names in use are dozens; four of 128 bytes each keep a full memo at a few megabytes
 
 
@@ -30,9 +31,16 @@ def commit_packet(packet: Packet) -> Hash32:
 
 def commit_value(route: bytes, names: bytes, value: bytes) -> Hash32:
     """`commit_packet` of a packet with one payload, given `route_hashes`, `name_hashes` and the value."""
-    hashed = (short_sha256(value) if len(value) <= SHORT else sha256(value)).digest()
-    joined = short_sha256(short_sha256(names + hashed).digest()).digest()
-    return short_sha256(route + joined).digest()  # type: ignore[return-value]  # as above
+    payload, whole = _begun(names)(), _begun(route)()
+    payload.update((short_sha256(value) if len(value) <= SHORT else sha256(value)).digest())
+    whole.update(short_sha256(payload.digest()).digest())
+    return whole.digest()  # type: ignore[return-value]  # as above
+
+
+@lru_cache(_MEMO)
+def _begun(head: bytes) -> Callable[[], Digest]:
+    """Makes hashes that have taken `head`, what preimages of a way share: most of their blocks."""
+    return short_sha256(head).copy
 
 
 def payload_hash(payload: Payload) -> bytes:
@@ -53,8 +61,15 @@ def commit_acknowledgement(acknowledgement: Acknowledgement) -> Hash32:
 
 def commit_element(element: bytes) -> Hash32:
     """`commit_acknowledgement` of a list of one element."""
-    hashed = (short_sha256(element) if len(element) <= SHORT else sha256(element)).digest()
-    return short_sha256(VERSION + hashed).digest()  # type: ignore[return-value]  # as above
+    return _commit_short(element) if len(element) <= MAX_MEMO_TEXT else _commit_element(element)
+
+
+def _commit_element(element: bytes) -> Hash32:
+    return Hash32(short_sha256(VERSION + sha256(element).digest()).digest())
+
+
+# Applications answer with the same few words again and again.
+_commit_short: Final = lru_cache(_MEMO)(_commit_element)
 
 
 def name_hashes(names: tuple[str, str, str, str]) -> bytes:

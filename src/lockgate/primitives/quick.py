@@ -19,7 +19,11 @@ from typing import Final, Protocol
 class Digest(Protocol):
     """What a hash function returns."""
 
+    def update(self, data: bytes, /) -> None: ...
+
     def digest(self) -> bytes: ...
+
+    def copy(self) -> Digest: ...
 
 
 _found: Callable[[bytes], Digest] = hashlib.sha256

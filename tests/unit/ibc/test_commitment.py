@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from lockgate.ibc.commitment import SENTINEL_COMMITMENT, commit_acknowledgement, commit_packet
+from lockgate.ibc.commitment import (
+    SENTINEL_COMMITMENT,
+    commit_acknowledgement,
+    commit_element,
+    commit_packet,
+    commit_value,
+    name_hashes,
+    route_hashes,
+)
 from lockgate.ibc.packet import SENTINEL, Acknowledgement, Packet
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import UnixSeconds
@@ -55,6 +63,17 @@ def test_acknowledgements() -> None:
     assert commit_acknowledgement(transfer).hex() == (
         "8460e21f73b53d779e4b3291cd35338e92fae9998735f1a0b7150c074c0731a6"
     )
+
+
+def test_what_is_hashed_in_parts_is_what_is_hashed_whole() -> None:
+    for size in (1, 16, 54, 55, 56, 128, 129, 192, 193, 5_000):
+        value = bytes(n % 251 for n in range(size))
+        for payload in (PAYLOAD, replace(PAYLOAD, version="v" * 128)):
+            packet = replace(PACKET, payloads=(replace(payload, value=value),))
+            route = route_hashes(packet.destination_client, packet.timeout)
+            assert commit_value(route, name_hashes(payload[:4]), value) == written_out(packet)
+        for _ in range(2):
+            assert commit_element(value) == commit_acknowledgement(Acknowledgement((value,)))
 
 
 def test_every_field_but_source_and_sequence_is_bound() -> None:
