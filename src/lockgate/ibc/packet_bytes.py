@@ -19,7 +19,7 @@ from lockgate.primitives.quick import make
 from lockgate.primitives.time import UnixSeconds
 
 MAX_TAIL: Final = 256  # bytes of a height and a signer; a longer signer is not remembered
-_MEMO: Final = 4_096  # entries of at most 520 bytes: lanes, relayers and heights in use are dozens
+_MEMO: Final = 4_096  # entries of some 700 bytes at most: lanes, relayers and heights in use are dozens
 _MEMO_TEXT: Final = 128  # characters; version and encoding have no limit of their own
 _SHORT: Final = 0x80  # lengths below take one byte
 _LENGTHS: Final = tuple(map(uvarint, range(0x800)))  # of all but the largest fields and proofs
@@ -172,22 +172,30 @@ def text_at(data: bytes, at: int, tag: int) -> tuple[str, int]:
 def encode_packet(packet: Packet) -> bytes:
     """Write a Packet. The tests hold it equal to the protobuf library."""
     sequence, source, destination, timeout, payloads = packet
-    head, route = number(b"\x08", sequence), frame_route(source, destination, timeout)
-    if len(payloads) == 1:
-        payload = encode_payload(payloads[0])
-        size = len(payload)
-        return b"".join((head, route, b"\x2a", _LENGTHS[size] if size < 0x800 else uvarint(size), payload))
-    return head + route + b"".join([message(b"\x2a", encode_payload(payload)) for payload in payloads])
+    if len(payloads) == 1 and sequence:
+        port, other_port, version, encoding, value = payloads[0]
+        size = len(value)
+        if 0 < size < 0x800 and len(version) <= _MEMO_TEXT and len(encoding) <= _MEMO_TEXT:
+            route, names, before = _frames(source, destination, timeout, port, other_port, version, encoding)
+            of_value = _LENGTHS[size]
+            whole = length(before + len(of_value) + size)
+            return b"".join((b"\x08", uvarint(sequence), route, whole, names, of_value, value))
+    head = number(b"\x08", sequence) + frame_route(source, destination, timeout)
+    return head + b"".join([message(b"\x2a", encode_payload(payload)) for payload in payloads])
+
+
+@lru_cache(_MEMO)
+def _frames(source: str, destination: str, timeout: int, *names: str) -> tuple[bytes, bytes, int]:
+    """What stands before the length of a packet's one payload, then before that of its value, and the size of this."""
+    framed = frame_names(*names) + b"\x2a"
+    return frame_route(source, destination, timeout) + b"\x2a", framed, len(framed)
 
 
 def encode_payload(payload: Payload) -> bytes:
     """Write a Payload."""
     source, destination, version, encoding, value = payload
     frame = _framed_names if len(version) <= _MEMO_TEXT and len(encoding) <= _MEMO_TEXT else frame_names
-    names, size = frame(source, destination, version, encoding), len(value)
-    if 0 < size < 0x800:
-        return b"".join((names, b"\x2a", _LENGTHS[size], value))
-    return names + field(b"\x2a", value)
+    return frame(source, destination, version, encoding) + field(b"\x2a", value)
 
 
 @lru_cache(_MEMO)
