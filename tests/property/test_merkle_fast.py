@@ -225,15 +225,21 @@ def test_trees_with_any_heights_get_the_plain_verdict_in_any_order(tree: Leaf | 
         assert fused(memo, claim) == plain(root, claim)
 
 
-def test_a_node_accepted_near_its_leaf_is_not_accepted_further_up() -> None:
-    """Its remaining steps hold when it stands at layer 2, and not at layer 3."""
+@pytest.mark.parametrize("above_on", ["left", "right"])
+@pytest.mark.parametrize("below_on", ["left", "right"])
+def test_a_node_accepted_near_its_leaf_is_not_accepted_further_up(above_on: str, below_on: str) -> None:
+    """Its remaining steps hold when it stands at layer 2, and not at layer 3, on whichever side it and others stand."""
+
+    def fork(node: Leaf | Fork, other: Leaf | Fork, height: int, on: str) -> Fork:
+        return Fork(node, other, height) if on == "left" else Fork(other, node, height)
+
     deeper = Fork(Leaf(b"b", b"2"), Leaf(b"c", b"3"), 1)
-    node = Fork(Leaf(b"a", b"1"), deeper, 9)
-    tree = Fork(Fork(node, Leaf(b"d", b"4"), 9), Leaf(b"e", b"5"), 3)
+    node = fork(Leaf(b"a", b"1"), deeper, 9, below_on)
+    tree = fork(fork(node, Leaf(b"d", b"4"), 9, above_on), Leaf(b"e", b"5"), 3, above_on)
     outer, root = only_store(b"ibc", digest(tree))
     memo = ProofMemo(root, SPECS)
     verdicts = []
-    for proof in proofs(tree):
+    for proof in sorted(proofs(tree), key=lambda proof: proof.key):
         claim = (merkle_proof(wire.CommitmentProof(exist=proof), outer), (b"ibc", proof.key), proof.value)
         verdicts.append(plain(root, claim))
         assert fused(memo, claim) == verdicts[-1]

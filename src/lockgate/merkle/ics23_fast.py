@@ -5,10 +5,10 @@ same store-layer proof, and share the upper nodes of the store's tree. `ProofMem
 proof straight from its bytes when it has the one canonical form honest provers write for the two
 standard specs, checking every rule of the plain verifier on the way, and remembers of what it accepted
 1. store-layer proofs, by their bytes: which store name and sub-root they bind to the root;
-2. nodes, by their hash: the bytes of the steps that remained, the sub-root they lead to, and the greatest
-   layer these steps may begin at, for the height of a step must not be below its layer. The hash on the
-   right of a node that was passed is bound as well, and kept with the steps that lead from there: the
-   proofs of a batch mostly come in the order of their keys;
+2. nodes, by their hash: the bytes of the steps that remain, the sub-root they lead to, and the greatest
+   layer these steps may begin at, for the height of a step must not be below its layer. Of the two hashes
+   that a step joins the other one is bound as well, and kept with the steps that lead from there: proofs of
+   a batch mostly come in the order of their keys;
 3. the frame of the last one, for the next proof of a batch differs in little but key, value and first steps.
 A later proof that reaches a remembered hash with exactly the remembered bytes left needs no more.
 Whatever is not accepted so goes to the plain verifier: errors, odd forms and absence are decided there
@@ -40,6 +40,8 @@ _STORE_LEAF: Final = field(b"\x1a", LEAF_OP + field(b"\x2a", b"\x00"))
 _FROM_RIGHT: Final = b"\x22\x25" + STEP + b"\x21\x01"  # a step of the store layer; the sibling on the left follows
 _FROM_LEFT: Final = b"\x22\x27" + STEP + b"\x01\x01\x1a\x20"  # the sibling on the right follows
 _LEFT_CHILD: Final = b"\x1a\x21"  # a suffix of 33 bytes follows: the child is on the left
+# What a step from the right child begins with, by the length of the prefix in the one from the left child.
+_TO_RIGHT: Final = tuple(b"".join((b"\x22", ONE_BYTE[n + 37], STEP, ONE_BYTE[n + 33])) for n in range(_MAX_PREFIX - 32))
 
 # Headers of IAVL prefixes: zigzag varints of at most nine bytes, not negative (the first byte is even).
 _EVEN_LAST: Final = b"".join(b"\\x%02x" % byte for byte in range(0, 0x80, 2))
@@ -48,7 +50,8 @@ _NUMBER: Final = rb"(?:[" + _EVEN_LAST + rb"]|[" + _EVEN_MORE + rb"][\x80-\xff]{
 _LEAF_HEADER: Final = re.compile(rb"\x00" + _NUMBER * 2)
 _INNER_HEADER: Final = re.compile(rb"[" + _EVEN_LAST + rb"]" + _NUMBER * 2)
 
-_Passed = tuple[bytes, int, int]  # hash of a node, where the step above it begins, height of that step
+# Hash of a node; where the prefix of the step above it begins and ends, and where that step ends; its height.
+_Passed = tuple[bytes, int, int, int, int]
 _Usual = tuple[bytes, bytes, bytes, bytes, bytes]  # second field of a proof, LeafOp, its header, store, sub-root
 
 
@@ -127,11 +130,11 @@ class ProofMemo:
 
     def _climb(
         self, proof: bytes, at: int, end: int, current: bytes, passed: list[_Passed]
-    ) -> tuple[bytes, int] | None:
+    ) -> tuple[bytes, int, bytes] | None:
         """Follow the steps in proof[at:end] from a leaf hash, noting those that were not remembered.
 
-        Returns the sub-root and the greatest layer at which the first step not noted may stand; None
-        when a step is not as it should be.
+        Returns the sub-root, the greatest layer at which the first step not noted may stand, and the steps from
+        there; None when a step is not as it should be.
         """
         nodes, headers = self._nodes, self._headers
         layer = 1
@@ -140,7 +143,7 @@ class ProofMemo:
             if known is not None:
                 steps, subroot, most = known
                 if layer <= most and end - at == len(steps) and proof.startswith(steps, at):
-                    return subroot, most
+                    return subroot, most, steps
             stop, split = at + 2 + proof[at + 1], at + 6 + proof[at + 5]
             if split == stop:
                 head = proof[at : split - 33]
@@ -153,37 +156,35 @@ class ProofMemo:
             height = headers.get(head) or self._height(head)
             if height < layer or stop > end:
                 return None
-            passed.append((current, at, height))
+            passed.append((current, at + 6, split, stop, height))
             current, at, layer = following, stop, layer + 1
-        return current, _MAX_HEIGHT + 1
+        return current, _MAX_HEIGHT + 1, b""
 
-    def _remember(self, proof: bytes, end: int, passed: list[_Passed], subroot: bytes, greatest: int) -> None:
-        """Keep what a later proof may reach: the inner nodes of an accepted one, and what stands on their right.
+    def _remember(
+        self, proof: bytes, end: int, passed: list[_Passed], subroot: bytes, greatest: int, rest: bytes
+    ) -> None:
+        """Keep the points at which a later proof can come upon the way of an accepted one, each by its hash.
 
-        The hash on the right of a node is bound by what is accepted; from it the same steps remain, but for the first.
+        It comes from the other side: where the way went up from the left, the hash on the right is bound by what
+        is accepted, and from it the same steps remain but for the first; else it is the node above.
         """
         nodes = self._nodes
-        if len(nodes) + 2 * len(passed) > MAX_NODES:
+        if len(nodes) + len(passed) > MAX_NODES:
             nodes.clear()
-        last = len(passed) - 1
-        for node, begin, height in reversed(passed):
-            greatest = height if height < greatest else greatest - 1
-            size = proof[begin + 5]
-            split, stop = begin + 6 + size, begin + 2 + proof[begin + 1]
-            if split != stop and size <= _MAX_PREFIX - 33:
-                nodes[proof[split + 3 : stop]] = (
-                    b"".join(
-                        (
-                            b"\x22", ONE_BYTE[size + 37], STEP, ONE_BYTE[size + 33],
-                            proof[begin + 6 : split], node, proof[split + 2 : split + 3], proof[stop:end],
-                        )
-                    ),
-                    subroot,
-                    greatest,
-                )  # fmt: skip
-            if last:
-                nodes[node] = (proof[begin:end], subroot, greatest)
-                last -= 1
+        above = b""  # the first is remembered already, or the root
+        for node, begin, split, stop, height in reversed(passed):
+            size = split - begin
+            if above:
+                rest = proof[stop:end]
+            if split == stop or size > _MAX_PREFIX - 33:
+                if above:
+                    nodes[above] = rest, subroot, greatest
+                greatest = height if height < greatest else greatest - 1
+            else:
+                greatest = height if height < greatest else greatest - 1
+                step = (_TO_RIGHT[size], proof[begin:split], node, proof[split + 2 : split + 3], rest)
+                nodes[proof[split + 3 : stop]] = b"".join(step), subroot, greatest
+            above = node
 
     def _binds(self, outer: bytes, store: bytes, subroot: bytes) -> bool:
         """Does the store-layer proof bind the sub-root to the root, under this store's name?"""

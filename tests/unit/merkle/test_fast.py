@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from lockgate.merkle import ics23, ics23_fast
@@ -38,7 +40,17 @@ def test_the_shared_part_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None
     memo = warm()
     assert not calls, "canonical proofs never reach the plain verifier"
     assert len(memo._outer) == 1
-    assert len(memo._nodes) == 63 - 1 + 32, "inner nodes but the root, which has no steps left, and leaves on the right"
+    assert len(memo._nodes) == 63, "for every inner node what stands on its right"
+    hashed: list[bytes] = []
+    short = ics23_fast.short_sha256
+    monkeypatch.setattr(ics23_fast, "short_sha256", lambda data: (hashed.append(data), short(data))[1])
+    for order in (range(63, -1, -1), random.Random(1).sample(range(64), 64)):
+        memo = ProofMemo(STATE.app_hash, SPECS)
+        hashed.clear()
+        for i in order:
+            memo.membership(PROOFS[i], (b"ibc", b"key/%03d" % i), b"value")
+        of_one_value, of_leaves, of_stores = 1, 64, 3
+        assert len(hashed) <= of_one_value + of_leaves + 2 * 63 + of_stores, "no step is hashed twice in any order"
 
 
 def test_what_stands_on_the_right_of_an_accepted_node_needs_no_step_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
