@@ -94,25 +94,32 @@ MAX_INDEXED_VALUE: Final = 128  # ids, sequences, hashes; encoded packets are fo
 _SHORT: Final = tuple(cbor.head(0x60, size) for size in range(0x400))  # heads of all but the longest texts
 
 
-@lru_cache(512)  # attribute names: dozens
-def _pair_head(name: str) -> bytes:
-    return b"\x82" + cbor.encode(name)
-
-
 @lru_cache(512)
 def _event_head(kind: str, attributes: int) -> bytes:
     return b"\x82" + cbor.encode(kind) + cbor.head(0x80, attributes)
 
 
-class _Kind:
-    """What events of one type said so far."""
+class _Attribute:
+    """What the last attribute of one name says: in all events of a transaction, or in those of one type."""
 
-    __slots__ = ("count", "head", "indexed", "latest")
+    __slots__ = ("framed", "head", "row", "seen", "value")
+
+    def __init__(self, event: str, name: str) -> None:
+        self.value: str | None = None
+        self.framed = b""
+        self.head = b"\x82" + cbor.encode(name)  # what its pair begins with
+        self.row = f"{event}.{name}"  # what its index rows are called
+        self.seen: set[str] = set()  # values that have a row
+
+
+class _Kind(dict[str, _Attribute]):
+    """The attributes of one event type; how the last event with so many attributes began."""
+
+    __slots__ = ("count", "head")
 
     def __init__(self) -> None:
-        self.count, self.head = -1, b""  # number of attributes of the last one, and how that begins
-        self.latest: dict[str, tuple[str, bytes]] = {}  # attribute name -> its last value, and the pair framed
-        self.indexed: dict[str, tuple[str, set[str]]] = {}  # attribute name -> what its rows are called, their values
+        super().__init__()
+        self.count, self.head = -1, b""
 
 
 def _frame_events(parts: list[bytes], events: tuple[Event, ...], rows: list[IndexRow], place: tuple[int, int]) -> None:
@@ -121,47 +128,43 @@ def _frame_events(parts: list[bytes], events: tuple[Event, ...], rows: list[Inde
     append = parts.append
     append(cbor.head(0x80, len(events)))
     kinds: dict[str, _Kind] = {}
-    latest: dict[str, tuple[str, bytes]] = {}  # of all types: the events of a packet say the same
+    latest: dict[str, _Attribute] = {}  # of all types: the events of a packet say the same
     small: dict[int, bytes] = {}  # events of one attribute by identity: some are constants, emitted for every packet
     for event in events:
         framed = small.get(id(event))
         if framed is not None:
             append(framed)
             continue
-        name, attributes = event
-        kind = kinds.get(name)
-        if kind is None:
-            kind = kinds[name] = _Kind()
+        kind, attributes = event
+        known = kinds.get(kind)
+        if known is None:
+            known = kinds[kind] = _Kind()
         count = len(attributes)
-        if count != kind.count:
-            kind.count, kind.head = count, _event_head(name, count)
-        append(kind.head)
-        known = kind.latest
-        for label, value in attributes:
-            pair = known.get(label)
-            if pair is None or pair[0] != value:
-                pair = latest.get(label)
-                if pair is None or pair[0] != value:
-                    pair = latest[label] = (value, _frame_pair(label, value))
-                known[label] = pair
-                if len(value) <= MAX_INDEXED_VALUE:
-                    index = kind.indexed.get(label)
-                    if index is None:
-                        index = kind.indexed[label] = (f"{name}.{label}", set())
-                    row, values = index
-                    if value not in values:
-                        values.add(value)
-                        rows.append((row, value, height, number))
-            append(pair[1])
+        if count != known.count:
+            known.count, known.head = count, _event_head(kind, count)
+        append(known.head)
+        for name, value in attributes:
+            own = known.get(name)
+            if own is None:
+                own = known[name] = _Attribute(kind, name)
+            if own.value != value:
+                last = latest.get(name)
+                if last is None:
+                    last = latest[name] = _Attribute(kind, name)
+                size = len(value)
+                if last.value != value:
+                    last.value = value
+                    if size < 0x400 and value.isascii():
+                        last.framed = b"".join((last.head, _SHORT[size], value.encode()))
+                    else:
+                        last.framed = last.head + cbor.encode(value)
+                own.value, own.framed = value, last.framed
+                if size <= MAX_INDEXED_VALUE and value not in own.seen:
+                    own.seen.add(value)
+                    rows.append((own.row, value, height, number))
+            append(own.framed)
         if count == 1:
-            small[id(event)] = kind.head + parts[-1]
-
-
-def _frame_pair(name: str, value: str) -> bytes:
-    size = len(value)
-    if size < 0x400 and value.isascii():
-        return b"".join((_pair_head(name), _SHORT[size], value.encode()))
-    return _pair_head(name) + cbor.encode(value)
+            small[id(event)] = known.head + parts[-1]
 
 
 def _events(events: tuple[Event, ...]) -> list[Any]:
