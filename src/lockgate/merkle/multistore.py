@@ -9,6 +9,7 @@ a new version. Source: digest ICS-23 §7, I4.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 
 from lockgate.merkle import store_map, tree
@@ -21,6 +22,7 @@ from lockgate.merkle.snapshot import Snapshot
 from lockgate.merkle.version import StoreProof, Version
 
 VERSIONS_OPEN: Final = 16  # versions held in memory beside a node store: a relayer's batch asks for one or two
+_key: Final = itemgetter(0)
 
 
 class MultiStore:
@@ -99,7 +101,7 @@ class MultiStore:
                     raise TreeMisused("empty key or value", store=store, key=key)
                 changed.append((key, value, before))
         for store, changed in changes.items():
-            changed.sort()  # a key stands once: nothing else is compared
+            changed.sort(key=_key)
             self._undo += [(store, key, before) for key, _, before in changed]
             values, tree_ = self._values[store], self._trees[store]
             put, remove = tree_.set, tree_.remove

@@ -9,26 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
 
 from lockgate.merkle.errors import EmptyTree
 from lockgate.merkle.framing import LEAF_OP, STEP, field
 from lockgate.merkle.node import EMPTY_ROOT, LEAF_HEAD, Fill, Node, inner_head
 from lockgate.merkle.ports import NONCE_BITS
 from lockgate.merkle.varint import ONE_BYTE, uvarint, varint
-from lockgate.primitives.quick import make
 
-
-class _Turn(NamedTuple):
-    """An inner node on the way down to a leaf: low <= key < high for every key below it."""
-
-    node: Node
-    low: bytes
-    high: bytes  # empty: without a bound
-    to_left: bytes  # the step from its left child, up to the hash of the right one
-    to_right: bytes  # the step from its right child, up to the hash of the left one
-    steps: bytes  # from the node up to the root
-    above: _Turn | None
+# An inner node on the way down to a leaf; low and high: low <= key < high for every key below it, an empty high is
+# no bound; the steps from its left and its right child, each up to the hash of the other one; the steps from the
+# node up to the root; the turn above. A plain tuple: one is made for every proof.
+_Turn = tuple[Node, bytes, bytes, bytes, bytes, bytes, "_Turn | None"]
 
 
 def find(root: Node | None, key: bytes, fill: Fill) -> Node | None:
@@ -120,27 +111,27 @@ class Snapshot:
             if root.height < 0:
                 self._fill(root)
             if not root.height:
-                return root, _frame(root, ())
+                return root, _frame(root)
             node, low, high, steps = root, b"", b"", b""
             to_left, to_right = _to_children(node.height, node.size, node.number >> NONCE_BITS)
-            at = make(_Turn, (node, low, high, to_left, to_right, steps, None))
+            at = (node, low, high, to_left, to_right, steps, None)
         while True:
             if key < node.key:
                 child, high = node.left, node.key
-                step: tuple[bytes, ...] = (to_left, node.right.hash, steps)
+                head, other, end = to_left, node.right.hash, b""
             else:
                 child, low = node.right, node.key
-                step = (to_right, node.left.hash, b"\x20", steps)
+                head, other, end = to_right, node.left.hash, b"\x20"
             height = child.height
             if height < 0:
                 self._fill(child)
                 height = child.height
             if not height:
                 self._last = at
-                return child, _frame(child, step)
-            node, steps = child, b"".join(step)
+                return child, _frame(child, head, other, end, steps)
+            node, steps = child, b"".join((head, other, end, steps))
             to_left, to_right = _to_children(height, node.size, node.number >> NONCE_BITS)
-            at = make(_Turn, (node, low, high, to_left, to_right, steps, at))
+            at = (node, low, high, to_left, to_right, steps, at)
 
     def _beside(self, key: bytes, *, after: bool) -> Node | None:
         """The leaf after or before the one where `key` would be; None at the edge of the tree."""
@@ -159,15 +150,15 @@ class Snapshot:
         return other
 
 
-def _frame(leaf: Node, steps: tuple[bytes, ...]) -> bytes:
-    """ExistenceProof of a leaf; `steps` are pieces of the path fields up to the root."""
+def _frame(leaf: Node, head: bytes = b"", other: bytes = b"", end: bytes = b"", steps: bytes = b"") -> bytes:
+    """ExistenceProof of a leaf; its first step comes in three pieces, then those from the node above."""
     key, value = leaf.key, leaf.value
     of_key, of_value = len(key), len(value)
     return b"".join(
         (
             b"\x0a", ONE_BYTE[of_key] if of_key < 0x80 else uvarint(of_key), key,
             b"\x12", ONE_BYTE[of_value] if of_value < 0x80 else uvarint(of_value), value,
-            _leaf_op(leaf.number >> NONCE_BITS), *steps,
+            _leaf_op(leaf.number >> NONCE_BITS), head, other, end, steps,
         )
     )  # fmt: skip
 
