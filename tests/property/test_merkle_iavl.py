@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lockgate.merkle import ics23
@@ -12,6 +12,7 @@ from lockgate.merkle.errors import EmptyTree, NotAvailable
 from lockgate.merkle.iavl import Tree
 from lockgate.merkle.multistore import MultiStore
 from lockgate.merkle.node import EMPTY_ROOT, reader
+from lockgate.merkle.ports import Batch
 from lockgate.merkle.specs import IAVL_SPEC, TENDERMINT_SPEC
 from lockgate.storage.memory import MemoryNodes
 from tests.unit.merkle.naive_iavl import Naive, naive_remove, naive_root, naive_save, naive_set
@@ -40,6 +41,41 @@ def test_roots_and_contents_are_those_of_the_naive_tree(blocks: list[list[tuple[
         node = naive_save(node, version)
         assert tree.save(None, version).root_hash == naive_root(node)
         assert list(tree.scan(b"", b"\xff" * 3)) == sorted(model.items())
+
+
+# Runs of neighbouring keys, as packets have them: first key, how many, and every how many-th of them goes, 0: none.
+RUNS = st.lists(st.tuples(st.integers(0, 90), st.integers(1, 60), st.integers(0, 4)), min_size=1, max_size=4)
+
+
+@given(st.lists(RUNS, min_size=1, max_size=5), st.booleans())
+@example([[(0, 40, 0)], [(50, 3, 0), (0, 30, 1), (53, 20, 0)]], False)  # what is removed lies before the last set
+@settings(max_examples=200, deadline=None)
+def test_changes_taken_together_are_changes_made_one_by_one(
+    blocks: list[list[tuple[int, int, int]]], ascending: bool
+) -> None:
+    together, alone = Tree(reader(None)), Tree(reader(None))
+    node: Naive | None = None
+    for version, runs in enumerate(blocks, 1):
+        value = b"%d" % version
+        block = {
+            b"%03d" % key: None if gone and key % gone == 0 else value
+            for first, count, gone in runs
+            for key in range(first, first + count)
+        }
+        changes = [(key, block[key], None) for key in (sorted(block) if ascending else block)]
+        together.take(changes)
+        for key, new, _ in changes:
+            if new is None:
+                alone.remove(key)
+                node = naive_remove(node, key)
+            else:
+                alone.set(key, new)
+                node = naive_set(node, key, new)
+        node = naive_save(node, version)
+        batches = Batch(version), Batch(version)
+        assert together.save(batches[0], version).root_hash == naive_root(node)
+        assert alone.save(batches[1], version).root_hash == naive_root(node)
+        assert batches[0] == batches[1], "the same nodes are new and the same are replaced"
 
 
 @given(BLOCKS, st.tuples(KEYS, KEYS))

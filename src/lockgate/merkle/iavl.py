@@ -10,7 +10,7 @@ Source: cosmos/iavl v1.2.8 (set, remove, rotations, hashing); digest ICS-23 §6.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 from lockgate.merkle.node import EMPTY_ROOT, LEAF_HEAD, Fill, Node, encode, inner, inner_head, leaf
@@ -61,32 +61,53 @@ class Tree:
         """Insert or replace. A replaced leaf gets the new version even when the value is the same."""
         if not key or not value:
             raise TreeMisused("empty key or value", key=key)
-        if self._root is None:
-            self._root = leaf(key, value)
-            return
+        self.take(((key, value, None),))
+
+    def take(self, changes: Iterable[tuple[bytes, bytes | None, object]]) -> None:
+        """Set each key to its value, or remove it where that is None; the third of each is the caller's own.
+
+        Neighbours in ascending order share their way down: what the last insertion left of its path also
+        leads to a greater key, up to the one where the way last turned left.
+        """
         path: list[Node] = []
-        node = self._root
-        while True:
-            height = node.height
-            if height > 0:
-                if node.hash:
-                    node = self._copy(node, path)
-                path.append(node)
-                node = node.left if key < node.key else node.right
-            elif height == 0:
-                break
+        last, high = b"", b""  # the key before, and the key where its way turned left; empty: nowhere
+        for key, value, _ in changes:
+            if value is None:
+                self.remove(key)
+                path = []
+                continue
+            if path and last < key and (key < high or not high):
+                node = path.pop()
             else:
-                self._fill(node)
-        if key == node.key:
-            if node.hash:
+                if self._root is None:
+                    self._root = leaf(key, value)
+                    continue
+                node, path, high = self._root, [], b""
+            last = key
+            while True:
+                height = node.height
+                if height > 0:
+                    if node.hash:
+                        node = self._copy(node, path)
+                    path.append(node)
+                    if key < node.key:
+                        high = node.key
+                        node = node.left
+                    else:
+                        node = node.right
+                elif height == 0:
+                    break
+                else:
+                    self._fill(node)
+            if key != node.key:
+                fresh = leaf(key, value)
+                pair = inner(node.key, fresh, node, 1) if key < node.key else inner(key, node, fresh, 1)
+                self._grow(path, node, pair)
+            elif node.hash:
                 self._orphans.append(node.number)
                 self._put(path, node, leaf(key, value))
             else:
                 node.value = value
-        else:
-            fresh = leaf(key, value)
-            pair = inner(node.key, fresh, node, 1) if key < node.key else inner(key, node, fresh, 1)
-            self._grow(path, node, pair)
 
     def remove(self, key: bytes) -> bool:
         """Remove a key; returns whether it was there. Without it the tree is untouched."""

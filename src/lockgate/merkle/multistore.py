@@ -103,15 +103,13 @@ class MultiStore:
         for store, changed in changes.items():
             changed.sort(key=_key)
             self._undo += [(store, key, before) for key, _, before in changed]
-            values, tree_ = self._values[store], self._trees[store]
-            put, remove = tree_.set, tree_.remove
+            values = self._values[store]
             for key, value, _ in changed:
                 if value is None:
                     del values[key]
-                    remove(key)
                 else:
                     values[key] = value
-                    put(key, value)
+            self._trees[store].take(changed)
 
     def commit(self, version: int) -> bytes:
         """Save every changed tree as `version`, write what is new, return the root over all stores."""

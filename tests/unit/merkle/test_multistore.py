@@ -181,16 +181,16 @@ def test_rollback_after_a_commit_that_failed_half_way() -> None:
 
 def test_rollback_after_writes_that_failed_half_way(monkeypatch: pytest.MonkeyPatch) -> None:
     store = state(versions=2)
-    plain = Tree.set
+    plain = Tree.take
 
-    def failing(tree: Tree, key: bytes, value: bytes) -> None:
-        if key == b"n2":
-            raise NodeDamaged("a node is missing", version=1, number=1)
-        plain(tree, key, value)
+    def failing(tree: Tree, changes: list[tuple[bytes, bytes | None, object]]) -> None:
+        plain(tree, changes[:2])
+        raise NodeDamaged("a node is missing", version=1, number=1)
 
-    monkeypatch.setattr(Tree, "set", failing)
+    monkeypatch.setattr(Tree, "take", failing)
     with pytest.raises(NodeDamaged):
         store.apply({("ibc", b"n3"): b"1", ("ibc", b"n2"): b"1", ("ibc", b"n1"): b"1", ("ibc", b"k1"): None})
+    monkeypatch.undo()
     store.rollback()
     assert [store.get("ibc", key) for key in (b"k1", b"n1", b"n2", b"n3")] == [b"v", None, None, None]
     assert contents(store) == {b"k1": b"v", b"k2": b"v"}
