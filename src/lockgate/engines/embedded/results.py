@@ -99,16 +99,21 @@ def _event_head(kind: str, attributes: int) -> bytes:
     return b"\x82" + cbor.encode(kind) + cbor.head(0x80, attributes)
 
 
+@lru_cache(2_048)  # event types and attribute names: dozens of each
+def _words(kind: str, name: str) -> tuple[bytes, str]:
+    """What the pair of an attribute begins with, and what its index rows are called."""
+    return b"\x82" + cbor.encode(name), f"{kind}.{name}"
+
+
 class _Attribute:
-    """What the last attribute of one name says: in all events of a transaction, or in those of one type."""
+    """What the last attribute of one name says in the events of one type."""
 
     __slots__ = ("framed", "head", "row", "seen", "value")
 
-    def __init__(self, event: str, name: str) -> None:
+    def __init__(self, kind: str, name: str) -> None:
         self.value: str | None = None
         self.framed = b""
-        self.head = b"\x82" + cbor.encode(name)  # what its pair begins with
-        self.row = f"{event}.{name}"  # what its index rows are called
+        self.head, self.row = _words(kind, name)
         self.seen: set[str] = set()  # values that have a row
 
 
@@ -128,7 +133,7 @@ def _frame_events(parts: list[bytes], events: tuple[Event, ...], rows: list[Inde
     append = parts.append
     append(cbor.head(0x80, len(events)))
     kinds: dict[str, _Kind] = {}
-    latest: dict[str, _Attribute] = {}  # of all types: the events of a packet say the same
+    latest: dict[str, tuple[str, bytes]] = {}  # last value of a name and its pair: the events of a packet say the same
     small: dict[int, bytes] = {}  # events of one attribute by identity: some are constants, emitted for every packet
     for event in events:
         framed = small.get(id(event))
@@ -148,17 +153,16 @@ def _frame_events(parts: list[bytes], events: tuple[Event, ...], rows: list[Inde
             if own is None:
                 own = known[name] = _Attribute(kind, name)
             if own.value != value:
-                last = latest.get(name)
-                if last is None:
-                    last = latest[name] = _Attribute(kind, name)
-                size = len(value)
-                if last.value != value:
-                    last.value = value
+                last, size = latest.get(name), len(value)
+                if last is not None and last[0] == value:
+                    framed = last[1]
+                else:
                     if size < 0x400 and value.isascii():
-                        last.framed = b"".join((last.head, _SHORT[size], value.encode()))
+                        framed = b"".join((own.head, _SHORT[size], value.encode()))
                     else:
-                        last.framed = last.head + cbor.encode(value)
-                own.value, own.framed = value, last.framed
+                        framed = own.head + cbor.encode(value)
+                    latest[name] = value, framed
+                own.value, own.framed = value, framed
                 if size <= MAX_INDEXED_VALUE and value not in own.seen:
                     own.seen.add(value)
                     rows.append((own.row, value, height, number))
