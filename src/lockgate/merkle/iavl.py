@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
-from lockgate.merkle.node import EMPTY_ROOT, LEAF_HEAD, Fill, Node, encode, inner, inner_head, leaf
+from lockgate.merkle.node import EMPTY_ROOT, HEIGHTS, LEAF_HEAD, Fill, Node, encode, inner, leaf
 from lockgate.merkle.ports import MAX_VERSION, NONCE_BITS, Batch
 from lockgate.merkle.snapshot import Snapshot, find, scan
 from lockgate.merkle.varint import uvarint, varint
@@ -312,6 +312,7 @@ class Tree:
     def _finish(self, root: Node, batch: Batch | None, version: int) -> None:
         """Give the unsaved nodes at and below `root` their size, hash and number, children first."""
         tail = varint(version)
+        before_left = tail + b"\x20"
         first = version << NONCE_BITS
         nodes = None if batch is None else batch.nodes
         fill = self._fill
@@ -333,9 +334,10 @@ class Tree:
                 elif right.height < 0:
                     fill(right)
                 node.size = size = left.size + right.size
-                head = heads.get(size << 6 | height)
+                shape = size << 6 | height
+                head = heads.get(shape)
                 if head is None:
-                    head = heads[size << 6 | height] = inner_head(height, size, tail) + b"\x20"
+                    head = heads[shape] = HEIGHTS[height] + varint(size) + before_left
                 node.hash = short_sha256(b"".join((head, left.hash, b"\x20", right.hash))).digest()
             else:
                 key = node.key
