@@ -15,20 +15,20 @@ from typing import Final
 
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.embedded import retention
-from lockgate.engines.embedded.assembly import AssembledBlock, SealedCommit
+from lockgate.engines.embedded.assembly import AssembledBlock, HeaderFrame, SealedCommit
 from lockgate.engines.embedded.bodies import WithBodies
-from lockgate.engines.embedded.ports import BlockRow, BlockStore, SigningState
+from lockgate.engines.embedded.ports import BlockStore, SigningState
 from lockgate.engines.embedded.results import BlockResults
 from lockgate.engines.embedded.retention import Pruned, Retention
 from lockgate.engines.embedded.timekeeping import BlockTime
 from lockgate.ibc.ports import Application
-from lockgate.lightclients.cometbft import decoding, hashing
+from lockgate.lightclients.cometbft import decoding, encoding, framing, hashing
 from lockgate.lightclients.cometbft.signing import VoteFrame
 from lockgate.lightclients.cometbft.types import (
+    ABSENT_SIG,
     BlockID,
     BlockIdFlag,
     Commit,
-    CommitSig,
     Header,
     SignedHeader,
     Validator,
@@ -51,6 +51,7 @@ from lockgate.primitives.time import UnixNanos
 
 FIRST_HEIGHT: Final = 1
 SignVote = Callable[[bytes], bytes]
+_ABSENT: Final = encoding.commit_sig(ABSENT_SIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,25 @@ class LocalValidator:
 class NewBlock:
     """What became visible: the signed header, transactions, results, and whether state changed."""
 
-    signed: SignedHeader
+    height: int
     block_id: BlockID
+    encoded_header: bytes  # the SignedHeader, as it is stored
+    encoded_last_commit: bytes
     transactions: tuple[bytes, ...]
     hashes: tuple[bytes, ...]  # of the transactions
-    last_commit: Commit
     results: BlockResults
     app_hash: bytes  # after this block; the next header carries it
     changed: bool
 
     @property
-    def height(self) -> int:
-        return self.signed.header.height
+    def signed(self) -> SignedHeader:
+        """The header and the commit that decided it. Read anew at each call: most blocks are never looked at."""
+        return _signed(self.encoded_header)
+
+    @property
+    def last_commit(self) -> Commit:
+        """The commit of the block before, as it stands in this one."""
+        return decoding.commit(decoding.parse(wire.Commit, self.encoded_last_commit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +118,16 @@ class EmbeddedChain:
         self.machine = Machine(genesis, self, applications)
         self.validators = ValidatorSet.of(tuple(Validator.from_key(v.public_key, v.power) for v in genesis.validators))
         own = {validator.public_key: validator for validator in validators}
-        self._signers = [own.get(member.public_key) for member in self.validators.validators]
-        if not any(self._signers):
+        signers = [own.get(member.public_key) for member in self.validators.validators]
+        self._signers = [signer for signer in signers if signer is not None]
+        if not self._signers:
             raise Misuse("none of the keys given is a validator of this ledger")
-        self._consensus_hash = consensus_hash(genesis)
-        self._evidence_hash = hashing.evidence_hash()
+        # In the set's order: who signs here, and how his votes begin.
+        self._voters = [
+            (signer, encoding.vote_head(BlockIdFlag.COMMIT, member.address))
+            for signer, member in zip(signers, self.validators.validators, strict=True)
+        ]
+        self._frame = _header_frame(genesis, self.validators)
         self._checked: Writes = {}
         self._tip = self._load_tip()
         last = self._header_time(self._tip.height) if self._tip.height else genesis.time
@@ -148,7 +161,7 @@ class EmbeddedChain:
         stored = self.store.block(height)
         if stored is None:
             raise NotAvailable("no such block", height=height, tip=self.height)
-        return _signed(stored)
+        return _signed(stored.signed)
 
     def view_at(self, version: int) -> View:
         """State after block `version`; raises NotAvailable for a pruned or future one."""
@@ -164,7 +177,7 @@ class EmbeddedChain:
         stored = self.store.block(height)
         if stored is None:
             return None
-        header = _signed(stored).header
+        header = _signed(stored.signed).header
         return OwnHeader(header.time, header.app_hash, header.next_validators_hash)
 
     def check(self, data: bytes) -> TxResult:
@@ -181,7 +194,7 @@ class EmbeddedChain:
     def state_ahead_of_header(self) -> bool:
         """Has the newest block changed the state, so that no header carries its root yet (I5)?"""
         stored = self.store.block(self.height)
-        return stored is not None and _signed(stored).header.app_hash != stored.app_hash
+        return stored is not None and _signed(stored.signed).header.app_hash != stored.app_hash
 
     def produce(self, transactions: Sequence[bytes]) -> NewBlock:
         """Make, commit and sign one block. Raises ClockJumped, StoreFull, WouldSignTwice; then nothing changed."""
@@ -194,32 +207,34 @@ class EmbeddedChain:
         results = BlockResults.of(decided)
         writes = {**self.machine.initial_state(), **decided.writes} if first else decided.writes
         hashes = tuple([hashlib.sha256(tx).digest() for tx in txs])
-        header = self._header(height, time, hashes)
-        block = AssembledBlock.of(header, txs, self._tip.commit)
+        tip = self._tip
+        header, digest = self._frame.header(
+            height, time, tip.block_id, tip.commit.hash, merkle_root(hashes), tip.app_hash, tip.results_hash
+        )
+        block = AssembledBlock.of(header, digest, txs, tip.commit)
         # I5: votes carry the header's own time, so the next block never dates from before it; all
         # validators sign the same bytes then.
-        frame = VoteFrame.of(header.chain_id, VoteType.PRECOMMIT, height, 0, block.block_id)
+        frame = VoteFrame.of(self.genesis.chain_id, VoteType.PRECOMMIT, height, 0, block.block_id)
         vote = frame.sign_bytes(time)
-        votes = tuple([self._vote(place, height, time, vote) for place in range(len(self._signers))])
-        commit = SealedCommit.of(Commit(height, 0, block.block_id, votes))
-        signed = SignedHeader(header, commit.commit)
-        before, last_commit = self._tip.app_hash, self._tip.commit.commit
+        signatures, leaves = self._votes(height, time, vote)
+        commit = SealedCommit.of_leaves(Commit(height, 0, block.block_id), leaves)
+        signed = block.signed(commit)
         try:
             with self.store.commit():
                 self.state.apply(writes)
                 app_hash = self.state.commit(height)
-                self._write(height, time, block, commit, hashes, results, app_hash)
+                self._write(height, time, block, signed, hashes, results, app_hash)
                 self.store.add_bodies(decided.bodies)
         except BaseException:
-            self.state.rollback(self._tip.height)
+            self.state.rollback(tip.height)
             raise
-        for signer, sig in zip(self._signers, votes, strict=True):
-            if signer is not None:
-                signer.state.record(height, vote, sig.signature)
+        for signer, signature in zip(self._signers, signatures, strict=True):
+            signer.state.record(height, vote, signature)
         self._tip = _Tip(height, block.block_id, commit, results.hash, app_hash)
         self._time.made(time)
         self._checked = {}
-        return NewBlock(signed, block.block_id, txs, hashes, last_commit, results, app_hash, app_hash != before)
+        before, changed = tip.commit.encoded, app_hash != tip.app_hash
+        return NewBlock(height, block.block_id, signed, before, txs, hashes, results, app_hash, changed)
 
     def prune(self, keep: Retention) -> Pruned:
         """Take away what the ledger need not keep of its past (I15)."""
@@ -236,39 +251,26 @@ class EmbeddedChain:
     def _now(self) -> UnixNanos:
         return UnixNanos(max(self._time.clock.now(), self._time.last))
 
-    def _header(self, height: int, time: UnixNanos, hashes: tuple[bytes, ...]) -> Header:
-        tip = self._tip
-        return Header(
-            version_app=APP_VERSION,
-            chain_id=self.genesis.chain_id,
-            height=height,
-            time=time,
-            last_block_id=tip.block_id,
-            last_commit_hash=tip.commit.hash,
-            data_hash=merkle_root(hashes),
-            validators_hash=self.validators.hash,
-            next_validators_hash=self.validators.hash,
-            consensus_hash=self._consensus_hash,
-            app_hash=tip.app_hash,
-            last_results_hash=tip.results_hash,
-            evidence_hash=self._evidence_hash,
-            proposer_address=self.validators.proposer.address,
-        )
-
-    def _vote(self, place: int, height: int, time: UnixNanos, sign_bytes: bytes) -> CommitSig:
-        signer = self._signers[place]
-        if signer is None:
-            return CommitSig(BlockIdFlag.ABSENT)
-        signer.state.permit(height, sign_bytes)
-        signature = signer.sign(sign_bytes)
-        return CommitSig(BlockIdFlag.COMMIT, self.validators.validators[place].address, time, signature)
+    def _votes(self, height: int, time: UnixNanos, sign_bytes: bytes) -> tuple[list[bytes], list[bytes]]:
+        """Sign with every key that is here. Returns the signatures, and each validator's CommitSig, encoded."""
+        stamp = framing.timestamp(time)
+        signatures, leaves = [], []
+        for signer, head in self._voters:
+            if signer is None:
+                leaves.append(_ABSENT)
+                continue
+            signer.state.permit(height, sign_bytes)
+            signature = signer.sign(sign_bytes)
+            signatures.append(signature)
+            leaves.append(encoding.commit_sig_of(head, stamp, signature))
+        return signatures, leaves
 
     def _write(
         self,
         height: int,
         time: UnixNanos,
         block: AssembledBlock,
-        commit: SealedCommit,
+        signed: bytes,
         hashes: tuple[bytes, ...],
         results: BlockResults,
         app_hash: bytes,
@@ -278,7 +280,7 @@ class EmbeddedChain:
             height=height,
             hash=block.block_id.hash,
             block=block.encoded,
-            signed=block.signed(commit),
+            signed=signed,
             results=stored,
             app_hash=app_hash,
             time=time,
@@ -295,13 +297,29 @@ class EmbeddedChain:
         stored = self.store.tip()
         if stored is None:
             return _Tip(0, BlockID(), SealedCommit.of(Commit()), hashing.EMPTY_HASH, hashing.EMPTY_HASH)
-        commit = _signed(stored).commit
+        commit = _signed(stored.signed).commit
         results = BlockResults.from_bytes(stored.results)
         return _Tip(stored.height, commit.block_id, SealedCommit.of(commit), results.hash, stored.app_hash)
 
 
-def _signed(row: BlockRow) -> SignedHeader:
-    return decoding.signed_header(decoding.parse(wire.SignedHeader, row.signed))
+def _signed(encoded: bytes) -> SignedHeader:
+    return decoding.signed_header(decoding.parse(wire.SignedHeader, encoded))
+
+
+def _header_frame(genesis: Genesis, validators: ValidatorSet) -> HeaderFrame:
+    return HeaderFrame(
+        Header(
+            version_app=APP_VERSION,
+            chain_id=genesis.chain_id,
+            height=FIRST_HEIGHT,
+            time=genesis.time,
+            validators_hash=validators.hash,
+            next_validators_hash=validators.hash,
+            consensus_hash=consensus_hash(genesis),
+            evidence_hash=hashing.evidence_hash(),
+            proposer_address=validators.proposer.address,
+        )
+    )
 
 
 def consensus_hash(genesis: Genesis) -> bytes:

@@ -158,10 +158,11 @@ class _Server:
 
 
 def _messages(block: NewBlock) -> list[tuple[dict[str, Any], str, dict[str, list[str]]]]:
-    header = rpc_json.header_to_json(block.signed.header)
+    own = block.signed.header
+    header = rpc_json.header_to_json(own)
     block_events = _indexed(block.results.events)
     new_block = {
-        "block": rpc_json.block_to_json(block.signed.header, block.transactions, block.last_commit),
+        "block": rpc_json.block_to_json(own, block.transactions, block.last_commit),
         "block_id": rpc_json.block_id_to_json(block.block_id),
         "result_finalize_block": {
             "events": [event_json(event) for event in block.results.events],

@@ -13,6 +13,7 @@ from lockgate.lightclients.cometbft import framing
 from lockgate.lightclients.cometbft.framing import bytes_field, message_field, number_field
 from lockgate.lightclients.cometbft.types import (
     BlockID,
+    BlockIdFlag,
     Commit,
     CommitSig,
     Header,
@@ -56,29 +57,33 @@ def header_leaves(value: Header) -> list[bytes]:
     ]
 
 
-def header_of_leaves(leaves: Sequence[bytes]) -> bytes:
-    """Encode the Header with these leaves: a wrapped field differs from the header's own in its tag alone."""
+def header_fields(leaves: Sequence[bytes]) -> list[bytes]:
+    """Frame the fields of the Header with these leaves: a wrapped field differs from the header's in its tag alone."""
     parts = [tag + leaf[1:] if leaf else b"" for tag, leaf in zip(_HEADER_TAGS, leaves, strict=True)]
     for place in _HEADER_MESSAGES:
         parts[place] = message_field(_HEADER_TAGS[place], leaves[place])
-    return b"".join(parts)
+    return parts
 
 
 def header(value: Header) -> bytes:
     """Encode Header."""
-    return header_of_leaves(header_leaves(value))
+    return b"".join(header_fields(header_leaves(value)))
 
 
 def commit_sig(value: CommitSig) -> bytes:
     """Encode CommitSig, the leaf of a commit's hash."""
-    return b"".join(
-        (
-            number_field(b"\x08", value.flag),
-            bytes_field(b"\x12", value.validator_address),
-            message_field(b"\x1a", framing.timestamp(value.timestamp)),
-            bytes_field(b"\x22", value.signature),
-        )
-    )
+    stamp = framing.timestamp(value.timestamp)
+    return commit_sig_of(vote_head(value.flag, value.validator_address), stamp, value.signature)
+
+
+def vote_head(flag: BlockIdFlag, address: bytes) -> bytes:
+    """Encode the start of a CommitSig: what a validator's votes have in common."""
+    return number_field(b"\x08", flag) + bytes_field(b"\x12", address)
+
+
+def commit_sig_of(head: bytes, stamp: bytes, signature: bytes) -> bytes:
+    """Encode the CommitSig of a vote's start, its encoded time and its signature."""
+    return b"".join((head, message_field(b"\x1a", stamp), bytes_field(b"\x22", signature)))
 
 
 def commit(value: Commit) -> bytes:
@@ -155,12 +160,14 @@ __all__ = (
     "commit",
     "commit_of_leaves",
     "commit_sig",
+    "commit_sig_of",
     "header",
+    "header_fields",
     "header_leaves",
-    "header_of_leaves",
     "signed_header",
     "signed_header_of",
     "validator",
     "validator_set",
     "version",
+    "vote_head",
 )
