@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockgate.codec import cbor
+from lockgate.codec.errors import Malformed
 from lockgate.crypto.hybrid import Purpose, signing_bytes
 from lockgate.machine import transaction as tx
 from lockgate.primitives.ids import DomainId, Hash32
@@ -53,3 +55,48 @@ def test_body_and_signed_bytes_are_what_the_encoder_writes(one: tx.Transaction, 
     signed = cbor.encode(["Signature1", protected, context, body])
     for _ in range(2):  # once more with what was remembered
         assert tx._to_be_signed(one, revision, protected, body) == signed
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return cbor.decode(body)
+    except Malformed:
+        return None
+
+
+@settings(max_examples=300, deadline=None)
+@given(transactions, st.data())
+def test_a_body_read_by_position_is_what_the_decoder_reads(one: tx.Transaction, data: st.DataObject) -> None:
+    """Any change of a byte, also of the framing, is read as the decoder does, or left to it."""
+    body = one.body()
+    usual = tx._usual(body, 30)
+    relayed = all(type(content) is bytes for _, content in one.messages)
+    assert usual == (cbor.decode(body) if relayed else None)
+    at = data.draw(st.integers(0, len(body) - 1))
+    put = data.draw(st.binary(max_size=3) | st.sampled_from([b"\x82", b"\x58\x05", b"\x59\x00\x20", b"\x5f"]))
+    taken = data.draw(st.integers(0, 3))
+    changed = body[:at] + put + body[at + taken :]
+    read = tx._usual(changed, 30)
+    assert read is None or read == _decoded(changed)
+    assert tx._usual(body[:at], 30) is None
+    assert tx._usual(body + b"\x00", 30) is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(transactions)
+def test_more_messages_than_allowed_are_left_to_the_decoder(one: tx.Transaction) -> None:
+    assert tx._usual(one.body(), len(one.messages) - 1) is None
+
+
+def test_an_unusual_length_is_left_to_the_decoder() -> None:
+    for head in (b"\x58\x05", b"\x59\x00\x20", b"\x5a\x00\x01\x00\x00", b"\x5f", b"\x65"):
+        with pytest.raises(IndexError):
+            tx._length(head + bytes(4), 0, 0x40)
+
+
+@settings(max_examples=30, deadline=None)
+@given(transactions, st.sampled_from([0x80, 0x81, 0x83, 0x9F, 0xA1, 0x42]))
+def test_a_message_that_is_no_pair_is_left_to_the_decoder(one: tx.Transaction, head: int) -> None:
+    message = cbor.encode(list(one.messages[0]))
+    front, _, behind = one.body().partition(message)
+    assert tx._usual(front + bytes((head,)) + message[1:] + behind, 30) is None

@@ -83,6 +83,22 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS, tags: Set[int] = NO_
     return value
 
 
+def decode_some(data: bytes, at: int, count: int, *, limits: Limits = DEFAULT_LIMITS) -> tuple[list[Any], int]:
+    """Return `count` items of the profile that stand one after the other from `at`, and the offset after them.
+
+    For a reader that frames the rest itself. `limits.size` is not asked. Raises as `decode` does.
+    """
+    allowance = _Allowance(limits.items, NO_TAGS)
+    values = []
+    try:
+        for _ in range(count):
+            value, at = _item(data, at, limits.depth, allowance)
+            values.append(value)
+    except IndexError:
+        raise CborIllFormed("the item ends early", at=len(data)) from None
+    return values, at
+
+
 def encode(value: Any) -> bytes:
     """Return the one encoding of `value`: any of `Value`, lists for tuples, any mapping for a dict.
 
@@ -319,6 +335,7 @@ __all__ = (
     "Tag",
     "Value",
     "decode",
+    "decode_some",
     "encode",
     "head",
 )

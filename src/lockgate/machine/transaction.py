@@ -74,7 +74,7 @@ class Transaction:
     @classmethod
     def from_body(cls, body: bytes, max_messages: int) -> Self:
         try:
-            decoded: Any = cbor.decode(body, limits=_bounds(body))
+            decoded: Any = _usual(body, max_messages) or cbor.decode(body, limits=_bounds(body))
             domain, chain_id, (suite, public_key), lane, sequence, until, gas, fee, messages = decoded
         except LockgateError as error:
             raise BadTransaction("the body is not deterministic CBOR") from error
@@ -161,6 +161,53 @@ def _bounds(data: bytes) -> cbor.Limits:
 
 
 _name: Final = lru_cache(256)(cbor.encode)  # message names: dozens
+_name_of: Final = lru_cache(256)(cbor.decode)
+_USUAL_LIMITS: Final = cbor.Limits(items=32, depth=2)  # a head holds eleven items, an array in it one level
+_HEAD_ITEMS: Final = 8  # of a body, before its messages
+_USUAL_NAME: Final = 96  # bytes; what is remembered of names stays small, whoever sends them
+_USUAL_MESSAGES: Final = 4_096  # three items each: far inside the bound of CBOR, which is not counted here
+
+
+def _usual(body: bytes, max_messages: int) -> tuple[Any, ...] | None:
+    """What `cbor.decode` gives of a body whose messages all carry bytes; None for any other bytes.
+
+    A relayer's transaction holds hundreds of such messages, under a few names.
+    """
+    try:
+        if body[0] != 0x89:
+            return None
+        items, at = cbor.decode_some(body, 1, _HEAD_ITEMS, limits=_USUAL_LIMITS)
+        count, at = _length(body, at, 0x80)
+        if not 0 < count <= min(max_messages, _USUAL_MESSAGES):
+            return None
+        messages = []
+        for _ in range(count):
+            if body[at] != 0x82:
+                return None
+            at += 1
+            size, start = _length(body, at, 0x60)
+            end = start + size
+            if size > _USUAL_NAME:
+                return None
+            name = _name_of(body[at:end])
+            size, start = _length(body, end, 0x40)
+            at = start + size
+            messages.append((name, body[start:at]))
+    except (IndexError, LockgateError):
+        return None
+    return (*items, tuple(messages)) if at == len(body) else None
+
+
+def _length(body: bytes, at: int, major: int) -> tuple[int, int]:
+    """Read a shortest head of this major type: its argument and where it ends; IndexError for any other."""
+    kind = body[at] - major
+    if 0 <= kind < 24:
+        return kind, at + 1
+    if kind == 24 and body[at + 1] >= 24:
+        return body[at + 1], at + 2
+    if kind == 25 and body[at + 1]:
+        return body[at + 1] << 8 | body[at + 2], at + 3
+    raise IndexError
 
 
 def _protected(account: AccountId) -> bytes:
