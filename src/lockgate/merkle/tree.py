@@ -45,9 +45,8 @@ def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
 
 def level_above(level: Sequence[bytes]) -> list[bytes]:
     """Hash a level pairwise; a last odd one goes up as it is. This is the split at powers of two."""
-    above = [
-        short_sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)
-    ]
+    rest = iter(level)  # taken from twice a pair
+    above = [short_sha256(b"\x01" + left + right).digest() for left, right in zip(rest, rest, strict=False)]
     if len(level) & 1:
         above.append(level[-1])
     return above
