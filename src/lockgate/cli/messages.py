@@ -96,7 +96,7 @@ def save(
 def outbox(
     host: Host,
     limit: Annotated[int, typer.Option(min=1)] = 20,
-    before: Annotated[str, typer.Option(help="Only messages older than the one of this ref.")] = "",
+    before: Annotated[str, typer.Option(metavar="PACKET", help="Only older ones than this: a packet, or a ref.")] = "",
 ) -> None:
     """Show what a host sent and how it ended."""
     from lockgate.node import outbox as pages

@@ -10,7 +10,7 @@ from typing import Any, Final
 from lockgate.hosting.host import Host
 from lockgate.node.bodies import NoMessage, body_json, drop_body, file_of
 from lockgate.node.outbox import MAX_LISTED
-from lockgate.node.packets import ByPlace, parse, trace_id
+from lockgate.node.packets import ByPlace, ByRef, parse, trace_id
 from lockgate.node.socket import Answer, BadCall, Events
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import DomainId, Hash32
@@ -64,10 +64,9 @@ class Desk:
                 return drop_body(host, *self._place(str(arguments["packet"])))
             case "outbox":
                 limit = min(int(arguments.get("limit", MAX_LISTED)), MAX_LISTED)
-                before = bytes.fromhex(arguments.get("before") or "") or None
-                if before is not None and host.store.sent(before) is None:
-                    raise UnknownRef("no such message", ref=before)
-                rows = host.store.sent_page(limit, arguments.get("state"), before)
+                before = str(arguments.get("before") or "")
+                ref = self._own(before).ref if before else None
+                rows = host.store.sent_page(limit, arguments.get("state"), ref)
                 return {"messages": [self._sent(row) for row in rows]}
             case "message":
                 row = host.store.sent_by_packet(str(arguments["client"]), int(arguments["sequence"]))
@@ -139,6 +138,17 @@ class Desk:
         path = file_of(self._host, row)
         size = len(row.body) if path is None else path.stat().st_size
         return {**row_json(row), "packet": packet, "file": None if path is None else str(path), "bytes": size}
+
+    def _own(self, text: str) -> Sent:
+        """A message of this host, by its ref or its packet's name. Raises BadPacketName and UnknownRef."""
+        name, row = parse(text), None
+        if isinstance(name, ByRef):
+            row = self._host.store.sent(name.ref)
+        elif isinstance(name, ByPlace) and name.ledger in {self._host.config.local.name, ""}:
+            row = self._host.store.sent_by_packet(name.client, name.sequence)
+        if row is None:
+            raise UnknownRef("no such message", message=text)
+        return row
 
     def _place(self, text: str) -> tuple[str, int]:
         """Where a received packet stands here, by its name on the ledger that sent it."""

@@ -12,10 +12,10 @@ EVERYTHING: Final = 1 << 62  # rows: more than any host sends
 
 
 async def outbox(socket: Path, limit: int = EVERYTHING, before: str = "") -> list[dict[str, Any]]:
-    """The newest `limit` messages, oldest first; with `before`, of those older than the message of that ref.
+    """The newest `limit` messages, oldest first; with `before` (ref or packet), of those older than that one.
 
     Pages are counted from the newest message backwards, so what is sent meanwhile moves none of them.
-    Raises UnknownRef as the host does, and NotRunning.
+    Raises UnknownRef and BadPacketName as the host does, and NotRunning.
     """
     pages: list[list[dict[str, Any]]] = []
     while limit > 0:

@@ -8,6 +8,7 @@ import pytest
 
 from lockgate.node.desk import Desk, UnknownRef
 from lockgate.node.outbox import MAX_LISTED, outbox
+from lockgate.node.packets import BadPacketName
 from lockgate.node.socket import RemoteRefusal, call, serve
 from lockgate.storage.host import Sent
 from tests.support.hosts import HostWorld, in_world
@@ -19,7 +20,7 @@ def fill(world: HostWorld, count: int, start: int = 0) -> None:
         for number in range(start, start + count):
             world.a.store.add_sent(
                 Sent(
-                    ref=number.to_bytes(8, "little"),
+                    ref=number.to_bytes(32, "little"),
                     fence=number // 300,
                     counter=number % 300,
                     peer="b",
@@ -59,9 +60,24 @@ async def test_one_answer_has_a_bound_and_what_is_sent_meanwhile_moves_no_page(
         fill(world, 3, start=MAX_LISTED + 5)
         assert numbers(await outbox(path, before=first[0]["ref"])) == [0, 1, 2, 3, 4]
         assert numbers(await outbox(path, 2, before=first[0]["ref"])) == [3, 4]
-        assert await outbox(path, before=bytes(8).hex()) == [], "nothing is older than the first"
+        assert await outbox(path, before=bytes(32).hex()) == [], "nothing is older than the first"
         odd = await call(path, "outbox", limit=2, state="sent", before=first[0]["ref"])
         assert numbers(odd["messages"]) == [1, 3]
-        with pytest.raises(RemoteRefusal) as refusal:
-            await outbox(path, before="ff" * 8)
-        assert refusal.value.fields["code"] == UnknownRef.code
+        unknown = ("ff" * 32, "07-tendermint-0/9", "b/07-tendermint-0/1", "00" * 16)
+        for before, code in (*((one, UnknownRef.code) for one in unknown), ("ff", BadPacketName.code)):
+            with pytest.raises(RemoteRefusal) as refusal:
+                await outbox(path, before=before)
+            assert refusal.value.fields["code"] == code
+
+
+@in_world()
+async def test_a_page_goes_on_from_a_packet_as_well(world: HostWorld, tmp_path: Path) -> None:
+    refs = [(await world.send(world.a, b"%d" % number))["ref"] for number in range(3)]
+    await world.settle()
+    path = tmp_path / "host.sock"
+    async with await serve(path, Desk(world.a.host).handle):
+        rows = await outbox(path)
+        assert [row["ref"] for row in rows] == refs
+        assert rows[2]["packet"].startswith(f"{world.a.host.config.local.name}/")
+        for name in (rows[2]["packet"], rows[2]["packet"].partition("/")[2], refs[2]):
+            assert await outbox(path, before=name) == rows[:2]

@@ -118,7 +118,7 @@ class Connection:
     async def outbox(self, limit: int = 100, before: Ended | str = "") -> list[Ended]:
         """The newest messages the host sent, oldest first; those that have not ended say so in their state.
 
-        `before` is a message, or its ref: then of those that are older, so that a long outbox is read in pieces.
+        `before` is a message, its ref or its packet: then of those that are older, to read a long outbox in pieces.
         """
         ref = before if isinstance(before, str) else before.ref
         return [ended(row) for row in await outbox(self._socket, limit, ref)]
