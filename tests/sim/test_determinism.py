@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -31,6 +32,15 @@ def test_i13_another_process_has_the_same_event_log() -> None:
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     there = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
     assert there.stdout.strip() == f"seed 3 hash {log_hash(3)}"
+
+
+def test_a_run_whose_story_never_ends_is_a_failure_and_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def for_ever(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Simulation, "_traffic", for_ever)
+    with pytest.raises(TimeoutError):
+        Simulation(0).run(1)
 
 
 def test_seeds_differ() -> None:

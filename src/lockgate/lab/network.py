@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -69,13 +70,16 @@ class Network:
         self.twists: dict[tuple[str, str], Twist] = {}
         self.ledgers = ledgers
         self._draws = draws
+        self._links: Counter[tuple[str, str]] = Counter()
         self.log = log
         self._journal = journal
         self._forms = forms_of(journal.marker)
 
     def link(self, process: str, ledger: str, fuse: Fuse) -> Link:
-        """A connection of one start of a process to a ledger's node."""
-        return Link(self, process, ledger, fuse, self._draws.fork(f"{process}>{ledger}"))
+        """A connection of one start of a process to a ledger's node: what it loses is no other start's loss."""
+        number = self._links[process, ledger]
+        self._links[process, ledger] += 1
+        return Link(self, process, ledger, fuse, self._draws.fork(f"{process}>{ledger}/{number}"))
 
     def watch(self, where: str, text: str) -> None:
         """Look at what crosses for bodies in the clear, in any of the encodings that RPC uses (S8)."""

@@ -83,7 +83,8 @@ class Simulation:
         ]
         await asyncio.sleep(ticks)
         self.log.add("run", "calm", {})
-        await asyncio.gather(*doings)
+        async with asyncio.timeout(BOUND_S):
+            await asyncio.gather(*doings)
         self.world.network.weather = CALM
         self.faults.heal()
         for party in self.cast.parties:

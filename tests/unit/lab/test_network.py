@@ -58,6 +58,28 @@ def test_what_does_not_arrive_is_unavailable(spoil: str) -> None:
         run(clock, lambda: link.call("status"))
 
 
+def test_each_connection_of_a_process_has_losses_of_its_own() -> None:
+    """Were they the same, a process that lost one call too many on its way up would never come up."""
+    clock, _, network, _ = linked(Weather(lost=500))
+
+    async def story(link: Link) -> list[bool]:
+        answered = []
+        for _ in range(20):
+            try:
+                await link.call("status")
+            except ChainUnavailable:
+                answered.append(False)
+            else:
+                answered.append(True)
+        return answered
+
+    async def main() -> list[list[bool]]:
+        return [await story(network.link("host", "alpha", Fuse(lambda: None))) for _ in range(2)]
+
+    first, second = run(clock, main)
+    assert first != second
+
+
 def test_a_node_that_lies_is_heard() -> None:
     clock, _, network, link = linked(Weather())
     network.twists["host", "alpha"] = lambda method, params, truth: {"said": method}
