@@ -25,4 +25,4 @@ def client_recover() -> None:
 
 
 def _say(step: str) -> None:
-    output.errors.print(f"… {step}", markup=False)
+    output.remark(f"… {step}")

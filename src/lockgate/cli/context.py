@@ -37,7 +37,7 @@ def reporter(reports: bool) -> Callable[[str, dict[str, object]], None]:
 
     def say(kind: str, fields: dict[str, object]) -> None:
         shown = "  ".join(f"{name}={value}" for name, value in fields.items())
-        output.errors.print(f"{kind}  {shown}", markup=False)
+        output.remark(f"{kind}  {shown}")
 
     return say
 

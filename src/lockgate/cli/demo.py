@@ -54,8 +54,8 @@ async def run_demo(source: Path | None, bundles: Path | None, *, keep: bool, as_
             }
         )
         return
-    output.console.print(tally.line())
-    output.console.print(
+    output.say(tally.line())
+    output.say(
         f"first message acknowledged after {tally.first_s:.1f} s, all after {tally.total_s:.1f} s; "
         f"{tally.bundles} proof bundles in {out}, {tally.verified} verified offline"
     )

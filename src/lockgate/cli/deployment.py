@@ -27,7 +27,7 @@ def up(
         try:
             rows = [[name, address] for name, address in running.addresses.items()]
             output.table("Ledgers", ["name", "RPC"], rows)
-            output.console.print("Running. In another terminal: lockgate send, inbox, trace. Ctrl-C stops.")
+            output.say("Running. In another terminal: lockgate send, inbox, trace. Ctrl-C stops.")
             await asyncio.Event().wait()
         finally:
             await running.stop()
@@ -36,17 +36,17 @@ def up(
 
 
 def _step(step: str) -> None:
-    output.errors.print(f"… {step}")
+    output.remark(f"… {step}")
 
 
 def _quiet(name: str, kind: str, fields: dict[str, Any]) -> None:
     """Of what the processes report, what a person should see."""
     if kind == "ended":
-        output.errors.print(f"{name} ended: {fields['why']}; it is started again", markup=False)
+        output.remark(f"{name} ended: {fields['why']}; it is started again")
     elif kind == "given_up":
-        output.errors.print(f"{name} ended: {fields['why']}; it stays down, its log is {fields['log']}", markup=False)
+        output.remark(f"{name} ended: {fields['why']}; it stays down, its log is {fields['log']}")
     elif kind in {"fenced", "two_histories", "parked", "trap", "item_failed", "rejected"}:
-        output.errors.print(f"{name}: {kind} {fields}", markup=False)
+        output.remark(f"{name}: {kind} {fields}")
 
 
 def demo(

@@ -40,7 +40,8 @@ def explain(
     if Settings.as_json:
         output.print_json(_entry(error))
         return
-    output.console.print(f"[bold]{code}[/]\n{error.summary}\n{error.untouched}\nNext: {error.next_step}")
+    output.say(code, style="bold")
+    output.say(f"{error.summary}\n{error.untouched}\nNext: {error.next_step}")
 
 
 def _entry(error: type[LockgateError]) -> dict[str, str]:

@@ -17,7 +17,7 @@ def guest_new(folder: Path) -> None:
     """Write a guest project that builds and passes its tests."""
     from lockgate.runtime.wasm import authoring
 
-    output.console.print(f"wrote {guard(lambda: authoring.new(folder))}")
+    output.say(f"wrote {guard(lambda: authoring.new(folder))}")
 
 
 @app.command("build")
@@ -26,7 +26,7 @@ def guest_build(folder: Path) -> None:
     from lockgate.runtime.wasm import authoring
 
     built = guard(lambda: authoring.build(folder))
-    output.console.print(f"{built.component}  {built.identity.hex()}")
+    output.say(f"{built.component}  {built.identity.hex()}")
 
 
 @app.command("test")

@@ -61,7 +61,7 @@ def ledger_create(name: str, chain_id: str) -> None:
     from lockgate.node import ledger
 
     genesis = guard(lambda: ledger.create(Settings.folder, name, chain_id))
-    output.console.print(f"{name}: chain {genesis.chain_id}, domain {genesis.domain_id.hex()}")
+    output.say(f"{name}: chain {genesis.chain_id}, domain {genesis.domain_id.hex()}")
 
 
 app.command("list")(ledger_list)

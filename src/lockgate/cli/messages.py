@@ -46,9 +46,9 @@ def send(
         answer = {} if reply is None else {"reply": reply.body.hex()}
         output.print_json({**asdict(sent), **answer})
     elif reply is None:
-        output.console.print(f"sent as {sent.packet}\nWatch it: lockgate trace {sent.packet} --follow", markup=False)
+        output.say(f"sent as {sent.packet}\nWatch it: lockgate trace {sent.packet} --follow")
     else:
-        output.console.print(output.text_of(reply.body, most=len(reply.body) * 2), markup=False)
+        output.say(output.text_of(reply.body, most=len(reply.body) * 2))
 
 
 def inbox(host: Host, limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20) -> None:
@@ -90,7 +90,7 @@ def save(
     if Settings.as_json:
         output.print_json({"file": str(file), "bytes": size})
     else:
-        output.console.print(f"wrote {size:,} bytes to {file}", markup=False)
+        output.say(f"wrote {size:,} bytes to {file}")
 
 
 def outbox(

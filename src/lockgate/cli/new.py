@@ -21,7 +21,7 @@ def new_app(folder: Path) -> None:
     if Settings.as_json:
         output.print_json({"file": str(path)})
     else:
-        output.console.print(f"wrote {path}\nRun it beside `lockgate up`: python {path}", markup=False)
+        output.say(f"wrote {path}\nRun it beside `lockgate up`: python {path}")
 
 
 @app.callback()

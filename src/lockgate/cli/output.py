@@ -55,15 +55,23 @@ def show_error(error: LockgateError, *, as_json: bool) -> int:
         said = {"code": code, "detail": detail, "untouched": kind.untouched, "next": kind.next_step}
         print_json({"error": {**said, "fields": {name: str(value) for name, value in fields.items()}}})
     else:
-        errors.print(f"[bold red]{code}[/] ", end="")
-        errors.print(detail, markup=False)
+        remark(f"{code} ", style="bold red", end="")
+        remark(detail)
         if fields:
-            errors.print(
-                "  " + "  ".join(f"{name}={value}" for name, value in fields.items()), style="dim", markup=False
-            )
-        errors.print(f"  {kind.untouched}", markup=False)
-        errors.print(f"  Next: {kind.next_step}", markup=False)
+            remark("  " + "  ".join(f"{name}={value}" for name, value in fields.items()), style="dim")
+        remark(f"  {kind.untouched}")
+        remark(f"  Next: {kind.next_step}")
     return exit_code(kind)
+
+
+def say(text: str, *, style: str = "") -> None:
+    """Print words as they are: a line ends where they end it, in a file and in a pipe as well."""
+    console.print(text, style=style or None, markup=False, soft_wrap=True)
+
+
+def remark(text: str, *, style: str = "", end: str = "\n") -> None:
+    """The same on standard error: progress, reports, failures."""
+    errors.print(text, style=style or None, end=end, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

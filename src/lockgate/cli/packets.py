@@ -51,9 +51,9 @@ def trace(
                     output.print_json(asdict(story))
                     continue
                 for step in story.steps[told:]:
-                    output.console.print(_line(step), markup=False)
+                    output.say(_line(step))
                 told = len(story.steps)
-                output.console.print(_standing(story), markup=False)
+                output.say(_standing(story))
 
     run(work)
 
@@ -90,7 +90,7 @@ def prove(
     if Settings.as_json:
         output.print_json({"file": str(path), **asdict(finding)})
     else:
-        output.console.print(f"{path}: {finding.sentence()}", markup=False)
+        output.say(f"{path}: {finding.sentence()}")
 
 
 def verify(
@@ -119,7 +119,7 @@ def verify(
         finding = guard(lambda path=path: check.bundle(path, tuple(trust or ())))  # type: ignore[misc]  # a default argument binds it
         findings.append({"file": str(path), **asdict(finding)})
         if not Settings.as_json:
-            output.console.print(finding.sentence(), markup=False)
+            output.say(finding.sentence())
     if Settings.as_json:
         output.print_json(findings)
 
@@ -132,10 +132,10 @@ def _show_story(story: Story) -> None:
     lines = [f"Packet {story.packet}   trace {story.trace_id}"]
     lines.append(f"from {sender}… on {story.source} to {receiver}… on {story.destination}")
     lines.append(f"{story.size} bytes sealed, times out at {story.timeout}")
-    output.console.print("\n  ".join(lines), markup=False)
+    output.say("\n  ".join(lines))
     for number, step in enumerate(story.steps, 1):
-        output.console.print(_line(step, last=number == len(story.steps)), markup=False)
-    output.console.print(_standing(story), markup=False)
+        output.say(_line(step, last=number == len(story.steps)))
+    output.say(_standing(story))
 
 
 def _line(step: Step, *, last: bool = False) -> str:

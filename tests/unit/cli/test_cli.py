@@ -136,6 +136,19 @@ def test_a_command_line_that_is_none_ends_with_2(arguments: tuple[str, ...]) -> 
     assert lockgate(*arguments).exit_code == 2
 
 
+def test_no_line_is_broken_in_a_pipe_and_no_bracket_is_taken_for_a_style(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a program reads off the tool, and a reply above all, is what was said."""
+    words = "[bold]" + "twelve words " * 40
+    output.say(words)
+    output.show_error(BadCall(words, place=words), as_json=False)
+    said = capsys.readouterr()
+    assert said.out == f"{words}\n"
+    assert [line for line in said.err.splitlines() if "twelve" in line] == [
+        f"{BadCall.code} {words}",
+        f"  place={words}",
+    ]
+
+
 def test_a_host_that_does_not_run_and_one_that_is_named_wrongly_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "hosts" / "alice").mkdir(parents=True)
     assert lockgate("inbox", "alice", data=tmp_path).exit_code == 5
