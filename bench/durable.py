@@ -10,7 +10,6 @@ block store. A node syncs that file too, before a vote leaves it.
 
 from __future__ import annotations
 
-import gc
 import os
 import statistics
 import sys
@@ -24,6 +23,7 @@ from bench.report import RESULTS, keep, machine, shown, spread
 from lockgate.engines.embedded.ports import BlockStore
 from lockgate.machine import keys
 from lockgate.merkle.multistore import MultiStore
+from lockgate.node import collector
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.nodes import SqliteNodes
 
@@ -106,7 +106,7 @@ def run(folder: Path) -> None:
 
 
 def main() -> int:
-    gc.freeze()
+    collector.settle()
     parent = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
     parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent) as folder:

@@ -13,7 +13,6 @@ pruning of packets (I15: at most 1.5 KB), beside what the blocks themselves take
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 import time
 from itertools import chain
@@ -25,6 +24,7 @@ from lockgate.engines.embedded.ports import BlockStore
 from lockgate.ibc import host
 from lockgate.machine import keys
 from lockgate.merkle.multistore import MultiStore
+from lockgate.node import collector
 from lockgate.primitives.state import Writes
 from lockgate.storage.blocks import MemoryBlocks
 from lockgate.storage.memory import MemoryNodes
@@ -64,7 +64,7 @@ def processor_us(pair: Pair) -> float:
 
 def cost(sizes: list[int]) -> list[dict[str, Any]]:
     pairs = {size: filled(size) for size in sizes}
-    gc.freeze()
+    collector.settle()
     times: dict[int, list[float]] = {size: [] for size in sizes}
     for turn in range(TURNS + 1):
         for size, pair in pairs.items():

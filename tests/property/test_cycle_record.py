@@ -6,6 +6,7 @@ the app hash and the stored results (events, gas, refusals with their texts) go 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import random
 from typing import Any
@@ -203,3 +204,19 @@ def test_a_seeded_life_leaves_the_recorded_bytes(seed: int, lane: bool) -> None:
 @pytest.mark.usefixtures("no_short_cuts")
 def test_the_same_life_without_short_cuts_leaves_the_same_bytes(seed: int, lane: bool) -> None:
     assert lived(seed, lane=lane) == RECORDED[seed, lane]
+
+
+@pytest.mark.parametrize("lane", [False, True])
+def test_blocks_leave_nothing_to_the_cycle_collector(lane: bool) -> None:
+    """A ledger's process all but stops full collections (`node.collector`): what blocks let go of goes by itself."""
+    life = Life(3, lane=lane)
+    life.turn(0)
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(1, 5):
+            life.turn(turn % 2)
+        left = gc.collect()
+    finally:
+        gc.enable()
+    assert left == 0

@@ -356,6 +356,7 @@ class Tree:
                 nodes.append((node.number, encode(node)))
 
         finish(root)
+        finish = None  # type: ignore[assignment]  # it names itself: a cycle that would wait for the collector
         if nodes is not None and len(nodes) >> NONCE_BITS:
             raise TreeMisused("too many new nodes in one version", version=version, nodes=len(nodes))
 

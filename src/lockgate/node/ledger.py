@@ -25,6 +25,7 @@ from lockgate.keystore.software import Ed25519Signer, identity_signer
 from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Genesis, GenesisAccount, GenesisValidator, LedgerClass, Parameters
 from lockgate.merkle.multistore import MultiStore
+from lockgate.node import collector
 from lockgate.node.clock import SystemClock
 from lockgate.node.folder import SUITE_ED25519, Folder, NotInitialised, make_keys, write_json
 from lockgate.primitives.errors import Refused, Unavailable
@@ -140,6 +141,7 @@ async def run(
         server = _Server(config)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         _record(folder.ledger(name), chain, address)
+        collector.settle()
         producing = asyncio.create_task(service.run())
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:

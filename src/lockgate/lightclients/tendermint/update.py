@@ -53,7 +53,10 @@ def check_header(store: ClientStore, state: ClientState, header: ClientHeader, n
         now,
     )
     if isinstance(verdict, Invalid):
-        raise verdict.failure
+        try:
+            raise verdict.failure
+        finally:
+            del verdict  # the failure knows this frame: with both, all that led here would wait for the collector
     if isinstance(verdict, NotEnoughTrust):
         raise InsufficientOverlap(signed=verdict.signed_power, more_than=verdict.more_than)
 
