@@ -16,7 +16,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.envelope import SOCKET_FRAMES, socket_rates
-from bench.lifecycle import processor
+from bench.report import machine
 from lockgate.envelope.bulk import BLOB_ID_BYTES, BlobId, blob_of
 from lockgate.envelope.chunks import CHUNK_BYTES, Descriptor
 from lockgate.transport import BlobServer, Bodies, Shelf, receive, seal_file, unix
@@ -180,14 +179,7 @@ def main() -> int:
         for side in ("sender", "receiver")
     )
     print(f"\npeak memory grows by {grown:.1f} MiB between the two (may: {MAY_GROW_MIB})")
-    machine = {"python": platform.python_version(), "cpu": processor(), "cores": os.cpu_count()}
-    result = {
-        "machine": machine,
-        "load": os.getloadavg()[0],
-        "socket_frames": SOCKET_FRAMES,
-        "rows": rows,
-        "grown": grown,
-    }
+    result = {"machine": machine(), "socket_frames": SOCKET_FRAMES, "rows": rows, "grown": grown}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
     return int(grown > MAY_GROW_MIB)

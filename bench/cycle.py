@@ -110,7 +110,7 @@ class Pair:
             )
             ends.append(End(ledger, LabAccount(ed25519.SigningKey(f"relayer {number}".encode().ljust(32, b"\0")))))
         connect(*ends, lane=False)
-        return cls(clock, *ends)
+        return cls(clock, ends[0], ends[1])
 
     def separate(self, batch: int, split: Split) -> None:
         """One life cycle of `batch` packets, each step in its own transaction."""

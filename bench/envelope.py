@@ -4,7 +4,7 @@
 
 Every round times short batches of each operation in turn and keeps the quickest of each, so that a ratio
 compares the same moment and a busy neighbour disturbs both sides alike; the table shows the median of the
-rounds and their range. What must hold (PERFORMANCE, "Envelopes"): a 64 KiB frame within
+rounds and their range. What must hold: a 64 KiB frame within
 1.25 of bare AES-256-GCM and 1.10 of bare ChaCha20-Poly1305, sealing and opening; through a Unix socket
 at least 0.70 of the bare cipher's rate through the same socket. Chunks add the SHA-256 of their tree.
 """
@@ -14,18 +14,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import socket
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from tests.unit.envelope.world import World
 
-from bench.lifecycle import processor
+from bench.report import machine
 from lockgate.crypto.suites import SEAL_X25519, SEAL_XWING_AES, SIGN_ED25519, SIGN_ED25519_MLDSA65
 from lockgate.envelope.chunks import CHUNK_BYTES, ChunkOpener, ChunkSealer, Descriptor
 from lockgate.envelope.cose.algorithms import content_algorithm
@@ -37,7 +37,7 @@ from lockgate.envelope.cose.wire import Wire
 
 RESULTS = Path(__file__).parent / "results" / "envelope.json"
 AAD = b"associated data of forty bytes, as a hash"
-CIPHERS = {3: AESGCM, 24: ChaCha20Poly1305}
+CIPHERS: dict[int, type[AESGCM] | type[ChaCha20Poly1305]] = {3: AESGCM, 24: ChaCha20Poly1305}
 LIMITS = {(3, 65_536): 1.25, (24, 65_536): 1.10}
 BATCHES = 10
 STREAM_CHUNKS = 64
@@ -216,12 +216,12 @@ def envelope_table(rounds: int) -> list[dict[str, object]]:
     return rows
 
 
-def show(rows: list[dict[str, object]]) -> None:
+def show(rows: list[dict[str, Any]]) -> None:
     print(f"{'cipher':20} {'bytes':>7} {'operation':20} {'us':>9} {'ratio':>7}  range            limit")
     for row in rows:
         ratio = "" if row["ratio"] is None else row["ratio"]
         limit = "" if row["limit"] is None else row["limit"]
-        low, high = row["range"]  # type: ignore[misc]  # a pair of numbers
+        low, high = row["range"]
         print(
             f"{row['cipher']!s:20} {row['bytes']!s:>7} {row['operation']!s:20} {row['us']!s:>9} {ratio!s:>7}"
             f"  {low}..{high}".ljust(86)
@@ -237,8 +237,7 @@ def main() -> None:
     rounds = max(5, arguments.rounds)
     rows = frames_table(rounds) + socket_table(min(rounds, 9)) + envelope_table(min(rounds, 9))
     show(rows)
-    machine = {"python": platform.python_version(), "cpu": processor(), "cores": os.cpu_count()}
-    result = {"machine": machine, "load": os.getloadavg()[0], "rounds": rounds, "rows": rows}
+    result = {"machine": machine(), "rounds": rounds, "rows": rows}
     arguments.json.parent.mkdir(exist_ok=True)
     arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 

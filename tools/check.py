@@ -23,6 +23,7 @@ CHECKS: tuple[tuple[str, Sequence[object]], ...] = (
     ("format", [BIN / "ruff", "format", "--check", "."]),
     ("types", [BIN / "mypy"]),
     ("types of the tools", [BIN / "mypy", "tools"]),
+    ("types of the measurements", [BIN / "mypy", "-p", "bench"]),
     ("import contracts", [BIN / "lint-imports"]),
     *((name, [BIN / "python", script, "--check"]) for name, script in GENERATORS),
     ("documentation", [BIN / "python", "tools/check_docs.py"]),

@@ -138,8 +138,8 @@ class Pair:
 
     def relayer(self, name: str = "relayer", wrap: dict[str, Callable[[Calls], Calls]] | None = None) -> Relayer:
         wrapped = wrap or {}
-        ends = [self.endpoint(end, name, wrapped.get(end.ledger.genesis.chain_id)) for end in (self.a, self.b)]
-        return Relayer(*ends, lambda kind, fields: self.reports.append((kind, fields)), SeededEntropy(name.encode()))
+        a, b = (self.endpoint(end, name, wrapped.get(end.ledger.genesis.chain_id)) for end in (self.a, self.b))
+        return Relayer(a, b, lambda kind, fields: self.reports.append((kind, fields)), SeededEntropy(name.encode()))
 
     def send(
         self, count: int = 1, *, on: End | None = None, body: bytes = b"hello", timeout_s: int = 3_600, per_tx: int = 50

@@ -11,7 +11,7 @@ A document on our wire names a schema id and a version (major, minor). The rules
 
 The Python codec of a schema decides what is valid, since every node must decide alike and a CDDL
 validator is somebody else's moving part. A schema without a codec is validated by its CDDL text; tests
-hold codec and text together. Source: DESIGN section 6; docs/reference/cbor-profile.md.
+hold codec and text together. Source: docs/reference/cbor-profile.md.
 """
 
 from __future__ import annotations

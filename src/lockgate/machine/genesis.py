@@ -2,7 +2,7 @@
 
 The domain id is the hash of this document (P9): two ledgers with one id have one genesis, and a
 fork under the same keys keeps the id, which is what makes its two histories comparable (P20).
-Source: `cddl/genesis.1.0.cddl`; P9, P10, P16; INTERFACES I4.
+Source: `cddl/genesis.1.0.cddl`; P9, P10, P16; I4.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The signature covers a label, the purpose, the suite, the hash of the signing ke
 its revision beside the body, so it means nothing on another ledger, on a fork under a new revision,
 or for any other purpose. The wire form is fixed to the byte: a transaction that decodes re-encodes
 to itself, so its hash cannot be changed by a courier.
-Source: RFC 9052 §4; `cddl/transaction.1.0.cddl`; INTERFACES I3.
+Source: RFC 9052 §4; `cddl/transaction.1.0.cddl`; I3.
 """
 
 from __future__ import annotations
