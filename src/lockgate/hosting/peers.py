@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from lockgate.codec import cbor
 from lockgate.host.sealing import Lane
 from lockgate.hosting.config import HostConfig, PeerRef
 from lockgate.hosting.reader import ProvenReader
@@ -17,7 +16,7 @@ from lockgate.machine.records import EndpointState
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, EndpointId, Hash32, revision_number
 from lockgate.primitives.ports import Clock
-from lockgate.relay.rpc import b64
+from lockgate.relay.rpc import array
 from lockgate.relay.search import search
 
 FRESH_FOR_NS: Final = 10_000_000_000  # a key record is proven anew after ten seconds
@@ -153,8 +152,7 @@ async def prove_records(
     state = EndpointState.from_bytes(data)
     if held and held[-1].hash == state.record_hash:
         return held, state.revoked_at
-    response = await reader.chain.query("/lockgate/key_records", endpoint)
-    served: Any = cbor.decode(b64(response.get("value")))
+    served = array(await reader.chain.query("/lockgate/key_records", endpoint), bytes)
     # The node reads its newest state; a rotation after the proven header is not there yet.
     chain = verify_records(endpoint, [SignedRecord.from_bytes(item) for item in served[: state.record_index + 1]])
     if chain[-1].hash != state.record_hash:

@@ -27,6 +27,7 @@ from lockgate.primitives.time import UnixSeconds
 SUITE_ED25519: Final = 1  # crypto.suites: the account suite of this version
 ALGORITHM_EDDSA: Final = -8  # IANA COSE Algorithms
 _SIGN1: Final = frozenset({18})  # CBOR tag of COSE_Sign1
+MAX_SEQUENCE: Final = 1 << 48  # a million transactions a second for nine years
 MAX_GAS: Final = 1 << 48  # far above any block; keeps sums of gas inside 64 bits
 MAX_FEE: Final = 1 << 60
 MAX_NONCE_LANE: Final = 0xFFFF
@@ -84,7 +85,7 @@ class Transaction:
             raise BadTransaction("domain id or chain id has the wrong type")
         if suite != SUITE_ED25519 or type(public_key) is not bytes or len(public_key) != 32:
             raise BadTransaction("unknown account suite or key size", suite=suite)
-        bounds = (MAX_NONCE_LANE, MAX_GAS, MAX_GAS, MAX_GAS, MAX_FEE)
+        bounds = (MAX_NONCE_LANE, MAX_SEQUENCE, MAX_GAS, MAX_GAS, MAX_FEE)
         for number, bound in zip((lane, sequence, until, gas, fee), bounds, strict=True):
             if type(number) is not int or not 0 <= number <= bound:
                 raise BadTransaction("a number is out of range")

@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from lockgate.codec import cbor
 from lockgate.codec import type_urls as urls
 from lockgate.codec.wire import ibc_client_pb2 as client_wire
 from lockgate.courier.ports import Submitted
@@ -31,7 +29,7 @@ from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, Height
 from lockgate.primitives.time import seconds
 from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.rpc import Calls, Rpc, b64
+from lockgate.relay.rpc import Calls, Rpc, array
 from lockgate.relay.submitter import AccountSubmitter
 
 TRUSTING = seconds(14 * 86_400)
@@ -192,8 +190,7 @@ async def find_lane(ledger: LedgerAccess, remote: DomainId) -> Lane | None:
 
 async def lanes_of(chain: CometBftChain) -> Sequence[Lane]:
     """Every lane a ledger keeps."""
-    value: Any = cbor.decode(b64((await chain.query("/lockgate/lanes", b"")).get("value")))
-    return [Lane.from_bytes(item) for item in value]
+    return [Lane.from_bytes(item) for item in array(await chain.query("/lockgate/lanes", b""), bytes)]
 
 
 async def has_endpoint(ledger: LedgerAccess, endpoint: bytes) -> bool:

@@ -12,11 +12,12 @@ import contextlib
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, Self, runtime_checkable
+from typing import Any, Final, Protocol, Self, TypeVar, runtime_checkable
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from lockgate.codec import cbor
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.primitives.errors import PeerFault, Unavailable
 from lockgate.relay.http import HttpFailed, HttpPool, TooLong
@@ -35,6 +36,8 @@ NEW_HEADER: Final = {
     "method": "subscribe",
     "params": {"query": "tm.event='NewBlockHeader'"},
 }
+
+T = TypeVar("T")
 
 
 class BadAnswer(PeerFault):
@@ -236,6 +239,14 @@ def b64(text: object) -> bytes:
         return base64.b64decode(str(text), validate=True)
     except ValueError as error:
         raise BadAnswer("not base64") from error
+
+
+def array(response: Mapping[str, Any], kind: type[T]) -> tuple[T, ...]:
+    """The CBOR array that a query of our own answers with, each item of one type. Raises BadAnswer and Malformed."""
+    found: Any = cbor.decode(b64(response.get("value")))
+    if type(found) is not tuple or any(type(item) is not kind for item in found):
+        raise BadAnswer("not an array of what the query promises", items=kind.__name__)
+    return found
 
 
 def number(text: object) -> int:

@@ -11,7 +11,7 @@ import asyncio
 import base64
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -22,13 +22,13 @@ from lockgate.courier.batches import RPC_BYTES, Limits
 from lockgate.courier.ports import ChainUnavailable, Submitted
 from lockgate.machine import gas
 from lockgate.machine.accounts import account_id
-from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, sign
+from lockgate.machine.transaction import MAX_SEQUENCE, SUITE_ED25519, Message, Transaction, sign
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import AccountId, DomainId, Height
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.events import event_of
-from lockgate.relay.rpc import BadAnswer, RpcError, b64, number
+from lockgate.relay.rpc import BadAnswer, RpcError, array, b64, number
 
 VALID_FOR_S: Final = 120  # of ledger time; a lost transaction cannot come back after it
 CONFIRM_S: Final = 30.0
@@ -81,15 +81,11 @@ class AccountSubmitter:
         if self._limits is None:
             answer = await self.chain.query("/lockgate/parameters", b"")
             rules: Any = cbor.decode(b64(answer.get("value")))
-            try:
-                self._limits = Limits(
-                    messages=int(rules["max_messages"]),
-                    bytes=min(int(rules["max_tx_bytes"]), RPC_BYTES),
-                    gas=int(rules["max_tx_gas"]),
-                    gas_price=int(rules["min_gas_price"]),
-                )
-            except (KeyError, TypeError, ValueError) as error:
-                raise BadAnswer("the parameters have another shape") from error
+            names = ("max_messages", "max_tx_bytes", "max_tx_gas", "min_gas_price")
+            if type(rules) is not dict or any(type(rules.get(name)) is not int for name in names):
+                raise BadAnswer("the parameters have another shape")
+            messages, size, most_gas, price = (rules[name] for name in names)
+            self._limits = Limits(messages=messages, bytes=min(size, RPC_BYTES), gas=most_gas, gas_price=price)
         return self._limits
 
     async def submit(self, messages: Sequence[Message], /) -> Submitted:
@@ -119,8 +115,7 @@ class AccountSubmitter:
     async def _once(self, messages: tuple[Message, ...]) -> Submitted:
         if self._sequence is None:
             query = cbor.encode([self._account, self.nonce_lane])
-            answer: Any = cbor.decode(b64((await self.chain.query("/lockgate/account", query)).get("value")))
-            self._sequence = int(answer[0])
+            self._sequence, _ = _account(await self.chain.query("/lockgate/account", query))
         price = (await self.limits()).gas_price
         tip = await self.chain.tip()
         transaction = Transaction(
@@ -150,6 +145,8 @@ class AccountSubmitter:
             self._sequence += 1
             return found
         check = {} if answer is None else answer.get("check_tx") or {}
+        if not isinstance(check, dict):
+            raise BadAnswer("a check's result has another shape")
         if number(check.get("code", 0)) != 0:
             if number(check["code"]) == SEQUENCE_CODE and (earlier := await self._find(digest)) is not None:
                 self._sequence += 1
@@ -182,6 +179,14 @@ class AccountSubmitter:
             )
         except RpcError:
             return None  # not there, as a node says by an error
+
+
+def _account(response: Mapping[str, Any]) -> tuple[int, int]:
+    """Next sequence and balance."""
+    found = array(response, int)
+    if len(found) != 2 or not 0 <= found[0] <= MAX_SEQUENCE:
+        raise BadAnswer("an account is its next sequence and its balance")
+    return found[0], found[1]
 
 
 def _submitted(found: dict[str, Any], revision: int) -> Submitted:

@@ -13,7 +13,7 @@ from lockgate.courier.ports import Submitted
 from lockgate.crypto import ed25519
 from lockgate.primitives.ids import DomainId, Hash32
 from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.rpc import RpcError
+from lockgate.relay.rpc import BadAnswer, RpcError, array
 from lockgate.relay.submitter import AccountSubmitter
 
 STATUS = {
@@ -30,7 +30,8 @@ class Node:
 
     def __init__(self, *broadcasts: dict[str, Any] | RpcError, sequence: int = 0) -> None:
         self.broadcasts = list(broadcasts)
-        self.sequence = sequence
+        self.account: Any = [sequence, 0]
+        self.rules: Any = RULES
         self.calls: list[str] = []
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -38,7 +39,7 @@ class Node:
         if method == "status":
             return STATUS
         if method == "abci_query":
-            value = cbor.encode(RULES if params["path"] == "/lockgate/parameters" else [self.sequence, 0])
+            value = cbor.encode(self.rules if params["path"] == "/lockgate/parameters" else self.account)
             return {"response": {"code": 0, "value": base64.b64encode(value).decode()}}
         if method == "tx":
             if self.calls.count("tx") == 1:
@@ -97,3 +98,35 @@ def test_another_failure_is_not_waited_on() -> None:
     with pytest.raises(RpcError, match="mempool_full"):
         submit(node)
     assert "tx" not in node.calls
+
+
+@pytest.mark.parametrize("account", [[], [b"", 0], [[7], 0], ["7", 0], [7], [-1, 0], [1 << 60, 0], {0: 7}, 7, None])
+def test_an_account_of_another_shape_is_the_nodes_fault_and_nothing_is_sent(account: Any) -> None:
+    """Found by the lab's seeds: a node's answer must end no process."""
+    node = Node()
+    node.account = account
+    with pytest.raises(BadAnswer):
+        submit(node)
+    assert "broadcast_tx_commit" not in node.calls
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize("value", [None, b"5", "5", [5], True])
+def test_parameters_of_another_shape_are_the_nodes_fault_and_nothing_is_sent(name: str, value: Any) -> None:
+    node = Node()
+    node.rules = {**RULES, name: value}
+    with pytest.raises(BadAnswer):
+        submit(node)
+    assert "broadcast_tx_commit" not in node.calls
+
+
+def test_a_check_of_another_shape_is_the_nodes_fault() -> None:
+    with pytest.raises(BadAnswer):
+        submit(Node({"check_tx": ["code"], "tx_result": OK, "height": "7"}))
+
+
+@pytest.mark.parametrize("found", [b"range", {0: b""}, [7], [b"a", "b"], None])
+def test_a_list_of_another_shape_is_the_nodes_fault(found: Any) -> None:
+    response = {"value": base64.b64encode(cbor.encode(found)).decode()}
+    with pytest.raises(BadAnswer):
+        array(response, bytes)

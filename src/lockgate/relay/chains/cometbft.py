@@ -29,7 +29,7 @@ from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height, revision_number
 from lockgate.primitives.state import Event
 from lockgate.relay.events import events_of
-from lockgate.relay.rpc import BadAnswer, Calls, Pushes, RpcError, b64, call_many, number
+from lockgate.relay.rpc import BadAnswer, Calls, Pushes, RpcError, array, b64, call_many, number
 
 POLL_S: Final = 0.05  # while waiting for a header that is due at once
 PER_PAGE: Final = 100
@@ -240,9 +240,7 @@ class CometBftChain:
 
     async def keys(self, store: str, start: bytes, end: bytes, /) -> tuple[bytes, ...]:
         """Keys of a range, ascending; ledgers of ours only, and at most 10,000 of them."""
-        response = await self.query("/lockgate/range", cbor.encode([store, start, end]))
-        found: Any = cbor.decode(b64(response.get("value")))
-        return tuple(found)
+        return array(await self.query("/lockgate/range", cbor.encode([store, start, end])), bytes)
 
     async def outstanding(self, client_id: ClientId, /) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
