@@ -92,7 +92,8 @@ class Arrivals:
         )
         try:
             peer = self._peers.by_endpoint(entry.sender.hex(), item.client)
-            return await self._from_peer(item, peer, arrived, waiting)
+            with self._blocks.doubted(entry.received_height):
+                return await self._from_peer(item, peer, arrived, waiting)
         except (UnknownPeer, Distrusted, EndpointRevoked, UnknownEndpoint) as error:
             return self._refuse(waiting, None, error.code, str(error))
 

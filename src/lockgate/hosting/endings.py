@@ -68,21 +68,25 @@ class Endings:
             check = traffic.check_timed_out(reader, end)
         else:
             check = traffic.check_returned(reader, end)
-        await self._forks.checked(reader, item.client, end.proof_height, check)
-        match end:
-            case TimedOut():
-                await self._was_ours(item, sent)
-                found = _Found(guest_ports.TimedOut(guest_ports.MessageRef(sent.ref)), _end(sent, item, "timed_out"))
-            case Returned() if end.acknowledgement.elements[0] == SENTINEL:
-                found = await self._refused(item, sent, peer, end)
-            case Returned():
-                found = await self._acknowledged(item, sent, peer, end)
+        with self._blocks.doubted(item.height):
+            await self._forks.checked(reader, item.client, end.proof_height, check)
+            found = await self._how(item, sent, peer, end)
         if self._bulk is not None:
             self._bulk.withdraw(sent.body)  # the packet has ended, that is proven: nobody fetches any more
         call_id = hashlib.sha256(b"lockgate/ended/1" + self._parts.endpoint + sent.ref).digest()
         outcome = self._steps.call(found.invocation, call_id)
         plans = await self._steps.follow(outcome, [], (found.record,), needed=False)
         return Decision(plans, (found.record,))
+
+    async def _how(self, item: Item, sent: Sent, peer: PeerRef, end: Returned | TimedOut) -> _Found:
+        """What the guest is told of an end that is proven."""
+        match end:
+            case TimedOut():
+                await self._was_ours(item, sent)
+                return _Found(guest_ports.TimedOut(guest_ports.MessageRef(sent.ref)), _end(sent, item, "timed_out"))
+            case Returned() if end.acknowledgement.elements[0] == SENTINEL:
+                return await self._refused(item, sent, peer, end)
+        return await self._acknowledged(item, sent, peer, end)
 
     async def _what(self, item: Item) -> tuple[Sent | None, Returned | TimedOut | None]:
         """The row and the end of an item; none when there is nothing to do any more."""

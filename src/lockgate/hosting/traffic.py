@@ -7,6 +7,8 @@ sender's ledger, an end once the receiver's ledger proves the acknowledgement or
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -90,6 +92,15 @@ class Traffic:
     def forget(self, height: int) -> None:
         """What the node served of a block did not hold; ask it again."""
         self._blocks.pop(height, None)
+
+    @contextmanager
+    def doubted(self, height: int) -> Iterator[None]:
+        """What was read off a block is verified in here; where that fails, the block is asked for again."""
+        try:
+            yield
+        except PeerFault:
+            self.forget(height)
+            raise
 
 
 def messages_of(data: bytes) -> tuple[tuple[str, object], ...]:

@@ -76,6 +76,44 @@ async def test_an_unproven_message_is_kept_counted_and_tried_ever_less_often(wor
     assert world.a.sent().state == "acknowledged"
 
 
+def bent_proofs(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """One bit is changed in the packet messages of a block's transactions, where their proofs are."""
+    if method == "block":
+        txs = answer["block"]["data"]["txs"]
+        for place, text in enumerate(txs):
+            data = bytearray(base64.b64decode(text))
+            at = data.find(b"\x0a\x03ibc\x12\x20")  # a store-layer proof: the store's name, then its root
+            if at > 0:
+                data[at + 8] ^= 1
+                txs[place] = base64.b64encode(data).decode()
+    return answer
+
+
+@pytest.mark.parametrize("side", ["receiver", "sender"])
+@in_world()
+async def test_a_block_that_was_served_with_a_bent_proof_is_asked_for_again(world: HostWorld, side: str) -> None:
+    """Found by seed 1167 of the lab: the honest node that came after was never asked."""
+    deceived = world.b if side == "receiver" else world.a
+    node = Lying(deceived.rpc, bent_proofs)
+    node.lies = False
+    deceived.host = world.make(deceived, own=node)
+    await deceived.host.start()
+    await world.send(world.a, probe.write(b"k", b"v"))
+    if side == "sender":
+        world.relay()
+        await world.turn(world.b)
+    node.lies = True
+    world.relay()
+    await world.turn(deceived)
+    (held,) = deceived.reported("held")
+    assert held["code"].startswith("merkle."), held
+    node.lies = False
+    world.clock.advance(seconds(2))
+    await world.settle()
+    assert world.b.get(b"k") == b"v"
+    assert world.a.sent().state == "acknowledged"
+
+
 def test_waiting_doubles_up_to_a_minute() -> None:
     item, waits = Item("inbox"), []
     for _ in range(10):
