@@ -60,3 +60,4 @@ class HostConfig:
     blobs: tuple[str, ...] = ()  # addresses where this host serves its own; none: a socket in its folder
     bulk_bytes: int = BULK_BYTES  # the longest bulk body it sends or takes
     bulk_total: int = 4 * BULK_BYTES  # of received bodies together
+    max_gas_price: int = 0  # what it pays for a unit of gas at most, whatever its ledger's node says

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.node.folder import NotInitialised, read_json, write_json
+
+NUMBERS: Final = ("bulk_bytes", "bulk_total", "max_gas_price")  # with a default each
 
 
 def save(config: HostConfig, path: Path) -> None:
@@ -30,7 +32,7 @@ def load(path: Path) -> HostConfig:
                 for alias, peer in value["peers"].items()
             },
             blobs=tuple(value.get("blobs", ())),
-            **{name: int(value[name]) for name in ("bulk_bytes", "bulk_total") if name in value},
+            **{name: int(value[name]) for name in NUMBERS if name in value},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise NotInitialised("the host's record has another shape", file=str(path)) from error

@@ -57,7 +57,9 @@ async def run(folder: Folder, name: str, report: Report) -> None:
         own = readers[config.local.name]
         records, _ = await patiently(partial(prove_records, own, endpoint), report)
         ring, account = cabinet.ring(records), cabinet.account(records[-1].index)
-        submitter = AccountSubmitter(own.chain, domain, account.public_key, account.sign, HOST_LANE)
+        submitter = AccountSubmitter(
+            own.chain, domain, account.public_key, account.sign, HOST_LANE, config.max_gas_price
+        )
         tree = GuestTree(SqliteNodes(store.connection))
         entropy, evidence = OsEntropy(), EvidenceFolder(home / "evidence")
         async with open_bulk(folder, config, entropy, report) as bulk:

@@ -30,7 +30,7 @@ from lockgate.primitives.ids import ClientId, DomainId, Height
 from lockgate.primitives.time import seconds
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import Calls, Rpc, array
-from lockgate.relay.submitter import AccountSubmitter
+from lockgate.relay.submitter import ANY_PRICE, AccountSubmitter
 
 TRUSTING = seconds(14 * 86_400)
 UNBONDING = seconds(21 * 86_400)
@@ -58,8 +58,14 @@ class LedgerAccess:
 
     @classmethod
     async def connect(
-        cls, name: str, address: str | Callable[[], str], signer: Ed25519Signer, nonce_lane: int
+        cls,
+        name: str,
+        address: str | Callable[[], str],
+        signer: Ed25519Signer,
+        nonce_lane: int,
+        most_price: int = ANY_PRICE,
     ) -> LedgerAccess:
+        """Ledgers of the folder are the operator's own, so their nodes are believed what gas costs."""
         rpc = Rpc(address)
         try:
             chain = await open_chain(rpc)
@@ -67,11 +73,13 @@ class LedgerAccess:
         except BaseException:
             await rpc.close()
             raise
-        submitter = AccountSubmitter(chain, genesis.domain_id, signer.public_key, signer.sign, nonce_lane)
+        submitter = AccountSubmitter(chain, genesis.domain_id, signer.public_key, signer.sign, nonce_lane, most_price)
         return cls(name, chain, genesis, submitter)
 
     def as_account(self, signer: Ed25519Signer, nonce_lane: int) -> AccountSubmitter:
-        return AccountSubmitter(self.chain, self.genesis.domain_id, signer.public_key, signer.sign, nonce_lane)
+        """Another account beside this one's, which pays no more for gas."""
+        most = self.submitter.most_price
+        return AccountSubmitter(self.chain, self.genesis.domain_id, signer.public_key, signer.sign, nonce_lane, most)
 
     async def ref(self, height: int = 0) -> LedgerRef:
         """A fingerprint of this ledger and its rules, for those who start to trust it from here (P11, P16)."""

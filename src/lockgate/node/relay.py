@@ -1,7 +1,8 @@
 """Runs one relayer process between two ledgers, and answers what people ask about it.
 
 `relay.json` names the pair; it may hold more: `{"between": ["alpha", "beta"], "witnesses": {"alpha":
-["http://…"]}}`, further nodes of a ledger that must agree before anything is called misbehaviour.
+["http://…"]}}`, further nodes of a ledger that must agree before anything is called misbehaviour, and
+`"max_gas_price": {"alpha": 2}`, what is paid for a unit of gas there at most: nothing, unless it is named.
 """
 
 from __future__ import annotations
@@ -52,9 +53,11 @@ async def make(
     record = read_json(home / "relay.json")
     between: list[str] = record["between"]
     signer = account_signer(make_keys(home / "keys", RELAY_KEYS, folder.passphrase()))
+    prices = max_gas_prices(record)
     accesses = []
     for ledger in between:
-        connect = partial(LedgerAccess.connect, ledger, partial(folder.ledger_address, ledger), signer, nonce_lane)
+        address, price = partial(folder.ledger_address, ledger), prices.get(ledger, 0)
+        connect = partial(LedgerAccess.connect, ledger, address, signer, nonce_lane, price)
         accesses.append(await waits(connect, report))
     one, other = accesses
     mine = await waits(partial(find_lane, one, other.genesis.domain_id), report)
@@ -73,6 +76,14 @@ async def make(
         write_json(home / "evidence" / f"{what}.json", evidence)
 
     return Relayer(ends[0], ends[1], report, OsEntropy(), keep), rpcs
+
+
+def max_gas_prices(record: dict[str, Any]) -> dict[str, int]:
+    """What the relayer pays for a unit of gas at most, by ledger. Raises NotInitialised."""
+    prices = record.get("max_gas_price", {})
+    if not isinstance(prices, dict) or any(type(price) is not int or price < 0 for price in prices.values()):
+        raise NotInitialised("max_gas_price of a relayer is whole numbers by ledger", given=str(prices)[:100])
+    return prices
 
 
 async def run(folder: Folder, name: str, report: Report) -> None:

@@ -23,7 +23,7 @@ from lockgate.courier.ports import ChainUnavailable, Submitted
 from lockgate.machine import gas
 from lockgate.machine.accounts import account_id
 from lockgate.machine.transaction import MAX_SEQUENCE, SUITE_ED25519, Message, Transaction, sign
-from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.ids import AccountId, DomainId, Height
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
 from lockgate.relay.chains.cometbft import CometBftChain
@@ -39,10 +39,25 @@ DROPPED: Final = "ledger.tx_dropped"  # a block in between made it impossible, a
 KNOWN: Final = "ledger.tx_known"  # the ledger has the same bytes waiting already
 WAITED: Final = "timed out"  # of broadcast_tx_commit: the transaction waits still
 RETRIES: Final = 3
+LIMITS_HOLD_S: Final = 60.0  # a ledger's bounds change, and a node that told other ones may have been replaced
+ANY_PRICE: Final = 1 << 63  # for whoever asks a node of his own
+
+
+class PriceAboveLimit(Refused):
+    code = "relay.gas_price"
+    summary = "The node asks more for a unit of gas than this account is to pay."
+    untouched = "Nothing was signed and nothing was paid."
+    next_step = (
+        "Compare it with the ledger's rules (min_gas_price); if it is right, raise max_gas_price in the configuration."
+    )
 
 
 class AccountSubmitter:
-    """Meets `courier.ports.Submitter`. `sign_with` maps bytes to an Ed25519 signature."""
+    """Meets `courier.ports.Submitter`. `sign_with` maps bytes to an Ed25519 signature.
+
+    A node says what gas costs, and the fee is gone once the ledger has taken it, so nothing above
+    `most_price` a unit is ever offered, whatever the node says.
+    """
 
     def __init__(
         self,
@@ -51,8 +66,10 @@ class AccountSubmitter:
         public_key: bytes,
         sign_with: Callable[[bytes], bytes],
         nonce_lane: int,
+        most_price: int = 0,
     ) -> None:
         self.chain = chain
+        self.most_price = most_price
         self.nonce_lane = nonce_lane
         self._domain = domain
         self._public_key = public_key
@@ -60,6 +77,7 @@ class AccountSubmitter:
         self._account = account_id(SUITE_ED25519, public_key)
         self._sequence: int | None = None
         self._limits: Limits | None = None
+        self._limits_until = 0.0
         self._turn = asyncio.Lock()
 
     @property
@@ -68,7 +86,9 @@ class AccountSubmitter:
 
     def sibling(self, nonce_lane: int) -> AccountSubmitter:
         """The same account on another nonce lane: neither waits for the other."""
-        return AccountSubmitter(self.chain, self._domain, self._public_key, self._sign_with, nonce_lane)
+        return AccountSubmitter(
+            self.chain, self._domain, self._public_key, self._sign_with, nonce_lane, self.most_price
+        )
 
     def become(self, public_key: bytes, sign_with: Callable[[bytes], bytes]) -> None:
         """Sign with another account from the next transaction on."""
@@ -77,14 +97,18 @@ class AccountSubmitter:
         self._sequence = None
 
     async def limits(self) -> Limits:
-        """The ledger's own bounds for one transaction, read once."""
-        if self._limits is None:
+        """The ledger's own bounds for one transaction, read again each minute. Raises PriceAboveLimit."""
+        now = asyncio.get_running_loop().time()
+        if self._limits is None or now >= self._limits_until:
             answer = await self.chain.query("/lockgate/parameters", b"")
             rules: Any = cbor.decode(b64(answer.get("value")))
             names = ("max_messages", "max_tx_bytes", "max_tx_gas", "min_gas_price")
             if type(rules) is not dict or any(type(rules.get(name)) is not int for name in names):
                 raise BadAnswer("the parameters have another shape")
             messages, size, most_gas, price = (rules[name] for name in names)
+            if price > self.most_price:
+                raise PriceAboveLimit(asked=price, most=self.most_price, chain=self.chain.chain_id)
+            self._limits_until = now + LIMITS_HOLD_S
             self._limits = Limits(messages=messages, bytes=min(size, RPC_BYTES), gas=most_gas, gas_price=price)
         return self._limits
 
@@ -205,4 +229,4 @@ def _submitted(found: dict[str, Any], revision: int) -> Submitted:
         raise BadAnswer("a transaction's result has another shape") from error
 
 
-__all__ = ("AccountSubmitter",)
+__all__ = ("ANY_PRICE", "AccountSubmitter", "PriceAboveLimit")

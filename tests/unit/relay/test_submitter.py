@@ -11,10 +11,12 @@ import pytest
 from lockgate.codec import cbor
 from lockgate.courier.ports import Submitted
 from lockgate.crypto import ed25519
+from lockgate.machine.transaction import Transaction, read_sign1
 from lockgate.primitives.ids import DomainId, Hash32
+from lockgate.relay import submitter as submitting
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import BadAnswer, RpcError, array
-from lockgate.relay.submitter import AccountSubmitter
+from lockgate.relay.submitter import AccountSubmitter, PriceAboveLimit
 
 STATUS = {
     "node_info": {"network": "alpha-1"},
@@ -33,6 +35,7 @@ class Node:
         self.account: Any = [sequence, 0]
         self.rules: Any = RULES
         self.calls: list[str] = []
+        self.paid = 0, 0
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         self.calls.append(method)
@@ -45,6 +48,8 @@ class Node:
             if self.calls.count("tx") == 1:
                 raise RpcError("tx not found")
             return {"height": "7", "tx_result": OK}
+        sent = Transaction.from_body(read_sign1(base64.b64decode(params["tx"]))[2], 10)
+        self.paid = sent.fee, sent.gas_limit
         answer = self.broadcasts.pop(0)
         if isinstance(answer, RpcError):
             raise answer
@@ -54,11 +59,14 @@ class Node:
         pass
 
 
-def submit(node: Node) -> Submitted:
+def submitter_on(node: Node, most_price: int = 0) -> AccountSubmitter:
     key = ed25519.SigningKey(bytes(32))
     chain = CometBftChain(node, "alpha-1")  # type: ignore[arg-type]
-    submitter = AccountSubmitter(chain, DomainId(Hash32(bytes(32))), key.public_key, key.sign, 1)
-    return asyncio.run(submitter.submit([("lane.open", {"x": 1})]))
+    return AccountSubmitter(chain, DomainId(Hash32(bytes(32))), key.public_key, key.sign, 1, most_price)
+
+
+def submit(node: Node, most_price: int = 0) -> Submitted:
+    return asyncio.run(submitter_on(node, most_price).submit([("lane.open", {"x": 1})]))
 
 
 def committed(check: dict[str, Any] = OK, result: dict[str, Any] = OK) -> dict[str, Any]:
@@ -130,3 +138,40 @@ def test_a_list_of_another_shape_is_the_nodes_fault(found: Any) -> None:
     response = {"value": base64.b64encode(cbor.encode(found)).decode()}
     with pytest.raises(BadAnswer):
         array(response, bytes)
+
+
+@pytest.mark.parametrize(("asked", "most", "paid"), [(0, 0, True), (3, 3, True), (1, 0, False), (4, 3, False)])
+def test_no_word_of_a_node_makes_an_account_pay_more_than_it_is_to(asked: int, most: int, paid: bool) -> None:
+    """A node that named a high price would have the account's whole balance go into fees."""
+    node = Node({"check_tx": OK, "tx_result": OK, "height": "7"})
+    node.rules = {**RULES, "min_gas_price": asked}
+    if paid:
+        assert submit(node, most).code == 0
+        (fee, gas) = node.paid
+        assert fee == gas * asked
+    else:
+        with pytest.raises(PriceAboveLimit) as refusal:
+            submit(node, most)
+        assert refusal.value.fields["asked"] == asked
+        assert "broadcast_tx_commit" not in node.calls
+
+
+def test_a_sibling_pays_no_more() -> None:
+    assert submitter_on(Node(), 7).sibling(2).most_price == 7
+
+
+def test_the_ledgers_bounds_are_read_again_when_they_are_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """[P16] Governance may have changed them; and a node that lied may have been replaced (seed 382 of the lab)."""
+
+    async def work() -> None:
+        node = Node()
+        submitter = submitter_on(node)
+        first = await submitter.limits()
+        node.rules = {**RULES, "max_messages": 7}
+        assert await submitter.limits() == first, "a minute is not over"
+        loop = asyncio.get_running_loop()
+        later = loop.time() + submitting.LIMITS_HOLD_S
+        monkeypatch.setattr(loop, "time", lambda: later)
+        assert (await submitter.limits()).messages == 7
+
+    asyncio.run(work())
