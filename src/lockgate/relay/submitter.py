@@ -47,7 +47,7 @@ class PriceAboveLimit(Refused):
     code = "relay.gas_price"
     summary = "The node asks more for a unit of gas than this account is to pay."
     untouched = "Nothing was signed and nothing was paid."
-    next_step = "Compare it with min_gas_price in the ledger's rules; if it is right, raise max_gas_price in the settings."
+    next_step = "Compare it with min_gas_price in the ledger's rules; where it is right, raise max_gas_price."
 
 
 class AccountSubmitter:
