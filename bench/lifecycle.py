@@ -13,7 +13,8 @@ import sys
 from typing import Any
 
 from bench.cycle import Pair, measure
-from bench.peers.ibcgo_rounds import IbcGo, PeerAbsent
+from bench.peers.go_program import PeerAbsent
+from bench.peers.ibcgo_rounds import IbcGo
 from bench.report import keep, machine, shown, spread
 from lockgate.node import collector
 
@@ -85,7 +86,7 @@ def run() -> dict[str, Any]:
     """Measure, print, keep."""
     report: dict[str, Any] = {"machine": machine(), "rows": []}
     try:
-        peer: IbcGo | None = IbcGo.start()
+        peer: IbcGo | None = IbcGo()
     except PeerAbsent as absent:
         report["peer"] = str(absent)
         print(absent)
@@ -96,7 +97,7 @@ def run() -> dict[str, Any]:
         report["rows"].append(row)
         print(cells(row), flush=True)
     if peer:
-        peer.__exit__(None, None, None)
+        peer.close()
     head = (
         "| schedule | batch | packets/s | ibc-go | ratio | must | blocks / signatures made / checked | ibc-go's "
         "| µs per packet and step |",

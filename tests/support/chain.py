@@ -61,7 +61,7 @@ def validator_set(powers: Sequence[int], first: int = 0) -> ValidatorSet:
     )
 
 
-_KEYS = {sha256(key.public_key).digest()[:20]: key for key in map(signing_key, range(64))}
+_KEYS = {sha256(key.public_key).digest()[:20]: key for key in map(signing_key, range(256))}
 
 
 def sign(
