@@ -1,9 +1,8 @@
-"""RIPEMD-160, Keccak-256 and BLAKE3, which ICS-23 names and no library of ours is sure to have.
+"""RIPEMD-160 and BLAKE3, which ICS-23 names and no library of ours is sure to have.
 
 Written out so that what a proof hashes to never depends on how OpenSSL was built (P7). They touch
 public data only, and are slow (100 to 400 KB/s): no spec of a deployed IBC client names them.
-Sources: Dobbertin, Bosselaers, Preneel 1996; Keccak reference 3.0 (padding 01, before FIPS 202);
-BLAKE3 specification of 2021, unkeyed, 32 bytes out.
+Sources: Dobbertin, Bosselaers, Preneel 1996; BLAKE3 specification of 2021, unkeyed, 32 bytes out.
 """
 
 from __future__ import annotations
@@ -26,19 +25,6 @@ def ripemd160(data: bytes) -> bytes:
         right = _ripemd_line(state, words, _RIPEMD_RIGHT)
         state = [(state[(i + 1) % 5] + left[(i + 2) % 5] + right[(i + 3) % 5]) & _M32 for i in range(5)]
     return struct.pack("<5I", *state)
-
-
-def keccak256(data: bytes) -> bytes:
-    """Keccak-256 as Ethereum uses it; 32 bytes."""
-    rate = 136
-    pad = rate - len(data) % rate
-    padded = data + (b"\x81" if pad == 1 else b"\x01" + bytes(pad - 2) + b"\x80")
-    lanes = [0] * 25
-    for start in range(0, len(padded), rate):
-        for i, word in enumerate(struct.unpack_from("<17Q", padded, start)):
-            lanes[i] ^= word
-        lanes = _keccak_f(lanes)
-    return struct.pack("<4Q", *lanes[:4])
 
 
 def blake3(data: bytes) -> bytes:
@@ -107,47 +93,6 @@ def _ripemd_line(state: Sequence[int], words: Sequence[int], rounds: _RipemdRoun
     return a, b, c, d, e
 
 
-# Keccak-f[1600]: rotation of each lane by triangular numbers along the pi permutation; constants from
-# the linear feedback shift register of the specification.
-
-
-def _keccak_tables() -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    rotations, sources = [0] * 25, [0] * 25
-    x, y = 1, 0
-    for t in range(24):
-        rotations[x + 5 * y] = (t + 1) * (t + 2) // 2 % 64
-        x, y = y, (2 * x + 3 * y) % 5
-    for x in range(5):
-        for y in range(5):
-            sources[y + 5 * ((2 * x + 3 * y) % 5)] = x + 5 * y
-    constants, register = [], 1
-    for _ in range(24):
-        constant = 0
-        for j in range(7):
-            if register & 1:
-                constant |= 1 << (1 << j) - 1
-            register = register << 1 ^ (0x171 if register & 0x80 else 0)
-        constants.append(constant)
-    return tuple(rotations), tuple(sources), tuple(constants)
-
-
-_ROTATIONS, _SOURCES, _ROUND_CONSTANTS = _keccak_tables()
-
-
-def _rotate64(word: int, by: int) -> int:
-    return (word << by | word >> 64 - by) & _M64
-
-
-def _keccak_f(lanes: list[int]) -> list[int]:
-    for constant in _ROUND_CONSTANTS:
-        columns = [lanes[x] ^ lanes[x + 5] ^ lanes[x + 10] ^ lanes[x + 15] ^ lanes[x + 20] for x in range(5)]
-        parity = [columns[x - 1] ^ _rotate64(columns[(x + 1) % 5], 1) for x in range(5)]
-        moved = [_rotate64(lanes[i] ^ parity[i % 5], _ROTATIONS[i]) for i in _SOURCES]
-        lanes = [moved[i] ^ ~moved[i - i % 5 + (i + 1) % 5] & moved[i - i % 5 + (i + 2) % 5] & _M64 for i in range(25)]
-        lanes[0] ^= constant
-    return lanes
-
-
 # BLAKE3
 
 _START, _END, _PARENT, _ROOT = 1, 2, 4, 8
@@ -190,4 +135,4 @@ def _blake3_compress(
     return [v[i] ^ v[i + 8] for i in range(8)]
 
 
-__all__ = ("blake3", "keccak256", "ripemd160")
+__all__ = ("blake3", "ripemd160")

@@ -12,6 +12,7 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes
 
 from lockgate.codec.wire import ics23_pb2 as wire
+from lockgate.crypto.keccak import keccak256
 from lockgate.merkle import digests
 from lockgate.merkle.errors import SpecViolation
 from lockgate.merkle.specs import HashOp, LengthOp
@@ -27,7 +28,7 @@ def _sha512_256(data: bytes) -> bytes:
 _HASHES: Final[Mapping[int, Callable[[bytes], bytes]]] = {
     HashOp.SHA256: lambda data: hashlib.sha256(data).digest(),
     HashOp.SHA512: lambda data: hashlib.sha512(data).digest(),
-    HashOp.KECCAK256: digests.keccak256,
+    HashOp.KECCAK256: keccak256,
     HashOp.RIPEMD160: digests.ripemd160,
     HashOp.BITCOIN: lambda data: digests.ripemd160(hashlib.sha256(data).digest()),
     HashOp.SHA512_256: _sha512_256,

@@ -58,20 +58,6 @@ def test_ripemd_is_that_of_openssl(length: int) -> None:
     assert digests.ripemd160(data) == hashlib.new("ripemd160", data).digest()
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-def test_keccak_differs_from_sha3_by_its_padding_only(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = bytes(i * 7 & 0xFF for i in range(length))
-    rate = 136
-    pad = rate - length % rate
-    padded = data + (b"\x86" if pad == 1 else b"\x06" + bytes(pad - 2) + b"\x80")
-    lanes = [0] * 25
-    for start in range(0, len(padded), rate):
-        for i in range(17):
-            lanes[i] ^= int.from_bytes(padded[start + 8 * i : start + 8 * i + 8], "little")
-        lanes = digests._keccak_f(lanes)
-    assert b"".join(lane.to_bytes(8, "little") for lane in lanes[:4]) == hashlib.sha3_256(data).digest()
-
-
 # Inputs of the BLAKE3 test vectors: bytes 0, 1, … 250, 0, 1, …; the default hash of 32 bytes.
 BLAKE3 = {
     1: "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213",
