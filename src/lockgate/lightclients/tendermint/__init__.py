@@ -8,6 +8,7 @@
 - `errors`: every refusal with its wire code
 """
 
+from lockgate.lightclients.standing import ClientUpdate
 from lockgate.lightclients.tendermint.client import CLIENT_TYPE, TendermintClient
 from lockgate.lightclients.tendermint.messages import (
     ClientHeader,
@@ -25,7 +26,6 @@ from lockgate.lightclients.tendermint.states import (
     encode_client_state,
     encode_consensus_state,
 )
-from lockgate.lightclients.tendermint.update import ClientUpdate
 
 __all__ = (
     "CLIENT_TYPE",

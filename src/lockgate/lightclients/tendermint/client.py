@@ -9,14 +9,19 @@ from __future__ import annotations
 from typing import Final
 
 from lockgate.codec.type_urls import TENDERMINT_HEADER, TENDERMINT_MISBEHAVIOUR
-from lockgate.lightclients.cometbft.verification import is_expired
+from lockgate.lightclients.standing import (
+    ACTIVE,
+    EXPIRED,
+    FROZEN,
+    UNKNOWN,
+    ClientUpdate,
+    require_active,
+    require_readable,
+    standing,
+)
 from lockgate.lightclients.tendermint import recovery, update
 from lockgate.lightclients.tendermint.errors import (
-    ClientExpired,
-    ClientFrozen,
-    ConsensusStateMissing,
     MalformedState,
-    ProofHeightAhead,
     RootUnset,
     SubstituteUnusable,
 )
@@ -32,17 +37,12 @@ from lockgate.lightclients.tendermint.states import (
     decode_consensus_state,
 )
 from lockgate.lightclients.tendermint.store import ClientStore, processed_now
-from lockgate.lightclients.tendermint.update import ClientUpdate
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, View, fact
 from lockgate.primitives.time import UnixNanos
 
 CLIENT_TYPE: Final = "07-tendermint"
-ACTIVE: Final = "Active"
-FROZEN: Final = "Frozen"
-EXPIRED: Final = "Expired"
-UNKNOWN: Final = "Unknown"
 
 
 class TendermintClient:
@@ -78,7 +78,7 @@ class TendermintClient:
         """Return "Active", "Frozen", "Expired", or "Unknown" for a client that does not exist."""
         store = self._store(view, client_id)
         state = store.find_client_state()
-        return UNKNOWN if state is None else _status(store, state, now)
+        return UNKNOWN if state is None else standing(store, state, now)
 
     def latest_height(self, view: View, client_id: ClientId, /) -> Height:
         """Return the newest height, 0-0 for a client that does not exist."""
@@ -126,7 +126,7 @@ class TendermintClient:
         """
         store = self._store(view, client_id)
         state = store.find_client_state()
-        if state is None or _status(store, state, now) != ACTIVE:
+        if state is None or standing(store, state, now) != ACTIVE:
             return None
         kind, value = message
         if kind == TENDERMINT_HEADER:
@@ -182,9 +182,9 @@ class TendermintClient:
     ) -> Outcome:
         """Revive an expired or frozen client from an active one of the same chain."""
         old, new = self._store(view, subject), self._store(view, substitute)
-        if _status(old, old.client_state(), now) == ACTIVE:
+        if standing(old, old.client_state(), now) == ACTIVE:
             raise SubstituteUnusable("the subject is active", subject=subject)
-        if _status(new, new.client_state(), now) != ACTIVE:
+        if standing(new, new.client_state(), now) != ACTIVE:
             raise SubstituteUnusable("the substitute is not active", substitute=substitute)
         return recovery.recover(old, new)
 
@@ -216,20 +216,13 @@ class TendermintClient:
 
     def _active_state(self, store: ClientStore, now: UnixNanos) -> ClientState:
         state = store.client_state()
-        status = _status(store, state, now)
-        if status == FROZEN:
-            raise ClientFrozen(client_id=store.client_id)
-        if status == EXPIRED:
-            raise ClientExpired(client_id=store.client_id, latest_height=state.latest_height)
+        require_active(store, state, now)
         return state
 
     def _proofs(self, view: View, client_id: ClientId, height: Height) -> ProofMemo:
         store = self._store(view, client_id)
         state = store.client_state()
-        if state.is_frozen:
-            raise ClientFrozen(client_id=client_id)
-        if state.latest_height < height:
-            raise ProofHeightAhead(latest=state.latest_height, proof=height)
+        require_readable(client_id, state, height)
         return self._memo.proofs(state, _with_root(store, height))
 
 
@@ -238,16 +231,6 @@ def _with_root(store: ClientStore, height: Height) -> ConsensusState:
     if not consensus.has_root:
         raise RootUnset(client_id=store.client_id, height=height, root=consensus.root)
     return consensus
-
-
-def _status(store: ClientStore, state: ClientState, now: UnixNanos) -> str:
-    if state.is_frozen:
-        return FROZEN
-    try:
-        latest = store.consensus_state(state.latest_height)
-    except ConsensusStateMissing:
-        return EXPIRED
-    return EXPIRED if is_expired(latest.timestamp, state.trusting_period, now) else ACTIVE
 
 
 __all__ = ("ACTIVE", "CLIENT_TYPE", "EXPIRED", "FROZEN", "UNKNOWN", "TendermintClient")

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from lockgate.primitives.errors import PeerFault, Refused, Unavailable
+from lockgate.lightclients.standing import (
+    CLIENT,
+    CORE,
+    ClientExpired,
+    ClientFrozen,
+    ClientUnknown,
+    ConsensusStateMissing,
+    MalformedState,
+    NotMisbehaviour,
+    ProofHeightAhead,
+    RootUnset,
+    SubstituteMismatch,
+    SubstituteUnusable,
+)
+from lockgate.primitives.errors import PeerFault, Refused
 
 MODULE: Final = "07-tendermint"
-CLIENT: Final = "client"
-CORE: Final = "ibc"
 
 _RECREATE = "Create the client again with corrected states."
-
-
-class MalformedState(PeerFault):
-    code = "tendermint.state_malformed"
-    summary = "Bytes are not the 07-tendermint client state, consensus state or message they claim to be."
-    next_step = "Check the type URL and the encoding; do not retry these bytes."
-    wire = (CLIENT, 10)
 
 
 class MessageTooLarge(PeerFault):
@@ -84,69 +89,6 @@ class InvalidConsensusState(Refused):
     summary = "A consensus state must have a positive time, a root and a validators hash, none of them unset."
     next_step = _RECREATE
     wire = (CLIENT, 8)
-
-
-class ClientUnknown(Refused):
-    code = "tendermint.client_unknown"
-    summary = "There is no client of that id."
-    next_step = "Check the client id."
-    wire = (CLIENT, 4)
-
-
-class ClientFrozen(Refused):
-    code = "tendermint.client_frozen"
-    summary = "The client is frozen: its ledger was caught with two histories."
-    next_step = "See the evidence in the transaction that froze it; governance decides what follows."
-    wire = (CLIENT, 29)
-
-
-class ClientExpired(Refused):
-    code = "tendermint.client_expired"
-    summary = "The client's newest header is older than its trusting period."
-    next_step = "Create a substitute client and recover this one by governance."
-    wire = (CLIENT, 29)
-
-
-class ConsensusStateMissing(Refused):
-    code = "tendermint.consensus_state_missing"
-    summary = "The client holds no consensus state at that height."
-    next_step = "Update the client to exactly that height, or use one it holds."
-    wire = (CLIENT, 7)
-
-
-class ProofHeightAhead(Unavailable):
-    code = "tendermint.proof_height_ahead"
-    summary = "The proof is for a height above the client's newest header."
-    next_step = "Update the client to the proof's height first."
-    wire = (CORE, 9)
-
-
-class RootUnset(Refused):
-    code = "tendermint.root_unset"
-    summary = "The state root is not 32 bytes, or is all zero: nothing can be proven against it."
-    next_step = "Update the client to a later header and prove against that."
-    wire = (CLIENT, 11)
-
-
-class NotMisbehaviour(PeerFault):
-    code = "tendermint.not_misbehaviour"
-    summary = "The two headers do not contradict each other, or are not both valid."
-    next_step = "Send two valid headers of one height with different hashes, or with times out of order."
-    wire = (CLIENT, 13)
-
-
-class SubstituteMismatch(Refused):
-    code = "tendermint.substitute_mismatch"
-    summary = "The substitute client differs from the subject in a parameter that must be equal."
-    next_step = "Create a substitute with the subject's trust level, unbonding period, drift, specs and path."
-    wire = (CLIENT, 27)
-
-
-class SubstituteUnusable(Refused):
-    code = "tendermint.substitute_unusable"
-    summary = "Recovery needs a subject that is not active and an active, newer substitute."
-    next_step = "Update the substitute, or leave an active subject as it is."
-    wire = (CLIENT, 27)
 
 
 class UpgradeRefused(Refused):

@@ -18,6 +18,8 @@ from lockgate.lightclients.tendermint.states import (
     ConsensusState,
     decode_client_state,
     decode_consensus_state,
+    encode_client_state,
+    encode_consensus_state,
 )
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.merkle.specs import ProofSpec
@@ -59,6 +61,14 @@ class ClientMemo:
                 self._consensus.clear()
             self._consensus[raw] = state
         return state
+
+    @staticmethod
+    def encode_client_state(state: ClientState) -> bytes:
+        return encode_client_state(state)
+
+    @staticmethod
+    def encode_consensus_state(state: ConsensusState) -> bytes:
+        return encode_consensus_state(state)
 
     def validator_set(self, message: tendermint_pb2.ValidatorSet) -> ValidatorSet:
         """Read a validator set; the same bytes give the same set, its hash computed once."""

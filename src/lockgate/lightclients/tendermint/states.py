@@ -6,10 +6,9 @@ Source: ibc.lightclients.tendermint.v1, digest §10.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError, Message
 
 from lockgate.codec.type_urls import TENDERMINT_CLIENT_STATE, TENDERMINT_CONSENSUS_STATE
@@ -17,7 +16,16 @@ from lockgate.codec.wire import ibc_tendermint_pb2 as wire
 from lockgate.lightclients.cometbft import decoding, framing
 from lockgate.lightclients.cometbft.commit import Fraction
 from lockgate.lightclients.cometbft.framing import bytes_field, message_field, number_field
-from lockgate.lightclients.cometbft.types import GO_ZERO_TIME, HASH_BYTES
+from lockgate.lightclients.cometbft.types import GO_ZERO_TIME
+from lockgate.lightclients.forms import (
+    HASH_BYTES,
+    MAX_STATE_BYTES,
+    UNSET_ROOT,
+    encode_height,
+    is_root,
+    unwrap_any,
+    wrap_any,
+)
 from lockgate.lightclients.tendermint.errors import (
     InvalidChainId,
     InvalidClientState,
@@ -34,10 +42,8 @@ from lockgate.merkle.specs import ProofSpec
 from lockgate.primitives.ids import MAX_CHAIN_ID, Height, revision_number
 from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos, UnixNanos
 
-MAX_STATE_BYTES: Final = 32_768  # ibc-go's bound on client and consensus states in messages
 MAX_PROOF_SPECS: Final = 32  # one per element of a merkle prefix, of which ibc-go allows 32
 MAX_UPGRADE_PATH: Final = 32  # the same: the path must have one element per proof spec
-UNSET_ROOT: Final = bytes(HASH_BYTES)  # the root of nothing; proofs against it mean nothing (A1)
 SENTINEL_ROOT: Final = b"sentinel_root"  # ibc-go: stands where an upgraded chain has no header yet
 FROZEN_HEIGHT: Final = Height(0, 1)  # ibc-go: any non-zero height says frozen, this one always
 NOT_FROZEN: Final = Height(0, 0)
@@ -63,6 +69,9 @@ class ClientState:
     def is_frozen(self) -> bool:
         return not self.frozen_height.is_zero
 
+    def frozen(self) -> ClientState:
+        return replace(self, frozen_height=FROZEN_HEIGHT)
+
 
 @dataclass(frozen=True, slots=True)
 class ConsensusState:
@@ -75,7 +84,7 @@ class ConsensusState:
     @property
     def has_root(self) -> bool:
         """Whether anything can be proven against the root: 32 bytes, not all zero."""
-        return len(self.root) == HASH_BYTES and self.root != UNSET_ROOT
+        return is_root(self.root)
 
 
 def check_client_state(state: ClientState) -> None:
@@ -119,11 +128,6 @@ def check_consensus_state(state: ConsensusState) -> None:
         raise InvalidConsensusState("next validators hash", hash=state.next_validators_hash)
 
 
-def wrap_any(type_url: str, value: bytes) -> bytes:
-    """Encode google.protobuf.Any: the form in which IBC stores keep states."""
-    return bytes_field(b"\x0a", type_url.encode()) + bytes_field(b"\x12", value)
-
-
 def encode_client_state(state: ClientState) -> bytes:
     """Return the Any bytes stored under `clients/{id}/clientState`."""
     level = number_field(b"\x08", state.trust_level.numerator) + number_field(b"\x10", state.trust_level.denominator)
@@ -154,11 +158,6 @@ def _encode_client_state(
         )
     )
     return wrap_any(TENDERMINT_CLIENT_STATE, value)
-
-
-def encode_height(height: Height) -> bytes:
-    """Encode ibc.core.client.v1.Height."""
-    return number_field(b"\x08", height.revision) + number_field(b"\x10", height.height)
 
 
 def encode_consensus_state(state: ConsensusState) -> bytes:
@@ -220,13 +219,9 @@ def decode_consensus_state(raw: bytes) -> ConsensusState:
 
 
 def _unwrap(raw: bytes, type_url: str, into: Message) -> None:
-    if len(raw) > MAX_STATE_BYTES:
-        raise MalformedState("too long", length=len(raw), most=MAX_STATE_BYTES)
+    value = unwrap_any(raw, type_url)
     try:
-        outer = AnyMessage.FromString(raw)
-        if outer.type_url != type_url:
-            raise MalformedState("type", expected=type_url, found=outer.type_url)
-        into.ParseFromString(outer.value)
+        into.ParseFromString(value)
     except DecodeError as fault:
         raise MalformedState("not protobuf", type_url=type_url) from fault
 

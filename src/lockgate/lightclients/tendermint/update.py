@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lockgate.lightclients.cometbft.commit import (
     NotEnoughTrust,
@@ -16,6 +16,7 @@ from lockgate.lightclients.cometbft.errors import (
     WrongChain,
 )
 from lockgate.lightclients.cometbft.verification import Invalid, TrustedState, TrustOptions, is_expired, verify
+from lockgate.lightclients.standing import ClientUpdate
 from lockgate.lightclients.tendermint.errors import InvalidHeight, NotMisbehaviour, RootUnset
 from lockgate.lightclients.tendermint.messages import ClientHeader, ClientMisbehaviour
 from lockgate.lightclients.tendermint.states import ClientState, ConsensusState
@@ -24,15 +25,6 @@ from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import Height, revision_number
 from lockgate.primitives.state import Outcome
 from lockgate.primitives.time import UnixNanos
-
-
-@dataclass(frozen=True, slots=True)
-class ClientUpdate:
-    """What an update decided. After misbehaviour the outcome freezes the client and must be applied."""
-
-    outcome: Outcome
-    consensus_heights: tuple[Height, ...] = ()
-    misbehaviour: bool = False
 
 
 def check_header(store: ClientStore, state: ClientState, header: ClientHeader, now: UnixNanos) -> None:

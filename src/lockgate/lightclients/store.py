@@ -1,0 +1,168 @@
+"""One client's part of the `ibc` store, laid out as ibc-go does, whatever the client's kind.
+
+    clients/{id}/clientState                              -> Any
+    clients/{id}/consensusStates/{height}                 -> Any
+    clients/{id}/consensusStates/{height}/processedTime   -> u64 ns     height, time of the host's block
+    clients/{id}/consensusStates/{height}/processedHeight -> "r-h"      that stored the state
+    clients/{id}/iterateConsensusStates ‖ u64be ‖ u64be -> its key    heights in number order, which keys are not
+
+A kind brings its own forms of the two states (`Forms`). Source: ibc-go 07-tendermint store.go.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Generic, Protocol, Self, TypeVar
+
+from lockgate.lightclients.standing import ClientUnknown, ConsensusStateMissing, Dated, Judged
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.time import UnixNanos
+
+
+class Freezable(Judged, Protocol):
+    """A client state that can say of itself that its ledger was caught."""
+
+    def frozen(self) -> Self: ...
+
+
+C = TypeVar("C", bound=Freezable)
+S = TypeVar("S", bound=Dated)
+
+
+class Forms(Protocol[C, S]):
+    """The stored bytes of one kind's states: each the Any that carries it."""
+
+    def client_state(self, raw: bytes, /) -> C: ...
+
+    def consensus_state(self, raw: bytes, /) -> S: ...
+
+    def encode_client_state(self, state: C, /) -> bytes: ...
+
+    def encode_consensus_state(self, state: S, /) -> bytes: ...
+
+
+IBC_STORE: Final = "ibc"
+CLIENT_STATE: Final = b"clientState"
+ITERATE: Final = b"iterateConsensusStates"
+_PROCESSED_TIME: Final = b"/processedTime"
+_PROCESSED_HEIGHT: Final = b"/processedHeight"
+
+
+class ClientStore(Generic[C, S]):
+    """One client's part of the `ibc` store. Reads from the view, writes into outcomes."""
+
+    __slots__ = ("_forms", "_prefix", "_view", "client_id")
+
+    def __init__(self, view: View, client_id: ClientId, forms: Forms[C, S]) -> None:
+        self.client_id: Final = client_id
+        self._view: Final = view
+        self._forms: Final = forms
+        self._prefix: Final = b"clients/" + client_id.encode() + b"/"
+
+    def find_client_state(self) -> C | None:
+        raw = self._view.get(IBC_STORE, self._prefix + CLIENT_STATE)
+        return None if raw is None else self._forms.client_state(raw)
+
+    def client_state(self) -> C:
+        """Raises `ClientUnknown`."""
+        state = self.find_client_state()
+        if state is None:
+            raise ClientUnknown(client_id=self.client_id)
+        return state
+
+    def find_consensus_state(self, height: Height) -> S | None:
+        raw = self._view.get(IBC_STORE, self._prefix + _consensus_key(height))
+        return None if raw is None else self._forms.consensus_state(raw)
+
+    def consensus_state(self, height: Height) -> S:
+        """Raises `ConsensusStateMissing`."""
+        state = self.find_consensus_state(height)
+        if state is None:
+            raise ConsensusStateMissing(client_id=self.client_id, height=height)
+        return state
+
+    def oldest_height(self) -> Height | None:
+        """Return the lowest height that has a consensus state."""
+        start = self._prefix + ITERATE
+        return self._first_height(start, start + b"\xff" * 17)
+
+    def next_height(self, height: Height) -> Height | None:
+        """Return the lowest stored height above `height`."""
+        start = self._prefix + _iteration_key(height) + b"\x00"
+        return self._first_height(start, self._prefix + ITERATE + b"\xff" * 17)
+
+    def previous_height(self, height: Height, floor: Height) -> Height | None:
+        """Return the highest stored height below `height` and not below `floor`, same revision.
+
+        A view scans upwards only, and a client may hold very many heights. So the ranges looked
+        through double in length going down; `floor`, a height known to be stored, ends the search.
+        """
+        high, reach = height.height, 1
+        while high > floor.height:
+            low = max(floor.height, high - reach)
+            start = self._prefix + _iteration_key(Height(height.revision, low))
+            end = self._prefix + _iteration_key(Height(height.revision, high))
+            last = None
+            for key, _ in self._view.scan(IBC_STORE, start, end):
+                last = key
+            if last is not None:
+                return self._height_of(last)
+            high, reach = low, reach * 2
+        return None
+
+    def processed(self, height: Height) -> tuple[bytes, bytes]:
+        """Return the stored processedTime and processedHeight values. Raises `ConsensusStateMissing`."""
+        key = self._prefix + _consensus_key(height)
+        time = self._view.get(IBC_STORE, key + _PROCESSED_TIME)
+        at_height = self._view.get(IBC_STORE, key + _PROCESSED_HEIGHT)
+        if time is None or at_height is None:
+            raise ConsensusStateMissing("no metadata", client_id=self.client_id, height=height)
+        return time, at_height
+
+    def put_client_state(self, outcome: Outcome, state: C) -> None:
+        outcome.set(IBC_STORE, self._prefix + CLIENT_STATE, self._forms.encode_client_state(state))
+
+    def put_consensus_state(self, outcome: Outcome, height: Height, state: S, processed: tuple[bytes, bytes]) -> None:
+        """Store a consensus state with its metadata and its place in the index."""
+        key = _consensus_key(height)
+        outcome.set(IBC_STORE, self._prefix + key, self._forms.encode_consensus_state(state))
+        outcome.set(IBC_STORE, self._prefix + key + _PROCESSED_TIME, processed[0])
+        outcome.set(IBC_STORE, self._prefix + key + _PROCESSED_HEIGHT, processed[1])
+        outcome.set(IBC_STORE, self._prefix + _iteration_key(height), key)
+
+    def delete_consensus_state(self, outcome: Outcome, height: Height) -> None:
+        key = self._prefix + _consensus_key(height)
+        outcome.delete(IBC_STORE, key)
+        outcome.delete(IBC_STORE, key + _PROCESSED_TIME)
+        outcome.delete(IBC_STORE, key + _PROCESSED_HEIGHT)
+        outcome.delete(IBC_STORE, self._prefix + _iteration_key(height))
+
+    def freeze(self, state: C) -> Outcome:
+        """Return what stops the client for good, until governance recovers it."""
+        outcome = Outcome()
+        self.put_client_state(outcome, state.frozen())
+        return outcome
+
+    def _first_height(self, start: bytes, end: bytes) -> Height | None:
+        for key, _ in self._view.scan(IBC_STORE, start, end):
+            return self._height_of(key)
+        return None
+
+    def _height_of(self, iteration_key: bytes) -> Height:
+        return Height(int.from_bytes(iteration_key[-16:-8], "big"), int.from_bytes(iteration_key[-8:], "big"))
+
+
+def processed_now(now: UnixNanos, own_height: Height) -> tuple[bytes, bytes]:
+    """Return the metadata of a consensus state stored at this block of the host's ledger."""
+    return now.to_bytes(8, "big"), str(own_height).encode()
+
+
+def _consensus_key(height: Height) -> bytes:
+    return b"consensusStates/%d-%d" % (height.revision, height.height)
+
+
+def _iteration_key(height: Height) -> bytes:
+    return ITERATE + height.revision.to_bytes(8, "big") + height.height.to_bytes(8, "big")
+
+
+__all__ = ("CLIENT_STATE", "IBC_STORE", "ITERATE", "ClientStore", "Forms", "Freezable", "processed_now")
