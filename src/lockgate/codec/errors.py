@@ -53,6 +53,12 @@ class UnknownTypeUrl(Malformed):
     next_step = "Check the type URL; codec/type_urls.py lists the known ones."
 
 
+class RlpMalformed(Malformed):
+    code = "codec.rlp_malformed"
+    summary = "Bytes are not the one RLP encoding of a value, or not of the value expected."
+    next_step = "Drop the proof or message; honest nodes of Ethereum encode in one way."
+
+
 class AbiMalformed(Malformed):
     code = "codec.abi_malformed"
     summary = "Bytes are not the canonical Solidity ABI encoding of the expected tuple."

@@ -7,7 +7,21 @@
 - `specs`, `operations`, `digests`: the ICS-23 specs and the hashing they name
 - `ics23`, `absence`, `batches`: the plain, complete ICS-23 verifier
 - `ics23_fast`: the same verdicts for many proofs under one root, the shared part checked once
+- `patricia`, `ethereum`: Ethereum's state tries, accounts and words proven; `patricia_tree`: a trie made whole
+- `ssz`: hash tree roots and branches of Ethereum's consensus
 - `framing`, `varint`: canonical bytes; `errors`: what is refused
 """
 
-__all__ = ("errors", "ics23", "ics23_fast", "multistore", "ports", "specs", "tree")
+__all__ = (
+    "errors",
+    "ethereum",
+    "ics23",
+    "ics23_fast",
+    "multistore",
+    "patricia",
+    "patricia_tree",
+    "ports",
+    "specs",
+    "ssz",
+    "tree",
+)
