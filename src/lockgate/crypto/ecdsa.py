@@ -45,14 +45,18 @@ def verify_der(
 
 
 class SigningKey:
-    """An ECDSA private key from its big-endian scalar; signs deterministically (RFC 6979), raw r ‖ s."""
+    """An ECDSA private key from its big-endian scalar; signs deterministically (RFC 6979), raw r ‖ s.
 
-    __slots__ = ("_key", "curve", "hash", "public_key")
+    `low_s` gives the smaller of s and n − s, the only one that Bitcoin, Ethereum and Cosmos take.
+    """
 
-    def __init__(self, curve: Curve, hash_: Hash, scalar: bytes) -> None:
+    __slots__ = ("_key", "curve", "hash", "low_s", "public_key")
+
+    def __init__(self, curve: Curve, hash_: Hash, scalar: bytes, *, low_s: bool = False) -> None:
         self._key = load_private(curve, scalar)
         self.curve: Final = curve
         self.hash: Final = hash_
+        self.low_s: Final = low_s
         self.public_key: Final = uncompressed(self._key.public_key())
 
     def __repr__(self) -> str:
@@ -61,6 +65,8 @@ class SigningKey:
     def sign(self, message: bytes, /) -> bytes:
         der = self._key.sign(message, _ec.ECDSA(self.hash.algorithm, deterministic_signing=True))
         r, s = decode_dss_signature(der)
+        if self.low_s:
+            s = min(s, self.curve.order - s)
         size = self.curve.coordinate_bytes
         return r.to_bytes(size) + s.to_bytes(size)
 

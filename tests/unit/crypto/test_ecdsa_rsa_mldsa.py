@@ -78,6 +78,19 @@ def test_ecdsa_has_a_range_and_low_s_one_twin():
         assert not ecdsa.verify(P256, SHA256, key.public_key, bad, b"m")
 
 
+@pytest.mark.parametrize("name", CURVES)
+def test_a_key_that_signs_low_never_signs_high(name):
+    high = KEYS[name]
+    low = ecdsa.SigningKey(high.curve, high.hash, (7).to_bytes(high.curve.coordinate_bytes), low_s=True)
+    mirrored = 0
+    for number in range(16):
+        message = bytes((number,))
+        signature = low.sign(message)
+        assert ecdsa.verify(low.curve, low.hash, low.public_key, signature, message, low_s=True)
+        mirrored += signature != high.sign(message)
+    assert 0 < mirrored < 16
+
+
 def test_der_has_one_encoding():
     key = KEYS["P-256"]
     der = encode_dss_signature(*split(key.sign(b"m")))
