@@ -133,7 +133,10 @@ class Rpc:
         found: list[dict[str, Any] | RpcError] = []
         for start in range(0, len(params), MAX_BATCH):
             requests = [self._request(method, each) for each in params[start : start + MAX_BATCH]]
-            answers = await self._post(requests, method)
+            if len(requests) == 1:  # some nodes answer a batch of one by a single object
+                answers: Any = [await self._post(requests[0], method)]
+            else:
+                answers = await self._post(requests, method)
             if not isinstance(answers, list) or len(answers) != len(requests):
                 raise BadAnswer("a batch is answered by as many results", method=method)
             by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, Mapping)}
