@@ -19,6 +19,13 @@ class ProofMismatch(PeerFault):
     wire = ("commitment", 2)
 
 
+class LayersDiffer(PeerFault):
+    code = "merkle.layers_differ"
+    summary = "The proof has not one layer for each of the client's proof specifications and path elements."
+    next_step = "Prove with one layer per tree: the key in its store first, then the store under the root."
+    wire = ("commitment", 4)
+
+
 class SpecViolation(PeerFault):
     code = "merkle.spec_violation"
     summary = "A step of the proof has a form that its proof specification does not allow."
@@ -61,6 +68,7 @@ class UnknownStore(Refused):
 __all__ = (
     "BadTreeIndex",
     "EmptyTree",
+    "LayersDiffer",
     "NodeDamaged",
     "NotAvailable",
     "ProofMalformed",

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from lockgate.codec.wire import ibc_commitment_pb2
 from lockgate.codec.wire import ics23_pb2 as wire
 from lockgate.merkle import absence, batches
-from lockgate.merkle.errors import ProofMalformed, ProofMismatch, SpecViolation
+from lockgate.merkle.errors import LayersDiffer, ProofMalformed, ProofMismatch, SpecViolation
 from lockgate.merkle.operations import inner_hash, leaf_hash, prehash
 from lockgate.merkle.specs import DEFAULT_MAX_DEPTH, Form, ProofSpec
 from lockgate.merkle.varint import read_uvarint
@@ -33,11 +33,11 @@ def verify_membership(
     """Check that `path` leads to `value` under `root`, by a serialised ibc.core.commitment.v1.MerkleProof.
 
     Specs and proofs stand innermost first, the path outermost first ((store, key)).
-    Raises ProofMalformed, SpecViolation, ProofMismatch. Source: digest §8.
+    Raises ProofMalformed, LayersDiffer, SpecViolation, ProofMismatch. Source: digest §8.
     """
+    layers = _layers(specs, path, proof)
     if not value:
         raise ProofMismatch("an empty value cannot be proven")
-    layers = _layers(specs, path, proof)
     subroot = _subroot(layers[0], specs[0], path[-1], value)
     _verify_upwards(specs, root, path, layers, subroot)
 
@@ -180,7 +180,7 @@ def non_existence_of(proof: wire.CommitmentProof, spec: ProofSpec, key: bytes) -
 def _layers(specs: Sequence[ProofSpec], path: Sequence[bytes], proof: bytes) -> Sequence[wire.CommitmentProof]:
     layers = parse_merkle_proof(proof).proofs
     if not len(specs) == len(path) == len(layers) or not specs:
-        raise ProofMismatch(
+        raise LayersDiffer(
             "specs, path and proofs differ in number", specs=len(specs), path=len(path), proofs=len(layers)
         )
     return layers

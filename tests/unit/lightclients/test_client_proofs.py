@@ -29,7 +29,7 @@ from lockgate.lightclients.tendermint.states import (
     encode_committed_client_state,
     encode_consensus_state,
 )
-from lockgate.merkle.errors import ProofMalformed, ProofMismatch
+from lockgate.merkle.errors import LayersDiffer, ProofMalformed, ProofMismatch
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import DurationNanos, UnixNanos, seconds
@@ -69,7 +69,7 @@ REFUSALS: list[tuple[str, Callable[[ClientWorld, Height], Question], type[Lockga
     ("another key", lambda w, h: (h, proof_of(w, KEY), (b"ibc", b"seed"), VALUE), ProofMismatch),
     ("another store", lambda w, h: (h, proof_of(w, KEY), (b"upgrade", KEY), VALUE), ProofMismatch),
     ("an empty value", lambda w, h: (h, proof_of(w, KEY), (b"ibc", KEY), b""), ProofMismatch),
-    ("a longer path", lambda w, h: (h, proof_of(w, KEY), (b"a", b"ibc", KEY), VALUE), ProofMismatch),
+    ("a longer path", lambda w, h: (h, proof_of(w, KEY), (b"a", b"ibc", KEY), VALUE), LayersDiffer),
     ("no proof", lambda w, h: (h, b"", (b"ibc", KEY), VALUE), ProofMalformed),
     ("another height's root", lambda w, h: (Height(1, 1), proof_of(w, KEY), (b"ibc", KEY), VALUE), ProofMismatch),
     ("a height not held", lambda w, h: (Height(1, 9), proof_of(w, KEY), (b"ibc", KEY), VALUE), ConsensusStateMissing),
