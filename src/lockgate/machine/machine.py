@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lockgate.codec.type_urls import MSG_UPDATE_CLIENT
 from lockgate.ibc.ports import Application
 from lockgate.ibc.runs import RUNNERS
 from lockgate.machine import accounts, answers, endpoints, gas, governance, keys, lanes, pruning
@@ -142,7 +143,8 @@ class Machine:
         the next transaction of the same account can be checked before this one is in a block.
 
         A transaction whose packet messages are all done already is refused here (redundant), while in
-        a block it succeeds and changes nothing. Source: ibc-go RedundantRelayDecorator.
+        a block it succeeds and changes nothing. A client update beside them does not save it: whoever relayed
+        the packets brought a header too. Source: ibc-go RedundantRelayDecorator.
         """
         block = BlockInput(height=height, time=now, transactions=())
         draft = Draft(view)
@@ -240,7 +242,7 @@ class Machine:
         """Run the messages, each on top of the one before; returns the responses' bytes and all events."""
         events: list[Event] = []
         responses = []
-        redundant = check
+        redundant, relayed = check, False
         prices, dispatch = gas.PER_MESSAGE, self.packets.dispatch
         messages = transaction.messages
         position, count = 0, len(messages)
@@ -267,7 +269,10 @@ class Machine:
             meter.charge(price, name)
             if type(content) is bytes:
                 done = dispatch(draft, context, name, content)
-                redundant = redundant and done.is_noop
+                if done.is_packet:
+                    redundant, relayed = redundant and done.is_noop, True
+                elif name != MSG_UPDATE_CLIENT:
+                    redundant = False
                 step = done.outcome
                 responses.append((done.response_url, step.response))
             else:
@@ -282,7 +287,7 @@ class Machine:
                 responses.append(("/lockgate." + name, step.response))
             draft.take(step.writes)
             events += step.events
-        if redundant:
+        if redundant and relayed:
             raise self.packets.redundant()
         return self.packets.message_data(responses), events
 

@@ -13,7 +13,16 @@ from lockgate.ibc import host
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.ledgers import LabLedger, lab_authority
-from lockgate.lab.paths import End, connect, expect, open_lane_message, packets_of, receive_message, update
+from lockgate.lab.paths import (
+    End,
+    connect,
+    expect,
+    open_lane_message,
+    packets_of,
+    receive_message,
+    update,
+    update_message,
+)
 from lockgate.machine import accounts, inbox, keys, lanes
 from lockgate.machine.genesis import GenesisAccount, Parameters
 from lockgate.machine.machine import Machine
@@ -150,6 +159,25 @@ def test_a_transaction_that_others_have_done_already_is_not_admitted() -> None:
     assert checked.log.split(":")[0] == "tx.redundant"
     assert (checked.codespace, checked.code) == ("channel", 22)
     assert world.b.ledger.block(again).results.transactions[0].code == 0
+
+
+def test_an_update_beside_them_saves_no_packets_that_others_have_delivered() -> None:
+    """As ibc-go decides it: only packet messages are counted, and an update alone is never redundant."""
+    world = World.make()
+    packet, fresh = world.send(), world.send()
+    expect(world.deliver(packet))
+    done = receive_message(world.b, world.a, packet)
+    world.a.ledger.block()
+    brought = update_message(world.b, world.a.ledger, world.a.ledger.height)
+    for messages, code in (
+        ([brought, done], ("channel", 22)),
+        ([brought], ("", 0)),
+        ([brought, done, receive_message(world.b, world.a, fresh)], ("", 0)),
+    ):
+        signed = world.b.ledger.signed(world.b.account, messages)
+        checked = world.b.ledger.chain.check(signed)
+        assert (checked.codespace, checked.code) == code, checked.log
+        assert world.b.ledger.block(signed).results.transactions[0].code == 0
 
 
 # Endpoints.
