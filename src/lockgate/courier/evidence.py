@@ -14,7 +14,7 @@ from typing import Final
 
 from lockgate.codec import type_urls as urls
 from lockgate.codec.protobuf import parse
-from lockgate.codec.wire import ibc_client_pb2
+from lockgate.codec.wire import cosmos_pb2, ibc_client_pb2
 from lockgate.ibc import host
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.cometbft.types import LightBlock, SignedHeader
@@ -46,18 +46,34 @@ class Accusation:
 
 
 def headers_in(data: bytes) -> list[tuple[str, bytes]]:
-    """Headers that a transaction of ours gave to clients, as (client id, Header message). Others give none."""
-    try:
-        transaction = Transaction.from_body(read_sign1(data)[2], MAX_MESSAGES)
-        found = []
-        for name, content in transaction.messages:
-            if name == urls.MSG_UPDATE_CLIENT:
-                message = parse(ibc_client_pb2.MsgUpdateClient, content)
-                if message.client_message.type_url == urls.TENDERMINT_HEADER:
-                    found.append((message.client_id, message.client_message.value))
-    except (LockgateError, AttributeError, LookupError, TypeError):
-        return []  # another ledger's kind of transaction
-    return found
+    """Headers that a transaction gave to clients, as (client id, Header message): ours, or a Cosmos SDK's.
+
+    A transaction of neither kind gives none, and what of it does not parse is passed over.
+    """
+    for messages_of in (_own_messages, _cosmos_messages):
+        try:
+            return [header for name, content in messages_of(data) for header in _headers(name, content)]
+        except (LockgateError, AttributeError, LookupError, TypeError):
+            continue
+    return []
+
+
+def _own_messages(data: bytes) -> list[tuple[str, bytes]]:
+    transaction = Transaction.from_body(read_sign1(data)[2], MAX_MESSAGES)
+    return [(name, content) for name, content in transaction.messages if type(content) is bytes]
+
+
+def _cosmos_messages(data: bytes) -> list[tuple[str, bytes]]:
+    body = parse(cosmos_pb2.TxBody, parse(cosmos_pb2.TxRaw, data).body_bytes)
+    return [(message.type_url, message.value) for message in body.messages[:MAX_MESSAGES]]
+
+
+def _headers(name: str, content: bytes) -> list[tuple[str, bytes]]:
+    if name != urls.MSG_UPDATE_CLIENT:
+        return []
+    message = parse(ibc_client_pb2.MsgUpdateClient, content)
+    held = message.client_message
+    return [(message.client_id, held.value)] if held.type_url == urls.TENDERMINT_HEADER else []
 
 
 def agrees(submitted: ClientHeader, own: LightBlock) -> bool:
