@@ -23,10 +23,11 @@ from lockgate.primitives.ids import ClientId
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import BadAnswer, Calls, Rpc, RpcError
 from lockgate.relay.submitter import AccountSubmitter
-from tests.support.relays import Pair, account
+from tests.support.relays import FaultyRpc, Pair, account
+from tests.support.sources import poison, several
 
 SPECS = (IAVL_SPEC, TENDERMINT_SPEC)
-KINDS = ("in process", "over loopback")
+KINDS = ("in process", "over loopback", "three sources", "three sources, one poisoned")
 
 
 @dataclass
@@ -54,6 +55,13 @@ async def subject(kind: str) -> AsyncIterator[Subject]:
         if kind == "in process":
             rpc: Calls = pair.rpc(pair.a)
             yield Subject(pair, rpc, CometBftChain(rpc, "alpha-1"))
+            return
+        if kind.startswith("three sources"):
+            first: Calls = pair.rpc(pair.a)
+            rpcs = [FaultyRpc(first, spoil=poison) if kind.endswith("poisoned") else first]
+            chain, alarms = several([*rpcs, pair.rpc(pair.a), pair.rpc(pair.a)])
+            yield Subject(pair, chain.rpc, chain)
+            assert kind.endswith("poisoned") or not alarms, alarms
             return
         methods = Methods(pair.services[0], node_id="0" * 40, moniker="alpha")
         config = uvicorn.Config(

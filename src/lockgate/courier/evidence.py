@@ -45,6 +45,17 @@ class Accusation:
     misbehaviour: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two or more nodes of a ledger show different headers of a height, each signed by the validators shown with it.
+
+    `blocks` are (name of the node, block). Whether those validators are the ledger's is for a light client to say.
+    """
+
+    height: int
+    blocks: tuple[tuple[str, LightBlock], ...]
+
+
 def headers_in(data: bytes) -> list[tuple[str, bytes]]:
     """Headers that a transaction gave to clients, as (client id, Header message): ours, or a Cosmos SDK's.
 
@@ -123,4 +134,4 @@ class _Remembered:
         return iter(())
 
 
-__all__ = ("Accusation", "accuse", "agrees", "headers_in")
+__all__ = ("Accusation", "Conflict", "accuse", "agrees", "headers_in")

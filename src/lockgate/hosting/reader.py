@@ -8,13 +8,14 @@ from typing import Final
 
 from lockgate.courier.ports import NotYet, Proven
 from lockgate.lightclients.cometbft.bisection import BisectionPlan
+from lockgate.lightclients.cometbft.errors import HeaderFromFuture
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.lightclients.cometbft.verification import Invalid, NotEnoughTrust
-from lockgate.lightclients.follower import Accepted, Equivocation, Expired, Follower
+from lockgate.lightclients.follower import Accepted, Equivocation, Expired, Follower, TrustExpired
 from lockgate.merkle import ics23
 from lockgate.merkle.specs import IAVL_SPEC, TENDERMINT_SPEC
-from lockgate.primitives.errors import PeerFault, Refused
+from lockgate.primitives.errors import PeerFault, Refused, Unavailable
 from lockgate.primitives.ids import Height
 from lockgate.primitives.ports import Clock
 from lockgate.relay.chains.cometbft import CometBftChain
@@ -77,9 +78,14 @@ class ProvenReader:
         if self.distrusted is not None:
             raise self.distrusted
         async with self._turn:
+            self._judge_conflicts()
             if self.follower.latest is None:
                 first = await self.chain.light_block(self.follower.anchor.height)
-                self.judge(first)
+                try:
+                    self.judge(first)
+                except PeerFault as failure:
+                    self.chain.refuted(first.height, failure)
+                    raise
                 self.first_set = first.validators.hash
             elif self.chain.losses != self._losses:
                 await self._same_history()
@@ -91,7 +97,11 @@ class ProvenReader:
 
     async def latest(self) -> int:
         """Trust the node's newest header; returns its height."""
-        tip = await self.chain.tip()
+        try:
+            tip = await self.chain.tip()
+        except Unavailable:
+            self._judge_conflicts()
+            raise
         return await self.reach(tip.height.height)
 
     async def value(self, store: str, key: bytes, height: int) -> bytes | None:
@@ -116,6 +126,22 @@ class ProvenReader:
         Raises TwoHistories, or what is invalid about it.
         """
         self._accept(self.follower.feed(block, self._clock.now()))
+
+    def _judge_conflicts(self) -> None:
+        """Nodes that contradict each other: who shows what is not signed has lied; where both is, the ledger has.
+
+        Raises TwoHistories.
+        """
+        if self.follower.latest is None:
+            return  # nothing to judge by yet
+        for conflict in self.chain.take_conflicts():
+            for name, block in conflict.blocks:
+                try:
+                    self.judge(block)
+                except (TwoHistories, TrustExpired):
+                    raise
+                except PeerFault as failure:
+                    self.chain.disproved(name, block.height, failure)
 
     async def _same_history(self) -> None:
         """After a lost connection: does the node still show the headers that are trusted?
@@ -144,6 +170,8 @@ class ProvenReader:
         while plan.wanted is not None:
             plan = plan.feed(await self.chain.light_block(plan.wanted), self._clock.now())
         if plan.failure is not None:
+            if isinstance(plan.failure, PeerFault) and not isinstance(plan.failure, HeaderFromFuture):
+                self.chain.refuted(plan.refused, plan.failure)
             for fetched in (*plan.verified, *plan.pending):
                 self.chain.forget(fetched.height)
             self.chain.forget(height)

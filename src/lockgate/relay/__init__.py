@@ -6,6 +6,7 @@
 - `submitter`: transactions of one account, on nonce lanes of its own
 - `care`, `guard`: clients kept fresh, finished packets pruned; ledgers that signed two histories
 - `endpoint`, `status`: one ledger of a pair, and what people are shown
+- `sources`, `sources_headers`, `sources_chain`, `sources_calls`: several nodes of a ledger, of which some must agree
 - `rpc`, `http`: calls to one node; `chains`: how each kind of ledger is read
 """
 

@@ -117,6 +117,7 @@ class Relayer:
                     tasks.append(self._loop(name, self._worker(direction, lane, stages)))
         tasks.append(self._loop("care", self._caring))
         tasks.append(self._loop("guard", self._guard.work))
+        tasks.append(self._loop("conflicts", self._conflicting))
         return tasks
 
     async def _loop(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
@@ -262,6 +263,10 @@ class Relayer:
         await self.ready.wait()
         await self._care.work()
         await asyncio.sleep(self._care.every_s())
+
+    async def _conflicting(self) -> None:
+        await self._guard.conflicting()
+        await asyncio.sleep(IDLE_S)
 
     async def _until_idle(self, running: Sequence[asyncio.Future[None]]) -> None:
         """Wait until nothing moves that could: every queue is empty, nothing is on its way or due."""

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lockgate.codec.type_urls import MSG_UPDATE_CLIENT, TENDERMINT_MISBEHAVIOUR
-from lockgate.courier.evidence import Accusation, accuse, agrees, headers_in
+from lockgate.courier.evidence import Accusation, Conflict, accuse, agrees, headers_in
 from lockgate.ibc.events import UPDATE_CLIENT
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.cometbft.types import LightBlock
-from lockgate.lightclients.tendermint.messages import ClientHeader, decode_header
+from lockgate.lightclients.tendermint.messages import ClientHeader, decode_header, encode_header
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
@@ -61,6 +61,7 @@ class Guard:
         self._tracks: dict[tuple[str, str], EndPoint | None] = {}
         self._equal: deque[bytes] = deque(maxlen=HEADERS_COMPARED)
         self._woken = asyncio.Event()
+        self._conflicts: list[tuple[EndPoint, Conflict]] = []
 
     def saw(self, on: EndPoint, event: Event, height: Height) -> None:
         """An update_client event was read on `on`."""
@@ -102,6 +103,18 @@ class Guard:
         if later:
             self._queue.extend(later)
             await asyncio.sleep(WAIT_S)
+
+    async def conflicting(self) -> None:
+        """Nodes of a ledger that show two signed headers of a height: evidence, where a client can verify both."""
+        for of in self._ends:
+            self._conflicts += [(of, conflict) for conflict in of.chain.take_conflicts()]
+        while self._conflicts:
+            of, conflict = self._conflicts[0]
+            (_, first), (_, second) = conflict.blocks[:2]
+            trusted = Height(of.chain.revision, first.height - 1)
+            raw = encode_header(first.signed_header, first.validators, trusted, first.validators)
+            await self._accuse(of, decode_header(raw), second)
+            self._conflicts.pop(0)
 
     async def _compare(self, seen: _Seen) -> bool:
         """Compare the headers of one event; False asks to come back."""

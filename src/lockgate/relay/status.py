@@ -52,6 +52,9 @@ def direction_status(direction: Direction, now: float) -> dict[str, Any]:
 def end_status(end: EndPoint) -> dict[str, Any]:
     """One ledger: how far it was read, and its client of the other."""
     found: dict[str, Any] = {"height": str(end.height), "read_to": end.next_height - 1, "client": end.client}
+    sources = end.chain.health()
+    if sources is not None:
+        found["sources"] = sources
     if end.tracked is not None:
         side = end.side()
         found |= {

@@ -92,6 +92,8 @@ class Updater:
         while plan.wanted is not None:
             plan = plan.feed(await self._chain.light_block(plan.wanted), now)
         if plan.failure is not None:
+            if isinstance(plan.failure, PeerFault) and not isinstance(plan.failure, HeaderFromFuture):
+                self._chain.refuted(plan.refused, plan.failure)
             # Any of the blocks may be the lie, the first one's next validators too: none is asked for the last time.
             for height in (base.height, target.height, *(block.height for block in (*plan.verified, *plan.pending))):
                 self._chain.forget(height)

@@ -14,11 +14,12 @@ from lockgate.lightclients.tendermint.states import ConsensusState
 from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixNanos, seconds
+from lockgate.relay.one_source import OneSource
 from lockgate.relay.updates import OtherHistory, Updater, consensus_of
 from tests.support.chain import TestLedger, client_state_of, resigned
 
 
-class Node:
+class Node(OneSource):
     """Serves the blocks of a test ledger; meets what `Updater` needs of a chain."""
 
     def __init__(self, ledger: TestLedger) -> None:

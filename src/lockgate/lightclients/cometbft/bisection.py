@@ -56,6 +56,7 @@ class BisectionPlan:
     verified: tuple[LightBlock, ...] = ()
     fetched: int = 0
     failure: PeerFault | Refused | None = None
+    refused: int = 0  # the height of the block that `failure` is about
 
     @classmethod
     def to(cls, target: int, trusted: LightBlock, options: TrustOptions) -> Self:
@@ -76,7 +77,7 @@ class BisectionPlan:
         try:
             sound_light_block(block)
         except (PeerFault, Refused) as failure:
-            return self._ended(failure)
+            return self._ended(failure, block.height)
         plan = replace(self, pending=(*self.pending, block), fetched=self.fetched + 1)
         return plan._advanced(now)
 
@@ -92,10 +93,12 @@ class BisectionPlan:
                 now,
             )
             if isinstance(verdict, Invalid):
-                return self._ended(verdict.failure)
+                return self._ended(verdict.failure, candidate.height)
             if isinstance(verdict, NotEnoughTrust):
                 if self.fetched >= MAX_BISECTION_FETCHES:
-                    return self._ended(BisectionExhausted(fetched=self.fetched, reached=trusted.height))
+                    return self._ended(
+                        BisectionExhausted(fetched=self.fetched, reached=trusted.height), candidate.height
+                    )
                 return replace(
                     self,
                     trusted=trusted,
@@ -107,8 +110,8 @@ class BisectionPlan:
             verified.append(trusted)
         return replace(self, trusted=trusted, pending=(), verified=tuple(verified), wanted=None)
 
-    def _ended(self, failure: PeerFault | Refused) -> BisectionPlan:
-        return replace(self, wanted=None, pending=(), failure=failure)
+    def _ended(self, failure: PeerFault | Refused, height: int) -> BisectionPlan:
+        return replace(self, wanted=None, pending=(), failure=failure, refused=height)
 
 
 __all__ = ("MAX_BISECTION_FETCHES", "BisectionPlan", "sound_light_block", "trusted_state")

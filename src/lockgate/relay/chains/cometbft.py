@@ -29,6 +29,7 @@ from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height, revision_number
 from lockgate.primitives.state import Event
 from lockgate.relay.events import events_of
+from lockgate.relay.one_source import OneSource
 from lockgate.relay.rpc import BadAnswer, Calls, Pushes, RpcError, array, b64, call_many, number
 
 POLL_S: Final = 0.05  # while waiting for a header that is due at once
@@ -41,7 +42,7 @@ M = TypeVar("M", bound=Message)
 SETS_KEPT: Final = 16  # of up to 10,000 validators each
 
 
-class CometBftChain:
+class CometBftChain(OneSource):
     """Reads one ledger over one node. Meets `courier.ports.Chain`."""
 
     def __init__(self, rpc: Calls, chain_id: str) -> None:
