@@ -16,10 +16,14 @@ from tests.arch.sources import REPO, listed, python_files, relative, text_of
 
 CITED = re.compile(r"(?<![\w-])([PIS]\d{1,2})(?![\w-])")
 DEFINED = re.compile(r"^(?:#+ +|\| *|[-*]? *)(?:\*\*)?([PISABC]\d{1,2})\b", re.M)
-NAMED_BY_TAG = re.compile(r"def test_(?:\w+_)?([pac])(\d{1,2})_", re.I)
+NAMED_BY_TAG = re.compile(r"def test_(?:\w+_)?([pabc])(\d{1,2})_", re.I)
 # What the foundation promises; later issues add their own.
 PROMISES = {f"P{number}" for number in (*range(1, 18), 20)}
-ATTACKS = {f"A{number}" for number in (1, 2, 3, 4, 7, 8, 9, 10, 15)} | {"C1", "C4", "C5", "C6"}
+ATTACKS = (
+    {f"A{number}" for number in (1, 2, 3, 4, 7, 8, 9, 10, 15)}
+    | {f"B{number}" for number in range(1, 6)}
+    | {"C1", "C3", "C4", "C5", "C6"}
+)
 STATES = ("done", "partial", "open")
 REQUIREMENTS = REPO / "docs" / "requirements.md"
 ROW = re.compile(r"^\| *(S\d+) *\|(.*)\|$", re.M)

@@ -37,6 +37,7 @@ class Purpose(IntEnum):
     HANDSHAKE = 4
     GOVERNANCE = 5
     TOKEN = 6
+    ATTESTATION = 7
 
 
 def signing_bytes(

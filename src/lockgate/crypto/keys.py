@@ -32,6 +32,7 @@ class KeyRole(Enum):
     SEALING = "sealing"
     AUTHORITY = "authority"
     OPERATOR = "operator"
+    ATTESTER = "attester"
 
 
 PURPOSES: Final[Mapping[KeyRole, frozenset[Purpose]]] = {
@@ -41,6 +42,7 @@ PURPOSES: Final[Mapping[KeyRole, frozenset[Purpose]]] = {
     KeyRole.SEALING: frozenset(),
     KeyRole.AUTHORITY: frozenset({Purpose.GOVERNANCE}),
     KeyRole.OPERATOR: frozenset({Purpose.TOKEN}),
+    KeyRole.ATTESTER: frozenset({Purpose.ATTESTATION}),
 }
 
 

@@ -128,7 +128,7 @@ def open_lane_message(on: End, other: End) -> Message:
     state_key = host.client_state(other.client)
     value = far.chain.view_at(at - 1).get("ibc", state_key)
     assert value is not None, "the remote client exists"
-    own = states.decode_client_state(value).latest_height
+    own = far.chain.machine.packets.kinds.latest_height(far.chain.view_at(at - 1), other.client)
     return "lane.open", {
         "local_client": on.client,
         "remote_client": other.client,

@@ -3,9 +3,10 @@
 - `cometbft`: headers, commits and validator sets; hashing, sign bytes, verification, bisection.
   Verifies the embedded engine, CometBFT clusters and Cosmos chains, and helps the engine build blocks
 - `tendermint`: the 07-tendermint client module that meets the `LightClient` port of `ibc`
-- `standing`, `store`, `forms`: what all client modules share: status and refusals, place in the
-  store, encodings
+- `attested`: the attested client module: a rotating quorum of accountable signers
+- `standing`, `store`, `forms`, `heights`, `subject`: what all client modules share: status and refusals,
+  place in the store, encodings, growing by a height, what a client says about itself
 - `follower`: a host's own client of a ledger, from a pinned header
 """
 
-__all__ = ("cometbft", "follower", "forms", "standing", "store", "tendermint")
+__all__ = ("attested", "cometbft", "follower", "forms", "heights", "standing", "store", "subject", "tendermint")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
+from lockgate.codec import cbor
+from lockgate.codec.errors import Malformed
 from lockgate.lightclients.cometbft.framing import bytes_field, number_field
 from lockgate.lightclients.cometbft.types import HASH_BYTES
 from lockgate.lightclients.standing import MalformedState
@@ -44,4 +46,34 @@ def is_root(root: bytes) -> bool:
     return len(root) == HASH_BYTES and root != UNSET_ROOT
 
 
-__all__ = ("HASH_BYTES", "MAX_STATE_BYTES", "UNSET_ROOT", "encode_height", "is_root", "unwrap_any", "wrap_any")
+def decoded(raw: bytes) -> Any:
+    """Return one item of our CBOR profile. Raises `MalformedState`."""
+    try:
+        return cbor.decode(raw)
+    except Malformed as fault:
+        raise MalformedState(fault.code) from fault
+
+
+def items(value: Any, *kinds: type) -> tuple[Any, ...]:
+    """Return the items of an array that has exactly these kinds; integers are not negative.
+
+    Raises `MalformedState`.
+    """
+    if type(value) is not tuple or [type(item) for item in value] != list(kinds):
+        raise MalformedState("not the array that stands here", kinds=[kind.__name__ for kind in kinds])
+    if any(type(item) is int and item < 0 for item in value):
+        raise MalformedState("a negative number")
+    return value
+
+
+__all__ = (
+    "HASH_BYTES",
+    "MAX_STATE_BYTES",
+    "UNSET_ROOT",
+    "decoded",
+    "encode_height",
+    "is_root",
+    "items",
+    "unwrap_any",
+    "wrap_any",
+)

@@ -11,6 +11,7 @@ A kind brings its own forms of the two states (`Forms`). Source: ibc-go 07-tende
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Generic, Protocol, Self, TypeVar
 
 from lockgate.lightclients.standing import ClientUnknown, ConsensusStateMissing, Dated, Judged
@@ -136,6 +137,22 @@ class ClientStore(Generic[C, S]):
         outcome.delete(IBC_STORE, key + _PROCESSED_TIME)
         outcome.delete(IBC_STORE, key + _PROCESSED_HEIGHT)
         outcome.delete(IBC_STORE, self._prefix + _iteration_key(height))
+
+    def record(self, name: bytes) -> bytes | None:
+        """Return what a kind keeps of its own under the client, by a name that is none of the above."""
+        return self._view.get(IBC_STORE, self._prefix + name)
+
+    def records(self, beginning: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (name, value) of every record whose name begins so, ascending."""
+        start = self._prefix + beginning
+        for key, value in self._view.scan(IBC_STORE, start, start + b"\xff" * 9):
+            yield key[len(self._prefix) :], value
+
+    def put_record(self, outcome: Outcome, name: bytes, value: bytes) -> None:
+        outcome.set(IBC_STORE, self._prefix + name, value)
+
+    def delete_record(self, outcome: Outcome, name: bytes) -> None:
+        outcome.delete(IBC_STORE, self._prefix + name)
 
     def freeze(self, state: C) -> Outcome:
         """Return what stops the client for good, until governance recovers it."""

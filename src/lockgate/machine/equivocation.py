@@ -14,9 +14,8 @@ from typing import Final
 from lockgate.codec.protobuf import parse_own
 from lockgate.codec.wire import ibc_client_pb2
 from lockgate.ibc import events
-from lockgate.ibc.client import next_client_number
-from lockgate.lightclients.tendermint import CLIENT_TYPE, TendermintClient
 from lockgate.machine import keys, lanes
+from lockgate.machine.clients import Clients
 from lockgate.machine.records import Evidence
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.state import Block, Outcome, Overlay, View
@@ -29,21 +28,21 @@ def froze(outcome: Outcome) -> bool:
     return any(event.type == events.CLIENT_MISBEHAVIOUR for event in outcome.events)
 
 
-def spread(view: View, block: Block, module: TendermintClient, update: bytes) -> Outcome:
+def spread(view: View, block: Block, clients: Clients, update: bytes) -> Outcome:
     """What follows for this ledger from a MsgUpdateClient (its protobuf bytes) that froze its client."""
     message = parse_own(ibc_client_pb2.MsgUpdateClient, update)
     content = (message.client_message.type_url, message.client_message.value)
     digest = hashlib.sha256(content[0].encode() + content[1]).digest()
     record = Evidence(digest, block.height.height)
     outcome = _closed(view, ClientId(message.client_id), record)
-    for number in range(next_client_number(view)):
-        client = ClientId(f"{CLIENT_TYPE}-{number}")
+    for client, module in clients.every(view):
         if client == message.client_id:
             continue
-        frozen = module.convict(view, client, content, block.time)
+        # A kind that rests on others is wired after them, and sees which of them have frozen by now.
+        frozen = module.convict(Overlay(view, outcome.writes), client, content, block.time)
         if frozen is not None:
             outcome.then(frozen)
-            events.client_event(outcome, events.CLIENT_MISBEHAVIOUR, client, CLIENT_TYPE)
+            events.client_event(outcome, events.CLIENT_MISBEHAVIOUR, client, module.client_type)
             outcome.then(_closed(Overlay(view, outcome.writes), client, record))
     return outcome
 

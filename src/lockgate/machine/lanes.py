@@ -59,9 +59,11 @@ class RemoteState(Protocol):
         self, view: View, client: ClientId, height: Height, proof: bytes, store: str, key: bytes, value: bytes
     ) -> None: ...
 
-    def check_client_state(self, value: bytes, chain_id: str) -> Height: ...
+    def check_client_state(self, value: bytes, client: ClientId, context: Context) -> Height: ...
 
-    def consensus_state(self, header: Any) -> bytes: ...
+    def consensus_state(self, header: Any, client: ClientId) -> bytes: ...
+
+    def bears_value(self, view: View, client: ClientId) -> bool: ...
 
 
 def parameters_value(genesis: Genesis) -> bytes:
@@ -94,6 +96,8 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
     if remote_genesis.ledger_class is not LedgerClass.BFT and not _opted_in(message):
         raise NotOptedIn("say so with operated: true", remote=remote_genesis.chain_id)
     caps = _caps(parameters, message)
+    if caps.value and not remote.bears_value(view, local):
+        raise LaneProof("value crosses only where forging takes more than 2/3 of the signers", client=local)
 
     def proven(name: str, store: str, key: bytes, value: bytes) -> None:
         remote.verify(view, local, height, field(message, name, bytes), store, key, value)
@@ -101,7 +105,7 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
     prefix = b"clients/" + far.encode() + b"/"
     client_state = field(message, "client_state", bytes)
     proven("client_state_proof", keys.IBC, prefix + b"clientState", client_state)
-    remote.check_client_state(client_state, context.block.chain_id)
+    remote.check_client_state(client_state, far, context)
     proven("counterparty_proof", keys.IBC, prefix + b"counterparty", counterparty_value(local))
     at = Height.parse(field(message, "consensus_height", str))
     if at.height + parameters.header_memory < context.block.height.height:
@@ -109,7 +113,9 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
     own = context.headers.own_header(at.height)
     if at.revision != context.block.height.revision or own is None:
         raise LaneProof("this ledger has no header of that height in memory", height=at)
-    proven("consensus_proof", keys.IBC, prefix + b"consensusStates/" + str(at).encode(), remote.consensus_state(own))
+    proven(
+        "consensus_proof", keys.IBC, prefix + b"consensusStates/" + str(at).encode(), remote.consensus_state(own, far)
+    )
     proven("domain_proof", keys.RULES, keys.RULES_DOMAIN, parameters_value(remote_genesis))
     grace = field(message, "grace", int) if "grace" in message else parameters.default_grace_ns
     if not 0 < grace <= parameters.max_grace_ns:

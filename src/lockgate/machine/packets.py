@@ -17,8 +17,6 @@ from lockgate.codec.type_urls import (
     MSG_SEND_PACKET,
     MSG_TIMEOUT,
     MSG_UPDATE_CLIENT,
-    TENDERMINT_CLIENT_STATE,
-    TENDERMINT_CONSENSUS_STATE,
 )
 from lockgate.codec.wire import ics23_pb2
 from lockgate.ibc import answering, dispatch, host, packet_bytes, sending, wire
@@ -26,15 +24,14 @@ from lockgate.ibc import client as ibc_client
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.counterparty import find_counterparty
 from lockgate.ibc.errors import ClientNotActive
-from lockgate.ibc.modules import ClientModules
 from lockgate.ibc.packet import SENTINEL, Payload
-from lockgate.ibc.ports import Application, Call, ClientKind, Reception, Rejected
+from lockgate.ibc.ports import Application, Call, Reception, Rejected
 from lockgate.ibc.router import Router
 from lockgate.ibc.runs import RUNNERS, Messages
 from lockgate.ibc.wiring import Wiring
-from lockgate.lightclients.tendermint import CLIENT_TYPE, TendermintClient
-from lockgate.lightclients.tendermint import states as tendermint_states
+from lockgate.lightclients.standing import SubstituteMismatch
 from lockgate.machine import answers, endpoints, equivocation, keys, lanes, settlement
+from lockgate.machine.clients import ClientModule, Clients
 from lockgate.machine.context import Context, OwnHeader
 from lockgate.machine.errors import LaneProof, NotPrunable, SendOutsideAnswer
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION, LaneGate, LaneTerms
@@ -95,17 +92,8 @@ class PacketLayer:
 
     def __init__(self, applications: Mapping[str, Application]) -> None:
         self._context: Context | None = None
-        self.client = TendermintClient()
-        self.kinds = ClientModules(
-            [
-                ClientKind(
-                    client_type=CLIENT_TYPE,
-                    client_state_url=TENDERMINT_CLIENT_STATE,
-                    consensus_state_url=TENDERMINT_CONSENSUS_STATE,
-                    module=self.client,
-                )
-            ]
-        )
+        self.clients = Clients()
+        self.kinds = self.clients.kinds
         self._applications = applications
         self._outside = self._wiring(from_answer=False)
         self._inside = self._wiring(from_answer=True)
@@ -139,7 +127,7 @@ class PacketLayer:
             raise
         if name == MSG_UPDATE_CLIENT and equivocation.froze(done.outcome):
             current = Overlay(view, done.outcome.writes)
-            done.outcome.then(equivocation.spread(current, context.block, self.client, data))
+            done.outcome.then(equivocation.spread(current, context.block, self.clients, data))
         if done.received is not None and done.received.rejected is not None:
             received = done.received
             assert received.rejected is not None
@@ -244,34 +232,46 @@ class PacketLayer:
     def verify(
         self, view: View, client: ClientId, height: Height, proof: bytes, store: str, key: bytes, value: bytes
     ) -> None:
-        self.client.verify_membership(view, client, height, proof, (store.encode(), key), value)
+        self.clients.of(view, client).verify_membership(view, client, height, proof, (store.encode(), key), value)
 
-    def check_client_state(self, value: bytes, chain_id: str) -> Height:
-        state = tendermint_states.decode_client_state(value)
-        if state.chain_id != chain_id:
-            raise LaneProof("the remote client follows another chain", chain_id=state.chain_id)
-        return state.latest_height
+    def check_client_state(self, value: bytes, client: ClientId, context: Context) -> Height:
+        """The newest height that the other ledger's client of us has, if it is one of us. Raises LaneProof."""
+        height = self._of_ours(client).follows(value, context.block.chain_id, context.domain)
+        if height is None:
+            raise LaneProof("the remote client follows another ledger", client=client)
+        return height
 
-    def consensus_state(self, header: OwnHeader) -> bytes:
-        return tendermint_states.encode_consensus_state(
-            tendermint_states.ConsensusState(header.time, header.app_hash, header.next_validators_hash)
-        )
+    def consensus_state(self, header: OwnHeader, client: ClientId) -> bytes:
+        return self._of_ours(client).own_consensus(header.time, header.app_hash, header.next_validators_hash)
+
+    def bears_value(self, view: View, client: ClientId) -> bool:
+        """Whether forging a header for this client takes more than two thirds of its signers (B3)."""
+        return self.clients.of(view, client).subject(view, client).above_two_thirds
+
+    def _of_ours(self, client: ClientId) -> ClientModule:
+        module = self.clients.of_type(client)
+        if module is None:
+            raise LaneProof("the remote client is of no kind we know", client=client)
+        return module
 
     # What governance and pruning need.
 
     def recover(self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, height: Height) -> Outcome:
-        return self.client.recover(view, subject, substitute, now, height)
+        module = self.clients.of(view, subject)
+        if self.clients.of(view, substitute) is not module:
+            raise SubstituteMismatch("two kinds of client", subject=subject, substitute=substitute)
+        return module.recover(view, subject, substitute, now, height)
 
     def configure(self, view: View, context: Context, client: str, allowed_relayers: Sequence[str]) -> Outcome:
         self._context = context
         return ibc_client.update_config(self._outside, view, GOVERNANCE, client, allowed_relayers)
 
     def check_settlement(self, view: View, arguments: Mapping[str, Any]) -> None:
-        settlement.check(view, self.client, arguments)
+        settlement.check(view, self.clients, arguments)
 
     def settle(self, view: View, context: Context, arguments: Mapping[str, Any], announced: int) -> Outcome:
         self._context = context
-        return settlement.carry_out(view, context.block, self._inside, self.client, arguments, announced)
+        return settlement.carry_out(view, context.block, self._inside, self.clients, arguments, announced)
 
     def received_keys(self, client: ClientId, sequence: int) -> tuple[bytes, bytes]:
         return host.packet_receipt(client, sequence), host.packet_acknowledgement(client, sequence)
@@ -285,7 +285,8 @@ class PacketLayer:
         """
         remote = self.remote_counterparty(view, client)
         key = host.packet_commitment(remote, last)
-        self.client.verify_non_membership(view, client, height, proof, (host.STORE.encode(), key))
+        module = self.clients.of(view, client)
+        module.verify_non_membership(view, client, height, proof, (host.STORE.encode(), key))
         innermost = ics23.parse_merkle_proof(proof).proofs[0]
         absent = _absence(innermost)
         before = absent.left.key if absent.HasField("left") else b""

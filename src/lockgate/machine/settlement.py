@@ -18,8 +18,8 @@ from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import Packet
 from lockgate.ibc.ports import Call, Passage
 from lockgate.ibc.wiring import Wiring
-from lockgate.lightclients.tendermint import TendermintClient
 from lockgate.machine import answers, endpoints, keys, lanes
+from lockgate.machine.clients import Clients
 from lockgate.machine.errors import NotEquivocation, NotSettleable
 from lockgate.machine.records import Lane, OpenSends, Settlement
 from lockgate.primitives.errors import PeerFault, Refused
@@ -42,7 +42,7 @@ class Settling:
     after: OpenSends  # settled over this lane so far, this packet included
 
 
-def check(view: View, module: TendermintClient, arguments: Mapping[str, Any]) -> Settling:
+def check(view: View, clients: Clients, arguments: Mapping[str, Any]) -> Settling:
     """Raise NotSettleable or NotEquivocation unless this packet may be settled on this evidence."""
     client = ClientId(arguments["client"])
     lane = lanes.lane_of(view, client)
@@ -60,19 +60,19 @@ def check(view: View, module: TendermintClient, arguments: Mapping[str, Any]) ->
     if after.packets > lane.caps.packets or after.payload_bytes > lane.caps.payload_bytes:
         raise NotSettleable("the lane's caps are used up", settled=done.packets, most=lane.caps.packets)
     try:
-        headers = module.equivocation(view, client, arguments["evidence"])
+        headers = clients.of(view, client).equivocation(view, client, arguments["evidence"])
     except (PeerFault, Refused) as failure:
         raise NotEquivocation(failure.code, client=client) from failure
     if headers is None:
-        raise NotEquivocation("this client's validators did not sign two histories there", client=client)
+        raise NotEquivocation("this client's ledger did not sign two histories there", client=client)
     return Settling(lane, packet, commitment, headers, after)
 
 
 def carry_out(
-    view: View, block: Block, wiring: Wiring, module: TendermintClient, arguments: Mapping[str, Any], announced: int
+    view: View, block: Block, wiring: Wiring, clients: Clients, arguments: Mapping[str, Any], announced: int
 ) -> Outcome:
     """End the packet and record how; every check is made again, on the state of now."""
-    ready = check(view, module, arguments)
+    ready = check(view, clients, arguments)
     packet, lane, ending = ready.packet, ready.lane, arguments["ending"]
     client, sequence = lane.local_client, packet.sequence
     outcome = Outcome()

@@ -41,7 +41,7 @@ def lane_on_a(world: World) -> Lane:
 
 def status(end: End) -> str:
     ledger = end.ledger
-    return ledger.chain.machine.packets.client.status(ledger.chain.view(), end.client, ledger.chain.time)
+    return ledger.chain.machine.packets.kinds.status(ledger.chain.view(), end.client, ledger.chain.time)
 
 
 def sibling(world: World) -> End:

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from lockgate.codec.type_urls import TENDERMINT_HEADER, TENDERMINT_MISBEHAVIOUR
+from lockgate.codec.type_urls import (
+    TENDERMINT_CLIENT_STATE,
+    TENDERMINT_CONSENSUS_STATE,
+    TENDERMINT_HEADER,
+    TENDERMINT_MISBEHAVIOUR,
+)
 from lockgate.lightclients.standing import (
     ACTIVE,
     EXPIRED,
@@ -19,6 +24,7 @@ from lockgate.lightclients.standing import (
     require_readable,
     standing,
 )
+from lockgate.lightclients.subject import Subject, Triple
 from lockgate.lightclients.tendermint import recovery, update
 from lockgate.lightclients.tendermint.errors import (
     MalformedState,
@@ -35,6 +41,7 @@ from lockgate.lightclients.tendermint.states import (
     decode_client_state,
     decode_committed_client_state,
     decode_consensus_state,
+    encode_consensus_state,
 )
 from lockgate.lightclients.tendermint.store import ClientStore, processed_now
 from lockgate.merkle.ics23_fast import ProofMemo
@@ -49,6 +56,9 @@ class TendermintClient:
     """Light clients of CometBFT ledgers, embedded ones among them."""
 
     __slots__ = ("_memo",)
+    client_type: Final = CLIENT_TYPE
+    client_state_url: Final = TENDERMINT_CLIENT_STATE
+    consensus_state_url: Final = TENDERMINT_CONSENSUS_STATE
 
     def __init__(self) -> None:
         self._memo: Final = ClientMemo()
@@ -134,6 +144,8 @@ class TendermintClient:
             proven = update.convinces(store, state, header, now) and update.contradicts(
                 store, state, header, store.oldest_height()
             )
+        elif kind != TENDERMINT_MISBEHAVIOUR:
+            return None
         else:
             evidence = decode_misbehaviour(value, self._memo.validator_set)
             proven = evidence.is_contradiction and all(
@@ -210,6 +222,41 @@ class TendermintClient:
         for (path, value), proof in zip(parts, (proof_client, proof_consensus_state), strict=True):
             proofs.membership(proof, path, value)
         return recovery.upgrade(store, state, upgraded, consensus, now, own_height)
+
+    # What lanes need of a ledger's own state as another ledger's client of this kind holds it (P9).
+
+    def follows(self, client_state: bytes, chain_id: str, domain: bytes) -> Height | None:
+        """The latest height of a client state that follows this chain; None when it does not.
+
+        The kind knows no domain: the consensus state that a lane's opening compares makes up for that.
+        """
+        state = decode_client_state(client_state)
+        return state.latest_height if state.chain_id == chain_id else None
+
+    def own_consensus(self, timestamp: UnixNanos, root: bytes, next_validators_hash: bytes) -> bytes:
+        """The consensus state that such a client holds of a header of this ledger."""
+        return encode_consensus_state(ConsensusState(timestamp, root, next_validators_hash))
+
+    # What a composite client and a reader need (P21).
+
+    def subject(self, view: View, client_id: ClientId) -> Subject:
+        """Whom the client follows, on whose word. Raises `ClientUnknown`."""
+        state = self._store(view, client_id).client_state()
+        level = state.trust_level
+        return Subject(
+            kind=CLIENT_TYPE,
+            chain_id=state.chain_id,
+            sources=frozenset({f"validators of {state.chain_id}"}),
+            above_two_thirds=True,
+            needs=f"a commit by more than 2/3 of the validators of {state.chain_id}, with {level.numerator}/"
+            f"{level.denominator} of the power that is trusted",
+            forged_by=f"more than 2/3 of the validators of {state.chain_id} together",
+        )
+
+    def triple_at(self, view: View, client_id: ClientId, height: Height) -> Triple | None:
+        """What the client holds of a height, if anything."""
+        found = self._store(view, client_id).find_consensus_state(height)
+        return None if found is None else Triple(height, found.timestamp, found.root)
 
     def _store(self, view: View, client_id: ClientId) -> ClientStore:
         return ClientStore(view, client_id, self._memo)

@@ -72,6 +72,9 @@ class ClientState:
     def frozen(self) -> ClientState:
         return replace(self, frozen_height=FROZEN_HEIGHT)
 
+    def moved_to(self, height: Height) -> ClientState:
+        return replace(self, latest_height=height)
+
 
 @dataclass(frozen=True, slots=True)
 class ConsensusState:

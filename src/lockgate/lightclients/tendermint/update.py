@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from lockgate.lightclients import heights
 from lockgate.lightclients.cometbft.commit import (
     NotEnoughTrust,
     check_commit_light,
@@ -17,13 +16,12 @@ from lockgate.lightclients.cometbft.errors import (
 )
 from lockgate.lightclients.cometbft.verification import Invalid, TrustedState, TrustOptions, is_expired, verify
 from lockgate.lightclients.standing import ClientUpdate
-from lockgate.lightclients.tendermint.errors import InvalidHeight, NotMisbehaviour, RootUnset
+from lockgate.lightclients.tendermint.errors import InvalidHeight, NotMisbehaviour
 from lockgate.lightclients.tendermint.messages import ClientHeader, ClientMisbehaviour
 from lockgate.lightclients.tendermint.states import ClientState, ConsensusState
-from lockgate.lightclients.tendermint.store import ClientStore, processed_now
+from lockgate.lightclients.tendermint.store import ClientStore
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import Height, revision_number
-from lockgate.primitives.state import Outcome
 from lockgate.primitives.time import UnixNanos
 
 
@@ -62,52 +60,16 @@ def _check_trusted_validators(header: ClientHeader, trusted: ConsensusState) -> 
 def contradicts(store: ClientStore, state: ClientState, header: ClientHeader, floor: Height | None = None) -> bool:
     """Tell whether a verified header proves two histories, given what the client has stored.
 
-    Another consensus state at its height, or a time that is not strictly between its neighbours'.
     `floor` is a stored height below the header's; its trusted height unless another is given.
     """
-    height, fresh = header.height, header.consensus_state
-    stored = store.find_consensus_state(height)
-    if stored is not None:
-        return stored != fresh
-    before: Height | None = state.latest_height
-    after: Height | None = None
-    if height < state.latest_height:  # the rare case: a gap is filled, and its edges must be found
-        before = store.previous_height(height, floor or header.trusted_height)
-        after = store.next_height(height)
-    previous = None if before is None else store.find_consensus_state(before)
-    following = None if after is None else store.find_consensus_state(after)
-    return (previous is not None and previous.timestamp >= fresh.timestamp) or (
-        following is not None and following.timestamp <= fresh.timestamp
-    )
+    return heights.contradicts(store, state, header.height, header.consensus_state, floor or header.trusted_height)
 
 
 def advance(
     store: ClientStore, state: ClientState, header: ClientHeader, now: UnixNanos, own_height: Height
 ) -> ClientUpdate:
-    """Store a verified header's consensus state, and drop the oldest one if it has expired.
-
-    A height that is stored already changes nothing. Heights below the latest are filled in: of two
-    relayers that race, the slower one needs its header too.
-    """
-    outcome = Outcome()
-    oldest = store.oldest_height()
-    if oldest is not None and _has_expired(store, state, oldest, now):
-        store.delete_consensus_state(outcome, oldest)
-    height = header.height
-    if store.find_consensus_state(height) is not None:
-        return ClientUpdate(outcome, (height,))
-    fresh = header.consensus_state
-    if not fresh.has_root:
-        raise RootUnset(height=height, root=fresh.root)
-    if height > state.latest_height:
-        store.put_client_state(outcome, replace(state, latest_height=height))
-    store.put_consensus_state(outcome, height, fresh, processed_now(now, own_height))
-    return ClientUpdate(outcome, (height,))
-
-
-def _has_expired(store: ClientStore, state: ClientState, height: Height, now: UnixNanos) -> bool:
-    stored = store.find_consensus_state(height)
-    return stored is None or is_expired(stored.timestamp, state.trusting_period, now)
+    """Store a verified header's consensus state (`heights.advance`)."""
+    return heights.advance(store, state, header.height, header.consensus_state, now, own_height)
 
 
 def convinces(store: ClientStore, state: ClientState, header: ClientHeader, now: UnixNanos | None) -> bool:

@@ -1,0 +1,286 @@
+"""The attested client module: meets the `LightClient` port of `lockgate.ibc`.
+
+A quorum of named signers attests (height, time, root of the state); proofs are against that root, as
+for any ledger of ours. Stateless: every answer is a function of the view and the arguments.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lockgate.lightclients import heights
+from lockgate.lightclients.attested import messages, update
+from lockgate.lightclients.attested.errors import UpgradeUnknown
+from lockgate.lightclients.attested.messages import ATTESTATION, MISBEHAVIOUR, ROTATION
+from lockgate.lightclients.attested.signers import check_not_lower
+from lockgate.lightclients.attested.states import (
+    CLIENT_STATE,
+    CLIENT_TYPE,
+    CONSENSUS_STATE,
+    AttestedForms,
+    ClientState,
+    ConsensusState,
+    check_client_state,
+    check_consensus_state,
+    decode_client_state,
+    decode_consensus_state,
+    encode_consensus_state,
+)
+from lockgate.lightclients.attested.update import AttestedStore
+from lockgate.lightclients.standing import (
+    ACTIVE,
+    UNKNOWN,
+    ClientUpdate,
+    MalformedState,
+    SubstituteMismatch,
+    SubstituteUnusable,
+    require_active,
+    require_readable,
+    standing,
+)
+from lockgate.lightclients.store import ClientStore, processed_now
+from lockgate.lightclients.subject import Subject, Triple
+from lockgate.merkle.ics23_fast import ProofMemo
+from lockgate.primitives.errors import PeerFault, Refused
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.state import Outcome, View, fact
+from lockgate.primitives.time import UnixNanos
+
+PROOF_MEMOS: Final = 16  # roots in use at one time; ProofMemo bounds itself
+
+
+class AttestedClient:
+    """Light clients that believe a quorum of accountable signers."""
+
+    __slots__ = ("_proofs_by_root",)
+    client_type: Final = CLIENT_TYPE
+    client_state_url: Final = CLIENT_STATE
+    consensus_state_url: Final = CONSENSUS_STATE
+
+    def __init__(self) -> None:
+        self._proofs_by_root: dict[bytes, ProofMemo] = {}
+
+    def initialise(
+        self,
+        view: View,
+        client_id: ClientId,
+        client_state: bytes,
+        consensus_state: bytes,
+        now: UnixNanos,
+        own_height: Height,
+        /,
+    ) -> Outcome:
+        """Store a new client's first states, both given as Any bytes."""
+        state = decode_client_state(client_state)
+        check_client_state(state, now)
+        first = decode_consensus_state(consensus_state)
+        check_consensus_state(first)
+        store = _store(view, client_id)
+        outcome = Outcome()
+        store.put_client_state(outcome, state)
+        store.put_consensus_state(outcome, state.latest_height, first, processed_now(now, own_height))
+        return outcome
+
+    def status(self, view: View, client_id: ClientId, now: UnixNanos, /) -> str:
+        """Return "Active", "Frozen", "Expired", or "Unknown" for a client that does not exist."""
+        store = _store(view, client_id)
+        state = store.find_client_state()
+        return UNKNOWN if state is None else standing(store, state, now)
+
+    def latest_height(self, view: View, client_id: ClientId, /) -> Height:
+        """Return the newest height, 0-0 for a client that does not exist."""
+        state = _store(view, client_id).find_client_state()
+        return Height(0, 0) if state is None else state.latest_height
+
+    def timestamp_at(self, view: View, client_id: ClientId, height: Height, /) -> UnixNanos:
+        """Return the attested time of `height`. Raises `ConsensusStateMissing`."""
+        return _store(view, client_id).consensus_state(height).timestamp
+
+    def update(
+        self,
+        view: View,
+        client_id: ClientId,
+        message: tuple[str, bytes],
+        now: UnixNanos,
+        own_height: Height,
+        /,
+    ) -> ClientUpdate:
+        """Verify an Attestation, Rotation or Misbehaviour, given as (type URL, value), and decide.
+
+        An attestation that contradicts what is stored freezes the client, as Misbehaviour does; that
+        outcome must be applied like any other.
+        """
+        store = _store(view, client_id)
+        state = store.client_state()
+        require_active(store, state, now)
+        kind, value = message
+        if kind == ATTESTATION:
+            attestation = messages.decode_attestation(value)
+            update.check_attestation(state, attestation, now)
+            if not update.contradicts(store, state, attestation):
+                return heights.advance(store, state, attestation.height, attestation.consensus_state, now, own_height)
+        elif kind == ROTATION:
+            return update.rotate(store, state, messages.decode_rotation(value), now)
+        elif kind == MISBEHAVIOUR:
+            update.check_misbehaviour(store, state, messages.decode_misbehaviour(value), now)
+        else:
+            raise MalformedState("not a client message", type_url=kind)
+        return ClientUpdate(store.freeze(state), misbehaviour=True)
+
+    def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
+        """Freeze another client on what has frozen one already (P20); None when it proves nothing to this one."""
+        store = _store(view, client_id)
+        state = store.find_client_state()
+        if state is None or standing(store, state, now) != ACTIVE:
+            return None
+        kind, value = message
+        try:
+            if kind == ATTESTATION:
+                attestation = messages.decode_attestation(value)
+                update.check_attestation(state, attestation, now)
+                proven = update.contradicts(store, state, attestation)
+            elif kind == MISBEHAVIOUR:
+                update.check_misbehaviour(store, state, messages.decode_misbehaviour(value), now)
+                proven = True
+            else:
+                return None
+        except (PeerFault, Refused):
+            return None
+        return store.freeze(state) if proven else None
+
+    def equivocation(self, view: View, client_id: ClientId, misbehaviour: bytes) -> tuple[bytes, bytes] | None:
+        """Return the digests of two contradicting attestations of this client's signers, or None."""
+        store = _store(view, client_id)
+        state = store.client_state()
+        evidence = messages.decode_misbehaviour(misbehaviour)
+        try:
+            update.check_misbehaviour(store, state, evidence, None)
+        except (PeerFault, Refused):
+            return None
+        first, second = (
+            each.digest(state.chain_id, update.signers_of(store, state, each.epoch, None))
+            for each in (evidence.first, evidence.second)
+        )
+        return first, second
+
+    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> ProofMemo:
+        """Return what verifies proofs at a height of an unfrozen client."""
+        return fact(view, self._proofs, client_id, height)
+
+    def verify_membership(
+        self,
+        view: View,
+        client_id: ClientId,
+        height: Height,
+        proof: bytes,
+        path: tuple[bytes, ...],
+        value: bytes,
+        /,
+    ) -> None:
+        """Require that the attested ledger held `value` under `path` at `height`."""
+        self.proofs_at(view, client_id, height).membership(proof, path, value)
+
+    def verify_non_membership(
+        self, view: View, client_id: ClientId, height: Height, proof: bytes, path: tuple[bytes, ...], /
+    ) -> None:
+        """Require that the attested ledger held nothing under `path` at `height`."""
+        self.proofs_at(view, client_id, height).non_membership(proof, path)
+
+    def recover(
+        self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, own_height: Height, /
+    ) -> Outcome:
+        """Revive an expired or frozen client from an active, newer one of the same ledger that asks no less."""
+        old, new = _store(view, subject), _store(view, substitute)
+        state, other = old.client_state(), new.client_state()
+        if standing(old, state, now) == ACTIVE:
+            raise SubstituteUnusable("the subject is active", subject=subject)
+        if standing(new, other, now) != ACTIVE:
+            raise SubstituteUnusable("the substitute is not active", substitute=substitute)
+        if (state.domain, state.chain_id, state.max_clock_drift) != (
+            other.domain,
+            other.chain_id,
+            other.max_clock_drift,
+        ):
+            raise SubstituteMismatch(subject=subject, substitute=substitute)
+        if other.latest_height <= state.latest_height:
+            raise SubstituteUnusable("not newer", subject=state.latest_height, substitute=other.latest_height)
+        check_not_lower(state.signers, other.signers)
+        height = other.latest_height
+        outcome = Outcome()
+        old.put_consensus_state(outcome, height, new.consensus_state(height), new.processed(height))
+        old.put_client_state(outcome, other)
+        return outcome
+
+    def upgrade(
+        self,
+        view: View,
+        client_id: ClientId,
+        client_state: bytes,
+        consensus_state: bytes,
+        proof_client: bytes,
+        proof_consensus_state: bytes,
+        now: UnixNanos,
+        own_height: Height,
+        /,
+    ) -> Outcome:
+        """Refuse: the signers speak for one domain."""
+        raise UpgradeUnknown(client_id=client_id)
+
+    # What lanes need of a ledger's own state as another ledger's client of this kind holds it (P9).
+
+    def follows(self, client_state: bytes, chain_id: str, domain: bytes) -> Height | None:
+        """The latest height of a client state that follows this chain of this domain; None when it does not."""
+        state = decode_client_state(client_state)
+        return state.latest_height if (state.chain_id, state.domain) == (chain_id, domain) else None
+
+    def own_consensus(self, timestamp: UnixNanos, root: bytes, next_validators_hash: bytes) -> bytes:
+        """The consensus state that such a client holds of a header of this ledger."""
+        return encode_consensus_state(ConsensusState(timestamp, root))
+
+    # What a composite client and a reader need (P21).
+
+    def subject(self, view: View, client_id: ClientId) -> Subject:
+        """Whom the client follows, on whose word. Raises `ClientUnknown`."""
+        state = _store(view, client_id).client_state()
+        signers = state.signers
+        return Subject(
+            kind=CLIENT_TYPE,
+            chain_id=state.chain_id,
+            domain=state.domain,
+            operators=frozenset(signers.operators),
+            sources=frozenset(signers.sources),
+            keys=frozenset(part for signer in signers.signers for part in signer.key.parts),
+            above_two_thirds=3 * signers.threshold > 2 * signers.total,
+            needs=f"signatures of weight {signers.threshold} of {signers.total}, from "
+            f"{signers.operators_needed} or more of {len(signers.operators)} operators",
+            forged_by=f"{signers.operators_needed} of the operators {', '.join(sorted(signers.operators))} together",
+        )
+
+    def triple_at(self, view: View, client_id: ClientId, height: Height) -> Triple | None:
+        """What the client holds of a height, if anything."""
+        found = _store(view, client_id).find_consensus_state(height)
+        return None if found is None else Triple(height, found.timestamp, found.root)
+
+    def _proofs(self, view: View, client_id: ClientId, height: Height) -> ProofMemo:
+        store = _store(view, client_id)
+        require_readable(client_id, store.client_state(), height)
+        root = store.consensus_state(height).root
+        found = self._proofs_by_root.get(root)
+        if found is None:
+            if len(self._proofs_by_root) >= PROOF_MEMOS:
+                self._proofs_by_root.clear()
+            found = self._proofs_by_root[root] = ProofMemo(root)
+        return found
+
+
+def _fixed(state: ClientState) -> tuple[object, ...]:
+    return state.domain, state.chain_id, state.max_clock_drift
+
+
+def _store(view: View, client_id: ClientId) -> AttestedStore:
+    return ClientStore(view, client_id, _FORMS)
+
+
+_FORMS: Final = AttestedForms()
+
+__all__ = ("AttestedClient", "ClientState", "ConsensusState")

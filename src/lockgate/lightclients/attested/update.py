@@ -1,0 +1,117 @@
+"""What an attestation, a rotation or evidence does to a client. Each is verified here, then decided."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from lockgate.codec import cbor
+from lockgate.lightclients import heights, store
+from lockgate.lightclients.attested.errors import AttestationDated, RotationRefused, StaleEpoch
+from lockgate.lightclients.attested.messages import Attestation, Misbehaviour, Rotation
+from lockgate.lightclients.attested.quorum import check_quorum
+from lockgate.lightclients.attested.signers import SignerSet, check_not_lower, check_set, read_set
+from lockgate.lightclients.attested.states import ClientState, ConsensusState
+from lockgate.lightclients.forms import decoded, is_root, items
+from lockgate.lightclients.standing import ClientUpdate, MalformedState, NotMisbehaviour, RootUnset, is_past
+from lockgate.primitives.errors import PeerFault, Refused
+from lockgate.primitives.state import Outcome
+from lockgate.primitives.time import UnixNanos
+
+AttestedStore: TypeAlias = store.ClientStore[ClientState, ConsensusState]
+RETIRED: Final = b"signerSets/"  # ‖ u64be epoch -> [retired at, signer set]: evidence of old epochs still counts
+
+
+def check_attestation(state: ClientState, attestation: Attestation, now: UnixNanos) -> None:
+    """Raise unless the present signers attest this height, and its time can be believed now."""
+    _check_place(state, attestation)
+    if attestation.epoch != state.signers.epoch:
+        raise StaleEpoch(attested=attestation.epoch, present=state.signers.epoch)
+    if attestation.timestamp >= now + state.max_clock_drift:
+        raise AttestationDated("ahead", timestamp=attestation.timestamp, now=now)
+    if is_past(attestation.timestamp, state.trusting_period, now):
+        raise AttestationDated("too old", timestamp=attestation.timestamp, now=now)
+    message = attestation.message(state.chain_id, state.signers)
+    check_quorum(state, state.signers, message, attestation.signatures, now)
+
+
+def contradicts(kept: AttestedStore, state: ClientState, attestation: Attestation) -> bool:
+    """Whether a verified attestation and what is stored are two histories."""
+    oldest = kept.oldest_height()
+    floor = oldest if oldest is not None and oldest < attestation.height else None
+    return heights.contradicts(kept, state, attestation.height, attestation.consensus_state, floor)
+
+
+def rotate(kept: AttestedStore, state: ClientState, rotation: Rotation, now: UnixNanos) -> ClientUpdate:
+    """Put the next signer set in place. Raises RotationRefused, SignersRefused, and what a quorum lacks.
+
+    The set that retires is kept for one trusting period, so that what it signed can be held against it.
+    """
+    following, present = rotation.following, state.signers
+    if following.epoch != present.epoch + 1:
+        raise RotationRefused("epochs follow one another", present=present.epoch, following=following.epoch)
+    check_quorum(state, present, rotation.message(state.chain_id, present), rotation.signatures, now)
+    check_set(following, now)
+    check_not_lower(present, following)
+    outcome = Outcome()
+    for epoch, (retired_at, _) in _retired(kept, present.epoch).items():
+        if is_past(retired_at, state.trusting_period, now):
+            kept.delete_record(outcome, _key(epoch))
+    kept.put_record(outcome, _key(present.epoch), cbor.encode([int(now), present.to_value()]))
+    kept.put_client_state(outcome, replace(state, signers=following))
+    return ClientUpdate(outcome)
+
+
+def check_misbehaviour(kept: AttestedStore, state: ClientState, evidence: Misbehaviour, now: UnixNanos | None) -> None:
+    """Raise NotMisbehaviour unless signers of this client attested two histories.
+
+    Each attestation is judged by the set of its own epoch, if it retired within a trusting period (`now`
+    None: whenever it did). Neither clock nor delegation is asked: evidence from the future is evidence.
+    """
+    if not evidence.is_contradiction:
+        raise NotMisbehaviour("no contradiction", first=evidence.first.height, second=evidence.second.height)
+    for attestation in (evidence.first, evidence.second):
+        try:
+            _check_place(state, attestation)
+            signers = signers_of(kept, state, attestation.epoch, now)
+            message = attestation.message(state.chain_id, signers)
+            check_quorum(state, signers, message, attestation.signatures, None)
+        except (PeerFault, Refused) as failure:
+            raise NotMisbehaviour(failure.code) from failure
+
+
+def signers_of(kept: AttestedStore, state: ClientState, epoch: int, now: UnixNanos | None) -> SignerSet:
+    """The signer set of an epoch: the present one, or one that retired not long ago. Raises StaleEpoch."""
+    if epoch == state.signers.epoch:
+        return state.signers
+    raw = kept.record(_key(epoch)) if 0 < epoch < state.signers.epoch else None
+    if raw is not None:
+        retired_at, value = items(decoded(raw), int, tuple)
+        if now is None or not is_past(UnixNanos(retired_at), state.trusting_period, now):
+            return read_set(value)
+    raise StaleEpoch(attested=epoch, present=state.signers.epoch)
+
+
+def _check_place(state: ClientState, attestation: Attestation) -> None:
+    height = attestation.height
+    if height.revision != state.latest_height.revision or height.height == 0:
+        raise MalformedState("a height of another revision, or zero", height=height)
+    if not is_root(attestation.root):
+        raise RootUnset(height=height, root=attestation.root)
+
+
+def _retired(kept: AttestedStore, present: int) -> dict[int, tuple[UnixNanos, SignerSet]]:
+    found = {}
+    for key, raw in kept.records(RETIRED):
+        epoch = int.from_bytes(key[len(RETIRED) :], "big")
+        retired_at, value = items(decoded(raw), int, tuple)
+        if epoch < present:
+            found[epoch] = UnixNanos(retired_at), read_set(value)
+    return found
+
+
+def _key(epoch: int) -> bytes:
+    return RETIRED + epoch.to_bytes(8, "big")
+
+
+__all__ = ("AttestedStore", "check_attestation", "check_misbehaviour", "contradicts", "rotate", "signers_of")

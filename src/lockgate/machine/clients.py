@@ -1,0 +1,90 @@
+"""The kinds of light client a ledger runs, and what the machine asks of each. A new kind is one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from lockgate.ibc import host
+from lockgate.ibc.client import next_client_number
+from lockgate.ibc.modules import ClientModules
+from lockgate.ibc.ports import ClientKind, LightClient
+from lockgate.lightclients.attested import AttestedClient
+from lockgate.lightclients.subject import Subject
+from lockgate.lightclients.tendermint import TendermintClient
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.state import Outcome, View
+from lockgate.primitives.time import UnixNanos
+
+
+class ClientModule(LightClient, Protocol):
+    """A light client as IBC needs it, with what lanes, evidence and explanations need beside that."""
+
+    @property
+    def client_type(self) -> str: ...
+
+    @property
+    def client_state_url(self) -> str: ...
+
+    @property
+    def consensus_state_url(self) -> str: ...
+
+    def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
+        """Freeze an active client on evidence that froze another, if it convinces this one too (P20)."""
+        ...
+
+    def equivocation(self, view: View, client_id: ClientId, misbehaviour: bytes) -> tuple[bytes, bytes] | None:
+        """Name two histories that this client's ledger signed, by their hashes; None when it did not (P14)."""
+        ...
+
+    def follows(self, client_state: bytes, chain_id: str, domain: bytes) -> Height | None:
+        """The latest height of a client state that follows this ledger; None when it follows another (P9)."""
+        ...
+
+    def own_consensus(self, timestamp: UnixNanos, root: bytes, next_validators_hash: bytes) -> bytes:
+        """The consensus state that a client of this kind holds of a header of this ledger (P9)."""
+        ...
+
+    def subject(self, view: View, client_id: ClientId) -> Subject:
+        """Whom the client follows, and on whose word (P21)."""
+        ...
+
+
+class Clients:
+    """All kinds of this ledger, by type."""
+
+    def __init__(self) -> None:
+        modules: tuple[ClientModule, ...] = (
+            TendermintClient(),
+            AttestedClient(),
+        )
+        self._by_type: Final = {module.client_type: module for module in modules}
+        self.kinds: Final = ClientModules(
+            ClientKind(
+                client_type=module.client_type,
+                client_state_url=module.client_state_url,
+                consensus_state_url=module.consensus_state_url,
+                module=module,
+            )
+            for module in modules
+        )
+
+    def of(self, view: View, client: str) -> ClientModule:
+        """The module that answers for a client. Raises BadHostIdentifier or BadClientType."""
+        return self._by_type[self.kinds.kind(view, client).client_type]
+
+    def of_type(self, client: str) -> ClientModule | None:
+        """The module for a client of another ledger, by its id; None for a kind that we do not have."""
+        return self._by_type.get(host.client_type(client))
+
+    def every(self, view: View) -> Iterator[tuple[ClientId, ClientModule]]:
+        """Every client of the ledger, in the order of creation within each kind, kinds as they are wired."""
+        numbers = range(next_client_number(view))
+        for name, module in self._by_type.items():
+            for number in numbers:
+                client = ClientId(f"{name}-{number}")
+                if view.get(host.STORE, host.client_state(client)) is not None:
+                    yield client, module
+
+
+__all__ = ("ClientModule", "Clients")
