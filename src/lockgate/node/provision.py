@@ -17,24 +17,19 @@ from lockgate.courier.ports import Submitted
 from lockgate.hosting.config import LedgerRef
 from lockgate.ibc import host as ibc_host
 from lockgate.keystore.software import Ed25519Signer
-from lockgate.lightclients.cometbft.commit import Fraction
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.tendermint import states
 from lockgate.machine import keys
 from lockgate.machine.genesis import Genesis, LedgerClass
 from lockgate.machine.records import Lane
 from lockgate.machine.transaction import Message
-from lockgate.merkle.specs import IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, Height
-from lockgate.primitives.time import seconds
+from lockgate.relay import pairing
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import Calls, Rpc, array
 from lockgate.relay.submitter import ANY_PRICE, AccountSubmitter
 
-TRUSTING = seconds(14 * 86_400)
-UNBONDING = seconds(21 * 86_400)
-DRIFT = seconds(40)  # clocks of both machines, and the longest block (digest §9)
 OPERATOR_LANE = 1
 HOST_LANE = 2
 RELAY_LANE = 3
@@ -105,37 +100,11 @@ async def open_chain(rpc: Calls) -> CometBftChain:
 
 
 async def create_client(on: LedgerAccess, of: LedgerAccess) -> ClientId:
-    tip = await of.chain.header_at_least(2)
-    header = (await of.chain.signed_header(tip.height.height)).header
-    state = states.ClientState(
-        chain_id=of.chain.chain_id,
-        trust_level=Fraction(1, 3),
-        trusting_period=TRUSTING,
-        unbonding_period=UNBONDING,
-        max_clock_drift=DRIFT,
-        frozen_height=Height(0, 0),
-        latest_height=tip.height,
-        proof_specs=(IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES),
-        upgrade_path=("upgrade", "upgradedIBCState"),
-    )
-    consensus = states.ConsensusState(header.time, header.app_hash, header.next_validators_hash)
-    message = client_wire.MsgCreateClient(
-        client_state=AnyMessage.FromString(states.encode_client_state(state)),
-        consensus_state=AnyMessage.FromString(states.encode_consensus_state(consensus)),
-        signer=on.submitter.signer,
-    )
-    done = await on.do((urls.MSG_CREATE_CLIENT, message.SerializeToString(deterministic=True)))
-    return ClientId(client_wire.MsgCreateClientResponse.FromString(done.responses[0]).client_id)
+    return pairing.created(await on.do(await pairing.create_message(of.chain, on.submitter.signer)))
 
 
 async def register(on: LedgerAccess, client: ClientId, counterparty: ClientId) -> None:
-    message = client_wire.MsgRegisterCounterparty(
-        client_id=client,
-        counterparty_merkle_prefix=[b"ibc", b""],
-        counterparty_client_id=counterparty,
-        signer=on.submitter.signer,
-    )
-    await on.do((urls.MSG_REGISTER_COUNTERPARTY, message.SerializeToString(deterministic=True)))
+    await on.do(pairing.register_message(client, counterparty, on.submitter.signer))
 
 
 async def open_lane(on: LedgerAccess, client: ClientId, far: LedgerAccess, far_client: ClientId) -> None:

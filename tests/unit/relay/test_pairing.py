@@ -1,0 +1,55 @@
+"""Two ledgers become clients of each other; a refusal names the ledger and its words."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lockgate.primitives.time import seconds
+from lockgate.relay import pairing
+from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.pairing import PairingRefused, Terms
+from lockgate.relay.submitter import AccountSubmitter
+from tests.support.relays import Pair
+
+Side = tuple[CometBftChain, AccountSubmitter]
+
+
+def sides(pair: Pair) -> tuple[Side, Side]:
+    made = []
+    for end in (pair.a, pair.b):
+        chain = CometBftChain(pair.rpc(end), end.ledger.genesis.chain_id)
+        key = end.account.key
+        made.append((chain, AccountSubmitter(chain, end.ledger.genesis.domain_id, key.public_key, key.sign, 7)))
+    return made[0], made[1]
+
+
+def test_each_client_follows_the_other_ledger_and_names_its_client() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            one, other = sides(pair)
+            terms = Terms(trusting=seconds(600), unbonding=seconds(900))
+            clients = await pairing.pair(one, other, terms)
+            for (chain, _), (followed, _), client in zip((one, other), (other, one), clients, strict=True):
+                tracked = await chain.client(client)
+                assert (tracked.status, tracked.state.chain_id) == ("Active", followed.chain_id)
+                assert tracked.trusting_period == terms.trusting
+            pair.a.client, pair.b.client = clients
+            pair.send(1)  # refused where no counterparty is registered
+            await pair.until(lambda: pair.open_packets() == [1])
+
+    asyncio.run(work())
+
+
+def test_a_ledgers_refusal_is_told() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            one, other = sides(pair)
+            with pytest.raises(PairingRefused) as refused:
+                await pairing.pair(one, other, Terms(trusting=pairing.UNBONDING))
+            assert refused.value.fields["refusal"] == "07-tendermint/3"
+
+    asyncio.run(work())
