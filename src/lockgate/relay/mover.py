@@ -33,6 +33,7 @@ ANOTHERS_BLOCK_S: Final = 0.25
 NOT_THE_PACKETS: Final = frozenset(
     {
         *(("lockgate", code) for code in (4, 5, 6, 7, 8)),  # domain, sequence, expiry, account, fee
+        *(("sdk", code) for code in (4, 5, 11, 13, 19, 20, 32)),  # of Cosmos SDK chains: signature to sequence
         ("ibc", 2),  # the client has a list of relayers and we are not on it
         ("client", 29),  # the client is not active
     }

@@ -179,7 +179,7 @@ class AccountSubmitter:
         self._sequence += 1
         if answer is None:
             return await self._included(digest, CONFIRM_S)
-        return _submitted(answer, self.chain.revision)
+        return submitted_of(answer, self.chain.revision)
 
     async def _included(self, digest: bytes, deadline_s: float) -> Submitted:
         """Wait until the transaction is in a block; raises ChainUnavailable when it does not come."""
@@ -196,7 +196,7 @@ class AccountSubmitter:
 
     async def _find(self, digest: bytes) -> Submitted | None:
         try:
-            return _submitted(
+            return submitted_of(
                 await self.chain.rpc.call("tx", hash=base64.b64encode(digest).decode()), self.chain.revision
             )
         except RpcError:
@@ -211,7 +211,8 @@ def _account(response: Mapping[str, Any]) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def _submitted(found: dict[str, Any], revision: int) -> Submitted:
+def submitted_of(found: dict[str, Any], revision: int) -> Submitted:
+    """A transaction's result as a node's `tx` shows it. Raises BadAnswer."""
     try:
         result = found["tx_result"]
         data = wire.TxMsgData.FromString(b64(result.get("data")))
@@ -227,4 +228,4 @@ def _submitted(found: dict[str, Any], revision: int) -> Submitted:
         raise BadAnswer("a transaction's result has another shape") from error
 
 
-__all__ = ("ANY_PRICE", "AccountSubmitter", "PriceAboveLimit")
+__all__ = ("ANY_PRICE", "AccountSubmitter", "PriceAboveLimit", "submitted_of")
