@@ -8,11 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
-import uvicorn
 
 from lockgate.courier.ports import Chain, NotYet, Proven, Submitter
-from lockgate.engines.embedded.rpc_methods import Methods
-from lockgate.engines.embedded.rpc_server import application
 from lockgate.ibc import host
 from lockgate.ibc import wire as ibc_wire
 from lockgate.ibc.commitment import commit_packet
@@ -23,6 +20,7 @@ from lockgate.primitives.ids import ClientId
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import BadAnswer, Calls, Rpc, RpcError
 from lockgate.relay.submitter import AccountSubmitter
+from tests.support.proxy import served
 from tests.support.relays import FaultyRpc, Pair, account
 from tests.support.sources import poison, several
 
@@ -63,21 +61,8 @@ async def subject(kind: str) -> AsyncIterator[Subject]:
             yield Subject(pair, chain.rpc, chain)
             assert kind.endswith("poisoned") or not alarms, alarms
             return
-        methods = Methods(pair.services[0], node_id="0" * 40, moniker="alpha")
-        config = uvicorn.Config(
-            application(methods), port=0, log_level="error", lifespan="off", access_log=False, ws="websockets-sansio"
-        )
-        server = uvicorn.Server(config)
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # pytest's
-        serving = asyncio.create_task(server.serve())
-        try:
-            await pair.until(lambda: server.started)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            async with Rpc(f"http://127.0.0.1:{port}") as http:
-                yield Subject(pair, http, CometBftChain(http, "alpha-1"))
-        finally:
-            server.should_exit = True
-            await serving
+        async with served(pair) as address, Rpc(address) as http:
+            yield Subject(pair, http, CometBftChain(http, "alpha-1"))
 
 
 @pytest.fixture(params=KINDS)

@@ -29,6 +29,12 @@ class Settings:
 
 
 Reports = Annotated[bool, typer.Option("--reports", hidden=True)]
+RpcOption = Annotated[
+    list[str] | None, typer.Option("--rpc", help="LEDGER=URL: read this node of it as well. As often as needed.")
+]
+RequiredOption = Annotated[
+    list[str] | None, typer.Option("--required", help="LEDGER=N: so many of its nodes must agree; else two of several.")
+]
 
 
 def reporter(reports: bool) -> Callable[[str, dict[str, object]], None]:

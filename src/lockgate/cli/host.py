@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lockgate.cli import output
-from lockgate.cli.context import Reports, Settings, ask, await_, reporter, run, show
+from lockgate.cli.context import Reports, RequiredOption, RpcOption, Settings, ask, await_, guard, reporter, run, show
 from lockgate.cli.names import complete_host
 
 Name = Annotated[str, typer.Argument(help="A host of this folder.", autocompletion=complete_host)]
@@ -15,11 +15,13 @@ app = typer.Typer(help="Run an endpoint's host, and ask it.", no_args_is_help=Tr
 
 
 @app.command("run")
-def host_run(name: Name, reports: Reports = False) -> None:
+def host_run(name: Name, reports: Reports = False, rpc: RpcOption = None, required: RequiredOption = None) -> None:
     """Run the host of an endpoint."""
     from lockgate.node import host
+    from lockgate.node.sources import options
 
-    run(lambda: host.run(Settings.folder, name, reporter(reports)))
+    more = guard(lambda: options(rpc or (), required or ()))
+    run(lambda: host.run(Settings.folder, name, reporter(reports), more))
 
 
 @app.command("status")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lockgate.cli import output
-from lockgate.cli.context import Reports, Settings, guard, reporter, run
+from lockgate.cli.context import Reports, RequiredOption, RpcOption, Settings, guard, reporter, run
 from lockgate.cli.names import complete_relay
 
 Name = Annotated[str, typer.Argument(help="A relay of this folder.", autocompletion=complete_relay)]
@@ -17,11 +17,13 @@ app = typer.Typer(help="Run a relayer, see what waits, clear a backlog.", no_arg
 
 
 @app.command("run")
-def relay_run(name: Name, reports: Reports = False) -> None:
+def relay_run(name: Name, reports: Reports = False, rpc: RpcOption = None, required: RequiredOption = None) -> None:
     """Run a relayer."""
     from lockgate.node import relay
+    from lockgate.node.sources import options
 
-    run(lambda: relay.run(Settings.folder, name, reporter(reports)))
+    more = guard(lambda: options(rpc or (), required or ()))
+    run(lambda: relay.run(Settings.folder, name, reporter(reports), more))
 
 
 @app.command("status")

@@ -23,6 +23,8 @@ class LedgerRef:
     height: int
     header_hash: str  # hex
     rules: tuple[str, ...] = ()  # accepted digests of its rules, hex; a host needs one at least
+    sources: tuple[str, ...] = ()  # addresses of nodes it is read through, beside the folder's own
+    required: int = 0  # how many of all nodes must agree; 0: two where there are several
 
     def follower(self) -> Follower:
         anchor = Anchor(

@@ -83,6 +83,7 @@ class Host:
         self.store = store
         self.guest = guest
         self.parts = Parts(config, store, tree, guest, keys, encapsulator, clock, rng, report)
+        self._readers = readers
         self.rules = Rules(config, readers, clock, report)
         self.peers = Peers(config, readers, clock, self.rules)
         self.reader = readers[config.local.name]
@@ -160,6 +161,7 @@ class Host:
             "held": self._queue.held(),
             "deferred": len(self._steps.deferred()) if self.ready.is_set() else 0,
             "rules_changed": self.rules.changed(),
+            "sources": {name: health for name, r in self._readers.items() if (health := r.chain.health()) is not None},
             "fenced_off": None if self.fenced is None else str(self.fenced),
             "peers": {alias: peer.endpoint for alias, peer in self.config.peers.items()},
             "sent": {state: self.store.count_sent(state) for state in STATES},

@@ -39,7 +39,8 @@ def load(path: Path) -> HostConfig:
 
 
 def _ledger(value: dict[str, Any]) -> LedgerRef:
-    return LedgerRef(**{**value, "rules": tuple(map(str, value.get("rules", ())))})
+    lists = {name: tuple(map(str, value.get(name, ()))) for name in ("rules", "sources")}
+    return LedgerRef(**{**value, **lists, "required": int(value.get("required", 0))})
 
 
 __all__ = ("load", "save")

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from lockgate.node.clock import SystemClock
-from lockgate.node.folder import Folder
+from lockgate.node.config import load as load_config
+from lockgate.node.folder import Folder, read_json
 from lockgate.node.ledgers import Ledger, Ledgers
 from lockgate.node.socket import call
+from lockgate.node.sources import Nodes, nodes_of
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.runtime.wasm import shipped
@@ -73,6 +75,9 @@ async def examine(folder: Folder) -> list[Check]:
             )
             checks.append(_sign_state(folder, name, await _height(folder, name, ledger)))
     checks += [await _host(folder, name) for name in folder.names("hosts")]
+    for kind in ("hosts", "relays"):
+        for name in folder.names(kind):
+            checks += _sources(folder, kind, name)
     return [*checks, *(_tool(name, what) for name, what in TOOLS)]
 
 
@@ -267,6 +272,32 @@ async def _host(folder: Folder, name: str) -> Check:
             f"host {name}", Level.FAIL, f"It waits: {named} changed its rules.", f"`lockgate host accept-rules {name}`"
         )
     return Check(f"host {name}", Level.OK, f"Runs, fence {status['fence']}, {status['waiting']} items wait.")
+
+
+def _sources(folder: Folder, kind: str, name: str) -> list[Check]:
+    """How many nodes of each ledger must agree before one is believed in what is not proven."""
+    label = f"sources of {kind[:-1]} {name}"
+    try:
+        if kind == "hosts":
+            config = load_config(folder.host(name) / "endpoint.json")
+            refs = (config.local, *config.remotes)
+            nodes = {ref.name: Nodes(ref.sources, ref.required) for ref in refs}
+        else:
+            record = read_json(folder.relay(name) / "relay.json")
+            nodes = {ledger: nodes_of(record, ledger) for ledger in record["between"]}
+    except (LockgateError, KeyError, TypeError):
+        return []  # not made yet; whoever starts it is told
+    counts = {ledger: each.count(folder, ledger) for ledger, each in nodes.items()}
+    alone = sorted(ledger for ledger, count in counts.items() if count == 1)
+    found = [
+        Check(label, Level.OK, f"{ledger} is read through {count} nodes; {nodes[ledger].least(count)} must agree.")
+        for ledger, count in counts.items()
+        if count > 1
+    ]
+    if alone:
+        said = f"It reads {' and '.join(alone)} through one node, which can forge nothing proven, but hide and delay."
+        found.append(Check(label, Level.NOTE, said, "Name independent nodes as `sources`, three to survive a bad one."))
+    return found
 
 
 __all__ = ("Check", "Level", "examine")

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from lockgate.host.staging import GuestTree
-from lockgate.hosting.config import LedgerRef
 from lockgate.hosting.host import Host
 from lockgate.hosting.peers import prove_records
 from lockgate.hosting.reader import ProvenReader
@@ -22,10 +21,11 @@ from lockgate.node.desk import Desk
 from lockgate.node.folder import Folder
 from lockgate.node.identity import Cabinet
 from lockgate.node.patience import patiently
-from lockgate.node.provision import HOST_LANE, open_chain
+from lockgate.node.provision import HOST_LANE
 from lockgate.node.socket import serve
+from lockgate.node.sources import Nodes, open_ledger
 from lockgate.primitives.ids import DomainId, EndpointId, Hash32
-from lockgate.relay.rpc import Rpc
+from lockgate.relay.rpc import Calls
 from lockgate.relay.submitter import AccountSubmitter
 from lockgate.runtime.wasm import Sandbox, component_bytes, shipped
 from lockgate.storage.evidence import EvidenceFolder
@@ -33,8 +33,8 @@ from lockgate.storage.host import HostStore
 from lockgate.storage.nodes import SqliteNodes
 
 
-async def run(folder: Folder, name: str, report: Report) -> None:
-    """Run until cancelled or fenced off."""
+async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] | None = None) -> None:
+    """Run until cancelled or fenced off. `more` are nodes of ledgers beside the configured ones."""
     home = folder.host(name)
     config = load_config(home / "endpoint.json")
     require_pins(config)
@@ -42,15 +42,19 @@ async def run(folder: Folder, name: str, report: Report) -> None:
     endpoint = EndpointId(Hash32(bytes.fromhex(config.endpoint)))
     store = HostStore.open(home / "host.sqlite")
     sandbox = Sandbox(cache=shipped.code_cache())
-    rpcs: list[Rpc] = []
+    rpcs: list[Calls] = []
     try:
         guest = sandbox.load(load_component(config.guest)).guest
         clock = SystemClock()
         readers = {}
         for ref in (config.local, *config.remotes):
-            rpc = await patiently(partial(_locate, folder, ref), report)
-            rpcs.append(rpc)
-            reader = ProvenReader(await patiently(partial(open_chain, rpc), report), ref.follower(), clock)
+            said = (more or {}).get(ref.name, Nodes())
+            nodes = Nodes(ref.sources, ref.required).with_more(said.further, said.required)
+            several = nodes.further or nodes.required > 1
+            chain_id = ref.chain_id if several else None
+            chain = await patiently(partial(open_ledger, folder, ref.name, nodes, report, chain_id), report)
+            rpcs.append(chain.rpc)
+            reader = ProvenReader(chain, ref.follower(), clock)
             await patiently(reader.latest, report)
             readers[ref.name] = reader
         domain = DomainId(Hash32(bytes.fromhex(config.local.domain)))
@@ -76,10 +80,6 @@ async def run(folder: Folder, name: str, report: Report) -> None:
         sandbox.close()
         store.close()
         await asyncio.gather(*(rpc.close() for rpc in rpcs), return_exceptions=True)
-
-
-async def _locate(folder: Folder, ref: LedgerRef) -> Rpc:
-    return Rpc(partial(folder.ledger_address, ref.name))
 
 
 def load_component(name: str) -> bytes:

@@ -64,9 +64,20 @@ class LedgerAccess:
         rpc = Rpc(address)
         try:
             chain = await open_chain(rpc)
-            genesis = Genesis.from_bytes(await chain.genesis())
         except BaseException:
             await rpc.close()
+            raise
+        return await cls.over(name, chain, signer, nonce_lane, most_price)
+
+    @classmethod
+    async def over(
+        cls, name: str, chain: CometBftChain, signer: Ed25519Signer, nonce_lane: int, most_price: int
+    ) -> LedgerAccess:
+        """As `connect`, to a ledger that is open; where this fails it is closed."""
+        try:
+            genesis = Genesis.from_bytes(await chain.genesis())
+        except BaseException:
+            await chain.rpc.close()
             raise
         submitter = AccountSubmitter(chain, genesis.domain_id, signer.public_key, signer.sign, nonce_lane, most_price)
         return cls(name, chain, genesis, submitter)

@@ -180,8 +180,8 @@ async def _new_fingerprints(folder: Folder, accesses: Mapping[str, LedgerAccess]
 
 
 def _renewed(old: LedgerRef, new: LedgerRef) -> LedgerRef:
-    """Another fingerprint, and the rules that were accepted before: accepting others is the operator's (P16)."""
-    return dataclasses.replace(new, rules=old.rules)
+    """Another fingerprint; the nodes, and the rules that were accepted: accepting others is the operator's (P16)."""
+    return dataclasses.replace(new, rules=old.rules, sources=old.sources, required=old.required)
 
 
 def _log(folder: Folder, entry: dict[str, Any]) -> None:

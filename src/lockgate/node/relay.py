@@ -1,8 +1,10 @@
 """Runs one relayer process between two ledgers, and answers what people ask about it.
 
-`relay.json` names the pair; it may hold more: `{"between": ["alpha", "beta"], "witnesses": {"alpha":
-["http://…"]}}`, further nodes of a ledger that must agree before anything is called misbehaviour, and
-`"max_gas_price": {"alpha": 2}`, what is paid for a unit of gas there at most: nothing, unless it is named.
+`relay.json` names the pair, `{"between": ["alpha", "beta"]}`; it may hold more, by ledger:
+- `"sources": {"alpha": ["http://…"]}`: nodes it is read through beside the folder's own
+- `"required_sources": {"alpha": 2}`: how many of them must agree
+- `"witnesses": {"alpha": ["http://…"]}`: nodes that must show the same before anything is called misbehaviour
+- `"max_gas_price": {"alpha": 2}`: what is paid for a unit of gas at most; nothing, unless it is named
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from lockgate.node.folder import (
 )
 from lockgate.node.patience import patiently
 from lockgate.node.provision import RELAY_LANE, LedgerAccess, SetupFailed, find_lane
+from lockgate.node.sources import Nodes, nodes_of, open_ledger
 from lockgate.primitives.ids import ClientId
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import EndPoint, Relayer
@@ -43,11 +46,16 @@ Waits = Callable[[Callable[[], Awaitable[Any]], Report], Awaitable[Any]]
 
 
 async def make(
-    folder: Folder, name: str, report: Report, nonce_lane: int = RELAY_LANE, waits: Waits = patiently
+    folder: Folder,
+    name: str,
+    report: Report,
+    nonce_lane: int = RELAY_LANE,
+    waits: Waits = patiently,
+    more: dict[str, Nodes] | None = None,
 ) -> tuple[Relayer, list[Rpc]]:
     """A relayer for the pair recorded under `name`, connected; the connections are the caller's to close.
 
-    `waits` is what becomes of a ledger that does not answer yet.
+    `waits` is what becomes of a ledger that does not answer yet; `more` are nodes beside the recorded ones.
     """
     home = folder.relay(name)
     record = read_json(home / "relay.json")
@@ -56,8 +64,13 @@ async def make(
     prices = max_gas_prices(record)
     accesses = []
     for ledger in between:
-        address, price = partial(folder.ledger_address, ledger), prices.get(ledger, 0)
-        connect = partial(LedgerAccess.connect, ledger, address, signer, nonce_lane, price)
+        said = (more or {}).get(ledger, Nodes())
+        nodes = nodes_of(record, ledger).with_more(said.further, said.required)
+
+        async def connect(ledger: str = ledger, nodes: Nodes = nodes) -> LedgerAccess:
+            chain = await open_ledger(folder, ledger, nodes, report)
+            return await LedgerAccess.over(ledger, chain, signer, nonce_lane, prices.get(ledger, 0))
+
         accesses.append(await waits(connect, report))
     one, other = accesses
     mine = await waits(partial(find_lane, one, other.genesis.domain_id), report)
@@ -86,9 +99,9 @@ def max_gas_prices(record: dict[str, Any]) -> dict[str, int]:
     return prices
 
 
-async def run(folder: Folder, name: str, report: Report) -> None:
+async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] | None = None) -> None:
     """Relay until cancelled; the status is written to the data folder for `lockgate relay status`."""
-    relayer, rpcs = await make(folder, name, report)
+    relayer, rpcs = await make(folder, name, report, more=more)
     report("ready", {"relay": name, "pid": os.getpid()})
     relaying = asyncio.create_task(relayer.run())
     try:
@@ -152,8 +165,22 @@ def rows(shown: dict[str, Any]) -> list[list[str]]:
                 f"{end['client']} {end['status']}, {share:.1f} % of its trusting period old, read to {end['read_to']}"
             )
             found.append([f"client on {name}", text])
+        found += source_rows(name, end.get("sources"))
     found.append(["counters", ", ".join(f"{name} {count}" for name, count in shown["counters"].items() if count)])
     return found
+
+
+def source_rows(ledger: str, sources: dict[str, Any] | None) -> list[list[str]]:
+    """The nodes of a ledger that is read through several."""
+    if sources is None:
+        return []
+    halted = f"; HALTED: {', '.join(sources['halted'])}" if sources["halted"] else ""
+    text = f"{sources['required']} of {len(sources['nodes'])} must agree, {sources['alarms']} alarms{halted}"
+    rows = [[f"sources of {ledger}", text]]
+    for node in sources["nodes"]:
+        again = f", asked again in {node['again_s']} s" if node["again_s"] else ""
+        rows.append(["", f"{node['source']}: {node['state']}, at {node['height']}{again}"])
+    return rows
 
 
 async def _at_once(attempt: Callable[[], Awaitable[Any]], report: Report) -> Any:

@@ -19,10 +19,9 @@ from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
 from lockgate.node.folder import Folder, NotRunning
-from lockgate.node.provision import open_chain
 from lockgate.node.socket import call
+from lockgate.node.sources import Nodes, open_ledger
 from lockgate.primitives.errors import Refused
-from lockgate.relay.rpc import Rpc
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 Row = dict[str, Any]
@@ -66,14 +65,14 @@ def lines(row: Row) -> list[list[str]]:
 
 
 async def _proven(folder: Folder, ref: LedgerRef, ahead: tuple[str, ...]) -> Row:
-    rpc = Rpc(folder.ledger_address(ref.name))
+    chain = await open_ledger(folder, ref.name, Nodes(ref.sources, ref.required), _unheard)
     try:
-        reader = ProvenReader(await open_chain(rpc), ref.follower(), SystemClock())
+        reader = ProvenReader(chain, ref.follower(), SystemClock())
         height = await reader.latest()
         proven = (await reader.value(keys.RULES, keys.RULES_DIGEST, height) or b"").hex()
         parameters: Any = cbor.decode(await reader.value(keys.RULES, keys.RULES_PARAMETERS, height) or b"\xa0")
     finally:
-        await rpc.close()
+        await chain.rpc.close()
     kept = ref.rules if proven in ref.rules else (proven,)  # rules left behind are accepted no more
     return {
         "ledger": ref.name,
@@ -83,6 +82,10 @@ async def _proven(folder: Folder, ref: LedgerRef, ahead: tuple[str, ...]) -> Row
         "accepted": list(dict.fromkeys((*kept, *ahead))),
         "parameters": parameters,
     }
+
+
+def _unheard(kind: str, fields: dict[str, object]) -> None:
+    """What is not agreed on is raised; alarms are the running host's to tell."""
 
 
 def _pinned(config: HostConfig, changed: dict[str, tuple[str, ...]]) -> HostConfig:

@@ -7,7 +7,7 @@ import os
 import shutil
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +49,8 @@ class LedgerSpec:
     durable: bool = False
     keep_versions: int = KEEP.versions
     keep_blocks: int = KEEP.blocks
+    sources: tuple[str, ...] = ()  # further nodes it is read through
+    required_sources: int = 0  # how many of all must agree; 0: two where there are several
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,9 @@ def read_spec(path: Path | None) -> Spec:
     except ValueError as error:
         raise BadConfig(str(error), file=str(path)) from error
     try:
-        ledgers = tuple(LedgerSpec(**item) for item in value.pop("ledger", []))
+        ledgers = tuple(
+            LedgerSpec(**{**item, "sources": tuple(item.get("sources", ()))}) for item in value.pop("ledger", [])
+        )
         hosts = tuple(HostSpec(**{**item, "peers": tuple(item.get("peers", ()))}) for item in value.pop("host", []))
     except TypeError as error:
         raise BadConfig(str(error), file=str(path)) from error
@@ -158,7 +162,7 @@ async def start(
         await provision(running, say)
         say("hosts and relayer")
         name = "-".join(ledger.name for ledger in spec.ledgers)
-        write_json(folder.relay(name) / "relay.json", {"between": [ledger.name for ledger in spec.ledgers]})
+        write_json(folder.relay(name) / "relay.json", _relay(spec))
         await asyncio.gather(
             running.processes.start(f"relay {name}", "relay", "run", name),
             *(running.processes.start(f"host {host.name}", "host", "run", host.name) for host in spec.hosts),
@@ -203,7 +207,7 @@ async def provision(running: Running, say: Say) -> None:
         lanes = dict(zip(accesses, await lane_between(one, other, say), strict=True))
         await _until_active(accesses, say)
         say("endpoints")
-        refs = {name: await access.ref() for name, access in accesses.items()}
+        refs = {ledger.name: _read_through(await accesses[ledger.name].ref(), ledger) for ledger in spec.ledgers}
         await asyncio.gather(*(_endpoint(folder, spec, host, accesses, lanes, refs) for host in spec.hosts))
 
 
@@ -232,6 +236,7 @@ async def _endpoint(
     access, lane = accesses[host.ledger], lanes[host.ledger]
     path = folder.host(host.name) / "endpoint.json"
     if path.exists() and await has_endpoint(access, endpoint_of(folder, host.name)):
+        _reread(path, spec)
         return
     keys = open_keys(folder, host.name)
     record, signed = inception(keys)
@@ -260,6 +265,30 @@ async def _endpoint(
         peers=peers,
     )
     save_config(config, path)
+
+
+def _relay(spec: Spec) -> dict[str, object]:
+    """What the deployment's relayer is told."""
+    record: dict[str, object] = {"between": [ledger.name for ledger in spec.ledgers]}
+    if any(ledger.sources for ledger in spec.ledgers):
+        record["sources"] = {ledger.name: list(ledger.sources) for ledger in spec.ledgers}
+        record["required_sources"] = {ledger.name: ledger.required_sources for ledger in spec.ledgers}
+    return record
+
+
+def _read_through(ref: LedgerRef, ledger: LedgerSpec) -> LedgerRef:
+    return replace(ref, sources=ledger.sources, required=ledger.required_sources)
+
+
+def _reread(path: Path, spec: Spec) -> None:
+    """The nodes are the deployment file's to say, for a host that is there already as well."""
+    config, ledgers = load_config(path), {ledger.name: ledger for ledger in spec.ledgers}
+    local, *remotes = (
+        _read_through(ref, ledgers[ref.name]) if ref.name in ledgers else ref for ref in (config.local, *config.remotes)
+    )
+    changed = replace(config, local=local, remotes=tuple(remotes))
+    if changed != config:
+        save_config(changed, path)
 
 
 def endpoint_of(folder: Folder, name: str) -> EndpointId:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lockgate.hosting.rules import RulesNotPinned
-from lockgate.node import rules
+from lockgate.node import rules, sources
 from lockgate.node.config import load, save
 from lockgate.node.desk import Desk
 from lockgate.node.folder import Folder, NotRunning
@@ -40,7 +40,7 @@ def laid_out(world: HostWorld, folder: Folder, monkeypatch: pytest.MonkeyPatch, 
         return await Desk(world.b.host).handle(verb, arguments)
 
     monkeypatch.setattr(Folder, "ledger_address", lambda _, name: name)
-    monkeypatch.setattr(rules, "Rpc", nodes.__getitem__)
+    monkeypatch.setattr(sources, "Rpc", lambda locate: nodes[locate()])
     monkeypatch.setattr(rules, "SystemClock", lambda: world.clock)
     monkeypatch.setattr(rules, "call", told)
     path = folder.host("b") / "endpoint.json"
@@ -91,7 +91,7 @@ async def test_P16_what_a_node_says_without_proof_is_not_accepted(
             answer["response"]["value"] = base64.b64encode(b"\xab" * 32).decode()
         return answer
 
-    monkeypatch.setattr(rules, "Rpc", lambda _: Lying(world.b.rpc, spoil))
+    monkeypatch.setattr(sources, "Rpc", lambda _: Lying(world.b.rpc, spoil))
     with pytest.raises(PeerFault):
         await rules.accept(folder, "b", "b")
     assert path.read_bytes() == before
