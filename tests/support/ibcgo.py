@@ -65,7 +65,7 @@ class GoChain:
 def go_chain(home: Path, chain_id: str) -> Iterator[GoChain]:
     """Create and run one; it ends with the block."""
     keys = [part for name in NAMES for part in ("--key", hashlib.sha256(name.encode()).hexdigest())]
-    create = [BINARY, "create", "--home", home, "--chain-id", chain_id, *keys]
+    create: list[str | Path] = [BINARY, "create", "--home", home, "--chain-id", chain_id, *keys]
     made = json.loads(subprocess.run(create, check=True, capture_output=True, timeout=PATIENCE_S).stdout)
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
