@@ -17,9 +17,9 @@ from lockgate.codec import cbor
 from lockgate.host.windows import Window
 from lockgate.hosting import steps
 from lockgate.ibc import receiving
-from lockgate.lab.checkers import Consistent, ExactlyOnce, NoForgery, NoPlaintext, Settled
+from lockgate.lab.checkers import Consistent, ExactlyOnce, InOrder, NoForgery, NoPlaintext, Settled
 from lockgate.lab.outcome import Checker, Outcome, PromiseBroken
-from lockgate.lab.simulation import Simulation
+from lockgate.lab.simulation import ORDERS, Simulation
 from lockgate.lightclients.tendermint.client import TendermintClient
 from lockgate.relay.messages import Stage
 from lockgate.relay.mover import Mover
@@ -33,9 +33,11 @@ def seeds(adversary: str | None = None) -> Iterator[int]:
     return (seed for seed in fast if adversary is None or Simulation(seed).adversary.name == adversary)
 
 
-def found_by(checker: Checker, adversary: str | None = None, most: int = MOST) -> str:
+def found_by(
+    checker: Checker, adversary: str | None = None, most: int = MOST, among: Iterator[int] | None = None
+) -> str:
     """Run seeds until the checker objects; returns its words."""
-    for seed in islice(seeds(adversary), most):
+    for seed in islice(among or seeds(adversary), most):
         try:
             Simulation(seed).run().check(checker)
         except PromiseBroken as broken:
@@ -95,6 +97,13 @@ def test_a_body_beside_its_envelope_is_found(monkeypatch: pytest.MonkeyPatch) ->
     true = steps.seal
     monkeypatch.setattr(steps, "seal", lambda *parts: true(*parts) + cbor.encode(parts[6]))
     assert "in the clear" in found_by(NoPlaintext(), most=3)
+
+
+def test_a_packet_received_before_its_turn_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockgate.machine.ordering.is_next", lambda order, claim, expected, now: True)
+    monkeypatch.setattr("lockgate.relay.ordered.is_next", lambda order, claim, expected, now: True)
+    ordered = (seed for seed in count() if seed % 10 in ORDERS)
+    assert "out of order" in found_by(InOrder(), among=ordered)
 
 
 def test_a_relayer_that_brings_no_timeouts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lockgate.lab.checkers import EVERY
-from lockgate.lab.simulation import Simulation
+from lockgate.lab.simulation import ORDERS, Simulation
 
 SEEDS = 200
 TESTS = 40  # so that workers share them evenly
@@ -39,6 +39,14 @@ def hold(seed: int) -> None:
 def test_every_promise_holds(start: int) -> None:
     for seed in range(start, SEEDS, TESTS):
         hold(seed)
+
+
+@pytest.mark.parametrize("last_digit", sorted(ORDERS))
+def test_messages_are_handled_over_ordered_lanes(last_digit: int) -> None:
+    """The other promises hold as well where nothing arrives."""
+    outcome = Simulation(last_digit).run()
+    assert outcome.order is ORDERS[last_digit]
+    assert outcome.journal.handled
 
 
 def test_seeds_that_failed_before_hold() -> None:

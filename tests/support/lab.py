@@ -22,15 +22,19 @@ from lockgate.lab.paths import (
     connect,
     expect,
     packets_of,
+    receive_in_order_message,
     receive_message,
+    timeout_message,
+    update,
     update_message,
 )
 from lockgate.machine import lanes
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.machine import TxResult
+from lockgate.machine.records import LaneOrder
 from lockgate.machine.transaction import Message
 from lockgate.primitives.ids import Sequence
-from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds, seconds
 
 START = UnixNanos(1_750_000_000 * NANOS_PER_SECOND)
 
@@ -58,6 +62,7 @@ class World:
         parameters: Parameters | None = None,
         applications: Mapping[str, Application] | None = None,
         suite: int = SIGN_ED25519.id,
+        order: LaneOrder = LaneOrder.UNORDERED,
     ) -> World:
         """`suite` is that of the ledgers' authority."""
         clock = SimulatedClock(START)
@@ -67,7 +72,7 @@ class World:
             for name in ("alpha-1", "beta-1")
         ]
         a, b = End(ledgers[0], account("operator a")), End(ledgers[1], account("operator b"))
-        connect(a, b)
+        connect(a, b, order=order)
         host_a, host_b = account("host a"), account("host b")
         sender = LabEndpoint(b"sender", (host_a.id,))
         receiver = LabEndpoint(b"receiver", (host_b.id,))
@@ -113,6 +118,21 @@ class World:
         """Update B's client of A (where it is behind) and receive, in one transaction."""
         updates = self._update(self.b, self.a)
         return self.b.ledger.transact(self.b.account, *updates, receive_message(self.b, self.a, packet))
+
+    def deliver_in_order(self, *packets: Packet) -> TxResult:
+        """Update, then receive with the proof of each packet's place, in a transaction of its own."""
+        if self.b.trusted < self.a.ledger.height:
+            update(self.b, self.a.ledger)
+        messages = [receive_in_order_message(self.b, self.a, packet) for packet in packets]
+        return self.b.ledger.transact(self.b.account, *messages)
+
+    def time_out(self, packet: Packet) -> TxResult:
+        """Let the packet's time pass on B, and prove to A that it was not received."""
+        self.clock.advance(seconds(max(0, packet.timeout - self.now_s + 1)))
+        for _ in range(2):
+            self.b.ledger.block()
+        updates = self._update(self.a, self.b)
+        return self.a.ledger.transact(self.a.account, *updates, timeout_message(self.a, self.b, packet))
 
     @staticmethod
     def _update(on: End, of: End) -> list[Message]:

@@ -19,7 +19,7 @@ from lockgate.ibc.ports import Accepted, Call, Reception
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.entropy import SeededEntropy
 from lockgate.lab.ledgers import LabAccount, LabLedger
-from lockgate.lab.paths import End, connect
+from lockgate.lab.paths import TRUSTING, End, connect
 from lockgate.lab.rpc import LabRpc
 from lockgate.machine import accounts
 from lockgate.machine.genesis import Parameters
@@ -104,7 +104,7 @@ class Pair:
             for name in ("alpha-1", "beta-1")
         ]
         a, b = (End(ledger, account(f"operator {ledger.genesis.chain_id}")) for ledger in ledgers)
-        connect(a, b, lane=False, **({} if trusting is None else {"trusting": trusting}))
+        connect(a, b, lane=False, trusting=TRUSTING if trusting is None else trusting)
         return cls(clock, a, b, [LedgerService(ledger.chain, heartbeat_s=heartbeat_s) for ledger in ledgers])
 
     @contextlib.asynccontextmanager

@@ -22,10 +22,12 @@ Nodes = Annotated[
 
 @app.command("list")
 def lane_list(rpc: Nodes = None) -> None:
-    """Show every lane, from each side: phase, clients, the other ledger and its class."""
+    """Show every lane, from each side: phase, order, clients, the other ledger and its class."""
     from lockgate.node.overview import lanes
 
-    _table("Lanes", lanes, rpc, ("ledger", "phase", "client", "remote", "remote_client", "remote_class", "note"))
+    _table(
+        "Lanes", lanes, rpc, ("ledger", "phase", "order", "client", "remote", "remote_client", "remote_class", "note")
+    )
 
 
 def client_list(rpc: Nodes = None) -> None:

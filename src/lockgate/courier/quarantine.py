@@ -48,10 +48,14 @@ class Quarantine:
         wait = min(FIRST_WAIT_S * 2.0 ** min(attempts - 1, 16), LONGEST_WAIT_S)
         wait = PARKED_WAIT_S if attempts >= PARK_AFTER else wait
         mark = Mark(attempts, reason[:MAX_REASON], now + share * wait)
-        while len(self._marks) >= MAX_MARKS:
-            del self._marks[next(iter(self._marks))]
-        self._marks[sequence] = mark
+        self._keep(sequence, mark)
         return mark
+
+    def later(self, sequence: int, reason: str, now: float, share: float = 1.0) -> None:
+        """The packet's turn has not come: it waits like one that failed for the first time, and has not failed."""
+        before = self._marks.get(sequence)
+        attempts = before.attempts if before else 0
+        self._keep(sequence, Mark(attempts, reason[:MAX_REASON], now + share * FIRST_WAIT_S))
 
     def moved(self, sequence: int) -> None:
         """The packet went a step further: what failed before is over."""
@@ -63,7 +67,14 @@ class Quarantine:
 
     def suspect(self, sequence: int) -> bool:
         """Has it failed before? Then it travels alone, so that it fails alone."""
-        return sequence in self._marks
+        mark = self._marks.get(sequence)
+        return mark is not None and mark.attempts > 0
+
+    def _keep(self, sequence: int, mark: Mark) -> None:
+        self._marks.pop(sequence, None)
+        while len(self._marks) >= MAX_MARKS:
+            del self._marks[next(iter(self._marks))]
+        self._marks[sequence] = mark
 
     def next_ready(self) -> float | None:
         """When the first of them may be tried again."""

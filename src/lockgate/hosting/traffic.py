@@ -7,7 +7,7 @@ sender's ledger, an end once the receiver's ledger proves the acknowledgement or
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +17,7 @@ from lockgate.hosting.reader import SPECS, ProvenReader
 from lockgate.ibc import host, wire
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
 from lockgate.ibc.packet import Acknowledgement, Packet
+from lockgate.machine.ordering import RECEIVE
 from lockgate.machine.transaction import Transaction, read_sign1
 from lockgate.merkle import ics23
 from lockgate.primitives.errors import LockgateError, PeerFault
@@ -115,6 +116,8 @@ def _read(transactions: tuple[bytes, ...]) -> BlockTraffic:
     found = BlockTraffic()
     for data in transactions:
         for name, content in messages_of(data):
+            if name == RECEIVE and isinstance(content, Mapping):
+                name, content = MSG_RECV_PACKET, content.get("packet")  # the message inside
             if not isinstance(content, bytes):
                 continue
             if name == MSG_RECV_PACKET:

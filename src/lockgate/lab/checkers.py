@@ -21,6 +21,7 @@ from lockgate.lab.network import forms_of
 from lockgate.lab.outcome import Outcome
 from lockgate.lab.parties import HostParty, LedgerParty
 from lockgate.machine import keys
+from lockgate.machine.records import LaneOrder
 from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.errors import LockgateError
 from lockgate.storage.ledger import LedgerStore
@@ -196,6 +197,23 @@ class NoPlaintext:
         return found
 
 
-EVERY: Final = (ExactlyOnce(), NoForgery(), Settled(), Consistent(), NoPlaintext())
+class InOrder:
+    """Over an ordered lane, packets are received in the order in which they were sent (S45).
 
-__all__ = ("EVERY", "Consistent", "ExactlyOnce", "NoForgery", "NoPlaintext", "Settled")
+    One endpoint sends on each side, so its packets are all that come one way.
+    """
+
+    def complaints(self, outcome: Outcome, /) -> Sequence[str]:
+        if outcome.order is LaneOrder.UNORDERED:
+            return []
+        found = []
+        for name, record in outcome.history.records.items():
+            sequences = [sequence for _, sequence in record.received]  # as they happened
+            if sequences != sorted(sequences):
+                found.append(f"{name}: received out of order: {sequences}")
+        return found
+
+
+EVERY: Final = (ExactlyOnce(), NoForgery(), Settled(), Consistent(), NoPlaintext(), InOrder())
+
+__all__ = ("EVERY", "Consistent", "ExactlyOnce", "InOrder", "NoForgery", "NoPlaintext", "Settled")

@@ -21,6 +21,7 @@ from lockgate.lab.paths import End, connect, expect
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.machine import keys, lanes
 from lockgate.machine.genesis import Genesis, Parameters
+from lockgate.machine.records import LaneOrder
 from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, seconds
@@ -73,6 +74,7 @@ class Origin:
 
     time: UnixNanos
     suite: Suite
+    order: LaneOrder
     ledgers: dict[str, LedgerOrigin]
     hosts: dict[str, HostOrigin]
 
@@ -83,8 +85,8 @@ def account(name: str) -> LabAccount:
 
 
 @cache
-def origin(suite: Suite) -> Origin:
-    """The world of a suite. The same bytes in every process."""
+def origin(suite: Suite, order: LaneOrder = LaneOrder.UNORDERED) -> Origin:
+    """The world of a suite, over a lane of this order. The same bytes in every process."""
     clock = SimulatedClock(START)
     names = ("alpha", "beta")
     stores = [LedgerStore.in_memory() for _ in names]
@@ -100,7 +102,7 @@ def origin(suite: Suite) -> Origin:
         for name, store in zip(names, stores, strict=True)
     ]
     ends = [End(ledger, account(f"operator {name}")) for name, ledger in zip(names, ledgers, strict=True)]
-    connect(*ends)
+    connect(*ends, order=order)
     lane = lanes.lane_of(ledgers[0].chain.view(), ends[0].client)
     assert lane is not None, "the lane was opened"
     people = ("alice", "bob")
@@ -139,7 +141,7 @@ def origin(suite: Suite) -> Origin:
         )
         for name, ledger, store, end, ref in zip(names, ledgers, stores, ends, refs, strict=True)
     }
-    return Origin(clock.now(), suite, found, hosts)
+    return Origin(clock.now(), suite, order, found, hosts)
 
 
 def _ref(name: str, ledger: LabLedger) -> LedgerRef:

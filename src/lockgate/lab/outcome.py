@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from lockgate.lab.events import EventLog
 from lockgate.lab.history import History
 from lockgate.lab.journal import Journal
+from lockgate.machine.records import LaneOrder
 from lockgate.primitives.errors import Misuse
 
 
@@ -29,6 +30,7 @@ class Outcome:
     journal: Journal
     history: History
     hostile: str  # the adversary's name
+    order: LaneOrder
 
     @property
     def hash(self) -> str:

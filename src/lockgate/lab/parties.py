@@ -42,7 +42,7 @@ from lockgate.lab.journal import Journal
 from lockgate.lab.ledgers import LabAccount
 from lockgate.lab.loop import TaskOwner, spawn
 from lockgate.lab.network import Network
-from lockgate.lab.origin import HostOrigin, LedgerOrigin
+from lockgate.lab.origin import HostOrigin, LedgerOrigin, Origin
 from lockgate.lab.rpc import LabRpc
 from lockgate.machine import keys as stores
 from lockgate.merkle.multistore import MultiStore
@@ -289,11 +289,9 @@ class HostParty(StoredParty):
 class RelayerParty(Party):
     """A relayer's process: it has no disk."""
 
-    def __init__(
-        self, name: str, ledgers: Mapping[str, LedgerOrigin], accounts: Mapping[str, LabAccount], world: Surroundings
-    ) -> None:
+    def __init__(self, name: str, start: Origin, accounts: Mapping[str, LabAccount], world: Surroundings) -> None:
         super().__init__(name, world)
-        self._ledgers = ledgers
+        self._ledgers, self._order = start.ledgers, start.order
         self._accounts = accounts
 
     async def _live(self, fuse: Fuse) -> None:
@@ -301,7 +299,7 @@ class RelayerParty(Party):
         for name, ledger in self._ledgers.items():
             chain = CometBftChain(self.world.network.link(self.name, name, fuse), ledger.genesis.chain_id)
             submitter = submitter_of(chain, ledger.genesis.domain_id, self._accounts[name], RELAY_LANE)
-            ends.append(EndPoint(chain, submitter, ledger.client))
+            ends.append(EndPoint(chain, submitter, ledger.client, order=self._order))
         relayer = Relayer(ends[0], ends[1], self.report, self.world.entropy.fork(f"{self.name}/{self.starts}"))
         await relayer.run()
 

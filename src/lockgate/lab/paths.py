@@ -16,8 +16,10 @@ from lockgate.lab.ledgers import LabAccount, LabLedger, responses
 from lockgate.lightclients.cometbft.commit import Fraction
 from lockgate.lightclients.tendermint import states
 from lockgate.lightclients.tendermint.messages import frame_header
+from lockgate.machine import keys
 from lockgate.machine.genesis import LedgerClass
 from lockgate.machine.machine import TxResult
+from lockgate.machine.records import LaneOrder
 from lockgate.machine.transaction import Message
 from lockgate.merkle.specs import IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES
 from lockgate.primitives.errors import Refused
@@ -117,7 +119,7 @@ def update(on: End, of: LabLedger, height: int | None = None) -> int:
     return target
 
 
-def open_lane_message(on: End, other: End) -> Message:
+def open_lane_message(on: End, other: End, order: LaneOrder = LaneOrder.UNORDERED) -> Message:
     """`lane.open` on one side, with the four proofs read on the other at the client's newest height."""
     at = on.trusted
     far = other.ledger
@@ -141,31 +143,49 @@ def open_lane_message(on: End, other: End) -> Message:
         "consensus_proof": proof("ibc", host.consensus_state(other.client, own)),
         "domain_proof": proof("rules", b"domain"),
         "operated": far.genesis.ledger_class is not LedgerClass.BFT,
+        **({"order": int(order)} if order else {}),
     }
 
 
-def open_lane(one: End, other: End) -> None:
+def open_lane(one: End, other: End, order: LaneOrder = LaneOrder.UNORDERED) -> None:
     """Open the lane on both sides."""
     update(one, other.ledger)
-    expect(one.ledger.transact(one.account, open_lane_message(one, other)))
+    expect(one.ledger.transact(one.account, open_lane_message(one, other, order)))
     update(other, one.ledger)
-    expect(other.ledger.transact(other.account, open_lane_message(other, one)))
+    expect(other.ledger.transact(other.account, open_lane_message(other, one, order)))
 
 
-def connect(one: End, other: End, *, lane: bool = True, trusting: DurationNanos = TRUSTING) -> None:
+def connect(
+    one: End,
+    other: End,
+    *,
+    lane: bool = True,
+    trusting: DurationNanos = TRUSTING,
+    order: LaneOrder = LaneOrder.UNORDERED,
+) -> None:
     """Clients both ways, counterparties, and (for our own ledgers) the lane."""
     create_client(one, other.ledger, trusting)
     create_client(other, one.ledger, trusting)
     register(one, other.client)
     register(other, one.client)
     if lane:
-        open_lane(one, other)
+        open_lane(one, other, order)
 
 
 def receive_message(on: End, source: End, packet: Packet) -> Message:
     ledger, at = source.ledger, on.trusted
     proof = ledger.merkle_proof("ibc", host.packet_commitment(source.client, packet[0]), at)
     return urls.MSG_RECV_PACKET, ibc_wire.encode_receive(packet, proof, ledger.at(at), on.account.id)
+
+
+def receive_in_order_message(on: End, source: End, packet: Packet) -> Message:
+    """`lane.receive`: the packet, and its claim under the same header."""
+    ledger, at = source.ledger, on.trusted
+    key = keys.order_claim(source.client, packet.sequence)
+    claim = ledger.chain.view_at(at - 1).get(keys.LANE, key)
+    proof = ledger.merkle_proof(keys.LANE, key, at)
+    received = receive_message(on, source, packet)[1]
+    return "lane.receive", {"packet": received, "claim": claim or b"", "proof": proof}
 
 
 def acknowledge_message(on: End, dest: End, packet: Packet, acknowledgement: Acknowledgement) -> Message:

@@ -29,6 +29,7 @@ from lockgate.lab.network import CALM, STORM, Network
 from lockgate.lab.origin import CLASSIC, HYBRID, account, origin
 from lockgate.lab.outcome import Outcome
 from lockgate.lab.parties import HostParty, LedgerParty, Party, RelayerParty, Surroundings
+from lockgate.machine.records import LaneOrder
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import UnixNanos, seconds
 
@@ -36,6 +37,7 @@ TICKS: Final = 20
 BOUND_S: Final = 240  # virtual seconds after the storm within which every packet must have ended
 LOOK_S: Final = 2.0
 HYBRID_ONE_IN: Final = 10
+ORDERS: Final = {7: LaneOrder.GAPS, 8: LaneOrder.ORDERED}  # of a seed by its last digit; the others have none
 MESSAGES: Final = {CLASSIC.name: (3, 6), HYBRID.name: (1, 2)}
 WHAT: Final = ("reply", "reply", "reply", "chain", "refuse", "trap", "defer")
 TIMEOUTS_S: Final = (3, 40)
@@ -49,7 +51,8 @@ class Simulation:
         entropy = SeededEntropy(b"lockgate simulation %d" % seed)
         draws = Draws(entropy.fork("plan"))
         self.suite = HYBRID if seed % HYBRID_ONE_IN == HYBRID_ONE_IN - 1 else CLASSIC
-        start = origin(self.suite)
+        start = origin(self.suite, ORDERS.get(seed % 10, LaneOrder.UNORDERED))
+        self.order = start.order
         self.clock = SimulatedClock(UnixNanos(start.time + seconds(1)))
         self.log = EventLog(self.clock)
         self.journal = Journal(b"in-the-clear-" + draws.bytes(6).hex().encode())
@@ -59,7 +62,7 @@ class Simulation:
         ledgers.update({name: LedgerParty(ledger, self.world) for name, ledger in start.ledgers.items()})
         hosts = [HostParty(host, self.world) for host in start.hosts.values()]
         relayers = [
-            RelayerParty(f"relayer-{number}", start.ledgers, _accounts(f"relayer {number}", ledgers), self.world)
+            RelayerParty(f"relayer-{number}", start, _accounts(f"relayer {number}", ledgers), self.world)
             for number in range(1, draws.between(1, 2) + 1)
         ]
         self.cast = Cast(list(ledgers.values()), hosts, relayers)
@@ -99,7 +102,7 @@ class Simulation:
             _raise_what_broke(party)
             await party.stop()
         self.log.close()
-        return Outcome(self.seed, ticks, self.log, self.journal, history, self.adversary.name)
+        return Outcome(self.seed, ticks, self.log, self.journal, history, self.adversary.name, self.order)
 
     async def _traffic(self, host: HostParty, ticks: int) -> None:
         """One guest's operator, who commands messages at drawn moments."""

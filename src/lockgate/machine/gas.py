@@ -34,6 +34,7 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
     "endpoint.answer": 15_000,
     "endpoint.advance": 8_000,
     "lane.open": 100_000,  # four proofs
+    "lane.receive": 30_000,  # as MsgRecvPacket, with a second proof
     "lane.prune": 15_000,
     "gov.announce": 5_000,
     "gov.cancel": 3_000,

@@ -13,10 +13,11 @@ from typing import Final
 
 from lockgate.ibc.packet import Packet, Payload
 from lockgate.ibc.ports import Admission, Ending, Held, Passage, Passed, Rejected, Terms
-from lockgate.machine import answers, endpoints, inbox, lanes, pruning
+from lockgate.machine import answers, endpoints, inbox, lanes, ordering, pruning
 from lockgate.machine.context import Context
 from lockgate.machine.errors import BadPayload, EndpointRevoked, LaneStopped, NoLane, SendOutsideAnswer
-from lockgate.machine.records import Entry, Lane, LanePhase
+from lockgate.machine.ordering import OrderUnproven
+from lockgate.machine.records import Entry, Lane, LaneOrder, LanePhase
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, EndpointId, Hash32
 from lockgate.primitives.state import Outcome, View, fact
@@ -30,9 +31,12 @@ _PASSED: Final = Passed()  # what is added to a gate's outcome is added to a cop
 class LaneGate:
     """Meets `ibc.ports.Gate`. `from_answer` says whether sends come out of an Answer or Advance."""
 
-    def __init__(self, context: Callable[[], Context], *, from_answer: bool) -> None:
+    def __init__(
+        self, context: Callable[[], Context], *, from_answer: bool, in_turn: Callable[[], bool] = lambda: False
+    ) -> None:
         self._context = context
         self._from_answer = from_answer
+        self._in_turn = in_turn  # was the place of the packet at hand proven, on an ordered lane?
 
     def on_send(self, view: View, passage: Passage, /) -> Outcome:
         packet = passage.packet
@@ -49,7 +53,10 @@ class LaneGate:
         if not self._from_answer:
             raise SendOutsideAnswer("an endpoint's port is not free to use", port=ours[0].source_port)
         _check_endpoint_payloads(packet)
-        return lanes.opened(view, lane, packet)
+        outcome = lanes.opened(view, lane, packet)
+        sender = EndpointId(Hash32(bytes.fromhex(ours[0].source_port)))
+        outcome.then(ordering.sent(view, lane, packet.sequence, sender, packet.timeout))
+        return outcome
 
     def on_receive(self, view: View, passage: Passage, /) -> Admission:
         packet = passage.packet
@@ -67,6 +74,8 @@ class LaneGate:
             if lane is not None and lane.phase is not LanePhase.OPEN:
                 return Rejected(LaneStopped.code)
             return _PASSED
+        if lane is not None and lane.order is not LaneOrder.UNORDERED and not self._in_turn():
+            raise OrderUnproven("no claim", client=client, sequence=packet.sequence)  # and not refused for good
         try:
             if lane is None:
                 raise NoLane("endpoints use open lanes only", client=client)
@@ -84,6 +93,7 @@ class LaneGate:
             if lane.equivocated:
                 lanes.check_open(lane)  # a proof under either history settles nothing (P14)
             outcome.then(lanes.ended(view, lane, packet))
+            outcome.then(ordering.ended(view, lane, packet.sequence))
         return outcome
 
     def _admit(self, view: View, passage: Passage, lane: Lane) -> Outcome:

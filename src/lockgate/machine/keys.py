@@ -119,6 +119,21 @@ def lane_sends(client: str) -> bytes:
     return b"open/" + client.encode()
 
 
+def order_stream(client: str, sender: bytes) -> bytes:
+    """How far a sender's packets over an ordered lane are numbered, on the sending side."""
+    return b"order_stream/" + client.encode() + b"/" + sender
+
+
+def order_claim(client: str, sequence_number: int) -> bytes:
+    """The place of an open packet among its sender's, on the sending side."""
+    return b"order_claim/" + client.encode() + b"/" + u64(sequence_number)
+
+
+def order_next(client: str, sender: bytes) -> bytes:
+    """The next number of a remote sender, on the receiving side."""
+    return b"order_next/" + client.encode() + b"/" + sender
+
+
 def equivocation(client: str) -> bytes:
     return b"equivocation/" + client.encode()
 

@@ -39,6 +39,7 @@ from lockgate.machine.records import (
     Lane,
     LaneCaps,
     LaneKind,
+    LaneOrder,
     LanePhase,
     OpenSends,
     lane_id,
@@ -76,7 +77,7 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
     only_fields(
         message, "local_client", "remote_client", "remote_genesis", "height", "grace",
         "client_state", "client_state_proof", "counterparty_proof", "consensus_height",
-        "consensus_proof", "domain_proof", "operated", "max_packets", "max_bytes", "value_cap",
+        "consensus_proof", "domain_proof", "operated", "max_packets", "max_bytes", "value_cap", "order",
         AUTHORIZATION,
     )  # fmt: skip
     parameters = context.parameters
@@ -95,7 +96,7 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
     remote_genesis = Genesis.from_bytes(field(message, "remote_genesis", bytes))
     if remote_genesis.ledger_class is not LedgerClass.BFT and not _opted_in(message):
         raise NotOptedIn("say so with operated: true", remote=remote_genesis.chain_id)
-    caps = _caps(parameters, message)
+    caps, order = _caps(parameters, message), _order(message)
     if caps.value and not remote.bears_value(view, local):
         raise LaneProof("value crosses only where forging takes more than 2/3 of the signers", client=local)
 
@@ -135,6 +136,7 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
         "",
         sending.next_sequence(view, local),
         caps,
+        order,
     )
     outcome.set(keys.LANE, keys.lane(record.lane_id), record.to_bytes())
     outcome.set(keys.LANE, keys.lane_of_client(local), record.lane_id)
@@ -151,6 +153,13 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
 
 def _opted_in(message: Mapping[str, Any]) -> bool:
     return "operated" in message and bool(field(message, "operated", bool))
+
+
+def _order(message: Mapping[str, Any]) -> LaneOrder:
+    number = field(message, "order", int) if "order" in message else LaneOrder.UNORDERED
+    if number not in set(LaneOrder):
+        raise BadMessage("an order is 0 (none), 1 (ordered) or 2 (with gaps)", field="order")
+    return LaneOrder(number)
 
 
 def _caps(parameters: Parameters, message: Mapping[str, Any]) -> LaneCaps:

@@ -34,6 +34,7 @@ from lockgate.machine.errors import (
     WrongSequence,
 )
 from lockgate.machine.genesis import Genesis
+from lockgate.machine.ordering import RECEIVE
 from lockgate.machine.packets import PacketLayer
 from lockgate.machine.records import Account
 from lockgate.machine.transaction import SUITE_ED25519, SignedTransaction, Transaction, decode_and_verify
@@ -106,6 +107,7 @@ class Machine:
             "endpoint.answer": lambda view, context, message: answers.answer(view, context, message, self.packets),
             "endpoint.advance": lambda view, context, message: answers.advance(view, context, message, self.packets),
             "lane.open": lambda view, context, message: lanes.open_lane(view, context, message, self.packets),
+            RECEIVE: self.packets.receive_in_order,
             "lane.prune": lambda view, context, message: pruning.prune(view, context, message, self.packets),
             "gov.announce": lambda view, context, message: governance.announce(view, context, message, self.packets),
             "gov.cancel": governance.cancel,

@@ -30,12 +30,12 @@ from lockgate.ibc.router import Router
 from lockgate.ibc.runs import RUNNERS, Messages
 from lockgate.ibc.wiring import Wiring
 from lockgate.lightclients.standing import SubstituteMismatch
-from lockgate.machine import answers, endpoints, equivocation, keys, lanes, settlement
+from lockgate.machine import answers, endpoints, equivocation, keys, lanes, ordering, pruning, settlement
 from lockgate.machine.clients import ClientModule, Clients
-from lockgate.machine.context import Context, OwnHeader
-from lockgate.machine.errors import LaneProof, NotPrunable, SendOutsideAnswer
+from lockgate.machine.context import Context, OwnHeader, field, only_fields
+from lockgate.machine.errors import BadMessage, LaneProof, NotPrunable, SendOutsideAnswer
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION, LaneGate, LaneTerms
-from lockgate.machine.records import Entry, StateDamaged
+from lockgate.machine.records import Entry, LaneOrder, StateDamaged
 from lockgate.merkle import ics23
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
@@ -94,6 +94,7 @@ class PacketLayer:
         self._context: Context | None = None
         self.clients = Clients()
         self.kinds = self.clients.kinds
+        self._in_turn = False  # while a packet is received whose place `receive_in_order` has proven
         self._applications = applications
         self._outside = self._wiring(from_answer=False)
         self._inside = self._wiring(from_answer=True)
@@ -102,7 +103,7 @@ class PacketLayer:
         return Wiring(
             clients=self.kinds,
             router=EndpointRouter(self._applications),
-            gate=LaneGate(self._current, from_answer=from_answer),
+            gate=LaneGate(self._current, from_answer=from_answer, in_turn=lambda: self._in_turn),
             lanes=LaneTerms(self._current),
             authority=self,
             held_store=keys.BODIES,
@@ -154,6 +155,33 @@ class PacketLayer:
         outcome, responses = RUNNERS[name](self._outside, view, context.block, context.signer, messages, first, last)
         url = dispatch.response_url(name)
         return outcome, [(url, response) for response in responses]
+
+    def receive_in_order(self, view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
+        """`lane.receive`: a MsgRecvPacket, and under the same header the claim of its place among its sender's."""
+        only_fields(message, "packet", "claim", "proof")
+        received = field(message, "packet", bytes)
+        relayed = wire.read_receive(received)
+        packet = relayed.packet
+        client = ClientId(packet.destination_client)
+        lane = lanes.lane_of(view, client)
+        if lane is None or lane.order is LaneOrder.UNORDERED:
+            raise BadMessage("no ordered lane leads over this client", field="packet")
+        outcome = Outcome()
+        receipt = host.packet_receipt(client, packet.sequence)
+        if packet.sequence > pruning.watermark(view, client) and not view.get(host.STORE, receipt):
+            lanes.check_open(lane)
+            value = field(message, "claim", bytes)
+            key = keys.order_claim(lane.remote_client, packet.sequence)
+            self.verify(view, client, relayed.proof_height, field(message, "proof", bytes), keys.LANE, key, value)
+            outcome.then(ordering.take(view, lane, ordering.Claim.read(value), context.block.time))
+        self._in_turn = True
+        try:
+            done = self.dispatch(Overlay(view, outcome.writes), context, MSG_RECV_PACKET, received)
+        finally:
+            self._in_turn = False
+        outcome.then(done.outcome)
+        outcome.response = done.outcome.response
+        return outcome
 
     @staticmethod
     def _suspended(view: View, failure: ClientNotActive) -> None:

@@ -102,6 +102,14 @@ class LanePhase(enum.IntEnum):
     CLOSED = 3
 
 
+class LaneOrder(enum.IntEnum):
+    """In what order the packets of one sender are received."""
+
+    UNORDERED = 0
+    ORDERED = 1  # what comes after a packet that timed out waits until nothing before it is open
+    GAPS = 2  # ordered; a packet that timed out lets its successors pass
+
+
 LANE_MOVES: Final = {
     (LanePhase.OPEN, "stop"): LanePhase.STOPPED,
     (LanePhase.STOPPED, "resume"): LanePhase.OPEN,
@@ -131,7 +139,7 @@ class LaneCaps:
 class Lane(Record):
     """An explicit record over two domains and their two clients (P9), with its caps (P10)."""
 
-    FORMAT = 2  # 1 had no cause and no caps
+    FORMAT = 3  # 1 had no cause and no caps, 2 no order
     lane_id: LaneId
     kind: LaneKind
     phase: LanePhase
@@ -146,6 +154,7 @@ class Lane(Record):
     note: str  # who stopped it and why, in words; empty while open
     first_sequence: int  # of the packets sent over it; earlier ones of its client count against no cap
     caps: LaneCaps
+    order: LaneOrder
 
     @property
     def equivocated(self) -> bool:
@@ -155,7 +164,7 @@ class Lane(Record):
     @classmethod
     def _convert(cls, values: list[Any]) -> list[Any]:
         values[1], values[2] = LaneKind(values[1]), LanePhase(values[2])
-        values[-1] = LaneCaps(*values[-1])
+        values[-2], values[-1] = LaneCaps(*values[-2]), LaneOrder(values[-1])
         return values
 
 

@@ -41,6 +41,8 @@ RECORDS: Final = {
         "endpoint-state",
         "lane",
         "open-sends",
+        "order-stream",
+        "order-claim",
         "evidence",
         "settlement",
         "grant",

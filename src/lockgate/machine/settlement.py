@@ -18,7 +18,7 @@ from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import Packet
 from lockgate.ibc.ports import Call, Passage
 from lockgate.ibc.wiring import Wiring
-from lockgate.machine import answers, endpoints, keys, lanes
+from lockgate.machine import answers, endpoints, keys, lanes, ordering
 from lockgate.machine.clients import Clients
 from lockgate.machine.errors import NotEquivocation, NotSettleable
 from lockgate.machine.records import Lane, OpenSends, Settlement
@@ -79,6 +79,7 @@ def carry_out(
     outcome.delete(host.STORE, host.packet_commitment(client, sequence))
     outcome.then(answers.forget_message(view, client, sequence))
     outcome.then(lanes.ended(view, lane, packet))
+    outcome.then(ordering.ended(view, lane, sequence))
     record = Settlement(
         ready.commitment,
         ending,

@@ -29,6 +29,7 @@ async def lanes(opened: Ledgers) -> list[Row]:
             "lane": lane.lane_id.hex(),
             "kind": lane.kind.name.lower(),
             "phase": lane.phase.name.lower(),
+            "order": lane.order.name.lower(),
             "client": lane.local_client,
             "remote": opened.name_of(lane.remote_domain),
             "remote_domain": lane.remote_domain.hex(),

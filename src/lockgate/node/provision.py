@@ -21,7 +21,7 @@ from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.tendermint import states
 from lockgate.machine import keys
 from lockgate.machine.genesis import Genesis, LedgerClass
-from lockgate.machine.records import Lane
+from lockgate.machine.records import Lane, LaneOrder
 from lockgate.machine.transaction import Message
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, Height
@@ -118,7 +118,9 @@ async def register(on: LedgerAccess, client: ClientId, counterparty: ClientId) -
     await on.do(pairing.register_message(client, counterparty, on.submitter.signer))
 
 
-async def open_lane(on: LedgerAccess, client: ClientId, far: LedgerAccess, far_client: ClientId) -> None:
+async def open_lane(
+    on: LedgerAccess, client: ClientId, far: LedgerAccess, far_client: ClientId, order: LaneOrder
+) -> None:
     """Update our client of the far ledger, read the four proofs there, open the lane."""
     tip = await far.chain.tip()
     at = (await far.chain.header_at_least(tip.height.height)).height
@@ -151,21 +153,29 @@ async def open_lane(on: LedgerAccess, client: ClientId, far: LedgerAccess, far_c
         "domain_proof": domain.proof,
         # `up` started both ledgers itself: whose operator they trust is no question here (P10).
         "operated": far.genesis.ledger_class is not LedgerClass.BFT,
+        "order": int(order),
     }
     await on.do(*messages, ("lane.open", lane))
 
 
-async def lane_between(one: LedgerAccess, other: LedgerAccess, say: Callable[[str], None]) -> tuple[Lane, Lane]:
-    """The lane between two ledgers, seen from each; opened when there is none."""
+async def lane_between(
+    one: LedgerAccess, other: LedgerAccess, say: Callable[[str], None], order: LaneOrder = LaneOrder.UNORDERED
+) -> tuple[Lane, Lane]:
+    """The lane between two ledgers, seen from each; opened in this order when there is none. Raises SetupFailed.
+
+    A lane keeps the order it was opened with.
+    """
     mine, theirs = await find_lane(one, other.genesis.domain_id), await find_lane(other, one.genesis.domain_id)
     if mine is not None and theirs is not None:
+        if {mine.order, theirs.order} != {order}:
+            raise SetupFailed("the lane was opened with another order", lane=mine.order.name.lower(), asked=order.name)
         return mine, theirs
     say("clients")
     client, far = await asyncio.gather(create_client(one, other), create_client(other, one))
     await asyncio.gather(register(one, client, far), register(other, far, client))
     say("lane")
-    await open_lane(one, client, other, far)
-    await open_lane(other, far, one, client)
+    await open_lane(one, client, other, far, order)
+    await open_lane(other, far, one, client, order)
     mine, theirs = await find_lane(one, other.genesis.domain_id), await find_lane(other, one.genesis.domain_id)
     assert mine is not None
     assert theirs is not None

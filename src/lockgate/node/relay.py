@@ -83,7 +83,7 @@ async def make(
         witnesses = [Rpc(str(address)) for address in record.get("witnesses", {}).get(access.name, ())]
         rpcs += witnesses
         chains = tuple(CometBftChain(rpc, access.chain.chain_id) for rpc in witnesses)
-        ends.append(EndPoint(access.chain, access.submitter, ClientId(lane.local_client), chains))
+        ends.append(EndPoint(access.chain, access.submitter, ClientId(lane.local_client), chains, order=lane.order))
 
     def keep(what: str, evidence: dict[str, object]) -> None:
         write_json(home / "evidence" / f"{what}.json", evidence)

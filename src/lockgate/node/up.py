@@ -13,7 +13,7 @@ from typing import Final
 
 from lockgate.engines.embedded.retention import KEEP
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
-from lockgate.machine.records import Lane
+from lockgate.machine.records import Lane, LaneOrder
 from lockgate.node import ledger as ledger_node
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
@@ -70,6 +70,7 @@ class Spec:
         HostSpec("sender", "alpha", "quote-sender", ("solver",)),
         HostSpec("solver", "beta", "iv-solver", ("sender",)),
     )
+    order: LaneOrder = LaneOrder.UNORDERED  # of the lane, when it is opened
 
     def __post_init__(self) -> None:
         names = {spec.name for spec in self.ledgers}
@@ -79,6 +80,9 @@ class Spec:
         for host in self.hosts:
             if host.ledger not in names or not set(host.peers) <= hosts - {host.name}:
                 raise BadConfig("a host names a ledger or peer that is not there", host=host.name)
+
+
+ORDERS: Final = {order.name.lower(): order for order in LaneOrder}
 
 
 def read_spec(path: Path | None) -> Spec:
@@ -96,11 +100,14 @@ def read_spec(path: Path | None) -> Spec:
             LedgerSpec(**{**item, "sources": tuple(item.get("sources", ()))}) for item in value.pop("ledger", [])
         )
         hosts = tuple(HostSpec(**{**item, "peers": tuple(item.get("peers", ()))}) for item in value.pop("host", []))
+        order = ORDERS[value.pop("order", "unordered")]
+    except KeyError as error:
+        raise BadConfig(f"order is one of {', '.join(ORDERS)}", given=str(error), file=str(path)) from error
     except TypeError as error:
         raise BadConfig(str(error), file=str(path)) from error
     if value:
         raise BadConfig("unknown table", table=sorted(value)[0], file=str(path))
-    return Spec(ledgers or Spec().ledgers, hosts or Spec().hosts)
+    return Spec(ledgers or Spec().ledgers, hosts or Spec().hosts, order)
 
 
 class AlreadyRunning(Refused):
@@ -204,7 +211,7 @@ async def provision(running: Running, say: Say) -> None:
     folder, spec = running.folder, running.spec
     async with operators(folder, [ledger.name for ledger in spec.ledgers]) as accesses:
         one, other = accesses.values()
-        lanes = dict(zip(accesses, await lane_between(one, other, say), strict=True))
+        lanes = dict(zip(accesses, await lane_between(one, other, say, spec.order), strict=True))
         await _until_active(accesses, say)
         say("endpoints")
         refs = {ledger.name: _read_through(await accesses[ledger.name].ref(), ledger) for ledger in spec.ledgers}

@@ -10,6 +10,8 @@ from typing import Final
 from lockgate.courier.batches import Limits, fitting
 from lockgate.courier.plan import Lane, Phase, Plan, Track, plan
 from lockgate.courier.quarantine import Quarantine
+from lockgate.machine.ordering import RECEIVE
+from lockgate.machine.records import LaneOrder
 from lockgate.primitives.ids import Height
 from lockgate.primitives.state import Event
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
@@ -51,6 +53,11 @@ class Direction:
     @property
     def name(self) -> str:
         return f"{self.source.chain.chain_id} to {self.dest.chain.chain_id}"
+
+    @property
+    def ordered(self) -> bool:
+        """Are packets received in the order of their senders?"""
+        return self.dest.order is not LaneOrder.UNORDERED
 
     def plan(self, lane: Lane | None, now: float) -> Plan:
         """The plan for one lane's packets, or for all of them."""
@@ -138,11 +145,14 @@ class Direction:
         by_stage = {
             Stage.ACKNOWLEDGE: deque(made.acknowledge),
             Stage.TIME_OUT: deque(made.time_out),
-            Stage.RECEIVE: deque(made.receive),
+            Stage.RECEIVE: deque(self._in_order(made.receive)),
         }
         if lane is Lane.BACKLOG:
             self._backlog = _Queues(now, by_stage)
         return by_stage
+
+    def _in_order(self, receives: Sequence[Track]) -> Sequence[Track]:
+        return sorted(receives, key=lambda track: track.sequence) if self.ordered else receives
 
     def _cut(self, queue: deque[Track], stage: Stage, most: int, limits: Limits, held: set[int]) -> tuple[Track, ...]:
         """Up to `most` packets that are still as they were planned. One that failed before goes alone."""
@@ -158,7 +168,8 @@ class Direction:
                     found.append(queue.popleft())
                 break
             found.append(queue.popleft())
-        batch = fitting(found, stage.value, limits, most) if found else ()
+        name = RECEIVE if stage is Stage.RECEIVE and self.ordered else stage.value
+        batch = fitting(found, name, limits, most) if found else ()
         queue.extendleft(reversed(found[len(batch) :]))
         return batch
 

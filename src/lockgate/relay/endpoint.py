@@ -10,6 +10,7 @@ from typing import Final, Protocol, Self
 
 from lockgate.courier.plan import Side
 from lockgate.courier.ports import BlockEvents, Submitter, TrackedClient
+from lockgate.machine.records import LaneOrder
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixNanos, UnixSeconds, floor_seconds
 from lockgate.relay.chains.cometbft import CometBftChain
@@ -46,6 +47,7 @@ class EndPoint:
     client: ClientId
     witnesses: tuple[CometBftChain, ...] = ()
     own_lane: bool = True  # finished packets of own lanes are pruned (I15)
+    order: LaneOrder = LaneOrder.UNORDERED  # in which packets are received here
     next_height: int = 1
     read_beat: int = 0  # the announcement up to which blocks were read
     tracked: TrackedClient | None = None

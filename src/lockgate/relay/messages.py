@@ -37,6 +37,7 @@ class News(enum.Enum):
     ENDED = "the commitment is gone"
     OTHER_PACKET = "another packet stands under this sequence"
     RECEIVED = "the packet was received after all"
+    NOT_ITS_TURN = "an earlier packet of its sender has not been received"
     OTHER_ANSWER = "another acknowledgement, or none, stands under this sequence"
 
 

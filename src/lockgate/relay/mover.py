@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lockgate.courier.plan import Phase, Track
 from lockgate.courier.ports import Submitted, Submitter
@@ -22,6 +22,7 @@ from lockgate.relay.direction import Direction
 from lockgate.relay.endpoint import EndPoint
 from lockgate.relay.jitter import Jitter
 from lockgate.relay.messages import News, Stage, build
+from lockgate.relay.ordered import build_receives
 from lockgate.relay.rpc import RpcError
 from lockgate.relay.updates import Ground
 
@@ -124,11 +125,16 @@ class Mover:
     async def _build(
         self, direction: Direction, stage: Stage, batch: Sequence[Track], ground: Ground, submitter: Submitter
     ) -> tuple[list[Track], list[Message], list[tuple[Track, Exception]]]:
-        of = _ends(direction, stage)[1]
+        on, of = _ends(direction, stage)
         tracks: list[Track] = []
         messages: list[Message] = []
         unproven: list[tuple[Track, Exception]] = []
-        built = await build(of.chain, direction.path, stage, batch, ground, submitter.signer)
+        if stage is Stage.RECEIVE and direction.ordered:
+            built = await build_receives(
+                of.chain, on.chain, on.order, direction.path, batch, ground, submitter.signer, on.time
+            )
+        else:
+            built = await build(of.chain, direction.path, stage, batch, ground, submitter.signer)
         look_again: list[int] = []
         for track, message in zip(batch, built, strict=True):
             if isinstance(message, Exception):
@@ -149,6 +155,9 @@ class Mover:
             case News.RECEIVED | News.OTHER_ANSWER:
                 watch.put_back(track.sequence, phase=Phase.RECEIVED, acknowledgement=None, answered_height=None)
                 look_again.append(track.sequence)
+            case News.NOT_ITS_TURN:
+                direction.quarantine.later(track.sequence, news.value, self.clock(), self.jitter.share())
+                return
         if news in {News.OTHER_PACKET, News.OTHER_ANSWER}:
             self._failed(direction, track, news.value)  # a node's events say otherwise: not again at once
         self.report("news", {"direction": direction.name, "sequence": track.sequence, "what": news.value})
@@ -165,7 +174,7 @@ class Mover:
     ) -> None:
         on = _ends(direction, stage)[0]
         updates = ground.updates(on.client, submitter.signer)
-        size = sum(len(content) for _, content in (*updates, *messages))
+        size = sum(_size(content) for _, content in (*updates, *messages))
         if len(tracks) == 1 or size <= most_bytes:
             self.counters.transactions += 1
             self.counters.submitted += len(messages)
@@ -241,6 +250,11 @@ class Mover:
         if mark.parked:
             fields["code"] = Poisoned.code
         self.report("parked" if mark.parked else "failed", fields)
+
+
+def _size(content: Any) -> int:
+    """Bytes of a message's content, near enough for a limit that leaves room."""
+    return len(content) if isinstance(content, bytes) else sum(map(len, content.values()))
 
 
 def _ends(direction: Direction, stage: Stage) -> tuple[EndPoint, EndPoint]:

@@ -180,11 +180,16 @@ def test_every_message_of_ours_is_described_as_it_is_sent() -> None:
             MESSAGES[name].validate(cbor.encode(content))
             refuses(MESSAGES[name], cbor.encode({**content, "unread": 1}))
             seen.add(name)
-    assert {name for name in gas.PER_MESSAGE if not name.startswith("/")} - seen == {"endpoint.ungrant", "lane.prune"}
+    assert {name for name in gas.PER_MESSAGE if not name.startswith("/")} - seen == {
+        "endpoint.ungrant",
+        "lane.prune",
+        "lane.receive",
+    }
     ungrant = {"endpoint": bytes(32), "lane": bytes(32), "remote": bytes(32)}
     MESSAGES["endpoint.ungrant"].validate(cbor.encode(ungrant))
     prune = {"client": "07-tendermint-0", "last": 1, "height": "1-1", "proof": b"proof"}
     MESSAGES["lane.prune"].validate(cbor.encode(prune))
+    MESSAGES["lane.receive"].validate(cbor.encode({"packet": b"packet", "claim": b"claim", "proof": b"proof"}))
 
 
 def test_every_action_is_described_and_typed_alike() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lockgate.machine.records import LaneOrder
 from lockgate.node import demo, up
 from lockgate.node.demo import NotSettled
 from lockgate.node.folder import DiskFull, Folder, NotWritable, write_json
@@ -28,6 +29,7 @@ def test_a_file_describes_a_deployment(tmp_path: Path) -> None:
     path = tmp_path / "deployment.toml"
     path.write_text(PAIR + host("x", "a", '["y"]') + host("y", "b", '["x"]'))
     spec = read_spec(path)
+    assert spec.order is LaneOrder.UNORDERED
     assert [ledger.port for ledger in spec.ledgers] == [0, 0], "ports are found, not fixed"
     assert spec.hosts[0].peers == ("y",)
     path.write_text("")
@@ -97,3 +99,18 @@ def test_a_demo_that_does_not_settle_says_how_far_it_came(monkeypatch: pytest.Mo
     with pytest.raises(NotSettled) as failure:
         asyncio.run(settle(Path("host.sock"), 5, lambda *_: None))
     assert (failure.value.fields["ended"], failure.value.fields["sent"]) == (3, 5)
+
+
+@pytest.mark.parametrize("order", list(LaneOrder))
+def test_a_deployment_says_the_order_of_its_lane(tmp_path: Path, order: LaneOrder) -> None:
+    path = tmp_path / "deployment.toml"
+    path.write_text(f'order = "{order.name.lower()}"\n')
+    assert read_spec(path) == Spec(order=order)
+
+
+@pytest.mark.parametrize("order", ['"fifo"', "1", "[]"])
+def test_another_order_is_refused_by_name(tmp_path: Path, order: str) -> None:
+    path = tmp_path / "deployment.toml"
+    path.write_text(f"order = {order}\n")
+    with pytest.raises(BadConfig):
+        read_spec(path)
