@@ -18,7 +18,7 @@ CITED = re.compile(r"(?<![\w-])([PIS]\d{1,2})(?![\w-])")
 DEFINED = re.compile(r"^(?:#+ +|\| *|[-*]? *)(?:\*\*)?([PISABC]\d{1,2})\b", re.M)
 NAMED_BY_TAG = re.compile(r"def test_(?:\w+_)?([pabc])(\d{1,2})_", re.I)
 # What the foundation promises; later issues add their own.
-PROMISES = {f"P{number}" for number in (*range(1, 18), 20)}
+PROMISES = {f"P{number}" for number in (*range(1, 18), 20, 21)}
 ATTACKS = (
     {f"A{number}" for number in (1, 2, 3, 4, 7, 8, 9, 10, 15)}
     | {f"B{number}" for number in range(1, 6)}

@@ -4,9 +4,21 @@
   Verifies the embedded engine, CometBFT clusters and Cosmos chains, and helps the engine build blocks
 - `tendermint`: the 07-tendermint client module that meets the `LightClient` port of `ibc`
 - `attested`: the attested client module: a rotating quorum of accountable signers
+- `composite`: the composite client module: a written rule over clients of unlike kinds
 - `standing`, `store`, `forms`, `heights`, `subject`: what all client modules share: status and refusals,
   place in the store, encodings, growing by a height, what a client says about itself
 - `follower`: a host's own client of a ledger, from a pinned header
 """
 
-__all__ = ("attested", "cometbft", "follower", "forms", "heights", "standing", "store", "subject", "tendermint")
+__all__ = (
+    "attested",
+    "cometbft",
+    "composite",
+    "follower",
+    "forms",
+    "heights",
+    "standing",
+    "store",
+    "subject",
+    "tendermint",
+)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.primitives.ids import Height
-from lockgate.primitives.time import UnixNanos
+from lockgate.primitives.time import DurationNanos, UnixNanos
 
 UNNAMED: Final = b""  # a client of a kind that knows its chain by name only
 
@@ -22,9 +22,12 @@ class Subject:
     kind: str
     chain_id: str
     domain: bytes = UNNAMED  # 32 bytes, where the client is bound to a genesis (P9)
+    trusting_period: DurationNanos
     operators: frozenset[str] = frozenset()
     sources: frozenset[str] = frozenset()
     keys: frozenset[bytes] = frozenset()
+    parties: tuple[int, int] | None  # operators needed, operators; None where nobody is named
+    alone: frozenset[str]  # operators and sources that alone make the client believe what they like
     above_two_thirds: bool  # forging takes more than 2/3 of the weight: what lanes that carry value ask (B3)
     needs: str  # what it takes for the client to believe a header
     forged_by: str  # who together could make it believe a false one

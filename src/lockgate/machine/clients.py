@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
 
 from lockgate.ibc import host
 from lockgate.ibc.client import next_client_number
 from lockgate.ibc.modules import ClientModules
 from lockgate.ibc.ports import ClientKind, LightClient
 from lockgate.lightclients.attested import AttestedClient
-from lockgate.lightclients.subject import Subject
+from lockgate.lightclients.composite import CompositeClient
+from lockgate.lightclients.subject import Subject, Triple
 from lockgate.lightclients.tendermint import TendermintClient
+from lockgate.merkle.ics23_fast import ProofMemo
+from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, View
 from lockgate.primitives.time import UnixNanos
@@ -50,14 +53,31 @@ class ClientModule(LightClient, Protocol):
         ...
 
 
+class MemberModule(ClientModule, Protocol):
+    """A kind whose clients may be members of a composite's rule."""
+
+    def triple_at(self, view: View, client_id: ClientId, height: Height, /) -> Triple | None:
+        """What a client holds of a height, if anything (P21)."""
+        ...
+
+    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> ProofMemo:
+        """As `LightClient.proofs_at`, for absence too."""
+        ...
+
+
+KINDS: Final[tuple[Callable[[], MemberModule], ...]] = (
+    TendermintClient,
+    AttestedClient,
+)
+
+
 class Clients:
     """All kinds of this ledger, by type."""
 
     def __init__(self) -> None:
-        modules: tuple[ClientModule, ...] = (
-            TendermintClient(),
-            AttestedClient(),
-        )
+        single = [make() for make in KINDS]
+        # Joined kinds come last: what a member was caught at is seen by what rests on it (`equivocation`).
+        modules: tuple[ClientModule, ...] = (*single, CompositeClient({each.client_type: each for each in single}))
         self._by_type: Final = {module.client_type: module for module in modules}
         self.kinds: Final = ClientModules(
             ClientKind(
@@ -86,5 +106,24 @@ class Clients:
                 if view.get(host.STORE, host.client_state(client)) is not None:
                     yield client, module
 
+    def described(self, view: View, now: UnixNanos) -> list[list[Any]]:
+        """Each client as [id, kind, status, chain id, [revision, height], time there, trusting period, needs, forged].
 
-__all__ = ("ClientModule", "Clients")
+        For people: nobody decides on it. Times are in nanoseconds.
+        """
+        rows: list[list[Any]] = []
+        for client, module in self.every(view):
+            subject, height = module.subject(view, client), module.latest_height(view, client)
+            try:
+                at = int(module.timestamp_at(view, client, height))
+            except (PeerFault, Refused):
+                at = 0  # the newest state is gone, or members disagree about it: the status says so
+            where = [height.revision, height.height]
+            status = module.status(view, client, now)
+            period = int(subject.trusting_period)
+            words = [subject.needs, subject.forged_by]
+            rows.append([client, subject.kind, status, subject.chain_id, where, at, period, *words])
+        return rows
+
+
+__all__ = ("KINDS", "ClientModule", "Clients", "MemberModule")

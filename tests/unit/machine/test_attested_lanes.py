@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from google.protobuf.any_pb2 import Any as AnyMessage
-
 from lockgate.codec import type_urls as urls
-from lockgate.codec.wire import ibc_client_pb2 as client_wire
 from lockgate.codec.wire import ibc_query_pb2 as q
 from lockgate.ibc import wire as ibc_wire
 from lockgate.ibc.packet import Payload
 from lockgate.ibc.queries import answer
 from lockgate.lab.clock import SimulatedClock
-from lockgate.lab.ledgers import LabLedger, responses
+from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import (
     End,
     create_client,
@@ -25,60 +22,16 @@ from lockgate.lab.paths import (
     register,
     update,
 )
-from lockgate.lightclients.attested import Attestation, ClientState, ConsensusState, SignerSet, messages, states
-from lockgate.lightclients.attested.messages import ATTESTATION, MISBEHAVIOUR
+from lockgate.lightclients.attested import messages, states
+from lockgate.lightclients.attested.messages import MISBEHAVIOUR
 from lockgate.machine import lanes
 from lockgate.machine.machine import TxResult
 from lockgate.machine.records import LanePhase
-from lockgate.machine.transaction import Message
-from lockgate.primitives.ids import ClientId
 from lockgate.primitives.state import Block
-from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds, seconds
-from tests.support.attesters import ordered, signatures, signer
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
+from tests.support.attested_lab import attest, attestation, attested_state, client_message, create_attested
 from tests.support.lab import START, account
 from tests.support.notes import PORT, Notes
-
-
-def attested_state(of: LabLedger, threshold: int = 4) -> ClientState:
-    until = UnixNanos(START + seconds(86_400 * 300))
-    signers = ordered([signer(number, until=until) for number in range(5)])
-    return ClientState(
-        domain=of.genesis.domain_id,
-        chain_id=of.genesis.chain_id,
-        signers=SignerSet(epoch=1, threshold=threshold, signers=signers),
-        trusting_period=seconds(86_400 * 14),
-        max_clock_drift=seconds(40),
-        latest_height=of.at(of.height),
-    )
-
-
-def create_attested(on: End, of: LabLedger, state: ClientState) -> None:
-    header = of.chain.signed_header(of.height).header
-    message = client_wire.MsgCreateClient(
-        client_state=AnyMessage.FromString(states.encode_client_state(state)),
-        consensus_state=AnyMessage.FromString(
-            states.encode_consensus_state(ConsensusState(header.time, header.app_hash))
-        ),
-        signer=on.account.id,
-    )
-    result = expect(on.ledger.transact(on.account, (urls.MSG_CREATE_CLIENT, message.SerializeToString())))
-    on.client = ClientId(client_wire.MsgCreateClientResponse.FromString(responses(result)[0]).client_id)
-    on.trusted = of.height
-
-
-def attestation(of: LabLedger, state: ClientState, height: int, **spoilt: Any) -> Attestation:
-    header = of.chain.signed_header(height).header
-    bare = Attestation(epoch=1, height=of.at(height), timestamp=header.time, root=header.app_hash)
-    bare = replace(bare, **spoilt)
-    by = range(state.signers.threshold)
-    return replace(bare, signatures=signatures(state, bare.message(state.chain_id, state.signers), by))
-
-
-def client_message(on: End, kind: str, value: bytes) -> Message:
-    message = client_wire.MsgUpdateClient(
-        client_id=on.client, client_message=AnyMessage(type_url=kind, value=value), signer=on.account.id
-    )
-    return urls.MSG_UPDATE_CLIENT, message.SerializeToString()
 
 
 class Lane:
@@ -97,8 +50,7 @@ class Lane:
     def attest(self) -> TxResult:
         """Bring A's client to B's newest header."""
         height = self.b.ledger.height
-        value = messages.encode_attestation(attestation(self.b.ledger, self.state, height))
-        result = self.a.ledger.transact(self.a.account, client_message(self.a, ATTESTATION, value))
+        result = attest(self.a, self.b.ledger, self.state, height)
         self.a.trusted = height
         return result
 

@@ -246,10 +246,13 @@ class AttestedClient:
         return Subject(
             kind=CLIENT_TYPE,
             chain_id=state.chain_id,
+            trusting_period=state.trusting_period,
             domain=state.domain,
             operators=frozenset(signers.operators),
             sources=frozenset(signers.sources),
             keys=frozenset(part for signer in signers.signers for part in signer.key.parts),
+            parties=(signers.operators_needed, len(signers.operators)),
+            alone=frozenset(),  # no set that one of them satisfies was ever stored
             above_two_thirds=3 * signers.threshold > 2 * signers.total,
             needs=f"signatures of weight {signers.threshold} of {signers.total}, from "
             f"{signers.operators_needed} or more of {len(signers.operators)} operators",

@@ -243,10 +243,14 @@ class TendermintClient:
         """Whom the client follows, on whose word. Raises `ClientUnknown`."""
         state = self._store(view, client_id).client_state()
         level = state.trust_level
+        validators = frozenset({f"validators of {state.chain_id}"})
         return Subject(
             kind=CLIENT_TYPE,
             chain_id=state.chain_id,
-            sources=frozenset({f"validators of {state.chain_id}"}),
+            trusting_period=state.trusting_period,
+            sources=validators,
+            parties=None,
+            alone=validators,
             above_two_thirds=True,
             needs=f"a commit by more than 2/3 of the validators of {state.chain_id}, with {level.numerator}/"
             f"{level.denominator} of the power that is trusted",

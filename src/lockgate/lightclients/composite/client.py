@@ -1,0 +1,344 @@
+"""The composite client module: a written rule over clients of unlike kinds on the same ledger (P21).
+
+Theory of operation. A composite believes nobody; it compares. Whoever brings an `Agreement` names a
+height, and the module looks at what every member holds of it. Where two differ, or one differs from
+what was agreed before, the client freezes, whichever branch of the rule the second one stands in. Where
+all that hold it agree, and they satisfy the rule, (height, time, root) is stored. Proofs and times are
+read from stored heights only, and the members are asked again each time: one that froze since stops all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from typing import Final, TypeAlias
+
+from lockgate.lightclients import heights, store
+from lockgate.lightclients.composite.errors import (
+    InvalidClientState,
+    MembersDisagree,
+    RuleUnsatisfied,
+    UpgradeUnknown,
+)
+from lockgate.lightclients.composite.members import (
+    JointProofs,
+    Modules,
+    check_rule,
+    explain,
+    holders_of,
+    module_of,
+    subjects_of,
+)
+from lockgate.lightclients.composite.states import (
+    AGREEMENT,
+    CLIENT_STATE,
+    CLIENT_TYPE,
+    CONSENSUS_STATE,
+    ClientState,
+    CompositeForms,
+    ConsensusState,
+    check_client_state,
+    check_consensus_state,
+    decode_agreement,
+    decode_client_state,
+    decode_consensus_state,
+    encode_consensus_state,
+)
+from lockgate.lightclients.standing import (
+    ACTIVE,
+    EXPIRED,
+    FROZEN,
+    UNKNOWN,
+    ClientExpired,
+    ClientFrozen,
+    ClientUpdate,
+    MalformedState,
+    SubstituteMismatch,
+    SubstituteUnusable,
+    require_readable,
+    standing,
+)
+from lockgate.lightclients.store import ClientStore, processed_now
+from lockgate.lightclients.subject import Subject, Triple
+from lockgate.primitives.errors import PeerFault, Refused
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.state import Outcome, View, fact
+from lockgate.primitives.time import UnixNanos
+
+CompositeStore: TypeAlias = store.ClientStore[ClientState, ConsensusState]
+
+
+class CompositeClient:
+    """Light clients that believe what a rule over other clients says."""
+
+    __slots__ = ("_modules",)
+    client_type: Final = CLIENT_TYPE
+    client_state_url: Final = CLIENT_STATE
+    consensus_state_url: Final = CONSENSUS_STATE
+
+    def __init__(self, modules: Modules) -> None:
+        """`modules` are the kinds that members may be of, by client type."""
+        self._modules: Final = modules
+
+    def initialise(
+        self,
+        view: View,
+        client_id: ClientId,
+        client_state: bytes,
+        consensus_state: bytes,
+        now: UnixNanos,
+        own_height: Height,
+        /,
+    ) -> Outcome:
+        """Store a new client's first states, both given as Any bytes; members must agree on them."""
+        state = decode_client_state(client_state)
+        check_client_state(state)
+        first = decode_consensus_state(consensus_state)
+        check_consensus_state(first)
+        check_rule(self._modules, view, state.rule, state.chain_id, state.domain, now)
+        if self._agreed(view, state, state.latest_height, now) != first:
+            raise InvalidClientState("the first consensus state is not what the members hold")
+        kept = _store(view, client_id)
+        outcome = Outcome()
+        kept.put_client_state(outcome, state)
+        kept.put_consensus_state(outcome, state.latest_height, first, processed_now(now, own_height))
+        return outcome
+
+    def status(self, view: View, client_id: ClientId, now: UnixNanos, /) -> str:
+        """Return "Active", "Frozen", "Expired", or "Unknown" for a client that does not exist.
+
+        Frozen beats OR: one member that was caught freezes the composite, whether or not the rule needs it.
+        """
+        kept = _store(view, client_id)
+        state = kept.find_client_state()
+        return UNKNOWN if state is None else self._standing(view, kept, state, now)
+
+    def latest_height(self, view: View, client_id: ClientId, /) -> Height:
+        """Return the newest agreed height, 0-0 for a client that does not exist."""
+        state = _store(view, client_id).find_client_state()
+        return Height(0, 0) if state is None else state.latest_height
+
+    def timestamp_at(self, view: View, client_id: ClientId, height: Height, /) -> UnixNanos:
+        """Return the agreed time of `height`. Raises `ConsensusStateMissing`, `MembersDisagree`."""
+        kept = _store(view, client_id)
+        agreed = kept.consensus_state(height)
+        self._require_like(view, kept.client_state(), height, agreed)
+        return agreed.timestamp
+
+    def update(
+        self,
+        view: View,
+        client_id: ClientId,
+        message: tuple[str, bytes],
+        now: UnixNanos,
+        own_height: Height,
+        /,
+    ) -> ClientUpdate:
+        """Look at the height that an Agreement names: store it, or freeze where there are two histories."""
+        kept = _store(view, client_id)
+        state = kept.client_state()
+        status = self._standing(view, kept, state, now)
+        if status == FROZEN:
+            raise ClientFrozen(client_id=client_id)
+        if status == EXPIRED:
+            raise ClientExpired(client_id=client_id, latest_height=state.latest_height)
+        kind, value = message
+        if kind != AGREEMENT:
+            raise MalformedState("not a client message", type_url=kind)
+        height = decode_agreement(value)
+        if self._disputed(view, kept, state, height):
+            return ClientUpdate(kept.freeze(state), misbehaviour=True)
+        fresh = self._agreed(view, state, height, now)
+        oldest = kept.oldest_height()
+        floor = oldest if oldest is not None and oldest < height else None
+        if heights.contradicts(kept, state, height, fresh, floor):
+            return ClientUpdate(kept.freeze(state), misbehaviour=True)
+        return heights.advance(kept, state, height, fresh, now, own_height)
+
+    def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
+        """Freeze the client for good when a member of it is frozen; what froze that is proof enough."""
+        kept = _store(view, client_id)
+        state = kept.find_client_state()
+        if state is None or state.is_frozen or not self._caught(view, state, now):
+            return None
+        return kept.freeze(state)
+
+    def equivocation(self, view: View, client_id: ClientId, misbehaviour: bytes) -> tuple[bytes, bytes] | None:
+        """Return the hashes of two histories, or None: what a member's ledger or signers signed both, or, where
+        `misbehaviour` is an Agreement's value, what two members hold of one height.
+        """
+        kept = _store(view, client_id)
+        state = kept.client_state()
+        with contextlib.suppress(MalformedState):
+            contents = sorted(self._contents(view, kept, state, decode_agreement(misbehaviour)))
+            if len(contents) > 1:
+                return contents[0], contents[1]
+        for each in state.rule.members():
+            try:
+                found = module_of(self._modules, each.client).equivocation(view, each.client, misbehaviour)
+            except (PeerFault, Refused):
+                continue
+            if found is not None:
+                return found
+        return None
+
+    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> JointProofs:
+        """Return what verifies proofs at an agreed height of an unfrozen client."""
+        return fact(view, self._proofs, client_id, height)
+
+    def verify_membership(
+        self,
+        view: View,
+        client_id: ClientId,
+        height: Height,
+        proof: bytes,
+        path: tuple[bytes, ...],
+        value: bytes,
+        /,
+    ) -> None:
+        """Require that a satisfying set of members holds `value` under `path` at `height` for proven."""
+        self.proofs_at(view, client_id, height).membership(proof, path, value)
+
+    def verify_non_membership(
+        self, view: View, client_id: ClientId, height: Height, proof: bytes, path: tuple[bytes, ...], /
+    ) -> None:
+        """Require that a satisfying set of members holds the absence of `path` at `height` for proven."""
+        self.proofs_at(view, client_id, height).non_membership(proof, path)
+
+    def recover(
+        self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, own_height: Height, /
+    ) -> Outcome:
+        """Revive a client from an active, newer one of the same ledger under the same rule."""
+        old, new = _store(view, subject), _store(view, substitute)
+        state, other = old.client_state(), new.client_state()
+        if self._standing(view, old, state, now) == ACTIVE:
+            raise SubstituteUnusable("the subject is active", subject=subject)
+        if self._standing(view, new, other, now) != ACTIVE:
+            raise SubstituteUnusable("the substitute is not active", substitute=substitute)
+        if (state.domain, state.chain_id, state.rule) != (other.domain, other.chain_id, other.rule):
+            raise SubstituteMismatch(subject=subject, substitute=substitute)
+        if other.latest_height <= state.latest_height:
+            raise SubstituteUnusable("not newer", subject=state.latest_height, substitute=other.latest_height)
+        height = other.latest_height
+        outcome = Outcome()
+        old.put_consensus_state(outcome, height, new.consensus_state(height), new.processed(height))
+        old.put_client_state(outcome, other)
+        return outcome
+
+    def upgrade(
+        self,
+        view: View,
+        client_id: ClientId,
+        client_state: bytes,
+        consensus_state: bytes,
+        proof_client: bytes,
+        proof_consensus_state: bytes,
+        now: UnixNanos,
+        own_height: Height,
+        /,
+    ) -> Outcome:
+        """Refuse: the rule is about one domain."""
+        raise UpgradeUnknown(client_id=client_id)
+
+    def follows(self, client_state: bytes, chain_id: str, domain: bytes) -> Height | None:
+        """The latest height of a client state that follows this chain of this domain; None when it does not (P9)."""
+        state = decode_client_state(client_state)
+        return state.latest_height if (state.chain_id, state.domain) == (chain_id, domain) else None
+
+    def own_consensus(self, timestamp: UnixNanos, root: bytes, next_validators_hash: bytes) -> bytes:
+        """The consensus state that such a client holds of a header of this ledger (P9)."""
+        return encode_consensus_state(ConsensusState(timestamp, root))
+
+    def subject(self, view: View, client_id: ClientId) -> Subject:
+        """Whom the client follows: all of its members. Raises `ClientUnknown`."""
+        state = _store(view, client_id).client_state()
+        members = subjects_of(self._modules, view, state.rule)
+        low = [client for client, each in members.items() if not each.above_two_thirds]
+        ways = explain(members, state.rule)
+        return Subject(
+            kind=CLIENT_TYPE,
+            chain_id=state.chain_id,
+            trusting_period=state.trusting_period,
+            domain=state.domain,
+            operators=frozenset[str]().union(*(each.operators for each in members.values())),
+            sources=frozenset[str]().union(*(each.sources for each in members.values())),
+            keys=frozenset[bytes]().union(*(each.keys for each in members.values())),
+            parties=None,
+            alone=frozenset(),
+            above_two_thirds=not state.rule.holds(low),
+            needs=f"{state.rule}: " + "; or ".join(needs for needs, _ in ways),
+            forged_by="; or ".join(forged for _, forged in ways),
+        )
+
+    def triple_at(self, view: View, client_id: ClientId, height: Height) -> Triple | None:
+        """What was agreed of a height, if anything."""
+        found = _store(view, client_id).find_consensus_state(height)
+        return None if found is None else Triple(height, found.timestamp, found.root)
+
+    def _standing(self, view: View, kept: CompositeStore, state: ClientState, now: UnixNanos) -> str:
+        if self._caught(view, state, now):
+            return FROZEN
+        own = standing(kept, state, now)
+        if own != ACTIVE:
+            return own
+        active = [each.client for each in state.rule.members() if self._status_of(view, each.client, now) == ACTIVE]
+        return ACTIVE if state.rule.holds(active) else EXPIRED
+
+    def _caught(self, view: View, state: ClientState, now: UnixNanos) -> bool:
+        return any(self._status_of(view, each.client, now) == FROZEN for each in state.rule.members())
+
+    def _status_of(self, view: View, member: ClientId, now: UnixNanos) -> str:
+        return module_of(self._modules, member).status(view, member, now)
+
+    def _agreed(self, view: View, state: ClientState, height: Height, now: UnixNanos) -> ConsensusState:
+        """What the active members of a satisfying set hold of a height. Raises MembersDisagree, RuleUnsatisfied."""
+        held = holders_of(self._modules, view, state.rule, height)
+        contents = {(each.timestamp, each.root) for each in held.values()}
+        if len(contents) > 1:
+            raise MembersDisagree(height=height, members=", ".join(held))
+        agreeing = [client for client in held if self._status_of(view, client, now) == ACTIVE]
+        if not state.rule.holds(agreeing):
+            raise RuleUnsatisfied(height=height, agreeing=", ".join(agreeing), rule=str(state.rule))
+        return ConsensusState(*contents.pop())
+
+    def _disputed(self, view: View, kept: CompositeStore, state: ClientState, height: Height) -> bool:
+        """Whether members differ about a height, or one differs from what was agreed there before."""
+        return len(self._contents(view, kept, state, height)) > 1
+
+    def _contents(self, view: View, kept: CompositeStore, state: ClientState, height: Height) -> set[bytes]:
+        """The hash of each unlike (time, root) that members hold of a height, or that was agreed there."""
+        held = holders_of(self._modules, view, state.rule, height).values()
+        found = {ConsensusState(each.timestamp, each.root) for each in held}
+        stored = kept.find_consensus_state(height)
+        if stored is not None:
+            found.add(stored)
+        return {hashlib.sha256(encode_consensus_state(each)).digest() for each in found}
+
+    def _unlike(self, view: View, state: ClientState, height: Height, agreed: ConsensusState) -> bool:
+        held = holders_of(self._modules, view, state.rule, height)
+        return any(ConsensusState(each.timestamp, each.root) != agreed for each in held.values())
+
+    def _require_like(self, view: View, state: ClientState, height: Height, agreed: ConsensusState) -> None:
+        if self._unlike(view, state, height, agreed):
+            raise MembersDisagree(height=height)
+
+    def _proofs(self, view: View, client_id: ClientId, height: Height) -> JointProofs:
+        kept = _store(view, client_id)
+        state = kept.client_state()
+        require_readable(client_id, state, height)
+        self._require_like(view, state, height, kept.consensus_state(height))
+        held = holders_of(self._modules, view, state.rule, height)
+        # A frozen member raises here: what it was caught at stops the whole client.
+        members = {client: module_of(self._modules, client).proofs_at(view, client, height) for client in held}
+        if not state.rule.holds(members):
+            raise RuleUnsatisfied(height=height, agreeing=", ".join(members), rule=str(state.rule))
+        return JointProofs(state.rule, members)
+
+
+def _store(view: View, client_id: ClientId) -> CompositeStore:
+    return ClientStore(view, client_id, _FORMS)
+
+
+_FORMS: Final = CompositeForms()
+
+__all__ = ("CompositeClient",)

@@ -1,0 +1,78 @@
+"""Attack replays B1, B4, B5, C1 and C6 of the incident list, against a rule over unlike clients (P21)."""
+
+from __future__ import annotations
+
+import pytest
+
+from lockgate.codec.type_urls import TENDERMINT_HEADER
+from lockgate.lab.clock import SimulatedClock
+from lockgate.lab.ledgers import LabLedger
+from lockgate.lab.paths import End, expect, update
+from lockgate.lightclients.attested import SignerSet
+from lockgate.machine.machine import TxResult
+from lockgate.primitives.time import UnixNanos, seconds
+from tests.support.attested_lab import attested_state, create_attested
+from tests.support.attesters import ordered, signer
+from tests.support.composites import CompositeWorld
+from tests.support.equivocation import client_message, header_of
+from tests.support.lab import START, account
+from tests.support.values import replace
+
+OTHER = b"\x02" * 32
+
+
+def second_list(w: CompositeWorld, **shared: str) -> TxResult:
+    """A third list of attesters, one of whom shares something with the first list; joined to it by OR."""
+    state = attested_state(w.b.ledger, first=14)
+    spoilt = [replace(each, **shared) if each.key == signer(14).key else each for each in state.signers.signers]
+    end = End(w.a.ledger, account("another list"))
+    create_attested(end, w.b.ledger, replace(state, signers=SignerSet(epoch=1, threshold=4, signers=ordered(spoilt))))
+    return w.create(f"07-tendermint-0 AND ({w.five.client} OR {end.client})")
+
+
+@pytest.mark.parametrize("shared", [{"operator": "operator-0"}, {"source": "node-0"}], ids=["b1", "b5"])
+def test_b1_b5_lists_that_overlap_in_an_operator_or_a_node_are_refused(shared: dict[str, str]) -> None:
+    w = CompositeWorld(made=False)
+    expect(second_list(w))
+    assert "two members share" in second_list(CompositeWorld(made=False), **shared).log
+
+
+def test_b4_two_lists_of_one_group_of_keys_are_refused() -> None:
+    w = CompositeWorld(made=False)
+    again = End(w.a.ledger, account("again"))
+    create_attested(again, w.b.ledger, attested_state(w.b.ledger))
+    assert "two members share" in w.create(f"{w.five.client} AND {again.client}").log
+
+
+def test_b5_every_attester_together_moves_nothing_without_the_headers() -> None:
+    w = CompositeWorld()
+    w.b.ledger.block()
+    height = w.b.ledger.height
+    for end in (w.five, w.three):
+        expect(w.attest(end, height, root=OTHER))
+    assert "rule_unsatisfied" in w.agree(height).log
+    update(w.header, w.b.ledger)
+    expect(w.agree(height))
+    assert w.status() == "Frozen", "disagreement stops the lane, and chooses no side"
+
+
+def test_c1_a_client_of_a_fork_is_no_member() -> None:
+    w = CompositeWorld(made=False)
+    end = End(w.a.ledger, account("of the fork"))
+    create_attested(end, w.b.ledger, replace(attested_state(w.b.ledger, first=10), domain=b"\x07" * 32))
+    assert "another ledger" in w.create(f"07-tendermint-0 AND {end.client}").log
+
+
+def test_c6_a_second_history_in_headers_freezes_what_rests_on_them() -> None:
+    w = CompositeWorld()
+    trusted = w.header.trusted
+    w.b.ledger.block()
+    height = w.follow()
+    fork = LabLedger("beta-1", SimulatedClock(UnixNanos(START + seconds(1))))
+    while fork.height < height:
+        fork.block()
+    other = client_message(w.header, TENDERMINT_HEADER, header_of(fork, height, trusted))
+    frozen = expect(w.a.ledger.transact(w.header.account, other))
+    caught = [event.get("client_id") for event in frozen.events if event.type == "client_misbehaviour"]
+    assert caught == [w.header.client, w.a.client]
+    assert w.status() == "Frozen"
