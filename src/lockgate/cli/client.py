@@ -9,6 +9,7 @@ from lockgate.cli.context import Settings, run
 
 app = typer.Typer(help="Light clients, by which one ledger follows another.", no_args_is_help=True)
 app.command("list")(lane.client_list)
+app.command("explain")(lane.client_explain)
 
 
 @app.command("recover")

@@ -19,6 +19,8 @@ Nodes = Annotated[
     list[str] | None, typer.Option("--rpc", help="A ledger's node by address, beside those of the data folder.")
 ]
 
+Client = Annotated[str | None, typer.Argument(help="Id of a client, such as `composite-3`; all of them without.")]
+
 
 @app.command("list")
 def lane_list(rpc: Nodes = None) -> None:
@@ -35,6 +37,14 @@ def client_list(rpc: Nodes = None) -> None:
     from lockgate.node.overview import clients
 
     _table("Clients", clients, rpc, ("ledger", "client", "of", "status", "height", "age", "trusting_period"))
+
+
+def client_explain(client: Client = None, rpc: Nodes = None) -> None:
+    """Say what each light client needs to believe a header, and who together could make it believe a false one."""
+    from lockgate.node.overview import explained
+
+    columns = ("ledger", "client", "follows", "status", "needs", "forged_by")
+    _table("Clients, explained", lambda opened: explained(opened, client), rpc, columns)
 
 
 def ledger_list(rpc: Nodes = None) -> None:

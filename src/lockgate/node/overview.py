@@ -12,6 +12,7 @@ from lockgate.node.folder import Folder
 from lockgate.node.ledgers import Ledger, LedgerDown, Ledgers
 from lockgate.node.prove import fingerprint
 from lockgate.primitives.time import NANOS_PER_SECOND
+from lockgate.relay.rpc import array
 
 Row = dict[str, Any]
 
@@ -48,23 +49,47 @@ async def clients(opened: Ledgers) -> list[Row]:
     now = SystemClock().now()
     rows = []
     for ledger in _reachable(opened):
+        known = {row[0]: row for row in await _described(ledger)}
         for lane in ledger.lanes:
-            tracked = await ledger.chain.client(lane.local_client)
-            age = max(now - tracked.latest_time, 0)
+            _, kind, status, _, height, at, period, _, _ = known[lane.local_client]
+            age = max(now - at, 0)
             rows.append(
                 {
                     "ledger": ledger.name,
                     "client": lane.local_client,
+                    "kind": kind,
                     "of": opened.name_of(lane.remote_domain),
-                    "status": tracked.status,
-                    "height": str(tracked.latest),
+                    "status": status,
+                    "height": f"{height[0]}-{height[1]}",
                     "age": _duration(age),
                     "age_s": age // NANOS_PER_SECOND,
-                    "trusting_period": _duration(tracked.trusting_period),
-                    "trusting_period_s": tracked.trusting_period // NANOS_PER_SECOND,
+                    "trusting_period": _duration(period),
+                    "trusting_period_s": period // NANOS_PER_SECOND,
                 }
             )
     return rows
+
+
+async def explained(opened: Ledgers, client: str | None = None) -> list[Row]:
+    """Every light client, or the ones of one id: what it needs to believe a header, and who could forge one."""
+    return [
+        {
+            "ledger": ledger.name,
+            "client": name,
+            "kind": kind,
+            "follows": chain_id,
+            "status": status,
+            "needs": needs,
+            "forged_by": forged_by,
+        }
+        for ledger in _reachable(opened)
+        for name, kind, status, chain_id, _, _, _, needs, forged_by in await _described(ledger)
+        if client in (None, name)
+    ]
+
+
+async def _described(ledger: Ledger) -> tuple[tuple[Any, ...], ...]:
+    return array(await ledger.chain.query("/lockgate/clients", b""), tuple)
 
 
 async def _ledger(ledger: Ledger, folder: Folder | None) -> Row:
@@ -91,4 +116,4 @@ def _duration(nanoseconds: int) -> str:
     return str(timedelta(seconds=nanoseconds // NANOS_PER_SECOND))
 
 
-__all__ = ("clients", "lanes", "ledgers")
+__all__ = ("clients", "explained", "lanes", "ledgers")

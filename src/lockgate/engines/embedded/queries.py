@@ -53,6 +53,7 @@ class Queries:
             "key_records": _key_records,
             "inbox": _inbox,
             "lanes": _lanes,
+            "clients": self._clients,
             "parameters": self._parameters,
         }
 
@@ -100,6 +101,10 @@ class Queries:
         """Transaction bytes → [code, codespace, log, gas used]."""
         result = self._chain.simulate(data)
         return cbor.encode([result.code, result.codespace, result.log, result.gas_used])
+
+    def _clients(self, view: View, data: bytes) -> bytes:
+        """Nothing → every light client with its standing, what it needs to believe, and who could forge it."""
+        return cbor.encode(self._chain.machine.packets.clients.described(view, self._chain.time))
 
     def _parameters(self, view: View, data: bytes) -> bytes:
         """Nothing → the parameters in force, as a map."""
