@@ -33,7 +33,7 @@ from lockgate.ibc.packet import Acknowledgement, Packet, Payload
 from lockgate.ibc.ports import Application
 from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.entropy import SeededEntropy
-from lockgate.lab.ledgers import LabAccount
+from lockgate.lab.ledgers import LabAccount, LabLedger
 from lockgate.lab.paths import (
     End,
     acknowledge_message,
@@ -81,6 +81,10 @@ class KeptEvidence:
         return path
 
 
+def by_header(on: End, of: LabLedger) -> list[Message]:
+    return [update_message(on, of, of.height)]
+
+
 @dataclass
 class Side:
     """One ledger with its host: what a test looks at and what it spoils."""
@@ -94,6 +98,7 @@ class Side:
     store: HostStore = field(default_factory=HostStore.in_memory)
     evidence: KeptEvidence = field(default_factory=KeptEvidence)
     reports: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    updates: Callable[[End, LabLedger], list[Message]] = by_header  # what brings its client to the newest height
     relayed: int = 0  # height up to which its events were relayed
 
     def reported(self, what: str) -> list[dict[str, Any]]:
@@ -125,8 +130,9 @@ class HostWorld:
         guest_b: Callable[[], Guest] = probe,
         parameters: Parameters | None = None,
         applications: Mapping[str, Application] | None = None,
+        join: Callable[[End, End], None] | None = None,
     ) -> None:
-        self.lab = World.make(parameters, applications)
+        self.lab = World.make(parameters, applications, join=join)
         self.clock = self.lab.clock
         self._services = [service_of(end.ledger) for end in (self.lab.a, self.lab.b)]
         rpcs = [LabRpc.of(service) for service in self._services]
@@ -309,7 +315,7 @@ class HostWorld:
         """One relayer's transaction on `on`: bring its client of `of` up to date, then one packet message."""
         messages: list[Message] = []
         if on.end.trusted < of.end.ledger.height:
-            messages.append(update_message(on.end, of.end.ledger, of.end.ledger.height))
+            messages += on.updates(on.end, of.end.ledger)
             on.end.trusted = of.end.ledger.height
         messages.append(build(on.end, *arguments))
         return on.end.ledger.transact(on.end.account, *messages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lockgate.crypto import ed25519
@@ -63,8 +63,9 @@ class World:
         applications: Mapping[str, Application] | None = None,
         suite: int = SIGN_ED25519.id,
         order: LaneOrder = LaneOrder.UNORDERED,
+        join: Callable[[End, End], None] | None = None,
     ) -> World:
-        """`suite` is that of the ledgers' authority."""
+        """`suite` is that of the ledgers' authority; `join` makes the clients and opens the lane in another way."""
         clock = SimulatedClock(START)
         gov = lab_authority("authority", suite)
         ledgers = [
@@ -72,7 +73,10 @@ class World:
             for name in ("alpha-1", "beta-1")
         ]
         a, b = End(ledgers[0], account("operator a")), End(ledgers[1], account("operator b"))
-        connect(a, b, order=order)
+        if join is None:
+            connect(a, b, order=order)
+        else:
+            join(a, b)
         host_a, host_b = account("host a"), account("host b")
         sender = LabEndpoint(b"sender", (host_a.id,))
         receiver = LabEndpoint(b"receiver", (host_b.id,))

@@ -20,6 +20,7 @@ from lockgate.lightclients.cometbft.types import LightBlock, SignedHeader, Valid
 from lockgate.lightclients.follower import Equivocation
 from lockgate.lightclients.tendermint import states
 from lockgate.lightclients.tendermint.messages import ClientHeader, decode_header, encode_header, encode_misbehaviour
+from lockgate.machine.clients import Clients
 from lockgate.machine.transaction import Message
 from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.ids import ClientId, Height
@@ -27,6 +28,13 @@ from lockgate.relay.search import search
 from lockgate.relay.submitter import AccountSubmitter
 
 MARK: Final = "distrusted/"
+
+
+class ClientDiffers(PeerFault):
+    code = "host.client_differs"
+    summary = "The own ledger's client holds another state of the remote ledger than the header this host verified."
+    untouched = "The message was refused; the guest did not run."
+    next_step = "Stop the lane and compare: attesters lie, or one of the two sides is shown a false ledger."
 
 
 class Evidence(Protocol):
@@ -53,6 +61,7 @@ class Forks:
         self._own = own
         self._submitter = submitter
         self._evidence = evidence
+        self._kinds = Clients()
         self._unsubmitted: list[tuple[ProvenReader, Equivocation]] = []
 
     def recall(self) -> None:
@@ -93,11 +102,18 @@ class Forks:
             raise
 
     async def _compare_client(self, reader: ProvenReader, client: str, height: Height) -> None:
-        """Judge the header by which the own ledger's client got to `height`. Raises TwoHistories."""
+        """Judge the header by which the own ledger's client got to `height`, where it got there by one.
+
+        Raises TwoHistories; ClientDiffers where the client believes what no header of the ledger bears out.
+        """
         ours = reader.follower.trusted(height.height)
         name = ClientId(client)
         data = await self._own.value("ibc", ibc_host.consensus_state(name, height), self._own.newest.height)
-        if ours is None or data is None or states.decode_consensus_state(data).root == ours.header.app_hash:
+        module = self._kinds.of_type(client)
+        if ours is None or data is None or module is None:
+            return
+        _, root = module.content(data)
+        if root == ours.header.app_hash:
             return
         for hit in await search(self._own.chain, "update_client", ("consensus_height", str(height)), client_id=client):
             for transaction in await self._own.chain.transactions(hit.height.height):
@@ -105,6 +121,8 @@ class Forks:
                     block = with_next_set(reader, update.block)
                     if block is not None and block.height == height.height:
                         reader.judge(block)
+        self._parts.report("client_differs", {"client": client, "height": str(height), "chain": reader.chain.chain_id})
+        raise ClientDiffers(client=client, height=height, verified=ours.header.app_hash, held=root)
 
     async def submit(self) -> None:
         """Submit what has not been submitted. What fails for want of a node is tried at the next call."""

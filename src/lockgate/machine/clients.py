@@ -48,6 +48,10 @@ class ClientModule(LightClient, Protocol):
         """The consensus state that a client of this kind holds of a header of this ledger (P9)."""
         ...
 
+    def content(self, consensus_state: bytes) -> tuple[UnixNanos, bytes]:
+        """Time and root in a stored consensus state, for whoever compares them with a header of his own."""
+        ...
+
     def subject(self, view: View, client_id: ClientId) -> Subject:
         """Whom the client follows, and on whose word (P21)."""
         ...

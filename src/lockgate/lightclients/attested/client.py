@@ -233,6 +233,11 @@ class AttestedClient:
         state = decode_client_state(client_state)
         return state.latest_height if (state.chain_id, state.domain) == (chain_id, domain) else None
 
+    def content(self, consensus_state: bytes) -> tuple[UnixNanos, bytes]:
+        """Time and root in a stored consensus state. Raises `MalformedState`."""
+        found = decode_consensus_state(consensus_state)
+        return found.timestamp, found.root
+
     def own_consensus(self, timestamp: UnixNanos, root: bytes, next_validators_hash: bytes) -> bytes:
         """The consensus state that such a client holds of a header of this ledger."""
         return encode_consensus_state(ConsensusState(timestamp, root))
