@@ -92,7 +92,10 @@ class ProvenReader:
             if self.follower.trusted(height) is None:
                 if height > self.newest.height and height > (await self.chain.tip()).height.height:
                     raise NotYet("the node has not reached the header", chain=self.chain.chain_id, height=height)
-                await self._walk(height)
+                try:
+                    await self._walk(height)
+                finally:
+                    self._judge_conflicts()
         return height
 
     async def latest(self) -> int:

@@ -100,7 +100,7 @@ class SourcedCalls:
             except STUMBLES as error:
                 self.sources.failed(source, error, method)
                 continue
-            check = answer.get("check_tx")
+            check = answer.get("check_tx", answer)  # broadcast_tx_sync answers with the check itself
             if isinstance(check, dict) and number(check.get("code", 0)) != 0:
                 refused.append((source, answer))
                 if len(refused) >= self.sources.required:
