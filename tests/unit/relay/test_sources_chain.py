@@ -258,6 +258,37 @@ def test_a_proof_from_the_wrong_store_is_refused_and_the_next_source_asked() -> 
     on_pair(work)
 
 
+def test_another_heights_header_is_no_answer() -> None:
+    async def work(pair: Pair) -> None:
+        class Older(FaultyRpc):
+            async def call(self, method: str, **params: Any) -> Json:
+                if method == "commit":
+                    params["height"] = str(int(params["height"]) - 1)
+                return await super().call(method, **params)
+
+        chain, alarms = nodes(pair, [Older, None, None])
+        assert (await chain.signed_header(5)).header.height == 5
+        assert codes(alarms) == ["sources.unusable"]
+
+    on_pair(work)
+
+
+def test_who_vouched_for_a_header_that_the_light_client_refutes_has_lied() -> None:
+    async def work(pair: Pair) -> None:
+        chain, alarms = nodes(pair, [None, None, lambda rpc: FaultyRpc(rpc, spoil=forged_header)])
+        await chain.signed_header(5)
+        alarms.clear()
+        chain.refuted(5, RefutedBlock("not signed by anyone trusted"))
+        assert [(fields["code"], fields["source"]) for _, fields in alarms] == [
+            ("sources.lied", "0"),
+            ("sources.lied", "1"),
+        ]
+        with pytest.raises(SourcesTooFew):
+            await chain.tip()
+
+    on_pair(work)
+
+
 @pytest.mark.parametrize("how", ["refuses", "swallows", "is silent"])
 def test_a_transaction_gets_in_although_the_first_source_betrays_it(how: str) -> None:
     async def work(pair: Pair) -> None:

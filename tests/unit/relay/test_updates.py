@@ -11,7 +11,7 @@ from lockgate.courier.ports import NotYet, TrackedClient
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.lightclients.tendermint.messages import decode_header
 from lockgate.lightclients.tendermint.states import ConsensusState
-from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.errors import LockgateError, PeerFault
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixNanos, seconds
 from lockgate.relay.one_source import OneSource
@@ -27,6 +27,10 @@ class Node(OneSource):
         self.chain_id = "test-1"
         self.fetched: list[int] = []
         self.other: dict[int, LightBlock] = {}
+        self.lies: list[int] = []  # heights whose blocks it was told are not believed
+
+    def refuted(self, height: int, failure: LockgateError) -> None:
+        self.lies.append(height)
 
     async def light_block(self, height: int) -> LightBlock:
         self.fetched.append(height)
@@ -95,16 +99,20 @@ def test_a_header_that_is_not_signed_enough_is_refused_here() -> None:
     ledger.run(8)
     ledger.produce(absent={0, 1})
     now = UnixNanos(ledger.latest.header.time + seconds(1))
+    node = Node(ledger)
     with pytest.raises(PeerFault):
-        asyncio.run(updater(Node(ledger)).reach(tracked_at(ledger.block(3)), Height(1, 9), now))
+        asyncio.run(updater(node).reach(tracked_at(ledger.block(3)), Height(1, 9), now))
+    assert node.lies == [9], "whose block it was is told, so that another source is asked"
 
 
 def test_a_header_ahead_of_the_other_ledgers_clock_is_waited_for() -> None:
     ledger = TestLedger()
     ledger.run(20)
     now = UnixNanos(ledger.block(4).header.time)
+    node = Node(ledger)
     with pytest.raises(NotYet):
-        asyncio.run(updater(Node(ledger)).reach(tracked_at(ledger.block(3)), Height(1, 20), now))
+        asyncio.run(updater(node).reach(tracked_at(ledger.block(3)), Height(1, 20), now))
+    assert node.lies == [], "clocks differ; that is no lie"
 
 
 def test_a_consensus_state_is_compared_whole() -> None:
