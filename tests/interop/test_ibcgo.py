@@ -10,6 +10,7 @@ import pytest
 from lockgate.ibc import ics20
 from lockgate.ibc.commitment import commit_acknowledgement
 from lockgate.ibc.packet import ERROR_ACKNOWLEDGEMENT, Acknowledgement
+from lockgate.machine import lanes
 from lockgate.relay.chains.cosmos_submitter import CosmosSubmitter
 from tests.support.ibcgo import (
     BINARY,
@@ -117,6 +118,23 @@ def test_a_validator_set_that_changes_is_followed_block_by_block(go: GoChain) ->
             await until(lambda: relayer.counters.received == 4)
 
     run(go, work)
+
+
+def test_P9_a_foreign_lane_opens_on_their_proofs_and_bounds_what_is_sent(go: GoChain) -> None:
+    async def inside() -> None:
+        async with meeting(go, lane=True) as met:
+            (lane,) = lanes.every(met.ledger.chain.view())
+            assert (lane.own, lane.local_client, lane.remote_client) == (False, met.our_client, met.their_client)
+            assert lane.remote_domain == lanes.foreign_domain("simd-1")
+            async with met.relaying() as relayer:
+                await met.send_there(transfer("quote", 1, "a plain guest", met.user.signer), count=2)
+                await met.send_here(transfer("uatom", 1, met.user.signer, "a plain guest"))
+                assert lanes.open_sends(met.ledger.chain.view(), met.our_client).packets == 2
+                await met.settled()
+                assert lanes.open_sends(met.ledger.chain.view(), met.our_client).packets == 0
+                await until(lambda: relayer.counters.acknowledged == 3)
+
+    asyncio.run(inside())
 
 
 def test_a_burst_is_batched_and_each_packet_ends_once(go: GoChain) -> None:

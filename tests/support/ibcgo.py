@@ -9,7 +9,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from lockgate.ibc import host, ics20, wire
 from lockgate.ibc.packet import Payload
 from lockgate.ibc.ports import Accepted, Call, Reception, Rejected
 from lockgate.lab.entropy import SeededEntropy
-from lockgate.lab.ledgers import LabAccount, LabLedger, lab_authority
+from lockgate.lab.ledgers import LabLedger, lab_authority
 from lockgate.lab.rpc import LabRpc
 from lockgate.machine.transaction import Message
 from lockgate.merkle.varint import uvarint
@@ -257,7 +257,12 @@ async def until(holds: Callable[[], object], deadline_s: float = PATIENCE_S) -> 
 
 @contextlib.asynccontextmanager
 async def meeting(
-    go: GoChain, *, name: str = "lock-1", trusting: DurationNanos = pairing.TRUSTING, validators: int = 4
+    go: GoChain,
+    *,
+    name: str = "lock-1",
+    trusting: DurationNanos = pairing.TRUSTING,
+    validators: int = 4,
+    lane: bool = False,
 ) -> AsyncIterator[Meeting]:
     """A fresh ledger of ours beside a running chain, with new clients both ways and counterparties."""
     guest = PlainGuest()
@@ -277,15 +282,9 @@ async def meeting(
             met = Meeting(go, ledger, guest, ours, theirs, mine, user)
             terms = pairing.Terms(trusting=trusting)
             met.our_client, met.their_client = await pairing.pair((ours, mine), (theirs, user), terms)
+            if lane:
+                await pairing.open_foreign_lane((ours, mine), met.our_client, theirs, met.their_client)
             yield met
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-def lab_account(name: str) -> LabAccount:
-    return LabAccount(ed25519.SigningKey(hashlib.sha256(name.encode()).digest()))
-
-
-def codes(done: Sequence[Submitted]) -> list[tuple[str, int]]:
-    return [(each.codespace, each.code) for each in done]

@@ -295,6 +295,14 @@ class LaneFull(Refused):
     wire = (CODESPACE, 49)
 
 
+class LaneForeign(Refused):
+    code = "lane.foreign"
+    summary = "A payload to or from an endpoint was to cross a lane to a ledger that is none of ours."
+    untouched = _MESSAGE
+    next_step = "Send to an application's port there; sealed messages travel between ledgers of ours only (P9)."
+    wire = (CODESPACE, 70)
+
+
 class NotOptedIn(Refused):
     code = "lane.operated"
     summary = "One operator signs the other ledger, and the opener did not say that this is accepted (P10)."

@@ -35,6 +35,7 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
     "endpoint.advance": 8_000,
     "lane.open": 100_000,  # four proofs
     "lane.receive": 30_000,  # as MsgRecvPacket, with a second proof
+    "lane.foreign": 80_000,  # three
     "lane.prune": 15_000,
     "gov.announce": 5_000,
     "gov.cancel": 3_000,

@@ -15,7 +15,7 @@ from lockgate.ibc.packet import Packet, Payload
 from lockgate.ibc.ports import Admission, Ending, Held, Passage, Passed, Rejected, Terms
 from lockgate.machine import answers, endpoints, inbox, lanes, ordering, pruning
 from lockgate.machine.context import Context
-from lockgate.machine.errors import BadPayload, EndpointRevoked, LaneStopped, NoLane, SendOutsideAnswer
+from lockgate.machine.errors import BadPayload, EndpointRevoked, LaneForeign, LaneStopped, NoLane, SendOutsideAnswer
 from lockgate.machine.ordering import OrderUnproven
 from lockgate.machine.records import Entry, Lane, LaneOrder, LanePhase
 from lockgate.primitives.errors import Refused
@@ -48,6 +48,8 @@ class LaneGate:
             raise NoLane("endpoints use open lanes only", client=packet.source_client)
         else:
             return Outcome()
+        if ours and not lane.own:
+            raise LaneForeign("endpoints use lanes between ledgers of ours", client=packet.source_client)
         if not ours:
             return lanes.opened(view, lane, packet)
         if not self._from_answer:
@@ -80,6 +82,8 @@ class LaneGate:
             if lane is None:
                 raise NoLane("endpoints use open lanes only", client=client)
             lanes.check_open(lane)
+            if not lane.own:
+                raise LaneForeign("endpoints use lanes between ledgers of ours", client=client)
             _check_endpoint_payloads(packet)
             return Held(self._admit(view, passage, lane))
         except Refused as refusal:
@@ -140,7 +144,7 @@ class LaneTerms:
 
 def _terms(view: View, client: ClientId, max_payloads: int) -> Terms:
     lane = lanes.lane_of(view, client)
-    if lane is None:
+    if lane is None or not lane.own:
         return Terms.FOREIGN
     return Terms(own=True, max_payloads=max_payloads, forgotten_to=pruning.watermark(view, client))
 

@@ -9,6 +9,7 @@ of this ledger cannot be one end of a lane.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, Protocol
@@ -44,10 +45,12 @@ from lockgate.machine.records import (
     OpenSends,
     lane_id,
 )
-from lockgate.primitives.ids import ClientId, Height, client_id
+from lockgate.primitives.ids import ClientId, DomainId, Hash32, Height, client_id
 from lockgate.primitives.state import Outcome, View, fact
 from lockgate.primitives.time import DurationNanos
 
+FOREIGN: Final = "foreign"  # in the place of a class: what its signers are, nobody here can say
+FOREIGN_LABEL: Final = "lockgate/foreign-domain/1"
 MAX_NOTE: Final = 256  # bytes of a stop reason; it is read by people
 
 
@@ -66,6 +69,8 @@ class RemoteState(Protocol):
 
     def bears_value(self, view: View, client: ClientId) -> bool: ...
 
+    def followed_chain(self, view: View, client: ClientId) -> str: ...
+
 
 def parameters_value(genesis: Genesis) -> bytes:
     """The value under `rules/domain`: what a remote ledger proves to learn whom it talks to."""
@@ -81,17 +86,8 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
         AUTHORIZATION,
     )  # fmt: skip
     parameters = context.parameters
-    outcome = Outcome()
-    if AUTHORIZATION in message:
-        outcome.then(authority.require(view, context, "lane.open", message)[1])
-    elif not parameters.lane_admission_open:
-        raise LaneNotAdmitted("no authority authorized it", signer=context.signer)
-    local = client_id(field(message, "local_client", str))
-    far = client_id(field(message, "remote_client", str))
-    if view.get(keys.LANE, keys.lane_of_client(local)) is not None:
-        raise LaneExists("the client carries a lane already", client=local)
-    if remote.remote_counterparty(view, local) != far:
-        raise LaneProof("our counterparty record names another client", client=local)
+    outcome = admitted(view, context, message, "lane.open")
+    local, far = _clients(view, message, remote)
     height = Height.parse(field(message, "height", str))
     remote_genesis = Genesis.from_bytes(field(message, "remote_genesis", bytes))
     if remote_genesis.ledger_class is not LedgerClass.BFT and not _opted_in(message):
@@ -100,24 +96,9 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
     if caps.value and not remote.bears_value(view, local):
         raise LaneProof("value crosses only where forging takes more than 2/3 of the signers", client=local)
 
-    def proven(name: str, store: str, key: bytes, value: bytes) -> None:
-        remote.verify(view, local, height, field(message, name, bytes), store, key, value)
-
-    prefix = b"clients/" + far.encode() + b"/"
-    client_state = field(message, "client_state", bytes)
-    proven("client_state_proof", keys.IBC, prefix + b"clientState", client_state)
-    remote.check_client_state(client_state, far, context)
-    proven("counterparty_proof", keys.IBC, prefix + b"counterparty", counterparty_value(local))
-    at = Height.parse(field(message, "consensus_height", str))
-    if at.height + parameters.header_memory < context.block.height.height:
-        raise HeaderForgotten("the remote client's newest state is older", height=at, memory=parameters.header_memory)
-    own = context.headers.own_header(at.height)
-    if at.revision != context.block.height.revision or own is None:
-        raise LaneProof("this ledger has no header of that height in memory", height=at)
-    proven(
-        "consensus_proof", keys.IBC, prefix + b"consensusStates/" + str(at).encode(), remote.consensus_state(own, far)
-    )
-    proven("domain_proof", keys.RULES, keys.RULES_DOMAIN, parameters_value(remote_genesis))
+    prove_facing(view, context, message, remote, (local, far))
+    domain = parameters_value(remote_genesis)
+    remote.verify(view, local, height, field(message, "domain_proof", bytes), keys.RULES, keys.RULES_DOMAIN, domain)
     grace = field(message, "grace", int) if "grace" in message else parameters.default_grace_ns
     if not 0 < grace <= parameters.max_grace_ns:
         raise LaneProof("the grace is outside the ledger's bounds", grace=grace)
@@ -138,17 +119,110 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
         caps,
         order,
     )
+    outcome.then(recorded(record))
+    return outcome
+
+
+def open_foreign(view: View, context: Context, message: Mapping[str, Any], remote: RemoteState) -> Outcome:
+    """Open a lane to a ledger that knows nothing of ours, on all of `open_lane`'s proofs but the one of its rules.
+
+    What it is called is all there is to name it by, so its domain id is made of its chain id: a name for people
+    and tables, to which nothing is sealed. Raises LaneProof on any mismatch. [P9]
+    """
+    only_fields(
+        message, "local_client", "remote_client", "height", "client_state", "client_state_proof",
+        "counterparty_proof", "consensus_height", "consensus_proof", "max_packets", "max_bytes", AUTHORIZATION,
+    )  # fmt: skip
+    outcome = admitted(view, context, message, "lane.foreign")
+    local, far = _clients(view, message, remote)
+    caps = _caps(context.parameters, message)
+    prove_facing(view, context, message, remote, (local, far))
+    domain = foreign_domain(remote.followed_chain(view, local))
+    record = Lane(
+        lane_id((context.domain, local), (domain, far)),
+        LaneKind.FOREIGN,
+        LanePhase.OPEN,
+        context.domain,
+        domain,
+        local,
+        far,
+        FOREIGN,
+        DurationNanos(0),
+        context.block.height.height,
+        "",
+        "",
+        sending.next_sequence(view, local),
+        caps,
+        LaneOrder.UNORDERED,
+    )
+    outcome.then(recorded(record))
+    return outcome
+
+
+def foreign_domain(chain_id: str) -> DomainId:
+    """The synthetic domain id of a ledger that has no genesis document of ours."""
+    return DomainId(Hash32(hashlib.sha256(cbor.encode([FOREIGN_LABEL, chain_id])).digest()))
+
+
+def admitted(view: View, context: Context, message: Mapping[str, Any], name: str) -> Outcome:
+    """Whether whoever asks may open a lane. Raises LaneNotAdmitted, or why the authorization does not hold."""
+    if AUTHORIZATION in message:
+        return authority.require(view, context, name, message)[1]
+    if not context.parameters.lane_admission_open:
+        raise LaneNotAdmitted("no authority authorized it", signer=context.signer)
+    return Outcome()
+
+
+def prove_facing(
+    view: View, context: Context, message: Mapping[str, Any], remote: RemoteState, ends: tuple[ClientId, ClientId]
+) -> None:
+    """Check that the remote client follows this very ledger and names our client. Raises LaneProof."""
+    local, far = ends
+    height = Height.parse(field(message, "height", str))
+
+    def proven(name: str, key: bytes, value: bytes) -> None:
+        remote.verify(view, local, height, field(message, name, bytes), keys.IBC, key, value)
+
+    prefix = b"clients/" + far.encode() + b"/"
+    client_state = field(message, "client_state", bytes)
+    proven("client_state_proof", prefix + b"clientState", client_state)
+    remote.check_client_state(client_state, far, context)
+    proven("counterparty_proof", prefix + b"counterparty", counterparty_value(local))
+    at = Height.parse(field(message, "consensus_height", str))
+    memory = context.parameters.header_memory
+    if at.height + memory < context.block.height.height:
+        raise HeaderForgotten("the remote client's newest state is older", height=at, memory=memory)
+    own = context.headers.own_header(at.height)
+    if at.revision != context.block.height.revision or own is None:
+        raise LaneProof("this ledger has no header of that height in memory", height=at)
+    proven("consensus_proof", prefix + b"consensusStates/" + str(at).encode(), remote.consensus_state(own, far))
+
+
+def recorded(record: Lane) -> Outcome:
+    """Write a lane that was found good."""
+    outcome = Outcome()
     outcome.set(keys.LANE, keys.lane(record.lane_id), record.to_bytes())
-    outcome.set(keys.LANE, keys.lane_of_client(local), record.lane_id)
+    outcome.set(keys.LANE, keys.lane_of_client(record.local_client), record.lane_id)
     outcome.emit(
         "lane_open",
         ("lane", record.lane_id.hex()),
-        ("client", local),
-        ("remote_client", far),
+        ("client", record.local_client),
+        ("remote_client", record.remote_client),
         ("remote_domain", record.remote_domain.hex()),
         ("remote_class", record.remote_class),
     )
     return outcome
+
+
+def _clients(view: View, message: Mapping[str, Any], remote: RemoteState) -> tuple[ClientId, ClientId]:
+    """Our client and the remote one, which name each other here; neither carries a lane yet."""
+    local = client_id(field(message, "local_client", str))
+    far = client_id(field(message, "remote_client", str))
+    if view.get(keys.LANE, keys.lane_of_client(local)) is not None:
+        raise LaneExists("the client carries a lane already", client=local)
+    if remote.remote_counterparty(view, local) != far:
+        raise LaneProof("our counterparty record names another client", client=local)
+    return local, far
 
 
 def _opted_in(message: Mapping[str, Any]) -> bool:
@@ -288,8 +362,10 @@ __all__ = (
     "counterparty_value",
     "ended",
     "every",
+    "foreign_domain",
     "lane_of",
     "move",
+    "open_foreign",
     "open_lane",
     "open_sends",
     "opened",

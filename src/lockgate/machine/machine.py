@@ -108,6 +108,7 @@ class Machine:
             "endpoint.advance": lambda view, context, message: answers.advance(view, context, message, self.packets),
             "lane.open": lambda view, context, message: lanes.open_lane(view, context, message, self.packets),
             RECEIVE: self.packets.receive_in_order,
+            "lane.foreign": lambda view, context, message: lanes.open_foreign(view, context, message, self.packets),
             "lane.prune": lambda view, context, message: pruning.prune(view, context, message, self.packets),
             "gov.announce": lambda view, context, message: governance.announce(view, context, message, self.packets),
             "gov.cancel": governance.cancel,

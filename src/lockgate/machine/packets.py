@@ -272,6 +272,10 @@ class PacketLayer:
     def consensus_state(self, header: OwnHeader, client: ClientId) -> bytes:
         return self._of_ours(client).own_consensus(header.time, header.app_hash, header.next_validators_hash)
 
+    def followed_chain(self, view: View, client: ClientId) -> str:
+        """What the ledger that a client follows calls itself."""
+        return self.clients.of(view, client).subject(view, client).chain_id
+
     def bears_value(self, view: View, client: ClientId) -> bool:
         """Whether forging a header for this client takes more than two thirds of its signers (B3)."""
         return self.clients.of(view, client).subject(view, client).above_two_thirds

@@ -46,7 +46,8 @@ def prune(view: View, context: Context, message: Mapping[str, Any], packets: Pac
     only_fields(message, "client", "last", "height", "proof")
     client = ClientId(field(message, "client", str))
     last = field(message, "last", int)
-    if lanes.lane_of(view, client) is None:
+    lane = lanes.lane_of(view, client)
+    if lane is None or not lane.own:
         raise NotPrunable("only packets of own lanes are pruned", client=client)
     first = watermark(view, client) + 1
     if not first <= last < first + MAX_RUN:

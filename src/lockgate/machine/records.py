@@ -157,6 +157,11 @@ class Lane(Record):
     order: LaneOrder
 
     @property
+    def own(self) -> bool:
+        """Between two of our ledgers: endpoints use it, packets carry several payloads and are pruned (P2, P9, I15)."""
+        return self.kind is LaneKind.OWN
+
+    @property
     def equivocated(self) -> bool:
         """Closed for good because the other ledger signed two histories (P14, P20)."""
         return self.cause == EQUIVOCATION

@@ -9,16 +9,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from google.protobuf.any_pb2 import Any as AnyMessage
-
-from lockgate.codec import type_urls as urls
-from lockgate.codec.wire import ibc_client_pb2 as client_wire
 from lockgate.courier.ports import Submitted
 from lockgate.hosting.config import LedgerRef
-from lockgate.ibc import host as ibc_host
 from lockgate.keystore.software import Ed25519Signer
 from lockgate.lightclients.cometbft.hashing import header_hash
-from lockgate.lightclients.tendermint import states
 from lockgate.machine import keys
 from lockgate.machine.genesis import Genesis, LedgerClass
 from lockgate.machine.records import Lane, LaneOrder
@@ -122,34 +116,13 @@ async def open_lane(
     on: LedgerAccess, client: ClientId, far: LedgerAccess, far_client: ClientId, order: LaneOrder
 ) -> None:
     """Update our client of the far ledger, read the four proofs there, open the lane."""
-    tip = await far.chain.tip()
-    at = (await far.chain.header_at_least(tip.height.height)).height
-    tracked = await on.chain.client(client)
-    messages: list[Message] = []
-    if tracked.latest < at:
-        wrapped = await far.chain.update_message(client, tracked.latest, at)
-        update = client_wire.MsgUpdateClient(
-            client_id=client, client_message=AnyMessage.FromString(wrapped), signer=on.submitter.signer
-        )
-        messages.append((urls.MSG_UPDATE_CLIENT, update.SerializeToString(deterministic=True)))
-    far_state = await far.chain.prove("ibc", ibc_host.client_state(far_client), at)
-    assert far_state.value is not None, "the far client exists"
-    latest = states.decode_client_state(far_state.value).latest_height
-    counterparty, consensus, domain = await asyncio.gather(
-        far.chain.prove("ibc", ibc_host.counterparty(far_client), at),
-        far.chain.prove("ibc", ibc_host.consensus_state(far_client, latest), at),
-        far.chain.prove("rules", b"domain", at),
+    at, messages = await pairing.brought(on.chain, client, far.chain, on.submitter.signer)
+    facing, domain = await asyncio.gather(
+        pairing.facing(client, far.chain, far_client, at), far.chain.prove("rules", b"domain", at)
     )
     lane = {
-        "local_client": client,
-        "remote_client": far_client,
+        **facing,
         "remote_genesis": far.genesis.to_bytes(),
-        "height": str(at),
-        "client_state": far_state.value,
-        "client_state_proof": far_state.proof,
-        "counterparty_proof": counterparty.proof,
-        "consensus_height": str(latest),
-        "consensus_proof": consensus.proof,
         "domain_proof": domain.proof,
         # `up` started both ledgers itself: whose operator they trust is no question here (P10).
         "operated": far.genesis.ledger_class is not LedgerClass.BFT,

@@ -8,8 +8,9 @@ compares the header first (P11).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -18,6 +19,7 @@ from lockgate.codec import type_urls as urls
 from lockgate.codec.protobuf import parse, serialize
 from lockgate.codec.wire import ibc_client_pb2 as client_wire
 from lockgate.courier.ports import Submitted, Submitter
+from lockgate.ibc import host
 from lockgate.lightclients.cometbft.commit import Fraction
 from lockgate.lightclients.tendermint import states
 from lockgate.machine.transaction import Message
@@ -108,6 +110,60 @@ async def pair(
     return created_on_one, created_on_other
 
 
+async def facing(client: ClientId, far: CometBftChain, far_client: ClientId, at: Height) -> dict[str, object]:
+    """The proofs, under a header of `far`, that its client follows our ledger and names our client (P9).
+
+    They are fields of `lane.open` and all that `lane.foreign` needs. Raises PairingRefused for no such client.
+    """
+    state = await far.prove(host.STORE, host.client_state(far_client), at)
+    if state.value is None:
+        raise PairingRefused("no such client there", ledger=far.chain_id, client=far_client, height=at)
+    latest = states.decode_client_state(state.value).latest_height
+    counterparty, consensus = await asyncio.gather(
+        far.prove(host.STORE, host.counterparty(far_client), at),
+        far.prove(host.STORE, host.consensus_state(far_client, latest), at),
+    )
+    return {
+        "local_client": client,
+        "remote_client": far_client,
+        "height": str(at),
+        "client_state": state.value,
+        "client_state_proof": state.proof,
+        "counterparty_proof": counterparty.proof,
+        "consensus_height": str(latest),
+        "consensus_proof": consensus.proof,
+    }
+
+
+async def brought(on: CometBftChain, client: ClientId, far: CometBftChain, signer: str) -> tuple[Height, list[Message]]:
+    """The newest header of `far` and what brings our client to it: nothing where it is there already."""
+    at = (await far.tip()).height
+    tracked = await on.client(client)
+    if tracked.latest >= at:
+        return tracked.latest, []
+    wrapped = AnyMessage.FromString(await far.update_message(client, tracked.latest, at))
+    update = client_wire.MsgUpdateClient(client_id=client, client_message=wrapped, signer=signer)
+    return at, [(urls.MSG_UPDATE_CLIENT, serialize(update))]
+
+
+async def open_foreign_lane(
+    on: tuple[CometBftChain, Submitter],
+    client: ClientId,
+    far: CometBftChain,
+    far_client: ClientId,
+    caps: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """Have our ledger keep a lane to one that knows nothing of ours. Raises PairingRefused, NotYet.
+
+    `caps` may name `max_packets` and `max_bytes`.
+    """
+    # What was written there a moment ago is proven by the header after it.
+    await far.header_at_least((await far.tip()).height.height + 1)
+    at, messages = await brought(on[0], client, far, on[1].signer)
+    fields = await facing(client, far, far_client, at)
+    await _do(on, [*messages, ("lane.foreign", {**fields, **caps})])
+
+
 async def _create(
     on: tuple[CometBftChain, Submitter], of: tuple[CometBftChain, Submitter], terms: Terms | None
 ) -> ClientId:
@@ -129,8 +185,11 @@ __all__ = (
     "UNBONDING",
     "PairingRefused",
     "Terms",
+    "brought",
     "create_message",
     "created",
+    "facing",
+    "open_foreign_lane",
     "pair",
     "register_message",
 )

@@ -13,7 +13,7 @@ from lockgate.codec.errors import SchemaMismatch
 from lockgate.codec.registry import Registry, Schema
 from lockgate.codec.wire import tendermint_pb2
 from lockgate.lab.ledgers import LabLedger
-from lockgate.lab.paths import expect
+from lockgate.lab.paths import End, connect, expect, update
 from lockgate.lightclients.cometbft import decoding
 from lockgate.machine import gas, governance, keys
 from lockgate.machine.errors import BadGenesis, BadKeyRecord, BadSignature, BadTransaction
@@ -50,6 +50,7 @@ from lockgate.machine.transaction import decode_and_verify
 from tests.support.equivocation import misbehaviour
 from tests.support.lab import World
 from tests.support.notes import PORT, Notes
+from tests.unit.machine.test_foreign_lanes import foreign_message
 from tests.unit.machine.test_suspension import settle_action, show_header
 
 
@@ -86,7 +87,16 @@ def lived() -> World:
         a.block()
     resume = {"action": "lane.resume", "arguments": {"lane": world.lane}}
     expect(a.govern(world.gov, "gov.announce", resume))
+    foreign_lane(world)
     return world
+
+
+def foreign_lane(world: World) -> None:
+    """A second pair of clients between the two, taken for a ledger that knows nothing of ours."""
+    one, other = End(world.a.ledger, world.a.account), End(world.b.ledger, world.b.account)
+    connect(one, other, lane=False)
+    update(one, other.ledger)
+    expect(one.ledger.transact(one.account, foreign_message(one, other)))
 
 
 def ledgers() -> tuple[LabLedger, LabLedger]:

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from lockgate.machine import lanes
+from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import seconds
 from lockgate.relay import pairing
 from lockgate.relay.chains.cometbft import CometBftChain
@@ -39,6 +41,21 @@ def test_each_client_follows_the_other_ledger_and_names_its_client() -> None:
             pair.a.client, pair.b.client = clients
             pair.send(1)  # refused where no counterparty is registered
             await pair.until(lambda: pair.open_packets() == [1])
+
+    asyncio.run(work())
+
+
+def test_P9_a_foreign_lane_is_opened_on_proofs_read_from_the_other_ledger() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            one, other = sides(pair)
+            mine, theirs = await pairing.pair(one, other)
+            with pytest.raises(PairingRefused, match="no such client"):
+                await pairing.open_foreign_lane(one, mine, other[0], ClientId("07-tendermint-99"))
+            await pairing.open_foreign_lane(one, mine, other[0], theirs, {"max_packets": 2})
+            (lane,) = lanes.every(pair.a.ledger.chain.view())
+            assert (lane.own, lane.remote_client, lane.caps.packets) == (False, theirs, 2)
 
     asyncio.run(work())
 
