@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-TOPICS = ("lifecycle", "durable", "growth", "merkle", "verification", "envelope", "bulk", "backlog", "startup")
+TOPICS = ("lifecycle", "durable", "growth", "merkle", "verification", "envelope", "bulk", "backlog", "startup", "gas")
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ BIN = Path(sys.executable).parent
 GENERATORS = (
     ("generated protobuf", "tools/generate_proto.py"),
     ("generated error pages", "tools/generate_errors.py"),
+    ("compiled contracts", "tools/generate_contracts.py"),
 )
 CHECKS: tuple[tuple[str, Sequence[object]], ...] = (
     ("lint", [BIN / "ruff", "check", "."]),

@@ -52,6 +52,8 @@ def install_packages():
 def wanted_packages():
     yield "make", shutil.which("make")
     yield "python3-venv", importlib.util.find_spec("ensurepip")
+    yield "nodejs", shutil.which("node")  # runs Anvil for tests/interop
+    yield "npm", shutil.which("npm")
     yield "golang-go", shutil.which("go")  # builds CometBFT for tests/interop
 
 

@@ -7,6 +7,7 @@ that want it skip with the same reason. A program that should build and does not
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -23,14 +24,56 @@ COMETBFT = ("github.com/cometbft/cometbft/cmd/cometbft", "v0.38.26")
 CHAIN = REPO / "tests" / "interop" / "ibcgo"
 OLDEST_GO = (1, 21)  # the first that fetches the toolchain a module asks for
 TRIES = 2  # the module proxy answers late now and then
+ANVIL = ("@foundry-rs/anvil", "1.7.1")  # an Ethereum node; npm serves all of it
+VYPER = TOOLS / "vyper"
+VYPER_PINS = REPO / "requirements" / "contracts.txt"
 
 
 def main() -> int:
+    return max(go_programs(), anvil(), vyper())
+
+
+def go_programs() -> int:
     reason = no_go()
     if reason:
         print(f"CometBFT and the ibc-go chain are not installed: {reason}; the tests that need them will be skipped.")
         return 0
     return max(install(*COMETBFT), build(CHAIN, TOOLS / "ibcgochain"))
+
+
+def anvil() -> int:
+    """Install the node into `.venv-tools/node_modules`; its own launcher runs without any install script."""
+    name, version = ANVIL
+    if not shutil.which("npm") or not shutil.which("node"):
+        print("Anvil is not installed: there is no npm on this machine; the tests that need it will be skipped.")
+        return 0
+    manifest = TOOLS / "node_modules" / name / "package.json"
+    if manifest.exists() and json.loads(manifest.read_text())["version"] == version:
+        return 0
+    print(f"Installing {name} {version} (a few seconds).", flush=True)
+    TOOLS.mkdir(exist_ok=True)
+    command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--silent", "--prefix", str(TOOLS)]
+    command += [f"{name}@{version}"]
+    for _ in range(TRIES):
+        if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0:
+            return 0
+    print(f"{name} {version} could not be installed; npm's own words are above.")
+    return 1
+
+
+def vyper() -> int:
+    """Install the compiler of contracts/ into an environment of its own, from pins with hashes."""
+    stamp = VYPER / "pins.txt"
+    if stamp.exists() and stamp.read_bytes() == VYPER_PINS.read_bytes():
+        return 0
+    print("Installing Vyper (a few seconds).", flush=True)
+    pip = [f"{VYPER}/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(VYPER_PINS)]
+    for command in ([sys.executable, "-m", "venv", "--clear", str(VYPER)], pip):
+        if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+            print("Vyper could not be installed; pip's own words are above.")
+            return 1
+    shutil.copyfile(VYPER_PINS, stamp)
+    return 0
 
 
 def no_go() -> str | None:

@@ -24,6 +24,7 @@ from packaging.utils import canonicalize_name
 REPO = Path(__file__).resolve().parents[1]
 FOLDER = REPO / "requirements"
 LAYERS = ("runtime", "install", "dev")  # each contains the one before it
+APART = ("contracts",)  # an environment of its own, made by tools/outside.py
 OLDEST_PYTHON = "3.11"
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?: ; (?P<marker>[^\\\n]+))?")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
@@ -37,6 +38,7 @@ def main() -> int:
     if not options.check:
         compile_pins(upgrade=options.upgrade)
     complaints = [complaint for layer in LAYERS for complaint in check(layer)] + check_nesting()
+    complaints += [complaint for layer in APART for complaint in check_text(layer)]
     for complaint in complaints:
         print(complaint)
     return 1 if complaints else 0
@@ -45,7 +47,7 @@ def main() -> int:
 def compile_pins(*, upgrade: bool) -> None:
     """Write every `.txt`; universal, so that one file serves each Python from the oldest on."""
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-    for below, layer in zip((None, *LAYERS), LAYERS, strict=False):
+    for below, layer in (*zip((None, *LAYERS), LAYERS, strict=False), *((None, layer) for layer in APART)):
         command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
         command += ["--no-header", "--python-version", OLDEST_PYTHON]
         command += ["--upgrade"] if upgrade else []
@@ -78,6 +80,19 @@ def pinned(layer: str, *, here_only: bool = False) -> dict[str, str]:
 
 
 def check(layer: str) -> Iterator[str]:
+    yield from check_text(layer)
+    pins, wanted = pinned(layer), asked(layer)
+    needed = set(wanted)
+    for name in wanted:
+        needed |= closure(name)
+    for name in sorted(needed - pins.keys()):
+        yield f"requirements/{layer}.txt: {name} is needed and not pinned; run make requirements"
+    for name in sorted(pinned(layer, here_only=True).keys() - needed):
+        yield f"requirements/{layer}.txt: {name} is pinned and nothing asks for it; run make requirements"
+
+
+def check_text(layer: str) -> Iterator[str]:
+    """Compare a layer's two files with each other; nothing of it need be installed."""
     text = (FOLDER / f"{layer}.txt").read_text()
     pins, wanted = pinned(layer), asked(layer)
     for line in text.splitlines():
@@ -92,13 +107,6 @@ def check(layer: str) -> Iterator[str]:
             yield f"requirements/{layer}.txt: {name} is asked for and not pinned; run make requirements"
         elif not requirement.specifier.contains(pins[name], prereleases=True):
             yield f"requirements/{layer}.txt: {name}=={pins[name]} is outside {requirement}; run make requirements"
-    needed = set(wanted)
-    for name in wanted:
-        needed |= closure(name)
-    for name in sorted(needed - pins.keys()):
-        yield f"requirements/{layer}.txt: {name} is needed and not pinned; run make requirements"
-    for name in sorted(pinned(layer, here_only=True).keys() - needed):
-        yield f"requirements/{layer}.txt: {name} is pinned and nothing asks for it; run make requirements"
 
 
 def closure(name: str, seen: set[str] | None = None) -> set[str]:

@@ -213,6 +213,7 @@ __all__ = (
     "STRING",
     "UINT64",
     "UINT256",
+    "WORD",
     "Array",
     "Dynamic",
     "Tuple",

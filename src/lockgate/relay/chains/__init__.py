@@ -1,6 +1,7 @@
 """How each kind of ledger is read.
 
 - `cometbft`: CometBFT's JSON-RPC, which embedded ledgers speak as well
+- `evm`: Ethereum-compatible nodes, through our contracts
 """
 
-__all__ = ("cometbft",)
+__all__ = ("cometbft", "evm")
