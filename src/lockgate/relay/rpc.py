@@ -28,7 +28,8 @@ RETRIES: Final = 3
 FIRST_BACKOFF_S: Final = 0.05
 RECONNECT_S: Final = 0.2  # first wait before a lost subscription is made again, doubling up to:
 RECONNECT_MAX_S: Final = 30.0
-MAX_BATCH: Final = 50  # calls in one request; nodes allow more, but answers of proofs are long
+MAX_BATCH: Final = 50  # calls in one request; our own nodes allow more, but answers of proofs are long
+COMMON_BATCH: Final = 10  # what a CometBFT node takes unless its operator raised it (rpc.max_request_batch_size)
 GATEWAY_ERRORS: Final = range(502, 505)  # said by something between us and the node; it may pass
 NEW_HEADER: Final = {
     "jsonrpc": "2.0",
@@ -104,6 +105,7 @@ class Rpc:
         self._locate = address if callable(address) else lambda: address
         self.address = self._locate()
         self.reconnects = 0
+        self._batch = MAX_BATCH
         self._lost = 0
         self._timeout_s = timeout_s
         self._pool = self._pool_at(self.address)
@@ -131,12 +133,15 @@ class Rpc:
     async def many(self, method: str, params: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | RpcError]:
         """Meets `Batches`: JSON-RPC batches of a bounded size. Raises ChainUnavailable, BadAnswer."""
         found: list[dict[str, Any] | RpcError] = []
-        for start in range(0, len(params), MAX_BATCH):
-            requests = [self._request(method, each) for each in params[start : start + MAX_BATCH]]
+        while len(found) < len(params):
+            requests = [self._request(method, each) for each in params[len(found) : len(found) + self._batch]]
             if len(requests) == 1:  # some nodes answer a batch of one by a single object
                 answers: Any = [await self._post(requests[0], method)]
             else:
                 answers = await self._post(requests, method)
+            if isinstance(answers, Mapping) and len(requests) > COMMON_BATCH:
+                self._batch = COMMON_BATCH  # one error for all of it: more than this node takes at once
+                continue
             if not isinstance(answers, list) or len(answers) != len(requests):
                 raise BadAnswer("a batch is answered by as many results", method=method)
             by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, Mapping)}

@@ -15,7 +15,7 @@ from lockgate.relay.rpc import BadAnswer, Rpc, RpcError
 
 
 @contextlib.asynccontextmanager
-async def node(asked: list[Any], *, unbracketed: bool = False) -> AsyncIterator[Rpc]:
+async def node(asked: list[Any], *, unbracketed: bool = False, most: int = 1_000) -> AsyncIterator[Rpc]:
     """A node that answers each call with its own parameters, or an error for the text `bad`."""
 
     def one(request: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +31,8 @@ async def node(asked: list[Any], *, unbracketed: bool = False) -> AsyncIterator[
                 request = json.loads(await reader.readexactly(size))
                 asked.append(request)
                 answer: Any = [one(each) for each in request] if isinstance(request, list) else one(request)
+                if isinstance(request, list) and len(request) > most:
+                    answer = {"jsonrpc": "2.0", "id": -1, "error": {"message": "batch request exceeds maximum"}}
                 if unbracketed and isinstance(answer, list) and len(answer) == 1:
                     (answer,) = answer
                 body = json.dumps(answer).encode()
@@ -59,6 +61,30 @@ def test_many_calls_come_back_in_order_from_either_kind_of_node(count: int, unbr
 
     asyncio.run(work())
     assert all(isinstance(request, dict) or len(request) > 1 for request in asked)
+
+
+@pytest.mark.parametrize("count", [11, 50, 51, 120])
+def test_a_node_that_takes_fewer_at_once_is_asked_for_as_many_from_then_on(count: int) -> None:
+    """CometBFT takes ten unless it is told otherwise, and answers the whole of a longer batch by one error."""
+    asked: list[Any] = []
+
+    async def work() -> None:
+        async with node(asked, most=rpc.COMMON_BATCH) as client:
+            for _ in range(2):
+                found = await client.many("echo", [{"key": str(n)} for n in range(count)])
+                assert found == [{"key": str(n)} for n in range(count)]
+
+    asyncio.run(work())
+    assert [isinstance(each, list) and len(each) > rpc.COMMON_BATCH for each in asked].count(True) == 1
+
+
+def test_a_node_that_takes_no_batch_is_told_apart() -> None:
+    async def work() -> None:
+        async with node([], most=1) as client:
+            with pytest.raises(BadAnswer, match="as many results"):
+                await client.many("echo", [{"key": str(n)} for n in range(30)])
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("keys", [["bad"], ["a", "bad", "b"]])

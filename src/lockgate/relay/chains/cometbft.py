@@ -29,6 +29,7 @@ from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height, revision_number
 from lockgate.primitives.state import Event
 from lockgate.relay.events import events_of
+from lockgate.relay.heights import of_heights, results_of
 from lockgate.relay.one_source import OneSource
 from lockgate.relay.rpc import BadAnswer, Calls, Pushes, RpcError, array, b64, call_many, number
 
@@ -85,7 +86,7 @@ class CometBftChain(OneSource):
     async def blocks_events(self, heights: Sequence[int]) -> list[BlockEvents]:
         """As `block_events`, for several heights in two round trips. Raises what any of them raises."""
         found = []
-        commits = await self._of_heights("commit", heights)
+        commits = await of_heights(self.rpc, "commit", heights)
         for height, events, commit in zip(heights, await self.events(heights), commits, strict=True):
             signed = rpc_json.signed_header_from_json(commit.get("signed_header"))
             if signed.header.height != height:
@@ -96,19 +97,10 @@ class CometBftChain(OneSource):
     async def events(self, heights: Sequence[int]) -> list[tuple[Event, ...]]:
         """Events of several blocks, those of transactions that succeeded and those of the block itself."""
         found = []
-        for height, results in zip(heights, await self._of_heights("block_results", heights), strict=True):
+        for height, results in zip(heights, await results_of(self.rpc, heights), strict=True):
             if number(results.get("height", 0)) != height:
                 raise BadAnswer("the node answered for another height", asked=height)
             found.append(events_of(results))
-        return found
-
-    async def _of_heights(self, method: str, heights: Sequence[int]) -> list[dict[str, Any]]:
-        answers = await call_many(self.rpc, method, [{"height": str(height)} for height in heights])
-        found = []
-        for answer in answers:
-            if isinstance(answer, RpcError):
-                raise answer
-            found.append(answer)
         return found
 
     async def transactions(self, height: int) -> tuple[bytes, ...]:
