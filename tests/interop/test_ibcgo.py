@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -13,11 +13,9 @@ from lockgate.ibc.packet import ERROR_ACKNOWLEDGEMENT, Acknowledgement
 from lockgate.machine import lanes
 from lockgate.relay.chains.cosmos_submitter import CosmosSubmitter
 from tests.support.ibcgo import (
-    BINARY,
     GoChain,
     Meeting,
     delegate,
-    go_chain,
     key,
     meeting,
     mock,
@@ -27,14 +25,6 @@ from tests.support.ibcgo import (
 )
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
-
-
-@pytest.fixture(scope="module")
-def go(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoChain]:
-    if not BINARY.exists():
-        pytest.skip("the ibc-go chain is not built: `make interop` builds it where there is Go")
-    with go_chain(tmp_path_factory.mktemp("go"), "simd-1") as chain:
-        yield chain
 
 
 def run(go: GoChain, work: Callable[[Meeting], Awaitable[None]]) -> None:
@@ -146,9 +136,27 @@ def test_a_burst_is_batched_and_each_packet_ends_once(go: GoChain) -> None:
             assert sorted(met.guest.got) == list(range(1, 61)) == sorted(met.guest.ended)
             await until(lambda: relayer.counters.acknowledged == 120)
             assert relayer.counters.transactions < 60
+            refused = [fields for kind, fields in met.reports if kind == "unavailable"]
+            assert not refused, "a CometBFT node takes ten calls in one request, and shows blocks before their results"
 
     run(go, work)
 
 
 async def balance(met: Meeting, denom: str) -> int:
     return await met.balance(met.user.signer, denom)
+
+
+def test_two_relayers_that_share_their_accounts_lose_and_double_nothing(go: GoChain) -> None:
+    """Neither knows of the other: sequences are taken from under it, and half of what it brings is there already."""
+
+    async def work(met: Meeting) -> None:
+        async with met.relaying() as one, met.relaying() as other:
+            for _ in range(3):
+                await met.send_here(transfer("uatom", 1, met.user.signer, "a plain guest"), count=5)
+                await met.send_there(mock(b"mock packet data", "transfer"), count=5)
+            await met.settled()
+            assert sorted(met.guest.got) == sorted(met.guest.ended) == list(range(1, 16))
+            parked = [status["parked"] for each in (one, other) for status in each.status()["directions"].values()]
+            assert parked == [{}] * 4
+
+    run(go, work)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -19,19 +18,19 @@ from lockgate.primitives.time import seconds
 from lockgate.relay import guard, pairing
 from lockgate.relay.chains.cosmos_submitter import CosmosSubmitter
 from tests.support.forgery import forged
-from tests.support.ibcgo import BINARY, GoChain, Meeting, go_chain, key, meeting, ok, transfer, until
+from tests.support.ibcgo import (
+    GoChain,
+    Meeting,
+    key,
+    meeting,
+    ok,
+    transfer,
+    until,
+)
 from tests.support.ibcgo_sides import Side, proposal, resigned, sides, validator_key, vote
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
 SHORT = seconds(6)
-
-
-@pytest.fixture(scope="module")
-def go(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoChain]:
-    if not BINARY.exists():
-        pytest.skip("the ibc-go chain is not built: `make interop` builds it where there is Go")
-    with go_chain(tmp_path_factory.mktemp("go"), "simd-1") as chain:
-        yield chain
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +86,25 @@ def test_a_header_that_contradicts_a_known_one_freezes_at_once(go: GoChain, plac
             assert "client_misbehaviour" in {event.type for event in done.events}
             assert (await side.chain.client(side.client)).status == "Frozen"
             assert await side.code(message) == ("client", 29)
+
+    asyncio.run(work())
+
+
+def test_a_relayer_keeps_both_clients_alive(go: GoChain) -> None:
+    """Longer than the trusting period, with nothing to relay: each is refreshed at a third of it."""
+
+    async def work() -> None:
+        async with meeting(go, trusting=seconds(9)) as met, met.relaying() as relayer:
+            begun = [(await side.chain.client(side.client)).latest_time for side in sides(met)]
+
+            async def lived() -> bool:
+                tips = [(await side.chain.tip()).time for side in sides(met)]
+                return all(tip - first > seconds(12) for tip, first in zip(tips, begun, strict=True))
+
+            await until(lived)
+            assert {(await side.chain.client(side.client)).status for side in sides(met)} == {"Active"}
+            assert relayer.counters.refreshes >= 4
+            assert not relayer.counters.failures, met.reports
 
     asyncio.run(work())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -18,20 +18,18 @@ from lockgate.lightclients.tendermint.messages import decode_header
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixSeconds
 from lockgate.relay import pairing
-from tests.support.ibcgo import BINARY, GoChain, Meeting, go_chain, meeting, ok, transfer
+from tests.support.ibcgo import (
+    GoChain,
+    Meeting,
+    meeting,
+    ok,
+    transfer,
+)
 from tests.support.ibcgo_sides import Code, Side, answer_of, packets_of, sides
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
 NOBODY = ClientId("07-tendermint-999")
 Found = dict[str, Code]
-
-
-@pytest.fixture(scope="module")
-def go(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoChain]:
-    if not BINARY.exists():
-        pytest.skip("the ibc-go chain is not built: `make interop` builds it where there is Go")
-    with go_chain(tmp_path_factory.mktemp("go"), "simd-1") as chain:
-        yield chain
 
 
 def compare(go: GoChain, provoke: Callable[[Meeting, Side], Awaitable[Found]], expected: Found) -> None:
