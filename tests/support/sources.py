@@ -48,6 +48,23 @@ def relayer_over(
     return Relayer(alpha, pair.endpoint(pair.b, "relayer"), report, SeededEntropy(b"relayer"), keep)
 
 
+def relayer_through(pair: Pair, count: int, required: int = 2) -> Relayer:
+    """A relayer that reads both ledgers through so many nodes each, all of them honest."""
+
+    def report(kind: str, fields: dict[str, object]) -> None:
+        pair.reports.append((kind, fields))
+
+    ends = []
+    for end in (pair.a, pair.b):
+        chain_id = end.ledger.genesis.chain_id
+        chain, _ = several([pair.rpc(end) for _ in range(count)], required, chain_id, pair.reports)
+        key = account("relayer").key
+        submitter = AccountSubmitter(chain, end.ledger.genesis.domain_id, key.public_key, key.sign, RELAY_LANE)
+        ends.append(EndPoint(chain, submitter, ClientId(end.client), own_lane=False))
+    alpha, beta = ends
+    return Relayer(alpha, beta, report, SeededEntropy(b"relayer"))
+
+
 def codes(alarms: Alarms) -> list[object]:
     """Codes of the alarms about sources, in order."""
     return [fields["code"] for kind, fields in alarms if kind == "source_set_aside"]
