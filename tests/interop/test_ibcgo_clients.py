@@ -13,6 +13,7 @@ from lockgate.codec.wire.ibc_client_pb2 import MsgUpdateClient
 from lockgate.ibc import ics20
 from lockgate.lab.ledgers import lab_authority
 from lockgate.lightclients.tendermint.messages import decode_header, encode_header
+from lockgate.machine import lanes
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import seconds
 from lockgate.relay import guard, pairing
@@ -59,7 +60,7 @@ def test_two_signed_histories_freeze_the_client_that_was_told_both(go: GoChain, 
     """The forged header is taken, being signed; the relayer's watch sees it and submits both."""
 
     async def work() -> None:
-        async with meeting(go) as met, met.relaying() as relayer:
+        async with meeting(go, lane=True) as met, met.relaying() as relayer:
             side, other = sides(met)[place], sides(met)[1 - place]
             ok(await side.submitter.submit([await forged_update(met, side)]))
 
@@ -69,6 +70,8 @@ def test_two_signed_histories_freeze_the_client_that_was_told_both(go: GoChain, 
             await until(frozen)
             await until(lambda: relayer.counters.evidence >= 1)
             assert (await other.chain.client(other.client)).status == "Active"
+            (lane,) = lanes.every(met.ledger.chain.view())
+            assert lane.equivocated == (side.name == "ours"), "our lane closes when it is they who signed two (P14)"
 
     asyncio.run(work())
 
