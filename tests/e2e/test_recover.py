@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.node import provision, recover, up
+from lockgate.node import recover, up
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, make_keys
 from lockgate.node.ledger import LEDGER_KEYS
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import seconds
+from lockgate.relay import pairing
 
 SPEC = up.Spec(
     ledgers=(up.LedgerSpec("alpha", "alpha-1", heartbeat=0.1), up.LedgerSpec("beta", "beta-1", heartbeat=0.1)),
     hosts=(up.HostSpec("one", "alpha", "echo", ("other",)), up.HostSpec("other", "beta", "echo", ("one",))),
 )
 TRUSTING_S = 2
+TERMS = pairing.Terms
 LIMIT_S = 120.0
 
 
@@ -39,7 +41,7 @@ async def with_ledgers(folder: Folder, story: Callable[[up.Running], Awaitable[N
 
 
 def test_an_expired_client_is_named_and_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provision, "TRUSTING", seconds(TRUSTING_S))
+    monkeypatch.setattr(pairing, "Terms", lambda: TERMS(trusting=seconds(TRUSTING_S)))
     folder = Folder(tmp_path)
     said: list[str] = []
 
@@ -58,7 +60,7 @@ def test_an_expired_client_is_named_and_recovered(tmp_path: Path, monkeypatch: p
         while "lockgate client recover" not in (heard := await told.get()):
             assert "has expired" in heard
         assert not waiting.done(), "nothing can go over an expired client"
-        monkeypatch.setattr(provision, "TRUSTING", seconds(3_600))
+        monkeypatch.setattr(pairing, "Terms", lambda: TERMS(trusting=seconds(3_600)))
 
         async def nowhere(*_: object) -> ClientId:
             return ClientId("07-tendermint-99")
