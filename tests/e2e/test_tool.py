@@ -196,6 +196,10 @@ def test_what_runs_is_listed_and_the_doctor_finds_nothing_wrong(deployment: Runn
     clients = as_json(deployment, "client", "list")
     assert {row["status"] for row in clients} == {"Active"}
     assert all(row["age_s"] < row["trusting_period_s"] for row in clients)
+    explained = as_json(deployment, "client", "explain", "07-tendermint-0")
+    assert {(row["ledger"], row["follows"]) for row in explained} == {("alpha", "beta-1"), ("beta", "alpha-1")}
+    assert all(row["forged_by"] == f"more than 2/3 of the validators of {row['follows']} together" for row in explained)
+    assert as_json(deployment, "client", "explain", "composite-7") == []
     checks = {check["name"]: check for check in as_json(deployment, "doctor")}
     assert {"python", "sqlite", "cryptography", "wasmtime", "guest echo", "data folder", "disk", "ports"} <= set(checks)
     assert {"ledger alpha", "client beta 07-tendermint-0", "sign-state alpha", "host alice"} <= set(checks)

@@ -113,6 +113,7 @@ def test_a_failure_speaks_with_its_own_code_wherever_it_comes_from(
         (("prove", "?"), 3, "packet.bad_name"),
         (("lane", "list"), 5, "node.ledger_down"),
         (("client", "list"), 5, "node.ledger_down"),
+        (("client", "explain"), 5, "node.ledger_down"),
         (("ledger", "list"), 5, "node.ledger_down"),
         (("verify", "/nonexistent"), 4, "bundle.malformed"),
         (("verify", "--store", "alpha"), 3, "node.not_initialised"),
