@@ -17,16 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, read_json
 from lockgate.node.ledgers import Ledger, Ledgers
+from lockgate.node.provision import described
 from lockgate.node.socket import call
 from lockgate.node.sources import Nodes, nodes_of
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
+from lockgate.relay.kinds import OtherKind, follows_headers
 from lockgate.runtime.wasm import shipped
 from lockgate.storage.signstate import SignState
 
@@ -218,8 +220,10 @@ async def _ledger(ledger: Ledger, ledgers: Ledgers) -> list[Check]:
     try:
         tip, now = await ledger.chain.tip(), SystemClock().now()
         checks = [_clock(ledger.name, tip.height.height, tip.time, now)]
+        clients = {row[0]: row for row in await described(ledger.chain)}
         for lane in ledger.lanes:
-            checks.append(await _client(ledger, lane.local_client, ledgers.name_of(lane.remote_domain), now))
+            row = clients[lane.local_client]
+            checks.append(_client(ledger.name, row, ledgers.name_of(lane.remote_domain), now))
             open_ = lane.phase.name == "OPEN"
             found = f"The lane to {ledgers.name_of(lane.remote_domain)} is {lane.phase.name.lower()}."
             ask = "" if open_ else f"Ask the ledger's authority: {lane.note or 'no reason is recorded'}."
@@ -241,20 +245,21 @@ def _clock(name: str, height: int, time: UnixNanos, now: UnixNanos) -> Check:
     return Check(label, Level.OK, f"Runs, at height {height}; its clock and this one agree.")
 
 
-async def _client(ledger: Ledger, client: str, of: str, now: UnixNanos) -> Check:
-    tracked = await ledger.chain.client(client)  # type: ignore[arg-type]  # the ledger's own name of it
-    age, period = (now - tracked.latest_time) // NANOS_PER_SECOND, tracked.trusting_period // NANOS_PER_SECOND
-    label = f"client {ledger.name} {client}"
-    if tracked.status != "Active":
+def _client(ledger: str, row: tuple[Any, ...], of: str, now: UnixNanos) -> Check:
+    client, _, status, _, _, at, period_ns, _, _ = row
+    age, period = (now - at) // NANOS_PER_SECOND, period_ns // NANOS_PER_SECOND
+    label = f"client {ledger} {client}"
+    if status != "Active":
         return Check(
             label,
             Level.FAIL,
-            f"It follows {of} and is {tracked.status.lower()}; packets are suspended.",
+            f"It follows {of} and is {status.lower()}; packets are suspended.",
             "Packets go on when the ledger's authority has recovered the client.",
         )
     found = f"Its newest header of {of} is {age} s old; it expires at {period} s."
     if age * REFRESH_FRACTION > period:
-        return Check(label, Level.WARN, found, "Start a relayer: it refreshes the client.")
+        ask = "Start a relayer: it refreshes the client."
+        return Check(label, Level.WARN, found, ask if follows_headers(client) else OtherKind.next_step)
     return Check(label, Level.OK, found)
 
 

@@ -11,8 +11,8 @@ from lockgate.node.clock import SystemClock
 from lockgate.node.folder import Folder
 from lockgate.node.ledgers import Ledger, LedgerDown, Ledgers
 from lockgate.node.prove import fingerprint
+from lockgate.node.provision import described
 from lockgate.primitives.time import NANOS_PER_SECOND
-from lockgate.relay.rpc import array
 
 Row = dict[str, Any]
 
@@ -49,7 +49,7 @@ async def clients(opened: Ledgers) -> list[Row]:
     now = SystemClock().now()
     rows = []
     for ledger in _reachable(opened):
-        known = {row[0]: row for row in await _described(ledger)}
+        known = {row[0]: row for row in await described(ledger.chain)}
         for lane in ledger.lanes:
             _, kind, status, _, height, at, period, _, _ = known[lane.local_client]
             age = max(now - at, 0)
@@ -83,13 +83,9 @@ async def explained(opened: Ledgers, client: str | None = None) -> list[Row]:
             "forged_by": forged_by,
         }
         for ledger in _reachable(opened)
-        for name, kind, status, chain_id, _, _, _, needs, forged_by in await _described(ledger)
+        for name, kind, status, chain_id, _, _, _, needs, forged_by in await described(ledger.chain)
         if client in (None, name)
     ]
-
-
-async def _described(ledger: Ledger) -> tuple[tuple[Any, ...], ...]:
-    return array(await ledger.chain.query("/lockgate/clients", b""), tuple)
 
 
 async def _ledger(ledger: Ledger, folder: Folder | None) -> Row:

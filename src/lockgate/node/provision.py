@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lockgate.courier.ports import Submitted
 from lockgate.hosting.config import LedgerRef
@@ -162,6 +163,11 @@ async def find_lane(ledger: LedgerAccess, remote: DomainId) -> Lane | None:
 async def lanes_of(chain: CometBftChain) -> Sequence[Lane]:
     """Every lane a ledger keeps."""
     return [Lane.from_bytes(item) for item in array(await chain.query("/lockgate/lanes", b""), bytes)]
+
+
+async def described(chain: CometBftChain) -> Sequence[tuple[Any, ...]]:
+    """Every light client of a ledger, of whatever kind, as its query `/lockgate/clients` answers."""
+    return array(await chain.query("/lockgate/clients", b""), tuple)
 
 
 async def has_endpoint(ledger: LedgerAccess, endpoint: bytes) -> bool:

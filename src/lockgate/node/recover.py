@@ -34,6 +34,7 @@ from lockgate.node.provision import OPERATOR_LANE, LedgerAccess, create_client, 
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import UnixSeconds, floor_seconds
+from lockgate.relay.kinds import follows_headers
 from lockgate.relay.rpc import b64
 from lockgate.relay.submitter import VALID_FOR_S
 
@@ -79,7 +80,7 @@ async def expired(accesses: Mapping[str, LedgerAccess]) -> list[ExpiredClient]:
     for name, access in accesses.items():
         for lane in await lanes_of(access.chain):
             client, far = ClientId(lane.local_client), names.get(lane.remote_domain)
-            if far is not None and (await access.chain.client(client)).status == EXPIRED:
+            if far is not None and follows_headers(client) and (await access.chain.client(client)).status == EXPIRED:
                 found.append(ExpiredClient(name, client, far))
     return found
 

@@ -24,6 +24,7 @@ from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
 from lockgate.relay.endpoint import EndPoint, Slot
+from lockgate.relay.kinds import follows_headers
 from lockgate.relay.mover import Counters, Report
 from lockgate.relay.rpc import RpcError
 from lockgate.relay.search import search
@@ -67,7 +68,7 @@ class Guard:
         """An update_client event was read on `on`."""
         client = event.get("client_id") or ""
         known = self._tracks.get((on.chain.chain_id, client), on)
-        if known is not None:
+        if known is not None and follows_headers(client):  # of another kind nothing is to be compared
             self._queue.append(_Seen(on, known, client, height))
             self._woken.set()
 

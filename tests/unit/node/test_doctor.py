@@ -15,6 +15,7 @@ import pytest
 from lockgate.node import doctor
 from lockgate.node.doctor import Check, Level, examine
 from lockgate.node.folder import Folder
+from lockgate.node.provision import described
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, seconds
 from lockgate.runtime.wasm import shipped
 from lockgate.storage.signstate import SignState
@@ -134,7 +135,8 @@ def test_clients_and_lanes_are_judged_by_age_status_and_phase() -> None:
 
     def client(after_s: int) -> Level:
         now = UnixNanos(world.clock.now() + seconds(after_s))
-        return asyncio.run(doctor._client(alpha, "07-tendermint-0", "beta", now)).level
+        (row,) = asyncio.run(described(alpha.chain))
+        return doctor._client("alpha", row, "beta", now).level
 
     assert client(60) is Level.OK
     assert client(5 * 86_400) is Level.WARN  # past a third of two weeks: no relayer refreshes it

@@ -30,6 +30,7 @@ from lockgate.primitives.ids import ClientId, Height, revision_number
 from lockgate.primitives.state import Event
 from lockgate.relay.events import events_of
 from lockgate.relay.heights import of_heights, results_of
+from lockgate.relay.kinds import require_headers
 from lockgate.relay.one_source import OneSource
 from lockgate.relay.rpc import BadAnswer, Calls, Pushes, RpcError, array, b64, call_many, number
 
@@ -278,6 +279,7 @@ class CometBftChain(OneSource):
         return found
 
     async def client(self, client_id: ClientId, /) -> TrackedClient:
+        require_headers(client_id)
         raw, status = await asyncio.gather(
             self._ask("client.v1", "ClientState", ibc_query_pb2.QueryClientStateRequest(client_id=client_id)),
             self._ask("client.v1", "ClientStatus", ibc_query_pb2.QueryClientStatusRequest(client_id=client_id)),
