@@ -8,17 +8,20 @@ from lockgate.codec.type_urls import TENDERMINT_HEADER
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import End, expect, update
-from lockgate.lightclients.attested import SignerSet
+from lockgate.lightclients.attested import Rotation, SignerSet
+from lockgate.lightclients.attested.messages import ROTATION, encode_rotation
 from lockgate.machine.machine import TxResult
 from lockgate.primitives.time import UnixNanos, seconds
 from tests.support.attested_lab import attested_state, create_attested
-from tests.support.attesters import ordered, signer
+from tests.support.attested_lab import client_message as attested_message
+from tests.support.attesters import ordered, signatures, signer
 from tests.support.composites import CompositeWorld
 from tests.support.equivocation import client_message, header_of
 from tests.support.lab import START, account
 from tests.support.values import replace
 
 OTHER = b"\x02" * 32
+LATER = UnixNanos(START + seconds(86_400 * 300))
 
 
 def second_list(w: CompositeWorld, **shared: str) -> TxResult:
@@ -76,3 +79,21 @@ def test_c6_a_second_history_in_headers_freezes_what_rests_on_them() -> None:
     caught = [event.get("client_id") for event in frozen.events if event.type == "client_misbehaviour"]
     assert caught == [w.header.client, w.a.client]
     assert w.status() == "Frozen"
+
+
+def test_b4_a_rotation_that_brings_one_list_into_another_agrees_to_nothing_more() -> None:
+    """Each list may rotate as it likes; the rule that joins them counts the parties again with every height."""
+    w = CompositeWorld()
+    w.b.ledger.block()
+    w.follow()
+    following = ordered([*w.three_state.signers.signers[1:], replace(signer(19), operator="operator-0", until=LATER)])
+    bare = Rotation(following=SignerSet(epoch=2, threshold=3, signers=following))
+    message = bare.message("beta-1", w.three_state.signers)
+    by = [number for number in range(10, 15) if number != 19][:3]
+    rotation = replace(bare, signatures=signatures(w.three_state, message, by))
+    expect(w.a.ledger.transact(w.three.account, attested_message(w.three, ROTATION, encode_rotation(rotation))))
+    w.b.ledger.block()
+    height = update(w.header, w.b.ledger)
+    expect(w.attest(w.five, height))
+    assert "two members share" in w.agree(height).log
+    assert w.status() == "Active", "what was agreed before stands until it expires"

@@ -23,6 +23,7 @@ from lockgate.lightclients.composite.errors import (
 from lockgate.lightclients.composite.members import (
     JointProofs,
     Modules,
+    check_parties,
     check_rule,
     explain,
     holders_of,
@@ -148,6 +149,8 @@ class CompositeClient:
         height = decode_agreement(value)
         if self._disputed(view, kept, state, height):
             return ClientUpdate(kept.freeze(state), misbehaviour=True)
+        subjects = subjects_of(self._modules, view, state.rule)
+        check_parties(subjects, state.rule, state.chain_id, state.domain)
         fresh = self._agreed(view, state, height, now)
         oldest = kept.oldest_height()
         floor = oldest if oldest is not None and oldest < height else None

@@ -67,10 +67,20 @@ def check_rule(modules: Modules, view: View, rule: Rule, chain_id: str, domain: 
         status = module_of(modules, term.client).status(view, term.client, now)
         if status != ACTIVE:
             raise RuleRefused("a member is not active", client=term.client, status=status)
-        if subject.chain_id != chain_id or subject.domain not in (b"", domain):
-            raise RuleRefused("a member follows another ledger", client=term.client, chain_id=subject.chain_id)
         if term.parties is not None and term.parties != subject.parties:
             raise RuleRefused("a member's operators are not as written", client=term.client, found=subject.parties)
+    check_parties(subjects, rule, chain_id, domain)
+
+
+def check_parties(subjects: Mapping[ClientId, Subject], rule: Rule, chain_id: str, domain: bytes) -> None:
+    """Raise RuleRefused where a member follows another ledger, members share anybody, or one party satisfies the rule.
+
+    Asked again with every agreement: a member whose signers rotate brings new parties in, and governance
+    may move one to another chain.
+    """
+    for client, each in subjects.items():
+        if each.chain_id != chain_id or each.domain not in (b"", domain):
+            raise RuleRefused("a member follows another ledger", client=client, chain_id=each.chain_id)
     for (one, first), (other, second) in combinations(subjects.items(), 2):
         shared = first.operators & second.operators or first.sources & second.sources or first.keys & second.keys
         if shared:
@@ -135,6 +145,7 @@ __all__ = (
     "Member",
     "Modules",
     "Proofs",
+    "check_parties",
     "check_rule",
     "explain",
     "holders_of",
