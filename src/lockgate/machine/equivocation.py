@@ -17,6 +17,7 @@ from lockgate.ibc import events
 from lockgate.machine import keys, lanes
 from lockgate.machine.clients import Clients
 from lockgate.machine.records import Evidence
+from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.state import Block, Outcome, Overlay, View
 
@@ -39,7 +40,10 @@ def spread(view: View, block: Block, clients: Clients, update: bytes) -> Outcome
         if client == message.client_id:
             continue
         # A kind that rests on others is wired after them, and sees which of them have frozen by now.
-        frozen = module.convict(Overlay(view, outcome.writes), client, content, block.time)
+        try:
+            frozen = module.convict(Overlay(view, outcome.writes), client, content, block.time)
+        except (PeerFault, Refused):
+            continue  # a client that cannot be judged must not shield the others
         if frozen is not None:
             outcome.then(frozen)
             events.client_event(outcome, events.CLIENT_MISBEHAVIOUR, client, module.client_type)

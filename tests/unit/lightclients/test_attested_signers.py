@@ -132,6 +132,21 @@ def test_hybrid_signers_attest() -> None:
         w.update(replace(bare, signatures=halves))
 
 
+def test_a_set_that_no_client_state_can_hold_is_refused_at_rotation_too() -> None:
+    """Stored, it could not be read again: the client would answer nothing any more."""
+    suite = SIGN_ED25519_MLDSA65.id
+    many = [signer(number, key=attester(number, suite).key) for number in range(20)]
+    following = SignerSet(epoch=2, threshold=12, signers=ordered(many))
+    w = AttestedWorld()
+    before = w.view.snapshot()
+    with pytest.raises(SignersRefused, match="too large"):
+        w.rotate(w.rotation(following))
+    assert w.view.snapshot() == before
+    fewer = SignerSet(epoch=2, threshold=9, signers=ordered(many[:15]))
+    w.rotate(w.rotation(fewer))
+    assert w.current().signers == fewer
+
+
 # --- quorums (C3)
 
 Spoil = Callable[[messages.Signatures], messages.Signatures]

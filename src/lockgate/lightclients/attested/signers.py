@@ -26,6 +26,7 @@ from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.time import DurationNanos, UnixNanos, seconds
 
 MAX_SIGNERS: Final = 32  # classical; about 15 hybrid ones fill the 32 KiB of a client state
+MAX_SET_BYTES: Final = 32_000  # of the 32,768 of a stored client state; its other fields take less than 200
 MAX_WEIGHT: Final = 1 << 32  # of one signer: sums and their products stay far below 128 bits
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9 ._:/-]{0,62}[a-z0-9])?")  # of an operator or a data source
 MAX_DELEGATION: Final[DurationNanos] = seconds(400 * 86_400)  # a year and a month: nobody signs for ever (B1)
@@ -102,6 +103,9 @@ def check_set(signers: SignerSet, now: UnixNanos) -> None:
     """Raise SignersRefused unless a client may rest on this set at ledger time `now`."""
     if signers.epoch < 1 or not 0 < len(signers.signers) <= MAX_SIGNERS:
         raise SignersRefused("epoch or count", epoch=signers.epoch, count=len(signers.signers), most=MAX_SIGNERS)
+    size = len(cbor.encode(signers.to_value()))
+    if size > MAX_SET_BYTES:
+        raise SignersRefused("too large to be stored in a client state", size=size, most=MAX_SET_BYTES)
     names = [signer.key.hash for signer in signers.signers]
     if any(one >= other for one, other in pairwise(names)):
         raise SignersRefused("signers ascend by key hash, each once")
