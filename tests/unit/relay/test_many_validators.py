@@ -114,7 +114,7 @@ def test_a_validator_set_without_end_is_left_after_so_many_pages() -> None:
 
 
 @pytest.mark.parametrize("how", ["one twice", "the first one's everywhere", "one too many", "swapped", "a third left"])
-def test_commits_with_duplicate_or_missing_signatures_are_refused(how: str) -> None:
+def test_c3_commits_with_duplicate_or_missing_signatures_are_refused(how: str) -> None:
     block = block_of(PER_PAGE)
     commit = block.signed_header.commit
     sigs = list(commit.signatures)
