@@ -13,7 +13,7 @@ from typing import Final
 
 from lockgate.ibc.packet import Packet, Payload
 from lockgate.ibc.ports import Admission, Ending, Held, Passage, Passed, Rejected, Terms
-from lockgate.machine import answers, endpoints, inbox, lanes, ordering, pruning
+from lockgate.machine import answers, deviations, endpoints, inbox, lanes, ordering, pruning
 from lockgate.machine.context import Context
 from lockgate.machine.errors import BadPayload, EndpointRevoked, LaneForeign, LaneStopped, NoLane, SendOutsideAnswer
 from lockgate.machine.ordering import OrderUnproven
@@ -66,6 +66,7 @@ class LaneGate:
         lane = lanes.lane_of(view, client)
         if lane is not None and lane.equivocated:
             lanes.check_open(lane)  # which of the two histories sent it, nobody can say: no receipt, no answer
+        deviations.check(view, client, passage.block.time)
         ours = [
             p
             for p in packet.payloads

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lockgate.machine import keys
+from lockgate.machine import deviations, keys
 from lockgate.machine.context import Context
 from lockgate.machine.errors import Busy, NoGrant
 from lockgate.machine.records import Entry, Grant, Lane
@@ -35,10 +35,11 @@ def admit(view: View, context: Context, lane: Lane, entry: Entry, sequence: int)
     most = min(Grant.from_bytes(grant_bytes).most_open, parameters.inbox_per_grant)
     # A grant's first slots are its own: others who fill the lane cannot shut it out.
     reserved = count(view, grant_key) < parameters.inbox_reserved
+    per_lane = min(parameters.inbox_per_lane, lane.caps.packets)
     outcome = Outcome()
     for scope, bound in (
         (grant_key, most),
-        (lane.lane_id, min(parameters.inbox_per_lane, lane.caps.packets)),
+        (lane.lane_id, deviations.room(view, lane.local_client, context.block.time, per_lane)),
         (TOTAL_SCOPE, parameters.inbox_total),
     ):
         waiting = count(view, scope)

@@ -134,6 +134,11 @@ def order_next(client: str, sender: bytes) -> bytes:
     return b"order_next/" + client.encode() + b"/" + sender
 
 
+def deviations(client: str) -> bytes:
+    """What a lane's other ledger did that none of ours does."""
+    return b"deviations/" + client.encode()
+
+
 def equivocation(client: str) -> bytes:
     return b"equivocation/" + client.encode()
 

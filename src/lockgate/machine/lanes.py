@@ -35,6 +35,7 @@ from lockgate.machine.gas import AUTHORIZATION
 from lockgate.machine.genesis import Genesis, LedgerClass, Parameters
 from lockgate.machine.records import (
     AUTHORITY,
+    DEVIATION,
     EQUIVOCATION,
     LANE_MOVES,
     Lane,
@@ -338,7 +339,7 @@ def move(view: View, name: bytes, verb: str, note: str) -> Outcome:
     if phase is LanePhase.OPEN:
         moved = dataclasses.replace(lane, phase=phase, cause="", note="")
     else:
-        cause = EQUIVOCATION if verb == EQUIVOCATION else AUTHORITY
+        cause = verb if verb in (DEVIATION, EQUIVOCATION) else AUTHORITY
         moved = dataclasses.replace(lane, phase=phase, cause=cause, note=kept)
     outcome = Outcome()
     outcome.set(keys.LANE, keys.lane(lane.lane_id), moved.to_bytes())

@@ -30,7 +30,7 @@ from lockgate.ibc.router import Router
 from lockgate.ibc.runs import RUNNERS, Messages
 from lockgate.ibc.wiring import Wiring
 from lockgate.lightclients.standing import SubstituteMismatch
-from lockgate.machine import answers, endpoints, equivocation, keys, lanes, ordering, pruning, settlement
+from lockgate.machine import answers, deviations, endpoints, equivocation, keys, lanes, ordering, pruning, settlement
 from lockgate.machine.clients import ClientModule, Clients
 from lockgate.machine.context import Context, OwnHeader, field, only_fields
 from lockgate.machine.errors import BadMessage, LaneProof, NotPrunable, SendOutsideAnswer
@@ -141,6 +141,8 @@ class PacketLayer:
                     received.rejected.detail,
                 )
             )
+            current = Overlay(view, done.outcome.writes)
+            done.outcome.then(deviations.refused(current, context.block.time, received.packet, received.commitment))
         return done
 
     def run(

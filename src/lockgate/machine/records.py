@@ -113,12 +113,14 @@ class LaneOrder(enum.IntEnum):
 LANE_MOVES: Final = {
     (LanePhase.OPEN, "stop"): LanePhase.STOPPED,
     (LanePhase.STOPPED, "resume"): LanePhase.OPEN,
+    (LanePhase.OPEN, "deviation"): LanePhase.STOPPED,
     (LanePhase.OPEN, "close"): LanePhase.CLOSED,
     (LanePhase.STOPPED, "close"): LanePhase.CLOSED,
     (LanePhase.OPEN, "equivocation"): LanePhase.CLOSED,
     (LanePhase.STOPPED, "equivocation"): LanePhase.CLOSED,
 }
 EQUIVOCATION: Final = "equivocation"  # the cause of a lane that two signed histories closed (P14)
+DEVIATION: Final = "deviation"  # the cause of a lane that its other ledger's own doing froze (S72)
 AUTHORITY: Final = "authority"  # the cause of a lane that the ledger's authority stopped or closed
 
 
@@ -150,7 +152,7 @@ class Lane(Record):
     remote_class: str
     grace: DurationNanos
     opened_at: int  # height on this ledger
-    cause: str  # what stopped or closed it: AUTHORITY or EQUIVOCATION; empty while open
+    cause: str  # what stopped or closed it: AUTHORITY, DEVIATION or EQUIVOCATION; empty while open
     note: str  # who stopped it and why, in words; empty while open
     first_sequence: int  # of the packets sent over it; earlier ones of its client count against no cap
     caps: LaneCaps

@@ -1,0 +1,132 @@
+"""A lane whose other ledger does what none of ours does is degraded by rule, and nobody else can cause it (S72)."""
+
+from __future__ import annotations
+
+import pytest
+
+from lockgate.ibc import host
+from lockgate.ibc.packet import Packet, Payload
+from lockgate.lab.paths import expect
+from lockgate.machine import deviations, inbox, lanes
+from lockgate.machine.deviations import FREEZE_AT, QUARANTINE_AT, SLOW_AT, SLOWED_ROOM, Level
+from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION
+from lockgate.machine.records import DEVIATION, LanePhase
+from lockgate.primitives.ids import PortId
+from lockgate.primitives.time import seconds
+from tests.support.lab import World
+
+
+@pytest.fixture
+def w() -> World:
+    return World.make()
+
+
+def payload(w: World, **other: str) -> Payload:
+    good = Payload(
+        source_port=PortId(w.sender.id.hex()),
+        destination_port=PortId(w.receiver.id.hex()),
+        version=PAYLOAD_VERSION,
+        encoding=PAYLOAD_ENCODING,
+        value=b"sealed",
+    )
+    return good._replace(**other)
+
+
+def deviate(w: World, count: int = 1) -> None:
+    """A's operator commits to packets that come from no endpoint, and they are relayed."""
+    for _ in range(count):
+        first = 1_000_000 + w.a.ledger.height
+        expect(w.deliver(w.commit_anything((payload(w, source_port="application"),), sequence=first)))
+
+
+def held(w: World) -> deviations.Deviations | None:
+    return deviations.of_lane(w.b.ledger.chain.view(), w.b.client)
+
+
+def level(w: World) -> Level | None:
+    found = held(w)
+    return None if found is None else found.level
+
+
+def later(w: World, passed_s: int) -> None:
+    w.clock.advance(seconds(passed_s))
+    w.a.ledger.block()
+    w.b.ledger.block()
+
+
+def waits(w: World, packet: Packet) -> bool:
+    return inbox.find(w.b.ledger.chain.view(), w.b.client, packet.sequence) is not None
+
+
+def test_one_deviation_is_a_warning_and_costs_nothing(w: World) -> None:
+    deviate(w)
+    assert level(w) is Level.WARNED
+    packet = w.send()
+    expect(w.deliver(packet))
+    assert waits(w, packet)
+
+
+def test_a_lane_that_goes_on_is_slowed_to_little_room(w: World) -> None:
+    deviate(w, SLOW_AT - 1)
+    assert level(w) is Level.WARNED
+    deviate(w)
+    assert level(w) is Level.SLOWED
+    packets = [w.send() for _ in range(SLOWED_ROOM + 1)]
+    for packet in packets:
+        expect(w.deliver(packet))
+    assert [waits(w, packet) for packet in packets] == [True] * SLOWED_ROOM + [False]
+
+
+def test_quarantine_ends_nothing_and_passes_with_time(w: World) -> None:
+    deviate(w, QUARANTINE_AT)
+    found = held(w)
+    assert found is not None
+    assert found.level is Level.QUARANTINED
+    packet = w.send(timeout_s=3 * 3600)
+    trusted = w.b.trusted
+    result = w.deliver(packet)
+    assert "lane.quarantined" in result.log
+    assert w.b.ledger.chain.view().get("ibc", host.packet_receipt(w.b.client, packet.sequence)) is None
+    w.b.trusted = trusted  # the update beside it was undone with it
+    later(w, 3601)
+    expect(w.deliver(packet))
+    assert waits(w, packet)
+
+
+def test_what_no_time_helped_freezes_and_stays_frozen(w: World) -> None:
+    for _ in range(FREEZE_AT):
+        deviate(w, QUARANTINE_AT)
+        later(w, 3601)
+    lane = lanes.lane_of(w.b.ledger.chain.view(), w.b.client)
+    assert lane is not None
+    assert (lane.phase, lane.cause, level(w)) == (LanePhase.STOPPED, DEVIATION, Level.FROZEN)
+    later(w, 2 * 3600)
+    again = lanes.lane_of(w.b.ledger.chain.view(), w.b.client)
+    assert again == lane
+
+
+def test_what_an_honest_ledger_can_send_never_counts(w: World) -> None:
+    """A sender floods without a grant, and another release's envelope comes: both are refused, neither is held."""
+    expect(w.deliver(w.commit_anything((payload(w, version="lockgate-9"),), sequence=1_000_000)))
+    stranger = payload(w, source_port="ab" * 32)
+    for n in range(SLOW_AT):
+        expect(w.deliver(w.commit_anything((stranger,), sequence=1_000_001 + n)))
+    assert held(w) is None
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [
+        ([("ab" * 32, "cd" * 32)], False),
+        ([("application", "transfer")], False),
+        ([("ab" * 32, "cd" * 32), ("application", "transfer")], False),
+        ([("application", "cd" * 32)], True),
+        ([("ab" * 32, "transfer")], True),
+        ([("ab" * 32, "cd" * 32)] * 2, True),
+    ],
+)
+def test_which_packets_no_machine_of_ours_sends(w: World, ports: list[tuple[str, str]], expected: bool) -> None:
+    packet = w.send()
+    payloads = tuple(payload(w, source_port=source, destination_port=to) for source, to in ports)
+    other = packet._replace(payloads=payloads)
+    assert deviations.impossible(other) is expected
