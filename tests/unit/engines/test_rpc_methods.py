@@ -12,11 +12,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from lockgate.codec import cbor
-from lockgate.engines.embedded.queries import UnknownPath
 from lockgate.engines.embedded.rpc_methods import Methods
 from lockgate.engines.embedded.rpc_server import MAX_BATCH, MAX_BODY, MAX_SUBSCRIPTIONS, SERVED, application
 from lockgate.engines.embedded.rpc_values import RpcFailure
 from lockgate.engines.embedded.service import LedgerService
+from lockgate.engines.shared.queries import UnknownPath
 from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import expect
 from lockgate.machine import keys

@@ -16,11 +16,11 @@ from typing import Final
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.embedded import retention
 from lockgate.engines.embedded.assembly import AssembledBlock, HeaderFrame, SealedCommit
-from lockgate.engines.embedded.bodies import WithBodies
 from lockgate.engines.embedded.ports import BlockStore, SigningState
 from lockgate.engines.embedded.results import BlockResults
 from lockgate.engines.embedded.retention import Pruned, Retention
 from lockgate.engines.embedded.timekeeping import BlockTime
+from lockgate.engines.shared.bodies import WithBodies
 from lockgate.ibc.ports import Application
 from lockgate.lightclients.cometbft import decoding, encoding, framing, hashing
 from lockgate.lightclients.cometbft.signing import VoteFrame

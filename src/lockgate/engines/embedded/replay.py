@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from lockgate.codec.wire import tendermint_pb2 as wire
-from lockgate.engines.embedded.bodies import WithBodies
 from lockgate.engines.embedded.ports import BlockStore
 from lockgate.engines.embedded.recovery import StoreTampered, check_roots
 from lockgate.engines.embedded.results import BlockResults
+from lockgate.engines.shared.bodies import WithBodies
 from lockgate.ibc import host
 from lockgate.ibc import wire as wire_packets
 from lockgate.ibc.commitment import commit_packet

@@ -16,7 +16,6 @@ from operator import itemgetter
 from typing import Any, Final
 
 from lockgate.codec.wire import tendermint_pb2 as wire
-from lockgate.engines.embedded.queries import Queries
 from lockgate.engines.embedded.results import BlockResults
 from lockgate.engines.embedded.rpc_values import (
     PER_PAGE,
@@ -37,8 +36,9 @@ from lockgate.engines.embedded.rpc_values import (
     tx_result_json,
 )
 from lockgate.engines.embedded.service import LedgerService
+from lockgate.engines.shared.document import genesis_document
+from lockgate.engines.shared.queries import Queries
 from lockgate.lightclients.cometbft import decoding, rpc_json
-from lockgate.lightclients.cometbft.rfc3339 import format_time
 from lockgate.lightclients.cometbft.types import BlockID, SignedHeader
 from lockgate.machine.machine import APP_VERSION, TxResult
 from lockgate.primitives.errors import LockgateError
@@ -89,25 +89,7 @@ class Methods:
 
     async def genesis(self) -> dict[str, Any]:
         genesis = self.chain.genesis
-        return {
-            "genesis": {
-                "genesis_time": format_time(genesis.time),
-                "chain_id": genesis.chain_id,
-                "initial_height": "1",
-                "consensus_params": consensus_params_json(genesis.parameters.max_block_bytes),
-                "validators": [
-                    {
-                        "address": member.address.hex().upper(),
-                        "pub_key": rpc_json.validator_to_json(member)["pub_key"],
-                        "power": str(member.voting_power),
-                        "name": "",
-                    }
-                    for member in self.chain.validators.validators
-                ],
-                "app_hash": "",
-                "app_state": {"lockgate": b64encode(genesis.to_bytes()).decode()},
-            }
-        }
+        return {"genesis": genesis_document(genesis, consensus_params_json(genesis.parameters.max_block_bytes))}
 
     async def consensus_params(self, height: Any = None) -> dict[str, Any]:
         return {

@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-from lockgate.engines.embedded.queries import Answer
+from lockgate.engines.shared.queries import Answer
 from lockgate.lightclients.cometbft.rfc3339 import format_time
 from lockgate.lightclients.cometbft.types import SignedHeader
 from lockgate.machine.machine import APP_VERSION, TxResult

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from lockgate.codec import cbor
-from lockgate.engines.embedded.chain import EmbeddedChain
 from lockgate.ibc import queries as ibc_queries
 from lockgate.machine import accounts, endpoints, governance, inbox, keys
 from lockgate.machine.errors import CODESPACE, BadMessage
+from lockgate.machine.genesis import Genesis
+from lockgate.machine.machine import Machine, TxResult
 from lockgate.merkle.errors import NotAvailable
+from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.ids import EndpointId
-from lockgate.primitives.state import View
+from lockgate.primitives.state import Block, View
+from lockgate.primitives.time import UnixNanos
 
 FIRST_PROVABLE: Final = 1
 MAX_RANGE_KEYS: Final = 10_000  # keys one range query may return
@@ -40,10 +43,41 @@ class Answer:
     proof_ops: tuple[tuple[str, bytes, bytes], ...] = ()
 
 
-class Queries:
-    """Answers queries from one chain; a refusal is an answer with a code, never an exception."""
+class Queried(Protocol):
+    """What queries need of a ledger, whatever orders its blocks."""
 
-    def __init__(self, chain: EmbeddedChain) -> None:
+    @property
+    def genesis(self) -> Genesis: ...
+
+    @property
+    def machine(self) -> Machine: ...
+
+    @property
+    def state(self) -> MultiStore: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def time(self) -> UnixNanos:
+        """Time of the newest block."""
+        ...
+
+    def view_at(self, version: int, /) -> View:
+        """State after block `version`; raises NotAvailable for a pruned or future one."""
+        ...
+
+    def block_at(self, version: int, /) -> Block:
+        """What a handler running after block `version` would know of its block."""
+        ...
+
+    def simulate(self, data: bytes, /) -> TxResult: ...
+
+
+class Queries:
+    """Answers queries from one ledger; a refusal is an answer with a code, never an exception."""
+
+    def __init__(self, chain: Queried) -> None:
         self._chain = chain
         self._own: dict[str, Callable[[View, bytes], bytes]] = {
             "account": self._account,
