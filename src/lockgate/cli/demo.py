@@ -12,12 +12,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lockgate.cli import output
 from lockgate.node import demo
+from lockgate.node.engine import Engine
 from lockgate.node.folder import Folder
 from lockgate.node.quotes import computed_chain, read_csv
 from lockgate.node.spawner import Spawner
 
 
-async def run_demo(source: Path | None, bundles: Path | None, *, keep: bool, as_json: bool, spawner: Spawner) -> None:
+async def run_demo(
+    source: Path | None, bundles: Path | None, *, keep: bool, as_json: bool, spawner: Spawner, engine: Engine
+) -> None:
     age_s = _age_s()
     quotes = computed_chain() if source is None else read_csv(source)
     root = Path(tempfile.mkdtemp(prefix="lockgate-demo-"))
@@ -34,6 +37,7 @@ async def run_demo(source: Path | None, bundles: Path | None, *, keep: bool, as_
                 lambda done, total: progress.update(task, completed=done, total=total),
                 spawner,
                 age_s,
+                engine,
             )
     finally:
         if not keep:

@@ -10,6 +10,7 @@ import typer
 
 from lockgate.cli import output
 from lockgate.cli.context import Settings, run
+from lockgate.node.engine import Engine
 from lockgate.node.spawner import Spawner
 
 
@@ -53,9 +54,10 @@ def demo(
     input: Annotated[Path | None, typer.Option(help="CSV of option quotes; none computes a chain.")] = None,
     bundles: Annotated[Path | None, typer.Option(help="Where proof bundles go.")] = None,
     keep: Annotated[bool, typer.Option(help="Keep the demo's data folder.")] = False,
+    engine: Annotated[Engine, typer.Option(help="Of the first ledger; cometbft: four validators.")] = Engine.EMBEDDED,
 ) -> None:
     """Stream option quotes between two ledgers: sealed, proven, answered; then verify proofs offline."""
     spawner = Spawner.start()
     from lockgate.cli.demo import run_demo
 
-    run(lambda: run_demo(input, bundles, keep=keep, as_json=Settings.as_json, spawner=spawner))
+    run(lambda: run_demo(input, bundles, keep=keep, as_json=Settings.as_json, spawner=spawner, engine=engine))

@@ -1,4 +1,4 @@
-"""`lockgate ledger`: run and make embedded ledgers."""
+"""`lockgate ledger`: run and make ledgers, of the embedded engine and on CometBFT."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from lockgate.cli import output
 from lockgate.cli.context import Reports, Settings, guard, reporter, run
 from lockgate.cli.lane import ledger_list
 from lockgate.cli.names import complete_ledger
+from lockgate.node.engine import Engine
 
 Name = Annotated[str, typer.Argument(help="A ledger of this folder.", autocompletion=complete_ledger)]
-app = typer.Typer(help="Run and check embedded ledgers.", no_args_is_help=True)
+app = typer.Typer(help="Make, run and check ledgers.", no_args_is_help=True)
 
 
 @app.command("run")
@@ -25,13 +26,19 @@ def ledger_run(
     accept_clock: Annotated[bool, typer.Option(help="Confirm a clock that jumped ahead (once).")] = False,
     keep_versions: Annotated[int, typer.Option(help="Past states that answer queries and proofs.")] = 10_000,
     keep_blocks: Annotated[int, typer.Option(help="Past blocks; 0 keeps all, and what is open keeps its own.")] = 0,
+    validator: Annotated[int | None, typer.Option(help="Run one validator of a ledger on CometBFT, from 0.")] = None,
     reports: Reports = False,
 ) -> None:
-    """Run an embedded ledger that `up` or `ledger create` made."""
+    """Run a ledger that `up` or `ledger create` made: the embedded engine, or one validator on CometBFT."""
     from lockgate.engines.embedded.retention import Retention
     from lockgate.node import ledger
 
     report = reporter(reports)
+    if validator is not None:
+        from lockgate.node import cometbft
+
+        run(lambda: cometbft.run(Settings.folder, name, validator, report))
+        return
 
     async def work() -> None:
         running = asyncio.create_task(
@@ -56,11 +63,19 @@ def ledger_run(
 
 
 @app.command("create")
-def ledger_create(name: str, chain_id: str) -> None:
-    """Make the keys and genesis of a one-signer ledger."""
-    from lockgate.node import ledger
+def ledger_create(
+    name: str,
+    chain_id: str,
+    engine: Annotated[Engine, typer.Option(help="What orders its blocks.")] = Engine.EMBEDDED,
+    validators: Annotated[int, typer.Option(help="On CometBFT: 1, or 4 and more.")] = 4,
+) -> None:
+    """Make the keys and genesis of a ledger: one signer, or a cluster on CometBFT."""
+    from lockgate.node import cometbft, ledger
 
-    genesis = guard(lambda: ledger.create(Settings.folder, name, chain_id))
+    if engine is Engine.COMETBFT:
+        genesis = guard(lambda: cometbft.create(Settings.folder, name, chain_id, validators))
+    else:
+        genesis = guard(lambda: ledger.create(Settings.folder, name, chain_id))
     output.say(f"{name}: chain {genesis.chain_id}, domain {genesis.domain_id.hex()}")
 
 

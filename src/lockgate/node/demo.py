@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,9 @@ from lockgate.codec import cbor
 from lockgate.ibc import host as ibc_host
 from lockgate.node import up
 from lockgate.node.clock import SystemClock
+from lockgate.node.cometbft import address_now
 from lockgate.node.config import load as load_config
+from lockgate.node.engine import Engine
 from lockgate.node.findings import verify
 from lockgate.node.folder import Folder
 from lockgate.node.ledgers import Ledgers
@@ -84,13 +87,15 @@ async def run(
     progress: Callable[[int, int], None],
     spawner: Spawner | None = None,
     age_s: float = 0.0,
+    engine: Engine = Engine.EMBEDDED,
 ) -> Tally:
     """Run the whole demo in `folder`. Raises NotSettled when a message does not end in time.
 
-    The tally's times count from the start of the command, which was `age_s` ago.
+    `engine` orders the blocks of the first ledger; the second one is embedded. The tally's times count from the
+    start of the command, which was `age_s` ago.
     """
     begun = time.monotonic() - age_s
-    running = await up.start(folder, up.Spec(), say, lambda *_: None, spawner)
+    running = await up.start(folder, _spec(engine), say, lambda *_: None, spawner)
     tally = Tally()
     socket = folder.host("sender") / "host.sock"
     watching = asyncio.create_task(_first(socket, begun, tally))
@@ -117,6 +122,11 @@ async def run(
         await asyncio.gather(watching, return_exceptions=True)
         await running.stop()
     return tally
+
+
+def _spec(engine: Engine) -> up.Spec:
+    first, *others = up.Spec().ledgers
+    return replace(up.Spec(), ledgers=(replace(first, engine=engine), *others))
 
 
 async def _first(socket: Path, begun: float, tally: Tally) -> None:
@@ -146,7 +156,8 @@ async def _read_back(running: up.Running, rows: list[dict[str, Any]], tally: Tal
     """Count from the ledgers: receipts on the receiver's, commitments gone from the sender's."""
     config = load_config(running.folder.host("sender") / "endpoint.json")
     peer = config.peers["solver"]
-    async with Rpc(running.addresses["alpha"]) as rpc_a, Rpc(running.addresses["beta"]) as rpc_b:
+    ledgers = [Rpc(partial(address_now, running.folder, name)) for name in ("alpha", "beta")]
+    async with ledgers[0] as rpc_a, ledgers[1] as rpc_b:
         alpha, beta = await open_chain(rpc_a), await open_chain(rpc_b)
         prefix = ibc_host.packet_commitment(peer.local_client, 0)[:-8]
         open_commitments = set(await alpha.keys("ibc", prefix, prefix + b"\xff" * 9))

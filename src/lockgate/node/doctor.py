@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockgate.node.clock import SystemClock
+from lockgate.node.cometbft import INSTALL
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, read_json
 from lockgate.node.ledgers import Ledger, Ledgers
@@ -41,7 +42,7 @@ HALTED_S: Final = 60
 REFRESH_FRACTION: Final = 3  # relayers refresh a client at a third of its trusting period
 TOOLS: Final = (
     ("go", "builds the real CometBFT and ibc-go for `make interop` and `make bench-lifecycle`"),
-    ("cometbft", "is the real light client of `make interop`"),
+    ("cometbft", f"runs ledgers of several validators; `{INSTALL}` installs it"),
 )
 
 

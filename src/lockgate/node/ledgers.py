@@ -6,14 +6,16 @@ Read-only, and from public data alone: no key is opened, no host is asked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.records import Lane
-from lockgate.node.folder import Folder, NotInitialised, read_json
+from lockgate.node.cometbft import address_now
+from lockgate.node.folder import Folder, NotInitialised
 from lockgate.node.provision import lanes_of, open_chain
 from lockgate.primitives.errors import LockgateError, Unavailable
 from lockgate.primitives.ids import DomainId
@@ -93,16 +95,18 @@ class Ledgers:
         ledger = self.of_domain(domain)
         return ledger.name if ledger is not None else self.down.get(domain, f"domain {domain.hex()[:16]}…")
 
-    def _recorded(self) -> list[tuple[str, str]]:
-        """Names and addresses of the folder's ledgers that say where they listen; the others are down."""
-        named = []
+    def _recorded(self) -> list[tuple[str, Callable[[], str]]]:
+        """Names of the folder's ledgers that say where they listen, and how to find that out; the others are down."""
+        named: list[tuple[str, Callable[[], str]]] = []
         for name in self.folder.names("ledgers") if self.folder is not None else ():
             assert self.folder is not None
             home = self.folder.ledger(name)
             try:
-                named.append((name, str(read_json(home / "address.json")["rpc"])))
-            except (LockgateError, KeyError):
+                address_now(self.folder, name)
+            except LockgateError:
                 self._mark_down(name, home)
+            else:
+                named.append((name, partial(address_now, self.folder, name)))
         return named
 
     def _mark_down(self, name: str, home: Path) -> None:
@@ -110,7 +114,7 @@ class Ledgers:
         if path.exists():
             self.down[Genesis.from_bytes(path.read_bytes()).domain_id] = name
 
-    async def _open(self, name: str, address: str, *, required: bool = False) -> Ledger | None:
+    async def _open(self, name: str, address: str | Callable[[], str], *, required: bool = False) -> Ledger | None:
         rpc = Rpc(address)
         try:
             chain = await open_chain(rpc)
@@ -119,7 +123,7 @@ class Ledgers:
         except LockgateError as error:
             await rpc.close()
             if required:
-                raise LedgerDown("the node does not answer as a ledger of ours", node=address) from error
+                raise LedgerDown("the node does not answer as a ledger of ours", node=rpc.address) from error
             if self.folder is not None:
                 self._mark_down(name, self.folder.ledger(name))
             return None

@@ -14,9 +14,11 @@ from typing import Final
 from lockgate.engines.embedded.retention import KEEP
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.machine.records import Lane, LaneOrder
+from lockgate.node import cometbft
 from lockgate.node import ledger as ledger_node
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
+from lockgate.node.engine import Engine
 from lockgate.node.folder import DiskFull, Folder, read_json, write_json, writing
 from lockgate.node.identity import inception, open_keys
 from lockgate.node.processes import Deployment, OnReport
@@ -49,6 +51,8 @@ class LedgerSpec:
     durable: bool = False
     keep_versions: int = KEEP.versions
     keep_blocks: int = KEEP.blocks
+    engine: str = Engine.EMBEDDED
+    validators: int = 4  # on CometBFT
     sources: tuple[str, ...] = ()  # further nodes it is read through
     required_sources: int = 0  # how many of all must agree; 0: two where there are several
 
@@ -75,6 +79,9 @@ class Spec:
     def __post_init__(self) -> None:
         names = {spec.name for spec in self.ledgers}
         hosts = {spec.name for spec in self.hosts}
+        for ledger in self.ledgers:
+            if ledger.engine not in set(Engine):
+                raise BadConfig(f"an engine is one of {', '.join(Engine)}", ledger=ledger.name, given=ledger.engine)
         if len(self.ledgers) != 2 or len(names) != 2 or len(hosts) != len(self.hosts):
             raise BadConfig("a deployment has two ledgers and hosts of different names")
         for host in self.hosts:
@@ -163,7 +170,8 @@ async def start(
     try:
         say("ledgers")
         for ledger in spec.ledgers:
-            ledger_node.create(folder, ledger.name, ledger.chain_id)
+            create_ledger(folder, ledger)
+        running.spec = spec = replace(spec, ledgers=tuple(_with_nodes(folder, ledger) for ledger in spec.ledgers))
         await asyncio.gather(*(start_ledger(running.processes, ledger, accept_clock) for ledger in spec.ledgers))
         write_json(folder.root / RECORD, {"pid": os.getpid(), "ledgers": running.addresses})
         await provision(running, say)
@@ -199,7 +207,29 @@ def take(folder: Folder) -> int:
     raise AlreadyRunning("a deployment runs in this folder", folder=str(folder.root), **fields)
 
 
+def create_ledger(folder: Folder, spec: LedgerSpec) -> None:
+    """Make a ledger's keys and genesis where they are not there. Raises NoCometBft, BadCluster."""
+    if spec.engine == Engine.COMETBFT:
+        cometbft.create(folder, spec.name, spec.chain_id, spec.validators)
+    else:
+        ledger_node.create(folder, spec.name, spec.chain_id)
+
+
+def _with_nodes(folder: Folder, spec: LedgerSpec) -> LedgerSpec:
+    """A cluster is read through all of its nodes: the first is the folder's own, the others are further ones."""
+    if spec.engine != Engine.COMETBFT:
+        return spec
+    others = tuple(node.address for node in cometbft.nodes_of(folder, spec.name)[1:])
+    return replace(spec, sources=(*others, *spec.sources))
+
+
 async def start_ledger(processes: Deployment, spec: LedgerSpec, accept_clock: bool) -> None:
+    if spec.engine == Engine.COMETBFT:
+        names = [(f"validator {spec.name} {index}", str(index)) for index in range(spec.validators)]
+        await asyncio.gather(
+            *(processes.start(name, "ledger", "run", spec.name, "--validator", index) for name, index in names)
+        )
+        return
     options = ["--port", str(spec.port), "--heartbeat", str(spec.heartbeat)] + (["--durable"] if spec.durable else [])
     options += ["--keep-versions", str(spec.keep_versions), "--keep-blocks", str(spec.keep_blocks)]
     once = ("--accept-clock",) if accept_clock else ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lockgate.codec import cbor
 from lockgate.engines.embedded.queries import Queries
+
+from lockgate.codec import cbor
 from lockgate.lab.paths import expect
 from tests.support.composites import RULE, CompositeWorld
 

@@ -1,0 +1,7 @@
+"""The ledger's machine as an ABCI 2.0 application: CometBFT orders and signs, the machine decides.
+
+- `application`: each request answered from a store, without I/O of its own
+- `server`: the socket protocol
+"""
+
+__all__ = ("application", "server")

@@ -1,0 +1,297 @@
+"""ABCI 2.0 requests, answered by the machine over one store. Source: CometBFT v0.38, spec/abci.
+
+FinalizeBlock computes in an open database transaction, and Commit ends it: what a process that dies in
+between has done is gone, and the node plays the block again. Nothing here reads a clock: a block's time is
+the header's. The state after block h is version h of the store and stands in the header of block h + 1.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockgate.codec import cbor
+from lockgate.codec.protobuf import uvarint
+from lockgate.codec.wire import abci_pb2 as abci
+from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.engines.shared.bodies import WithBodies
+from lockgate.engines.shared.ports import AppStore
+from lockgate.engines.shared.queries import Queries
+from lockgate.ibc.ports import Application
+from lockgate.lightclients.cometbft import decoding, hashing
+from lockgate.machine.context import OwnHeader
+from lockgate.machine.genesis import Genesis
+from lockgate.machine.machine import APP_VERSION, BlockInput, Machine, TxResult
+from lockgate.merkle.errors import NotAvailable
+from lockgate.merkle.multistore import MultiStore
+from lockgate.primitives.errors import Damaged, Refused
+from lockgate.primitives.ids import Height
+from lockgate.primitives.state import Block, Event, Overlay, View, Writes
+from lockgate.primitives.time import UnixNanos
+
+ACCEPT: Final = 1
+REJECT: Final = 2
+REJECT_SNAPSHOT: Final = 3
+PRUNE_EVERY: Final = 100  # blocks between two prunings of old versions
+NAME: Final = "lockgate"
+
+
+class WrongGenesis(Refused):
+    code = "cometbft.wrong_genesis"
+    summary = "The node starts another ledger than the one this application was made for."
+    untouched = "Nothing was written."
+    next_step = "Give every node of the cluster the genesis file that `lockgate` wrote for this ledger."
+
+
+class OutOfStep(Damaged):
+    code = "cometbft.out_of_step"
+    summary = "The node asks for a block that does not follow the application's newest one."
+    untouched = "The block was not executed."
+    next_step = (
+        "Let the node replay its blocks: start both again; restore the application's store if that does not help."
+    )
+
+
+class _Abandoned(Exception):
+    """Ends the database transaction of a block that is not to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A block that was executed and not committed."""
+
+    height: int
+    time: UnixNanos
+    transaction: AbstractContextManager[None]
+
+
+class CometBftApplication:
+    """One ledger behind one CometBFT node. Not thread safe: requests of all connections come one by one."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        store: AppStore,
+        state: MultiStore,
+        *,
+        keep_versions: int,
+        applications: Mapping[str, Application] | None = None,
+    ) -> None:
+        self.genesis = genesis
+        self.store = store
+        self.state = state
+        self.height = state.version
+        self.machine = Machine(genesis, self, applications)
+        self._keep_versions = keep_versions
+        self._newest = WithBodies(state, store.body)
+        self._checked: Writes = {}
+        self._pending: _Pending | None = None
+        self._queries = Queries(self)
+        self._answers: Final[Mapping[str, Callable[[Any], Any]]] = {
+            "echo": lambda request: abci.ResponseEcho(message=request.message),
+            "flush": lambda _: abci.ResponseFlush(),
+            "info": self._info,
+            "init_chain": self._init_chain,
+            "query": self._query,
+            "check_tx": self._check_tx,
+            "commit": self._commit,
+            "list_snapshots": lambda _: abci.ResponseListSnapshots(),
+            "offer_snapshot": lambda _: abci.ResponseOfferSnapshot(result=REJECT_SNAPSHOT),
+            "load_snapshot_chunk": lambda _: abci.ResponseLoadSnapshotChunk(),
+            "apply_snapshot_chunk": lambda _: abci.ResponseApplySnapshotChunk(result=REJECT),
+            "prepare_proposal": _prepare_proposal,
+            "process_proposal": lambda _: abci.ResponseProcessProposal(status=ACCEPT),
+            "extend_vote": lambda _: abci.ResponseExtendVote(),
+            "verify_vote_extension": _verify_vote_extension,
+            "finalize_block": self._finalize_block,
+        }
+
+    def answer(self, request: abci.Request) -> abci.Response:
+        """Answer one request; a request that is none of v0.38's is an exception, which stops the node."""
+        kind = request.WhichOneof("value")
+        if kind is None:
+            return abci.Response(exception=abci.ResponseException(error="not a request of ABCI 2.0"))
+        return abci.Response(**{kind: self._answers[kind](getattr(request, kind))})
+
+    def close(self) -> None:
+        """Let a block go that was not committed."""
+        self._abandon()
+
+    # What queries and the machine need.
+
+    def view(self) -> View:
+        """State after the newest committed block (the genesis state before the first one)."""
+        if not self.height:
+            return Overlay(self.state, self.machine.initial_state())
+        return self._newest if self._pending is None else WithBodies(self.state.view(self.height), self.store.body)
+
+    def view_at(self, version: int, /) -> View:
+        if version > self.height:
+            raise NotAvailable("no such version yet", version=version, newest=self.height)
+        return self.view() if version == self.height else self.state.view(version)
+
+    def block_at(self, version: int, /) -> Block:
+        header = self.own_header(version)
+        time = header.time if header is not None else self.genesis.time
+        return Block(self.genesis.chain_id, Height(self.genesis.revision, version), time)
+
+    def simulate(self, data: bytes, /) -> TxResult:
+        return self.machine.simulate(self.view(), data, self.height + 1, self.time)
+
+    def own_header(self, height: int, /) -> OwnHeader | None:
+        """Meets `OwnHeaders`: time, root and next validators of a committed block's header (P9)."""
+        data = self.store.meta(_header_key(height)) if height <= self.height else None
+        if data is None:
+            return None
+        time, app_hash, next_validators_hash = cbor.decode(data)
+        return OwnHeader(UnixNanos(time), app_hash, next_validators_hash)
+
+    @property
+    def time(self) -> UnixNanos:
+        """Time of the newest block: what CheckTx and simulations judge by."""
+        return self.block_at(self.height).time
+
+    # The requests.
+
+    def _info(self, _: abci.RequestInfo) -> abci.ResponseInfo:
+        self._abandon()  # a new connection: whatever the node had begun, it begins again
+        return abci.ResponseInfo(
+            data=NAME,
+            app_version=APP_VERSION,
+            last_block_height=self.height,
+            last_block_app_hash=self.state.hash_at(self.height) if self.height else b"",
+        )
+
+    def _init_chain(self, request: abci.RequestInitChain) -> abci.ResponseInitChain:
+        """Refuse any other genesis. The first header has the root of nothing, as every engine's first one (I5)."""
+        try:
+            given = b64decode(json.loads(request.app_state_bytes)[NAME])
+        except (ValueError, LookupError, TypeError) as error:
+            raise WrongGenesis("the app_state holds no ledger") from error
+        if given != self.genesis.to_bytes() or request.chain_id != self.genesis.chain_id:
+            raise WrongGenesis("another ledger", chain_id=request.chain_id)
+        return abci.ResponseInitChain(app_hash=hashing.EMPTY_HASH)
+
+    def _query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
+        answer = self._queries.answer(request.path, request.data, request.height, request.prove)
+        ops = [wire.ProofOp(type=kind, key=key, data=data) for kind, key, data in answer.proof_ops]
+        return abci.ResponseQuery(
+            code=answer.code,
+            codespace=answer.codespace,
+            log=answer.log,
+            key=answer.key,
+            value=answer.value,
+            height=answer.height,
+            proof_ops=wire.ProofOps(ops=ops) if ops else None,
+        )
+
+    def _check_tx(self, request: abci.RequestCheckTx) -> abci.ResponseCheckTx:
+        """Would it be admitted after those checked since the newest block? A recheck asks the same, anew."""
+        view = Overlay(self.view(), self._checked)
+        result, writes = self.machine.check(view, request.tx, self.height + 1, self.time)
+        if result.code == 0:
+            self._checked.update(writes)
+        return abci.ResponseCheckTx(
+            code=result.code,
+            codespace=result.codespace,
+            log=result.log,
+            gas_wanted=result.gas_wanted,
+            gas_used=result.gas_used,
+        )
+
+    def _finalize_block(self, request: abci.RequestFinalizeBlock) -> abci.ResponseFinalizeBlock:
+        """Execute a decided block. It may come twice, and gives the same both times."""
+        self._abandon()
+        height, time = request.height, decoding.instant(request.time)
+        if height != self.height + 1:
+            raise OutOfStep("another height", asked=height, expected=self.height + 1)
+        before = self.state.hash_at(self.height) if self.height else hashing.EMPTY_HASH
+        first = self.machine.initial_state() if not self.height else {}
+        decided = self.machine.execute(
+            self.view(), BlockInput(height=height, time=time, transactions=tuple(request.txs))
+        )
+        transaction = self.store.commit()
+        transaction.__enter__()
+        self._pending = _Pending(height, time, transaction)
+        try:
+            self.state.apply({**first, **decided.writes})
+            app_hash = self.state.commit(height)
+            self.store.add_bodies(decided.bodies)
+            header = cbor.encode([time, before, request.next_validators_hash])
+            self.store.set_meta(_header_key(height), header)
+        except BaseException:
+            self._abandon()
+            raise
+        return abci.ResponseFinalizeBlock(
+            events=_events(decided.events),
+            tx_results=[
+                wire.ExecTxResult(
+                    code=result.code,
+                    data=result.data,
+                    log=result.log,
+                    gas_wanted=result.gas_wanted,
+                    gas_used=result.gas_used,
+                    events=_events(result.events),
+                    codespace=result.codespace,
+                )
+                for result in decided.results
+            ],
+            app_hash=app_hash,
+        )
+
+    def _commit(self, _: abci.RequestCommit) -> abci.ResponseCommit:
+        pending = self._pending
+        if pending is None:
+            raise OutOfStep("nothing was executed", height=self.height)
+        if pending.height % PRUNE_EVERY == 0:
+            self.state.prune(pending.height - self._keep_versions + 1)
+        self._pending = None
+        pending.transaction.__exit__(None, None, None)
+        self.height = pending.height
+        self._checked = {}
+        return abci.ResponseCommit()  # retain height 0: the node keeps every block, for others to catch up from
+
+    def _abandon(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        with suppress(_Abandoned):
+            pending.transaction.__exit__(_Abandoned, _Abandoned(), None)
+        self.state.rollback(self.height)
+
+
+def _prepare_proposal(request: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
+    """The transactions as the mempool has them, up to the node's bound: one more would stop the proposer."""
+    chosen, room = [], request.max_tx_bytes
+    for tx in request.txs:
+        room -= 1 + len(uvarint(len(tx))) + len(tx)
+        if room < 0:
+            break
+        chosen.append(tx)
+    return abci.ResponsePrepareProposal(txs=chosen)
+
+
+def _verify_vote_extension(request: abci.RequestVerifyVoteExtension) -> abci.ResponseVerifyVoteExtension:
+    """No vote of this ledger carries one."""
+    return abci.ResponseVerifyVoteExtension(status=REJECT if request.vote_extension else ACCEPT)
+
+
+def _events(events: tuple[Event, ...]) -> list[wire.Event]:
+    return [
+        wire.Event(
+            type=event.type,
+            attributes=[wire.EventAttribute(key=key, value=value, index=True) for key, value in event.attributes],
+        )
+        for event in events
+    ]
+
+
+def _header_key(height: int) -> str:
+    return f"header/{height}"
+
+
+__all__ = ("CometBftApplication", "OutOfStep", "WrongGenesis")

@@ -1,0 +1,325 @@
+"""A CometBFT ledger of this folder: its binary, its nodes' homes, and one node with its application.
+
+A cluster lies under `ledgers/NAME`: `genesis.cbor`, `cluster.json` with every node's ports, and `validators/I` with
+the node's home and the application's store. One process runs one node: the application, and CometBFT as its child.
+Either ends with the other: a node whose application is gone stops by itself, and the process stops with its node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from base64 import b64decode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lockgate.engines.cometbft.application import CometBftApplication
+from lockgate.engines.cometbft.server import AbciServer
+from lockgate.engines.embedded.retention import KEEP
+from lockgate.engines.embedded.rpc_values import consensus_params_json
+from lockgate.engines.shared.document import genesis_document
+from lockgate.machine import keys as stores
+from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Parameters
+from lockgate.merkle.multistore import MultiStore
+from lockgate.node.clock import SystemClock
+from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
+from lockgate.node.ledger import PortBusy, authority_signer, ledger_keys, listen
+from lockgate.primitives.errors import LockgateError, Refused, Unavailable
+from lockgate.primitives.ids import ChainId
+from lockgate.relay.rpc import Rpc
+from lockgate.storage.ledger import LedgerStore
+from lockgate.storage.nodes import SqliteNodes
+
+VERSION: Final = "v0.38.26"  # tested with; any of the line is taken
+LINE: Final = "v0.38."
+INSTALL: Final = f"go install github.com/cometbft/cometbft/cmd/cometbft@{VERSION}"
+MODULE: Final = re.compile(rb"\tgithub\.com/cometbft/cometbft\t(v[0-9A-Za-z.+-]+)\t")
+FEWEST: Final = 4  # of a ledger of class bft
+POWER: Final = 10
+START_S: Final = 60.0
+CONNECT_S: Final = 0.5
+STOP_S: Final = 10.0
+POLL_S: Final = 0.05
+HEARTBEAT_S: Final = 5.0
+PORTS: Final = range(20_000, 32_000)
+
+
+class NoCometBft(Unavailable):
+    code = "cometbft.missing"
+    summary = "CometBFT of the 0.38 line is not on this machine."
+    untouched = "Nothing was started."
+    next_step = f"Install it with Go: `{INSTALL}`, and put its folder on PATH."
+
+
+class NodeEnded(Unavailable):
+    code = "cometbft.node_ended"
+    summary = "The CometBFT node of a ledger ended, or did not begin to answer."
+    untouched = "What was committed is kept; the next start goes on from there."
+    next_step = "Read the end of `node.log` beside the node's home."
+
+
+class BadCluster(Refused):
+    code = "cometbft.cluster"
+    summary = "A ledger on CometBFT has one validator, or four and more."
+    untouched = "Nothing was written."
+    next_step = "Choose 1 (one operator signs) or at least 4 (Byzantine fault tolerant)."
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One validator of a cluster: where it lives, and where it listens on the loopback address."""
+
+    index: int
+    home: Path
+    rpc: int
+    p2p: int
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.rpc}"
+
+
+def find_binary() -> Path:
+    """CometBFT on PATH, or where `make interop` builds it. Raises NoCometBft."""
+    beside = Path(sys.prefix).parent / ".venv-tools" / "cometbft"
+    found = shutil.which("cometbft") or (str(beside) if beside.exists() else None)
+    if found is None:
+        raise NoCometBft("no such program")
+    version = version_of(Path(found))
+    if version is None or not version.startswith(LINE):
+        raise NoCometBft("another version", program=found, version=version or "unknown", line=f"{LINE}x")
+    return Path(found)
+
+
+def version_of(binary: Path) -> str | None:
+    """The module version that a Go binary records of itself; its `version` command lags behind."""
+    found = MODULE.search(binary.read_bytes())
+    return found[1].decode() if found else None
+
+
+def is_cluster(folder: Folder, name: str) -> bool:
+    """Does CometBFT order this ledger's blocks?"""
+    return (folder.ledger(name) / "cluster.json").exists()
+
+
+def nodes_of(folder: Folder, name: str) -> tuple[Node, ...]:
+    """The validators of a ledger. Raises NotInitialised."""
+    home = folder.ledger(name)
+    try:
+        rows = read_json(home / "cluster.json")["nodes"]
+        return tuple(
+            Node(index, home / "validators" / str(index), int(row["rpc"]), int(row["p2p"]))
+            for index, row in enumerate(rows)
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        raise NotInitialised("cluster.json is damaged", ledger=name) from error
+
+
+def address_now(folder: Folder, name: str) -> str:
+    """A node of a ledger that listens now, for the operator's own tools. Raises NotRunning, NotInitialised.
+
+    Hosts and relayers do not ask here: they read several nodes and compare.
+    """
+    if not is_cluster(folder, name):
+        return folder.ledger_address(name)
+    nodes = nodes_of(folder, name)
+    for node in nodes:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", node.rpc), CONNECT_S):
+            return node.address
+    return nodes[0].address
+
+
+def create(folder: Folder, name: str, chain_id: str, count: int, parameters: Parameters | None = None) -> Genesis:
+    """Make a cluster's keys, genesis and homes, once; returns the genesis that is there.
+
+    Raises BadCluster, NoCometBft.
+    """
+    home = folder.ledger(name)
+    if (home / "cluster.json").exists():
+        return Genesis.from_bytes((home / "genesis.cbor").read_bytes())
+    if count != 1 and count < FEWEST:
+        raise BadCluster("another number", validators=count)
+    binary = find_binary()
+    keys = ledger_keys(folder, name)
+    ports = [_free_ports() for _ in range(count)]
+    nodes = [Node(index, home / "validators" / str(index), rpc, p2p) for index, (rpc, p2p) in enumerate(ports)]
+    for node in nodes:
+        _command(binary, "init", "--home", str(node.home))
+    genesis = Genesis(
+        chain_id=ChainId(chain_id),
+        ledger_class=LedgerClass.OPERATED if count == 1 else LedgerClass.BFT,
+        time=SystemClock().now(),
+        validators=tuple(GenesisValidator(_public_key(node.home), POWER) for node in nodes),
+        accounts=(),
+        authority=(authority_signer(keys).key,),
+        parameters=parameters or Parameters(),
+    )
+    document = genesis_document(genesis, consensus_params_json(genesis.parameters.max_block_bytes))
+    ids = [_command(binary, "show-node-id", "--home", str(node.home)).strip() for node in nodes]
+    peers = [f"{ident}@127.0.0.1:{node.p2p}" for ident, node in zip(ids, nodes, strict=True)]
+    for node in nodes:
+        write_json(node.home / "config" / "genesis.json", document)
+        path = node.home / "config" / "config.toml"
+        others = ",".join(peer for peer, other in zip(peers, nodes, strict=True) if other is not node)
+        path.write_text(configured(path.read_text(), _settings(node, others)))
+    (home / "genesis.cbor").write_bytes(genesis.to_bytes())
+    write_json(home / "cluster.json", {"nodes": [{"rpc": node.rpc, "p2p": node.p2p} for node in nodes]})
+    return genesis
+
+
+def _settings(node: Node, peers: str) -> dict[tuple[str, str], str]:
+    return {
+        ("rpc", "laddr"): f'"tcp://127.0.0.1:{node.rpc}"',
+        ("rpc", "max_request_batch_size"): "1000",  # hosts and relayers ask for a block's proofs at once
+        ("p2p", "laddr"): f'"tcp://127.0.0.1:{node.p2p}"',
+        ("p2p", "persistent_peers"): f'"{peers}"',
+        ("p2p", "addr_book_strict"): "false",  # every address is a loopback one
+        ("p2p", "allow_duplicate_ip"): "true",
+        ("p2p", "pex"): "false",
+        # Blocks on demand and a heartbeat, as the embedded engine makes them (I5): one with transactions, one
+        # that carries the root it left, and one every few seconds so that timeouts happen.
+        ("consensus", "create_empty_blocks"): "false",
+        ("consensus", "create_empty_blocks_interval"): f'"{HEARTBEAT_S:g}s"',
+        ("consensus", "timeout_commit"): '"200ms"',
+        ("consensus", "skip_timeout_commit"): "true",
+    }
+
+
+def configured(text: str, settings: dict[tuple[str, str], str]) -> str:
+    """A config.toml with some values changed. Raises NoCometBft when it lacks one of them: another version's."""
+    left, section, lines = dict(settings), "", []
+    for line in text.splitlines():
+        head = re.match(r"\[(\S+)\]", line)
+        section = head[1] if head else section
+        key = line.partition(" = ")[0]
+        value = left.pop((section, key), None)
+        lines.append(line if value is None else f"{key} = {value}")
+    if left:
+        raise NoCometBft("its configuration has another form", lacks=", ".join(".".join(key) for key in left))
+    return "\n".join(lines) + "\n"
+
+
+async def run(folder: Folder, name: str, index: int, report: Any) -> None:
+    """Run one validator until cancelled. Raises NodeEnded, NoCometBft, NotInitialised, or what the store refuses."""
+    nodes = nodes_of(folder, name)
+    if not 0 <= index < len(nodes):
+        raise NotInitialised("no such validator", ledger=name, validator=index, validators=len(nodes))
+    node, binary = nodes[index], find_binary()
+    genesis = Genesis.from_bytes((folder.ledger(name) / "genesis.cbor").read_bytes())
+    store = LedgerStore.open(node.home / "application.sqlite")
+    try:
+        state = MultiStore(stores.STORES, SqliteNodes(store.connection))
+        application = CometBftApplication(genesis, store, state, keep_versions=KEEP.versions)
+        with tempfile.TemporaryDirectory(prefix="lockgate-") as short:  # a socket's path has 107 bytes at most
+            path = Path(short) / "app"
+            server = AbciServer(application, path, lambda error: _tell(report, error))
+            await server.start()
+            try:
+                await _run_node(binary, node, path, folder.ledger(name), genesis, report)
+            finally:
+                await server.stop()
+    finally:
+        store.close()
+
+
+async def _run_node(binary: Path, node: Node, path: Path, ledger: Path, genesis: Genesis, report: Any) -> None:
+    with (node.home / "node.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            str(binary), "start", "--home", str(node.home), "--proxy_app", f"unix://{path}",
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    write_json(node.home / "process.json", {"application": os.getpid(), "node": process.pid})
+    ended = asyncio.create_task(process.wait())
+    try:
+        await _answers(node, ended)
+        if node.index == 0:
+            record = {"rpc": node.address, "pid": os.getpid(), "chain_id": genesis.chain_id}
+            write_json(ledger / "address.json", {**record, "domain": genesis.domain_id.hex()})
+        report("ready", {"ledger": ledger.name, "validator": node.index})
+        await asyncio.shield(ended)
+        raise NodeEnded("it ended", validator=node.index, status=process.returncode, log=str(node.home / "node.log"))
+    finally:
+        (node.home / "process.json").unlink(missing_ok=True)
+        if process.returncode is None:
+            process.terminate()
+            try:
+                await asyncio.wait_for(asyncio.shield(ended), STOP_S)
+            except TimeoutError:
+                process.kill()
+        ended.cancel()
+
+
+async def _answers(node: Node, ended: asyncio.Task[int]) -> None:
+    """Wait until the node serves its RPC and has a block: before that it does not know the ledger's time."""
+    rpc = Rpc(node.address)
+    try:
+        async with asyncio.timeout(START_S):
+            while not ended.done():
+                with contextlib.suppress(LockgateError):
+                    if int((await rpc.call("status"))["sync_info"]["latest_block_height"]):
+                        return
+                await asyncio.sleep(POLL_S)
+    except TimeoutError as error:
+        raise NodeEnded("it does not answer", validator=node.index, within_s=START_S) from error
+    finally:
+        await rpc.close()
+    raise NodeEnded("it ended at once", validator=node.index, log=str(node.home / "node.log"))
+
+
+def _tell(report: Any, error: LockgateError) -> None:
+    report("application", {"code": error.code, "detail": str(error)})
+
+
+def _command(binary: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603  # a program found by name, arguments of our own
+        [str(binary), *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise NodeEnded("a command failed", command=arguments[0], said=done.stderr.strip()[-200:])
+    return done.stdout
+
+
+def _public_key(home: Path) -> bytes:
+    record = json.loads((home / "config" / "priv_validator_key.json").read_text())
+    return b64decode(record["pub_key"]["value"])
+
+
+def _free_ports() -> tuple[int, int]:
+    """Two ports that are free now; they are kept for the cluster's life, so that its nodes find each other.
+
+    None of those that the system gives to whoever asks for any: it could be taken at the next start.
+    """
+    found: list[int] = []
+    while len(found) < 2:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with contextlib.suppress(PortBusy):
+            listen(port).close()
+            found.append(port)
+    return found[0], found[1]
+
+
+__all__ = (
+    "INSTALL",
+    "BadCluster",
+    "NoCometBft",
+    "Node",
+    "NodeEnded",
+    "address_now",
+    "configured",
+    "create",
+    "find_binary",
+    "is_cluster",
+    "nodes_of",
+    "run",
+    "version_of",
+)

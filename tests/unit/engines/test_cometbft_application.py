@@ -1,0 +1,266 @@
+"""The machine behind ABCI: the same states as on the embedded engine, and nothing kept before Commit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lockgate.codec.protobuf import uvarint
+from lockgate.codec.wire import abci_pb2 as abci
+from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.engines.cometbft.application import CometBftApplication, OutOfStep, WrongGenesis
+from lockgate.engines.cometbft.server import AbciServer, BadRequest, read_message
+from lockgate.lab.clock import SimulatedClock
+from lockgate.lab.endpoints import LabEndpoint
+from lockgate.lab.ledgers import LabLedger
+from lockgate.lightclients.cometbft import hashing
+from lockgate.machine import keys
+from lockgate.machine.genesis import Genesis
+from lockgate.merkle.ics23_fast import ProofMemo
+from lockgate.merkle.multistore import MultiStore
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.time import NANOS_PER_SECOND
+from lockgate.storage.ledger import LedgerStore
+from lockgate.storage.nodes import SqliteNodes
+from tests.support.lab import START, account
+
+KEEP = 100
+
+
+@dataclass
+class World:
+    """An embedded ledger, and an application of the same genesis that is given the same blocks."""
+
+    ledger: LabLedger
+    store: LedgerStore
+    app: CometBftApplication
+
+    @classmethod
+    def make(cls) -> World:
+        ledger = LabLedger("alpha-1", SimulatedClock(START))
+        store = LedgerStore.in_memory()
+        return cls(ledger, store, application(ledger.genesis, store))
+
+    def restarted(self) -> CometBftApplication:
+        """The application as another process finds it on the same disk."""
+        self.app.close()
+        self.app = application(self.ledger.genesis, self.store)
+        return self.app
+
+    def transaction(self, name: bytes = b"one") -> bytes:
+        """An endpoint registers itself."""
+        holder = account("holder")
+        return self.ledger.signed(holder, [LabEndpoint(name, (holder.id,)).register()])
+
+    def begun(self) -> World:
+        """Play the blocks that a lab ledger is born with."""
+        ask(self.app, init_chain=begin(self.ledger.genesis))
+        for height in range(1, self.ledger.height + 1):
+            ask(self.app, finalize_block=self.handed_over(height))
+            ask(self.app, commit=abci.RequestCommit())
+        return self
+
+    def block(self, *txs: bytes) -> abci.RequestFinalizeBlock:
+        """Make a block on the embedded ledger, and return it as a node hands it over."""
+        return self.handed_over(self.ledger.block(*txs).height)
+
+    def handed_over(self, height: int) -> abci.RequestFinalizeBlock:
+        stored = self.ledger.chain.store.block(height)
+        assert stored is not None
+        header = self.ledger.chain.signed_header(height).header
+        request = abci.RequestFinalizeBlock(
+            txs=wire.Block.FromString(stored.block).data.txs,
+            height=height,
+            next_validators_hash=header.next_validators_hash,
+        )
+        request.time.seconds, request.time.nanos = divmod(header.time, NANOS_PER_SECOND)
+        return request
+
+    def play(self, *txs: bytes) -> abci.ResponseFinalizeBlock:
+        done = ask(self.app, finalize_block=self.block(*txs)).finalize_block
+        ask(self.app, commit=abci.RequestCommit())
+        return done
+
+
+def application(genesis: Genesis, store: LedgerStore) -> CometBftApplication:
+    state = MultiStore(keys.STORES, SqliteNodes(store.connection))
+    return CometBftApplication(genesis, store, state, keep_versions=KEEP)
+
+
+def ask(app: CometBftApplication, **request: object) -> abci.Response:
+    return app.answer(abci.Request(**request))  # type: ignore[arg-type]  # one of the oneof's messages
+
+
+def begin(genesis: Genesis, chain_id: str = "alpha-1", state: bytes | None = None) -> abci.RequestInitChain:
+    document = json.dumps({"lockgate": b64encode(genesis.to_bytes()).decode()}).encode()
+    return abci.RequestInitChain(chain_id=chain_id, app_state_bytes=document if state is None else state)
+
+
+def test_the_same_blocks_leave_the_same_roots_and_results_as_on_the_embedded_engine() -> None:
+    w = World.make()
+    assert ask(w.app, init_chain=begin(w.ledger.genesis)).init_chain.app_hash == hashing.EMPTY_HASH
+    w.begun()
+    for txs in ((w.transaction(),), (), (w.transaction(b"two"), b"no transaction"), ()):
+        done = w.play(*txs)
+        stored = w.ledger.chain.store.block(w.ledger.height)
+        assert stored is not None
+        assert done.app_hash == stored.app_hash
+        results = [
+            hashing.TxResult(code=r.code, data=r.data, gas_wanted=r.gas_wanted, gas_used=r.gas_used)
+            for r in done.tx_results
+        ]
+        assert hashing.results_hash(results) == w.ledger.chain._tip.results_hash
+    assert [w.app.own_header(h) for h in range(1, 8)] == [w.ledger.chain.own_header(h) for h in range(1, 8)]
+
+
+def test_a_block_that_was_not_committed_is_gone_and_comes_again() -> None:
+    w = World.make().begun()
+    w.play()
+    request = w.block(w.transaction())
+    first = ask(w.app, finalize_block=request)
+    assert ask(w.restarted(), info=abci.RequestInfo()).info.last_block_height == w.ledger.height - 1
+    again = ask(w.app, finalize_block=request)
+    assert again == first == ask(w.app, finalize_block=request)
+    ask(w.app, commit=abci.RequestCommit())
+    found = ask(w.restarted(), info=abci.RequestInfo()).info
+    assert (found.last_block_height, found.last_block_app_hash) == (w.ledger.height, first.finalize_block.app_hash)
+
+
+def test_queries_between_execution_and_commit_see_the_committed_state() -> None:
+    w = World.make().begun()
+    w.play()
+    query = abci.RequestQuery(path="/store/rules/key", data=keys.RULES_DOMAIN, prove=True)
+    before = ask(w.app, query=query).query
+    ask(w.app, finalize_block=w.block(w.transaction()))
+    assert ask(w.app, query=query).query == before
+    assert before.height == w.app.height == w.ledger.height - 1
+    proof = b"".join(b"\x0a" + uvarint(len(op.data)) + op.data for op in before.proof_ops.ops)
+    ProofMemo(w.app.state.hash_at(before.height)).membership(proof, (b"rules", keys.RULES_DOMAIN), before.value)
+
+
+@pytest.mark.parametrize("spoiled", ["chain", "genesis", "state", "json"])
+def test_another_ledgers_genesis_is_refused(spoiled: str) -> None:
+    w = World.make()
+    other = LabLedger("alpha-1", SimulatedClock(START), validators=4).genesis
+    request = {
+        "chain": begin(w.ledger.genesis, chain_id="beta-1"),
+        "genesis": begin(other),
+        "state": begin(w.ledger.genesis, state=b"{}"),
+        "json": begin(w.ledger.genesis, state=b"\xff"),
+    }[spoiled]
+    with pytest.raises(WrongGenesis):
+        ask(w.app, init_chain=request)
+    assert w.app.height == 0
+
+
+def test_blocks_follow_one_another() -> None:
+    w = World.make().begun()
+    w.block()
+    with pytest.raises(OutOfStep):
+        ask(w.app, finalize_block=w.block())
+    with pytest.raises(OutOfStep):
+        ask(w.app, commit=abci.RequestCommit())
+    assert w.app.height == w.ledger.height - 2
+
+
+def test_a_transaction_is_checked_once_and_anew_after_a_block() -> None:
+    w = World.make().begun()
+    w.play()
+    data = w.transaction()
+    assert ask(w.app, check_tx=abci.RequestCheckTx(tx=data)).check_tx.code == 0
+    assert ask(w.app, check_tx=abci.RequestCheckTx(tx=data)).check_tx.code == 5  # its sequence is used up
+    w.play()
+    assert ask(w.app, check_tx=abci.RequestCheckTx(tx=data, type=abci.RECHECK)).check_tx.code == 0
+    w.play(data)
+    assert ask(w.app, check_tx=abci.RequestCheckTx(tx=data, type=abci.RECHECK)).check_tx.code == 5
+
+
+@pytest.mark.parametrize("length", [1, 126, 127, 128, 200, 16_383, 16_384])
+def test_a_proposal_stays_within_the_nodes_bound(length: int) -> None:
+    """One byte more would stop the proposer."""
+    app = World.make().app
+    size = 1 + len(uvarint(length)) + length
+    for room, taken in ((3 * size, 3), (3 * size - 1, 2), (size - 1, 0)):
+        request = abci.RequestPrepareProposal(max_tx_bytes=room, txs=[bytes(length)] * 4)
+        assert len(ask(app, prepare_proposal=request).prepare_proposal.txs) == taken
+
+
+def test_votes_carry_no_extension_and_snapshots_are_not_offered() -> None:
+    app = World.make().app
+    assert ask(app, extend_vote=abci.RequestExtendVote()).extend_vote.vote_extension == b""
+    for extension, status in ((b"", 1), (b"x", 2)):
+        request = abci.RequestVerifyVoteExtension(vote_extension=extension)
+        assert ask(app, verify_vote_extension=request).verify_vote_extension.status == status
+    assert not ask(app, list_snapshots=abci.RequestListSnapshots()).list_snapshots.snapshots
+    assert ask(app, offer_snapshot=abci.RequestOfferSnapshot()).offer_snapshot.result == 3
+    assert ask(app, process_proposal=abci.RequestProcessProposal()).process_proposal.status == 1
+    assert app.answer(abci.Request()).WhichOneof("value") == "exception"
+
+
+def framed(*requests: abci.Request) -> bytes:
+    return b"".join(uvarint(len(data)) + data for data in (request.SerializeToString() for request in requests))
+
+
+class TestSocket:
+    """What a node sends, and what nobody should."""
+
+    def serve(self, folder: Path, sent: bytes) -> tuple[bytes, list[LockgateError]]:
+        """Send bytes to a fresh application; returns its answers, and what failed."""
+        failures: list[LockgateError] = []
+
+        async def work() -> bytes:
+            server = AbciServer(World.make().app, folder / "app", failures.append)
+            await server.start()
+            try:
+                reader, writer = await asyncio.open_unix_connection(folder / "app")
+                writer.write(sent)
+                writer.write_eof()
+                return await asyncio.wait_for(reader.read(), 10)
+            finally:
+                await server.stop()
+
+        return asyncio.run(work()), failures
+
+    def test_requests_are_answered_in_their_order(self, tmp_path: Path) -> None:
+        """Bytes as the specification gives them: an echo of "hi", and a flush."""
+        sent = bytes.fromhex("060a040a026869") + bytes.fromhex("021200")
+        assert self.serve(tmp_path, sent) == (bytes.fromhex("0612040a026869") + bytes.fromhex("021a00"), [])
+
+    def test_a_failure_is_told_to_the_node_and_to_the_operator(self, tmp_path: Path) -> None:
+        answer, failures = self.serve(tmp_path, framed(abci.Request(commit=abci.RequestCommit())))
+        assert b"cometbft.out_of_step" in answer
+        assert [type(failure) for failure in failures] == [OutOfStep]
+
+    @pytest.mark.parametrize(
+        "sent",
+        [b"\x80", b"\xff" * 6, uvarint(1 << 30), b"\x05abc", b"\x03\xff\xff\xff"],
+        ids=["half a length", "long length", "too long", "half a message", "no protobuf"],
+    )
+    def test_what_is_no_request_closes_the_connection(self, tmp_path: Path, sent: bytes) -> None:
+        answer, failures = self.serve(tmp_path, sent)
+        assert answer == b""
+        assert [type(failure) for failure in failures] == [BadRequest]
+
+    def test_a_connection_may_end_between_two_messages(self) -> None:
+        async def work() -> bytes | None:
+            reader = asyncio.StreamReader()
+            reader.feed_eof()
+            return await read_message(reader)
+
+        assert asyncio.run(work()) is None
+
+
+def test_old_versions_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    w = World.make().begun()
+    monkeypatch.setattr("lockgate.engines.cometbft.application.PRUNE_EVERY", 1)
+    w.app._keep_versions = 2
+    for _ in range(4):
+        w.play()
+    query = {"path": "/store/rules/key", "data": keys.RULES_DOMAIN, "prove": True}
+    assert ask(w.app, query=abci.RequestQuery(**query, height=w.app.height - 3)).query.code
+    assert not ask(w.app, query=abci.RequestQuery(**query, height=w.app.height - 1)).query.code

@@ -1,0 +1,124 @@
+"""Clusters on CometBFT: the binary that is taken, the homes that are written, and what is refused by name."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from lockgate.lab.clock import SimulatedClock
+from lockgate.lab.ledgers import LabLedger
+from lockgate.node import cometbft
+from lockgate.node.cometbft import (
+    BadCluster,
+    NoCometBft,
+    NodeEnded,
+    configured,
+    create,
+    find_binary,
+    nodes_of,
+    run,
+    version_of,
+)
+from lockgate.node.folder import Folder, NotInitialised
+from lockgate.node.up import BadConfig, LedgerSpec, Spec, read_spec
+from tests.support.lab import START
+
+BUILD_INFO = b"\x00path\tx\nmod\tgithub.com/cometbft/cometbft\t%s\th1:abc=\n\x00"
+
+
+def binary(folder: Path, version: bytes) -> Path:
+    path = folder / "cometbft"
+    path.write_bytes(b"\x7fELF" + BUILD_INFO % version)
+    path.chmod(0o700)
+    return path
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without CometBFT; programs put into the folder are found."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("lockgate.node.cometbft.sys.prefix", str(tmp_path / "venv"))
+    return tmp_path
+
+
+def test_the_version_is_what_the_binary_records_of_itself(tmp_path: Path) -> None:
+    assert version_of(binary(tmp_path, b"v0.38.26")) == "v0.38.26"
+    (tmp_path / "other").write_bytes(b"#!/bin/sh\n")
+    assert version_of(tmp_path / "other") is None
+
+
+def test_a_binary_of_the_line_is_taken(nowhere: Path) -> None:
+    path = binary(nowhere, b"v0.38.9")
+    assert find_binary() == path
+
+
+@pytest.mark.parametrize("version", [b"v0.37.4", b"v1.0.1", b"v0.39.0"])
+def test_another_line_is_refused_with_the_command_that_installs_ours(nowhere: Path, version: bytes) -> None:
+    binary(nowhere, version)
+    with pytest.raises(NoCometBft) as refused:
+        find_binary()
+    assert refused.value.fields["version"] == version.decode()
+    assert cometbft.INSTALL in NoCometBft.next_step
+
+
+def test_without_cometbft_nothing_is_written(nowhere: Path) -> None:
+    folder = Folder(nowhere / "data")
+    with pytest.raises(NoCometBft):
+        create(folder, "alpha", "alpha-1", 4)
+    assert not (nowhere / "data").exists()
+
+
+@pytest.mark.parametrize("count", [0, 2, 3])
+def test_a_cluster_has_one_validator_or_four_and_more(tmp_path: Path, count: int) -> None:
+    with pytest.raises(BadCluster):
+        create(Folder(tmp_path / "data"), "alpha", "alpha-1", count)
+    assert not (tmp_path / "data").exists()
+
+
+def test_settings_are_changed_in_their_section_only() -> None:
+    text = 'laddr = "top"\n[rpc]\nladdr = "a"\nother = 1\n[p2p]\nladdr = "b"\n'
+    changed = configured(text, {("rpc", "laddr"): '"x"'})
+    assert changed == 'laddr = "top"\n[rpc]\nladdr = "x"\nother = 1\n[p2p]\nladdr = "b"\n'
+
+
+def test_a_configuration_that_lacks_a_setting_is_another_versions() -> None:
+    with pytest.raises(NoCometBft) as refused:
+        configured("[rpc]\n", {("rpc", "laddr"): '"x"'})
+    assert refused.value.fields["lacks"] == "rpc.laddr"
+
+
+@pytest.mark.parametrize("text", ["{}", '{"nodes": [{"rpc": 1}]}', '{"nodes": 3}'])
+def test_a_damaged_record_of_a_cluster_is_named(tmp_path: Path, text: str) -> None:
+    folder = Folder(tmp_path)
+    folder.ledger("alpha").mkdir(parents=True)
+    (folder.ledger("alpha") / "cluster.json").write_text(text)
+    with pytest.raises(NotInitialised):
+        nodes_of(folder, "alpha")
+
+
+def test_a_deployment_names_the_engine(tmp_path: Path) -> None:
+    path = tmp_path / "deployment.toml"
+    on_cometbft = '[[ledger]]\nname = "alpha"\nchain_id = "alpha-1"\nengine = "cometbft"\n'
+    path.write_text(on_cometbft + '[[ledger]]\nname = "beta"\nchain_id = "beta-1"\n')
+    assert [ledger.engine for ledger in read_spec(path).ledgers] == ["cometbft", "embedded"]
+    with pytest.raises(BadConfig):
+        Spec(ledgers=(LedgerSpec("alpha", "alpha-1", engine="raft"), LedgerSpec("beta", "beta-1")))
+
+
+def test_a_node_that_ends_at_once_is_named_and_nothing_stays(nowhere: Path) -> None:
+    """The application's socket and the record of the processes go with it."""
+    info = BUILD_INFO.replace(b"\x00", b"").replace(b"\n", b" ") % b"v0.38.26"
+    binary(nowhere, b"v0.38.26").write_bytes(b"#!/bin/sh\n# " + info + b"\nexit 1\n")
+    folder = Folder(nowhere / "data")
+    home = folder.ledger("alpha")
+    (home / "validators" / "0").mkdir(parents=True)
+    (home / "cluster.json").write_text('{"nodes": [{"rpc": 1, "p2p": 2}]}')
+    (home / "genesis.cbor").write_bytes(LabLedger("alpha-1", SimulatedClock(START)).genesis.to_bytes())
+    with pytest.raises(NodeEnded):
+        asyncio.run(run(folder, "alpha", 0, lambda *_: None))
+    assert not (home / "validators" / "0" / "process.json").exists()
+    assert not (home / "address.json").exists()
+    with pytest.raises(NotInitialised):
+        asyncio.run(run(folder, "alpha", 1, lambda *_: None))
