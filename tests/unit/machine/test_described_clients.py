@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lockgate.engines.embedded.queries import Queries
-
 from lockgate.codec import cbor
+from lockgate.engines.shared.queries import Queries
 from lockgate.lab.paths import expect
 from tests.support.composites import RULE, CompositeWorld
 
