@@ -6,7 +6,7 @@ import pytest
 
 from lockgate.ibc import host
 from lockgate.ibc.packet import Packet, Payload
-from lockgate.lab.paths import expect
+from lockgate.lab.paths import expect, receive_message, update
 from lockgate.machine import deviations, inbox, lanes
 from lockgate.machine.deviations import FREEZE_AT, QUARANTINE_AT, SLOW_AT, SLOWED_ROOM, Level
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION
@@ -103,6 +103,43 @@ def test_what_no_time_helped_freezes_and_stays_frozen(w: World) -> None:
     later(w, 2 * 3600)
     again = lanes.lane_of(w.b.ledger.chain.view(), w.b.client)
     assert again == lane
+
+
+def test_the_authority_alone_opens_a_frozen_lane(w: World) -> None:
+    for _ in range(FREEZE_AT):
+        deviate(w, QUARANTINE_AT)
+        later(w, 3601)
+    later(w, 48 * 3600)
+    resume = {"action": "lane.resume", "arguments": {"lane": w.lane}}
+    expect(w.b.ledger.govern(w.gov, "gov.announce", resume))
+    for _ in range(w.b.ledger.genesis.parameters.authority_delay_blocks):
+        w.b.ledger.block()
+    packet = w.send()
+    expect(w.deliver(packet))
+    assert waits(w, packet)
+
+
+def test_what_was_received_before_a_quarantine_ends_in_it(w: World) -> None:
+    packet = w.send()
+    expect(w.deliver(packet))
+    deviate(w, QUARANTINE_AT)
+    answered = expect(w.answer(packet))
+    expect(w.acknowledge(packet, w.acknowledgement(answered, packet)))
+    sending = w.receiver.sending(w.b.client, w.sender, w.now_s + 600, b"sealed")
+    expect(w.b.ledger.transact(w.host_b, w.receiver.advance(sending)))
+
+
+def test_a_transaction_that_runs_into_quarantine_holds_nothing_against_the_lane(w: World) -> None:
+    packets = [
+        w.commit_anything((payload(w, source_port="application"),), sequence=1_000_000 + n)
+        for n in range(QUARANTINE_AT + 1)
+    ]
+    update(w.b, w.a.ledger)
+    result = w.b.ledger.transact(w.b.account, *(receive_message(w.b, w.a, packet) for packet in packets))
+    assert "lane.quarantined" in result.log
+    assert held(w) is None
+    expect(w.b.ledger.transact(w.b.account, *(receive_message(w.b, w.a, packet) for packet in packets[:-1])))
+    assert level(w) is Level.QUARANTINED
 
 
 def test_what_an_honest_ledger_can_send_never_counts(w: World) -> None:
