@@ -57,9 +57,7 @@ def anvil() -> int:
     for _ in range(TRIES):
         if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0:
             return 0
-    print(
-        f"{name} {version} could not be installed; npm's own words are above, and the tests that need it will be skipped."
-    )
+    print(f"{name} {version} could not be installed; npm's own words are above; its tests are skipped.")
     return 0
 
 
