@@ -2,7 +2,8 @@
 
 Everything found on the ledger is found again after a restart: the height to start from never passes an
 item that is still open. A node that hides events delays; it decides nothing, since each item is proven
-before it acts.
+before it acts. What it hid of a message's end is found as well: a message that should have ended long ago
+makes the host read its ledger again, from where nothing of its own was open.
 
 Items wait in lines: one for each grant (lane and sender), one for the ends of own messages, one for what
 the operator asks. The lines take turns, so that a sender that floods makes nobody wait but itself (P15).
@@ -16,11 +17,22 @@ from typing import Final
 
 from lockgate.hosting.work import Item, Parts
 from lockgate.primitives.state import Event
-from lockgate.primitives.time import NANOS_PER_SECOND
+from lockgate.primitives.time import (
+    NANOS_PER_SECOND,
+    DurationNanos,
+    UnixNanos,
+    UnixSeconds,
+    seconds,
+    seconds_to_nanos,
+)
 from lockgate.relay.chains.cometbft import CometBftChain
 
 CURSOR: Final = "cursor"
 LOOK: Final = 50  # blocks of one look; then what was found is worked on
+CLEAN: Final = "clean"  # up to this height nothing was under way
+OVERDUE: Final = seconds(30)  # past its timeout; a courier brings the end of a packet in a few seconds
+FIRST_LOOK_BACK: Final = seconds(15)  # between two readings of the same blocks, doubling up to:
+LONGEST_LOOK_BACK: Final = seconds(600)
 
 
 Line = tuple[str, str, str]  # kind, client, sender
@@ -40,6 +52,9 @@ class Queue:
         self._taken: list[Item] = []
         self._open: dict[tuple[str, str, int], Item] = {}
         self._next = 1
+        self._clean = 0
+        self._look_back_at = 0
+        self._look_back_every = FIRST_LOOK_BACK
         self._endpoint = parts.config.endpoint
 
     def __len__(self) -> int:
@@ -52,11 +67,13 @@ class Queue:
     def resume(self) -> None:
         """Start from the height that an earlier run had not handled."""
         self._next = int.from_bytes(self._parts.store.meta(CURSOR) or b"\x01", "big")
+        self._clean = int.from_bytes(self._parts.store.meta(CLEAN) or b"", "big")
 
     def save(self) -> None:
         """Note, in the caller's transaction, from where a restart has to look again."""
         low = min((item.height for item in self._open.values()), default=self._next)
         self._parts.store.set_meta(CURSOR, min(low, self._next).to_bytes(8, "big"))
+        self._parts.store.set_meta(CLEAN, self._clean.to_bytes(8, "big"))
 
     def put(self, item: Item) -> None:
         """Take an item of the operator's."""
@@ -122,13 +139,33 @@ class Queue:
 
     async def look(self) -> None:
         """Read new blocks of the own ledger."""
-        tip = (await self._chain.tip()).height.height
+        newest = await self._chain.tip()
+        tip = newest.height.height
+        if self._next > tip:
+            self._look_back(newest.time)
         heights = range(self._next, min(tip, self._next + LOOK - 1) + 1)
         for height, events in zip(heights, await self._chain.events(heights) if heights else (), strict=True):
             for event in events:
                 if event.get("endpoint") == self._endpoint:
                     self._found(event, height)
             self._next = height + 1
+
+    def _look_back(self, now: UnixNanos) -> None:
+        """Go back to where nothing was under way when a message is overdue whose end no node has shown."""
+        oldest = self._parts.store.oldest_timeout()
+        if oldest is None:
+            self._look_back_every = FIRST_LOOK_BACK
+            if not self._parts.store.count_sent("staged") and not self._open:
+                self._clean = self._next - 1
+            return
+        shown = any(item.kind == "ended" for item in self._open.values())
+        clock = self._parts.clock.monotonic()
+        if shown or seconds_to_nanos(UnixSeconds(oldest)) + OVERDUE > now or clock < self._look_back_at:
+            return
+        self._parts.report("look_back", {"from": self._clean + 1, "to": self._next - 1})
+        self._look_back_at = clock + self._look_back_every
+        self._look_back_every = DurationNanos(min(2 * self._look_back_every, LONGEST_LOOK_BACK))
+        self._next = self._clean + 1
 
     def _found(self, event: Event, height: int) -> None:
         client, sequence = event.get("client") or "", int(event.get("sequence") or 0)

@@ -51,7 +51,7 @@ class Simulation:
         entropy = SeededEntropy(b"lockgate simulation %d" % seed)
         draws = Draws(entropy.fork("plan"))
         self.suite = HYBRID if seed % HYBRID_ONE_IN == HYBRID_ONE_IN - 1 else CLASSIC
-        start = origin(self.suite, ORDERS.get(seed % 10 if seed < 200 else 0, LaneOrder.UNORDERED))
+        start = origin(self.suite, ORDERS.get(seed % 10, LaneOrder.UNORDERED))
         self.order = start.order
         self.clock = SimulatedClock(UnixNanos(start.time + seconds(1)))
         self.log = EventLog(self.clock)

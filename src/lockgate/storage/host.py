@@ -259,6 +259,11 @@ class HostStore:
         row = self.connection.execute("SELECT count(*) FROM outbox WHERE state = ?", (state,)).fetchone()
         return int(row[0])
 
+    def oldest_timeout(self) -> int | None:
+        """The earliest timeout, in seconds, of the messages that are sent and have not ended; None without any."""
+        (found,) = self.connection.execute("SELECT min(timeout) FROM outbox WHERE state = 'sent'").fetchone()
+        return None if found is None else int(found)
+
     def seen(self, client: str, sequence: int) -> Seen | None:
         row = self.connection.execute(
             "SELECT * FROM inbox WHERE client = ? AND sequence = ?", (client, sequence)

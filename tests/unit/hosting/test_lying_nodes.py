@@ -144,6 +144,34 @@ async def test_a_lie_about_one_message_does_not_stop_the_honest_ones(world: Host
 
 
 @in_world()
+async def test_an_end_that_a_node_has_hidden_is_found_when_the_message_is_overdue(world: HostWorld) -> None:
+    """The node shows the block without the event, once, and tells the truth from then on."""
+
+    def hide(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        for result in answer["txs_results"] or () if method == "block_results" else ():
+            result["events"] = [event for event in result["events"] if event["type"] != "message_ended"]
+        return answer
+
+    node = await lying_b(world, hide)
+    await world.send(world.b, probe.write(b"k", b"v"))
+    world.relay()
+    await world.turn(world.a)
+    world.relay()
+    await world.turn(world.b)
+    node.lies = False
+    await world.turn(world.b)
+    assert world.b.sent().state == "sent", "nothing says yet that anything was hidden"
+    assert not world.b.reported("look_back")
+    world.pass_time(world.b.sent().timeout - world.clock.now() // 10**9 + 31)
+    for _ in range(2):  # the newest blocks first, then those before
+        await world.turn(world.b)
+    assert world.b.sent().state == "acknowledged"
+    assert len(world.b.reported("look_back")) == 1
+    await world.turn(world.b)
+    assert len(world.b.reported("look_back")) == 1
+
+
+@in_world()
 async def test_a_held_message_is_found_again_after_a_restart(world: HostWorld) -> None:
     await world.send(world.a, probe.write(b"k1", b"v"))
     world.relay()
