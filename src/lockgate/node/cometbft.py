@@ -21,13 +21,14 @@ import tempfile
 from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lockgate.engines.cometbft.application import CometBftApplication
 from lockgate.engines.cometbft.server import AbciServer
 from lockgate.engines.embedded.retention import KEEP
 from lockgate.engines.embedded.rpc_values import consensus_params_json
 from lockgate.engines.shared.document import genesis_document
+from lockgate.hosting.work import Report
 from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Parameters
 from lockgate.merkle.multistore import MultiStore
@@ -209,7 +210,7 @@ def configured(text: str, settings: dict[tuple[str, str], str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def run(folder: Folder, name: str, index: int, report: Any) -> None:
+async def run(folder: Folder, name: str, index: int, report: Report) -> None:
     """Run one validator until cancelled. Raises NodeEnded, NoCometBft, NotInitialised, or what the store refuses."""
     nodes = nodes_of(folder, name)
     if not 0 <= index < len(nodes):
@@ -232,7 +233,7 @@ async def run(folder: Folder, name: str, index: int, report: Any) -> None:
         store.close()
 
 
-async def _run_node(binary: Path, node: Node, path: Path, ledger: Path, genesis: Genesis, report: Any) -> None:
+async def _run_node(binary: Path, node: Node, path: Path, ledger: Path, genesis: Genesis, report: Report) -> None:
     with (node.home / "node.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             str(binary), "start", "--home", str(node.home), "--proxy_app", f"unix://{path}",
@@ -276,7 +277,7 @@ async def _answers(node: Node, ended: asyncio.Task[int]) -> None:
     raise NodeEnded("it ended at once", validator=node.index, log=str(node.home / "node.log"))
 
 
-def _tell(report: Any, error: LockgateError) -> None:
+def _tell(report: Report, error: LockgateError) -> None:
     report("application", {"code": error.code, "detail": str(error)})
 
 

@@ -15,6 +15,7 @@ from lockgate.engines.embedded.results import BlockResults
 from lockgate.ibc import wire
 from lockgate.lightclients.cometbft import rpc_json
 from lockgate.relay import driver
+from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import BadAnswer, Calls, RpcError
 from lockgate.relay.updates import OtherHistory
 from tests.support.forgery import forged
@@ -296,5 +297,21 @@ def test_killed_at_any_step_and_started_from_nothing(method: str, call: int) -> 
             await pair.ended(8)
         assert sorted(pair.history(pair.b, "recv_packet")) == list(range(1, 9))
         assert sorted(pair.history(pair.a, "acknowledge_packet")) == list(range(1, 9))
+
+    asyncio.run(work())
+
+
+def test_a_header_of_another_height_is_no_answer() -> None:
+    """Whoever reads a single header believes its time before any verification."""
+    pair = Pair.make()
+    rpc = FaultyRpc(pair.rpc(pair.a), spoil=lambda method, params, answer: answer)
+    chain = CometBftChain(rpc, pair.a.ledger.genesis.chain_id)
+
+    async def work() -> None:
+        true = await rpc.inner.call("commit", height="2")
+        rpc.spoil = lambda method, params, answer: true
+        assert (await chain.signed_header(2)).header.height == 2
+        with pytest.raises(BadAnswer):
+            await chain.signed_header(1)
 
     asyncio.run(work())

@@ -115,7 +115,10 @@ class CometBftChain(OneSource):
 
     async def signed_header(self, height: int) -> SignedHeader:
         answer = await self.rpc.call("commit", height=str(height))
-        return rpc_json.signed_header_from_json(answer.get("signed_header"))
+        signed = rpc_json.signed_header_from_json(answer.get("signed_header"))
+        if signed.header.height != height:
+            raise BadAnswer("the node answered for another height", asked=height, got=signed.header.height)
+        return signed
 
     async def validators(self, height: int) -> ValidatorSet:
         """All pages of the validator set of a height."""
