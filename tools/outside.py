@@ -57,8 +57,8 @@ def anvil() -> int:
     for _ in range(TRIES):
         if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0:
             return 0
-    print(f"{name} {version} could not be installed; npm's own words are above; its tests are skipped.")
-    return 0
+    print(f"{name} {version} could not be installed; npm's own words are above.")
+    return 1
 
 
 def vyper() -> int:
