@@ -131,6 +131,16 @@ def test_a_block_that_was_not_committed_is_gone_and_comes_again() -> None:
     assert (found.last_block_height, found.last_block_app_hash) == (w.ledger.height, first.finalize_block.app_hash)
 
 
+def test_whoever_asks_for_information_between_execution_and_commit_stops_no_block() -> None:
+    """`abci_info` of a node's RPC is open to everybody, and arrives whenever it likes."""
+    w = World.make().begun()
+    done = ask(w.app, finalize_block=w.block(w.transaction())).finalize_block
+    assert ask(w.app, info=abci.RequestInfo()).info.last_block_height == w.ledger.height - 1
+    ask(w.app, commit=abci.RequestCommit())
+    found = ask(w.app, info=abci.RequestInfo()).info
+    assert (found.last_block_height, found.last_block_app_hash) == (w.ledger.height, done.app_hash)
+
+
 def test_queries_between_execution_and_commit_see_the_committed_state() -> None:
     w = World.make().begun()
     w.play()

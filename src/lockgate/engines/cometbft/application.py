@@ -158,7 +158,8 @@ class CometBftApplication:
     # The requests.
 
     def _info(self, _: abci.RequestInfo) -> abci.ResponseInfo:
-        self._abandon()  # a new connection: whatever the node had begun, it begins again
+        # Anybody can ask for this over RPC, between two requests of the consensus connection: it changes nothing. A
+        # node that begins anew plays the block after this one again, and that abandons what it had begun before.
         return abci.ResponseInfo(
             data=NAME,
             app_version=APP_VERSION,
