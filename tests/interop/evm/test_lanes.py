@@ -110,7 +110,7 @@ def test_a_lane_takes_so_many_packets_in_a_window(node: Node) -> None:
     for _ in range(2):
         world.do(world.echo.functions.ask(world.client_id, "remote", BODY, world.now() + 60))
     world.refuses(world.echo.functions.ask(world.client_id, "remote", BODY, world.now() + 60), r"lane\.limit")
-    advance(world, 3601)
+    world.advance(3601)
     world.do(world.echo.functions.ask(world.client_id, "remote", BODY, world.now() + 60))
     world.do(world.receive(packet._replace(timeout=world.now() + 60), *again(world, packet)))  # type: ignore[arg-type]
 
@@ -118,11 +118,6 @@ def test_a_lane_takes_so_many_packets_in_a_window(node: Node) -> None:
 def again(world: World, packet: object) -> tuple[bytes, tuple[int, int]]:
     renewed = packet._replace(timeout=world.now() + 60)  # type: ignore[attr-defined]
     return world.proof([sent(renewed)])
-
-
-def advance(world: World, seconds: int) -> None:
-    world.web3.provider.make_request("evm_increaseTime", [seconds])  # type: ignore[arg-type]
-    world.web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
 
 
 def test_p16_a_stop_is_immediate_and_resuming_is_delayed(world: World) -> None:
@@ -139,7 +134,7 @@ def test_p16_a_stop_is_immediate_and_resuming_is_delayed(world: World) -> None:
     world.refuses(lanes.ackPacket((fields(ended), b"x", proof, height)), r"lane\.paused")
     world.do(lanes.announce(world.client_id, 5, 6, 60))
     world.refuses(lanes.enact(world.client_id), r"lane\.too_early")
-    advance(world, 3601)
+    world.advance(3601)
     world.do(lanes.enact(world.client_id))
     assert lanes.getLane(world.client_id).call()[3:] == [False, 5 | 6 << 32 | 60 << 64]
     packet = world.incoming(1)
