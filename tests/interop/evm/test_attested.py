@@ -90,8 +90,30 @@ def test_c3_unknown_signers_are_refused(world: World) -> None:
     world.refuses(update(world, statement, (*honest[:2], beyond)), r"attestation\.signer")
     lent = replace(honest[0], position=3)  # one operator under another's position
     world.refuses(update(world, statement, (honest[0], honest[1], lent)), r"attestation\.signer")
-    empty = words.Signed(2, bytes(32), bytes(32))  # ecrecover answers the zero address
-    world.refuses(update(world, statement, (*honest[:2], empty)), r"attestation\.signer")
+    for position in (2, 9):  # ecrecover answers the zero address, which is what stands where there is no member
+        empty = words.Signed(position, bytes(32), bytes(32))
+        world.refuses(update(world, statement, (*honest[:2], empty)), r"attestation\.signer")
+
+
+def test_c3_a_quorum_needs_weight_beside_number(world: World) -> None:
+    """Three operators of five, but with three ninths of the weight where six are asked for."""
+    weights = (1, 1, 1, 3, 3)
+    members = signing_set(world.keys, 0).members
+    weighed = tuple(replace(one, weight=weight) for one, weight in zip(members, weights, strict=True))
+    rotated(world, signing_set(world.keys, world.now() + 86400, members=weighed, threshold=6))
+    statement = world.statement([LEAF])
+    world.refuses(update(world, statement, world.signed(statement, (0, 1, 2))), r"attestation\.weight")
+    world.refuses(update(world, statement, world.signed(statement, (0, 1, 4))), r"attestation\.weight")
+    world.refuses(update(world, statement, world.signed(statement, (3, 4))), r"attestation\.operators")
+    world.do(update(world, statement, world.signed(statement, (2, 3, 4))))
+
+
+def rotated(world: World, following: words.SigningSet) -> None:
+    """Put the next set, of the same keys, in place."""
+    signatures = world.sign(following.rotation_digest(world.binding, world.epoch))
+    signed = [(one.position, one.r, one.vs) for one in signatures]
+    world.do(world.client.functions.rotate(set_fields(following), signed))
+    world.epoch += 1
 
 
 def test_a_signature_has_one_form(world: World) -> None:
@@ -134,6 +156,13 @@ def test_a1_what_was_never_set_is_never_valid(world: World) -> None:
     for changes in ({"height": 0}, {"state_root": bytes(32)}):
         statement = world.statement([LEAF], **changes)
         world.refuses(update(world, statement, world.signed(statement)), r"attestation\.empty")
+
+
+def test_a1_a_client_of_no_ledger_or_no_host_is_not_made(world: World) -> None:
+    first = set_fields(signing_set(world.keys, world.now() + 86400))
+    for hosting, source in ((world.host.address, bytes(32)), (world.web3.eth.accounts[3], SOURCE)):
+        with pytest.raises(Refused, match=r"client\.constructor"):
+            deploy(world.web3, "attested", hosting, source, first)
 
 
 def test_time_goes_with_height(world: World) -> None:
@@ -250,12 +279,7 @@ def test_a_rotation_never_asks_for_less(world: World) -> None:
 
 
 def test_a_set_that_nobody_renews_lapses(world: World) -> None:
-    snapshot = world.web3.provider.make_request("evm_snapshot", [])["result"]  # type: ignore[arg-type]
-    world.web3.provider.make_request("evm_increaseTime", [31 * 86400])  # type: ignore[arg-type]
-    world.web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
-    try:
-        assert not active(world)
-        statement = world.statement([LEAF])
-        world.refuses(update(world, statement, world.signed(statement)), r"set\.expired")
-    finally:
-        world.web3.provider.make_request("evm_revert", [snapshot])  # type: ignore[arg-type]
+    world.advance(31 * 86400)
+    assert not active(world)
+    statement = world.statement([LEAF])
+    world.refuses(update(world, statement, world.signed(statement)), r"set\.expired")

@@ -129,6 +129,14 @@ def test_a7_a_forged_packet_is_refused(world: World, spoil: Spoiling, reason: st
     assert world.commitment_at(host.packet_receipt(packet.destination_client, packet.sequence)) == bytes(32)
 
 
+def test_a7_a_proof_is_for_the_height_it_says(world: World) -> None:
+    packet = world.incoming(1)
+    proof, (revision, height) = world.proof([sent(packet)])
+    for other in (height - 1, height + 1, 0, 2**64 - 1):
+        world.refuses(world.receive(packet, proof, (revision, other)), r"proof\.height")
+    world.do(world.receive(packet, proof, (revision, height)))
+
+
 def test_a7_no_contract_can_be_called_around_the_proof(world: World) -> None:
     """Every public method that moves something, called directly by a stranger with a forged message."""
     stranger = world.web3.eth.accounts[5]
@@ -193,8 +201,7 @@ def test_an_answer_to_another_packet_is_refused(world: World) -> None:
 def test_c5_a_timeout_needs_proven_absence_at_a_late_enough_time(world: World) -> None:
     packet = ask(world, ahead=30)
     world.refuses(time_out(world, packet), r"packet\.timeout_not_reached")
-    world.web3.provider.make_request("evm_increaseTime", [31])  # type: ignore[arg-type]
-    world.web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
+    world.advance(31)
     received = words.Leaf(unreceived(packet).path, b"\x02" + bytes(31))
     world.refuses(time_out(world, packet, received), r"proof\.root")
     elsewhere = words.Leaf(keccak256(host.packet_receipt(packet.source_client, packet.sequence)), words.ABSENT)
