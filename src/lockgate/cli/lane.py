@@ -10,7 +10,7 @@ from lockgate.cli import output
 from lockgate.cli.context import Settings, await_
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from lockgate.node.ledgers import Ledgers
 
@@ -30,6 +30,22 @@ def lane_list(rpc: Nodes = None) -> None:
     _table(
         "Lanes", lanes, rpc, ("ledger", "phase", "order", "client", "remote", "remote_client", "remote_class", "note")
     )
+
+
+@app.command("show")
+def lane_show(
+    client: Annotated[str, typer.Argument(help="Id of the lane's client, such as `07-tendermint-0`.")],
+    ledger: Annotated[str | None, typer.Option(help="One side: a ledger by name; every side without.")] = None,
+    rpc: Nodes = None,
+) -> None:
+    """Show one lane in full: counterparty, order, caps, client, deviations, and what brings it back when it is kept."""
+    from lockgate.node.lanes import shown
+
+    rows = _ask(lambda opened: shown(opened, client, ledger), rpc)
+    if Settings.as_json:
+        output.print_json(rows)
+    for row in () if Settings.as_json else rows:
+        output.table(f"Lane over {client} on {row['ledger']}", ["", ""], [[n, v] for n, v in _flat(row) if v != ""])
 
 
 def client_list(rpc: Nodes = None) -> None:
@@ -61,15 +77,28 @@ def _table(
     rpc: list[str] | None,
     columns: tuple[str, ...],
 ) -> None:
+    rows = _ask(look, rpc)
+    if Settings.as_json:
+        output.print_json(rows)
+    else:
+        heads = [column.replace("_", " ") for column in columns]
+        output.table(title, heads, [[row[column] for column in columns] for row in rows])
+
+
+def _ask(look: Callable[[Ledgers], Awaitable[list[dict[str, Any]]]], rpc: list[str] | None) -> list[dict[str, Any]]:
     from lockgate.node.ledgers import Ledgers
 
     async def work() -> list[dict[str, Any]]:
         async with Ledgers(Settings.folder, tuple(rpc or ())) as opened:
             return await look(opened)
 
-    rows = await_(work)
-    if Settings.as_json:
-        output.print_json(rows)
-    else:
-        heads = [column.replace("_", " ") for column in columns]
-        output.table(title, heads, [[row[column] for column in columns] for row in rows])
+    return await_(work)
+
+
+def _flat(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """A row's fields with those of the records in it, by names that people read."""
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name} ".replace("_", " "))
+        else:
+            yield prefix + name.replace("_", " "), value

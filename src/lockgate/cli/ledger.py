@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from lockgate.cli.context import Reports, Settings, guard, reporter, run
 from lockgate.cli.lane import ledger_list
 from lockgate.cli.names import complete_ledger
 from lockgate.node.engine import Engine
+
+if TYPE_CHECKING:
+    from lockgate.machine.genesis import Genesis
 
 Name = Annotated[str, typer.Argument(help="A ledger of this folder.", autocompletion=complete_ledger)]
 app = typer.Typer(help="Make, run and check ledgers.", no_args_is_help=True)
@@ -68,14 +71,21 @@ def ledger_create(
     chain_id: str,
     engine: Annotated[Engine, typer.Option(help="What orders its blocks.")] = Engine.EMBEDDED,
     validators: Annotated[int, typer.Option(help="On CometBFT: 1, or 4 and more.")] = 4,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE: a ledger parameter, as `10 min` where it is a time.")
+    ] = None,
 ) -> None:
     """Make the keys and genesis of a ledger: one signer, or a cluster on CometBFT."""
     from lockgate.node import cometbft, ledger
+    from lockgate.node.parameters import options, read
 
-    if engine is Engine.COMETBFT:
-        genesis = guard(lambda: cometbft.create(Settings.folder, name, chain_id, validators))
-    else:
-        genesis = guard(lambda: ledger.create(Settings.folder, name, chain_id))
+    def make() -> Genesis:
+        asked = read(options(parameters)) if parameters else None
+        if engine is Engine.COMETBFT:
+            return cometbft.create(Settings.folder, name, chain_id, validators, asked)
+        return ledger.create(Settings.folder, name, chain_id, parameters=asked)
+
+    genesis = guard(make)
     output.say(f"{name}: chain {genesis.chain_id}, domain {genesis.domain_id.hex()}")
 
 

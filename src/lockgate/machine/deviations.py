@@ -6,31 +6,25 @@ relayer can make one up; the sending machine refuses it, so no endpoint or accou
 such packets chooses their moment, and nothing else.
 
 A lane is warned, slowed, quarantined, and frozen in the end. The first three pass with ledger time; frozen is a
-stopped lane, which the authority's `lane.resume` alone opens. Other lanes never notice. Source: ADR 23.
+stopped lane, which the authority's `lane.resume` alone opens. Other lanes never notice. How many and how long are
+parameters of the ledger. Source: ADR 23.
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from lockgate.ibc.packet import Packet
 from lockgate.machine import endpoints, keys, lanes
+from lockgate.machine.context import Context
 from lockgate.machine.errors import CODESPACE
+from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import DEVIATION, LanePhase, Record
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.state import Outcome, View, fact
-from lockgate.primitives.time import UnixNanos, seconds
-
-SLOW_AT: Final = 4  # deviations: one may be a defect that somebody is mending
-QUARANTINE_AT: Final = 16
-FREEZE_AT: Final = 3  # quarantines: time alone has not helped twice
-WINDOW_NS: Final = seconds(3600)  # deviations are counted from the first one, for so long
-SLOWED_NS: Final = seconds(600)
-QUARANTINED_NS: Final = seconds(3600)
-CLEAN_NS: Final = seconds(24 * 3600)  # without a deviation, after which quarantines are forgotten: the longest timeout
-SLOWED_ROOM: Final = 8  # entries that may wait over a slowed lane; grants keep their reserved slots
+from lockgate.primitives.time import UnixNanos
 
 
 class LaneQuarantined(Refused):
@@ -58,7 +52,7 @@ class Deviations(Record):
     until: UnixNanos  # of the level; of a warning: end of the window; 0 when frozen
     count: int  # in the window
     window_ends: UnixNanos
-    quarantines: int  # with less than CLEAN_NS between two deviations
+    quarantines: int  # with less than `deviation_clean_ns` between two deviations
     last: UnixNanos
     sequence: int  # the packet that was the last deviation, and its commitment
     commitment: bytes
@@ -88,11 +82,11 @@ def check(view: View, client: str, now: UnixNanos) -> None:
         )
 
 
-def room(view: View, client: str, now: UnixNanos, bound: int) -> int:
+def room(view: View, context: Context, client: str, bound: int) -> int:
     """How many entries may wait over a lane: `bound`, or fewer while it is slowed."""
     held = of_lane(view, client)
-    slowed = held is not None and held.level is Level.SLOWED and now < held.until
-    return min(bound, SLOWED_ROOM) if slowed else bound
+    slowed = held is not None and held.level is Level.SLOWED and context.block.time < held.until
+    return min(bound, context.parameters.deviation_slowed_room) if slowed else bound
 
 
 def impossible(packet: Packet) -> bool:
@@ -109,14 +103,15 @@ def _endpoint(port: str) -> bool:
     return len(port) == endpoints.ENDPOINT_PORT and endpoints.endpoint_of_port(port) is not None
 
 
-def refused(view: View, now: UnixNanos, packet: Packet, commitment: bytes) -> Outcome:
+def refused(view: View, context: Context, packet: Packet, commitment: bytes) -> Outcome:
     """Hold a proven packet, which was refused here, against its lane if no ledger of ours sends it."""
     outcome = Outcome()
     client = packet.destination_client
     lane = lanes.lane_of(view, client)
     if lane is None or not lane.own or lane.phase is not LanePhase.OPEN or not impossible(packet):
         return outcome
-    after = _next(of_lane(view, client), now, packet.sequence, commitment)
+    held, rules, now = of_lane(view, client), context.parameters, context.block.time
+    after = _next(held, rules, now, packet.sequence, commitment)
     outcome.set(keys.LANE, keys.deviations(client), after.to_bytes())
     name = after.level.name.lower()
     attributes = (("lane", lane.lane_id.hex()), ("client", client), ("level", name), ("until", str(after.until)))
@@ -129,20 +124,20 @@ def refused(view: View, now: UnixNanos, packet: Packet, commitment: bytes) -> Ou
     return outcome
 
 
-def _next(held: Deviations | None, now: UnixNanos, sequence: int, commitment: bytes) -> Deviations:
+def _next(held: Deviations | None, rules: Parameters, now: UnixNanos, sequence: int, commitment: bytes) -> Deviations:
     fresh = held is None or now >= held.window_ends
     count = 1 if held is None or fresh else held.count + 1
-    ends = UnixNanos(now + WINDOW_NS) if held is None or fresh else held.window_ends
-    quarantines = 0 if held is None or now >= held.last + CLEAN_NS else held.quarantines
+    ends = UnixNanos(now + rules.deviation_window_ns) if held is None or fresh else held.window_ends
+    quarantines = 0 if held is None or now >= held.last + rules.deviation_clean_ns else held.quarantines
     level, until = Level.WARNED, ends
-    if count >= QUARANTINE_AT:
+    if count >= rules.deviation_quarantine_at:
         quarantines += 1
         # The quarantine outlasts what is left of the window, so that the next count starts from nothing.
-        level, until = Level.QUARANTINED, UnixNanos(max(ends, now + QUARANTINED_NS))
-        if quarantines >= FREEZE_AT:
+        level, until = Level.QUARANTINED, UnixNanos(max(ends, now + rules.deviation_quarantined_ns))
+        if quarantines >= rules.deviation_freeze_at:
             level, until = Level.FROZEN, UnixNanos(0)
-    elif count >= SLOW_AT:
-        level, until = Level.SLOWED, UnixNanos(now + SLOWED_NS)
+    elif count >= rules.deviation_slow_at:
+        level, until = Level.SLOWED, UnixNanos(now + rules.deviation_slowed_ns)
     return Deviations(level, until, count, ends, quarantines, now, sequence, bytes(commitment))
 
 

@@ -26,6 +26,20 @@ MAX_GENESIS_ACCOUNTS: Final = 100_000  # keeps the document below 10 MB
 MAX_AUTHORITIES: Final = 16  # a few people and their spares; each adds 2 KB to the document
 BFT_VALIDATORS: Final = 4  # the fewest that stand one liar: 3f + 1 for f = 1
 MAX_TOTAL_POWER: Final = (1 << 63) // 8  # CometBFT types/validator_set.go
+MAX_DEVIATION_NS: Final = seconds(366 * 24 * 3600)  # longer than any client's trusting period
+# Came when documents were in use: one that has the default leaves it out, so that its domain id stays (P9).
+ADDED: Final = frozenset(
+    {
+        "deviation_slow_at",
+        "deviation_quarantine_at",
+        "deviation_freeze_at",
+        "deviation_window_ns",
+        "deviation_slowed_ns",
+        "deviation_quarantined_ns",
+        "deviation_clean_ns",
+        "deviation_slowed_room",
+    }
+)
 
 
 class LedgerClass(enum.StrEnum):
@@ -61,6 +75,14 @@ class Parameters:
     authority_delay_blocks: int = 10  # P16: announced actions wait this long
     account_admission_open: bool = True
     lane_admission_open: bool = True
+    deviation_slow_at: int = 4  # deviations (S72): one may be a defect that somebody is mending
+    deviation_quarantine_at: int = 16
+    deviation_freeze_at: int = 3  # quarantines: time alone has not helped twice
+    deviation_window_ns: int = seconds(3600)  # deviations are counted from the first one, for so long
+    deviation_slowed_ns: int = seconds(600)
+    deviation_quarantined_ns: int = seconds(3600)
+    deviation_clean_ns: int = seconds(24 * 3600)  # without one, after which quarantines are forgotten: longest timeout
+    deviation_slowed_room: int = 8  # entries that may wait over a slowed lane; grants keep their reserved slots
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -77,8 +99,26 @@ class Parameters:
             raise BadGenesis("a lane's caps must be positive")
         if not 1 <= self.default_grace_ns <= self.max_grace_ns or not self.sweep_per_block:
             raise BadGenesis("the grace and the sweep must be positive")
+        self._check_deviations()
+
+    def _check_deviations(self) -> None:
+        """Levels come one after the other, pass, and are forgotten later than they pass (S72)."""
+        if not 1 <= self.deviation_slow_at <= self.deviation_quarantine_at:
+            raise BadGenesis("a lane is slowed at the first deviation or later, and quarantined no earlier")
+        if not self.deviation_freeze_at or not self.deviation_slowed_room:
+            raise BadGenesis("a freeze takes a quarantine, and a slowed lane has room for an entry")
+        passing = (self.deviation_window_ns, self.deviation_slowed_ns, self.deviation_quarantined_ns)
+        if not 0 < min(passing) <= max(passing) < self.deviation_clean_ns <= MAX_DEVIATION_NS:
+            # Nothing counts in a quarantine: what is forgotten when it ends could never add up to a freeze.
+            raise BadGenesis("a deviation is remembered longer than what it brings about, and 366 days at most")
 
     def to_cbor(self) -> dict[str, Any]:
+        """The map of a document, in which what was added later stands only where it is not the default."""
+        values = [(item, getattr(self, item.name)) for item in fields(self)]
+        return {item.name: value for item, value in values if item.name not in ADDED or value != item.default}
+
+    def to_map(self) -> dict[str, Any]:
+        """Every parameter by name."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
     @classmethod

@@ -39,7 +39,7 @@ def admit(view: View, context: Context, lane: Lane, entry: Entry, sequence: int)
     outcome = Outcome()
     for scope, bound in (
         (grant_key, most),
-        (lane.lane_id, deviations.room(view, lane.local_client, context.block.time, per_lane)),
+        (lane.lane_id, deviations.room(view, context, lane.local_client, per_lane)),
         (TOTAL_SCOPE, parameters.inbox_total),
     ):
         waiting = count(view, scope)

@@ -142,7 +142,7 @@ class PacketLayer:
                 )
             )
             current = Overlay(view, done.outcome.writes)
-            done.outcome.then(deviations.refused(current, context.block.time, received.packet, received.commitment))
+            done.outcome.then(deviations.refused(current, context, received.packet, received.commitment))
         return done
 
     def run(

@@ -35,6 +35,7 @@ from lockgate.merkle.multistore import MultiStore
 from lockgate.node.clock import SystemClock
 from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
 from lockgate.node.ledger import PortBusy, authority_signer, ledger_keys, listen
+from lockgate.node.parameters import check_same
 from lockgate.primitives.errors import LockgateError, Refused, Unavailable
 from lockgate.primitives.ids import ChainId
 from lockgate.relay.rpc import Rpc
@@ -143,11 +144,11 @@ def address_now(folder: Folder, name: str) -> str:
 def create(folder: Folder, name: str, chain_id: str, count: int, parameters: Parameters | None = None) -> Genesis:
     """Make a cluster's keys, genesis and homes, once; returns the genesis that is there.
 
-    Raises BadCluster, NoCometBft.
+    Raises BadCluster, NoCometBft, OtherParameters.
     """
     home = folder.ledger(name)
     if (home / "cluster.json").exists():
-        return Genesis.from_bytes((home / "genesis.cbor").read_bytes())
+        return check_same(Genesis.from_bytes((home / "genesis.cbor").read_bytes()), parameters)
     if count != 1 and count < FEWEST:
         raise BadCluster("another number", validators=count)
     binary = find_binary()

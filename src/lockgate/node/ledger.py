@@ -28,6 +28,7 @@ from lockgate.merkle.multistore import MultiStore
 from lockgate.node import collector
 from lockgate.node.clock import SystemClock
 from lockgate.node.folder import SUITE_ED25519, Folder, NotInitialised, make_keys, write_json
+from lockgate.node.parameters import check_same
 from lockgate.primitives.errors import Refused, Unavailable
 from lockgate.primitives.ids import ChainId
 from lockgate.storage.ledger import LedgerStore
@@ -75,11 +76,11 @@ def create(
     accounts: tuple[GenesisAccount, ...] = (),
     parameters: Parameters | None = None,
 ) -> Genesis:
-    """Make a one-signer ledger's keys and genesis, once; returns the genesis that is there."""
+    """Make a one-signer ledger's keys and genesis, once; returns the genesis that is there. Raises OtherParameters."""
     path = folder.ledger(name) / "genesis.cbor"
     keys = ledger_keys(folder, name)
     if path.exists():
-        return Genesis.from_bytes(path.read_bytes())
+        return check_same(Genesis.from_bytes(path.read_bytes()), parameters)
     validator = Ed25519Signer(keys["validator"].seed.reveal())
     genesis = Genesis(
         chain_id=ChainId(chain_id),

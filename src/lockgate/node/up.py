@@ -9,18 +9,20 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lockgate.engines.embedded.retention import KEEP
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
+from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import Lane, LaneOrder
-from lockgate.node import cometbft
+from lockgate.node import cometbft, parameters
 from lockgate.node import ledger as ledger_node
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
 from lockgate.node.engine import Engine
 from lockgate.node.folder import DiskFull, Folder, read_json, write_json, writing
 from lockgate.node.identity import inception, open_keys
+from lockgate.node.parameters import BadParameters
 from lockgate.node.processes import Deployment, OnReport
 from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
 from lockgate.node.recover import expired, operators
@@ -55,6 +57,7 @@ class LedgerSpec:
     validators: int = 4  # on CometBFT
     sources: tuple[str, ...] = ()  # further nodes it is read through
     required_sources: int = 0  # how many of all must agree; 0: two where there are several
+    parameters: Parameters | None = None  # of its genesis; None: the defaults, or what it was made with
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +106,24 @@ def read_spec(path: Path | None) -> Spec:
     except ValueError as error:
         raise BadConfig(str(error), file=str(path)) from error
     try:
-        ledgers = tuple(
-            LedgerSpec(**{**item, "sources": tuple(item.get("sources", ()))}) for item in value.pop("ledger", [])
-        )
+        ledgers = tuple(_ledger_spec(item) for item in value.pop("ledger", []))
         hosts = tuple(HostSpec(**{**item, "peers": tuple(item.get("peers", ()))}) for item in value.pop("host", []))
         order = ORDERS[value.pop("order", "unordered")]
     except KeyError as error:
         raise BadConfig(f"order is one of {', '.join(ORDERS)}", given=str(error), file=str(path)) from error
-    except TypeError as error:
+    except (TypeError, BadParameters) as error:
         raise BadConfig(str(error), file=str(path)) from error
     if value:
         raise BadConfig("unknown table", table=sorted(value)[0], file=str(path))
     return Spec(ledgers or Spec().ledgers, hosts or Spec().hosts, order)
+
+
+def _ledger_spec(item: dict[str, Any]) -> LedgerSpec:
+    given = item.get("parameters")
+    if given is not None and not isinstance(given, dict):
+        raise TypeError("a ledger's parameters are a table")
+    asked = None if given is None else parameters.read(given)
+    return LedgerSpec(**{**item, "sources": tuple(item.get("sources", ())), "parameters": asked})
 
 
 class AlreadyRunning(Refused):
@@ -208,11 +217,11 @@ def take(folder: Folder) -> int:
 
 
 def create_ledger(folder: Folder, spec: LedgerSpec) -> None:
-    """Make a ledger's keys and genesis where they are not there. Raises NoCometBft, BadCluster."""
+    """Make a ledger's keys and genesis where they are not there. Raises NoCometBft, BadCluster, OtherParameters."""
     if spec.engine == Engine.COMETBFT:
-        cometbft.create(folder, spec.name, spec.chain_id, spec.validators)
+        cometbft.create(folder, spec.name, spec.chain_id, spec.validators, spec.parameters)
     else:
-        ledger_node.create(folder, spec.name, spec.chain_id)
+        ledger_node.create(folder, spec.name, spec.chain_id, parameters=spec.parameters)
 
 
 def _with_nodes(folder: Folder, spec: LedgerSpec) -> LedgerSpec:

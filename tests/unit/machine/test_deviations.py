@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from lockgate.codec import cbor
 from lockgate.ibc import host
 from lockgate.ibc.packet import Packet, Payload
 from lockgate.lab.paths import expect, receive_message, update
 from lockgate.machine import deviations, inbox, lanes
-from lockgate.machine.deviations import FREEZE_AT, QUARANTINE_AT, SLOW_AT, SLOWED_ROOM, Level
+from lockgate.machine.deviations import Level
+from lockgate.machine.errors import BadGenesis
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION
+from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.records import DEVIATION, LanePhase
 from lockgate.primitives.ids import PortId
 from lockgate.primitives.time import seconds
 from tests.support.lab import World
+
+RULES = Parameters()
+SLOW_AT = RULES.deviation_slow_at
+QUARANTINE_AT = RULES.deviation_quarantine_at
+FREEZE_AT = RULES.deviation_freeze_at
+SLOWED_ROOM = RULES.deviation_slowed_room
+STRICT = Parameters(
+    deviation_slow_at=1,
+    deviation_quarantine_at=2,
+    deviation_freeze_at=2,
+    deviation_window_ns=seconds(20),
+    deviation_slowed_ns=seconds(10),
+    deviation_quarantined_ns=seconds(30),
+    deviation_clean_ns=seconds(100),
+    deviation_slowed_room=1,
+)
 
 
 @pytest.fixture
@@ -167,3 +188,77 @@ def test_which_packets_no_machine_of_ours_sends(w: World, ports: list[tuple[str,
     payloads = tuple(payload(w, source_port=source, destination_port=to) for source, to in ports)
     other = packet._replace(payloads=payloads)
     assert deviations.impossible(other) is expected
+
+
+def test_a_ledger_sets_how_many_and_how_long() -> None:
+    w = World.make(STRICT)
+    deviate(w)
+    assert level(w) is Level.SLOWED
+    packets = [w.send() for _ in range(3)]
+    for packet in packets:
+        expect(w.deliver(packet))
+    assert [waits(w, packet) for packet in packets] == [True, True, False]  # the grant's two slots, over room for one
+    later(w, 11)  # blocks count a millisecond each where the clock stands
+    after = w.send()
+    expect(w.deliver(after))
+    assert waits(w, after)
+    deviate(w)
+    assert level(w) is Level.QUARANTINED
+    kept, trusted = w.send(), w.b.trusted
+    assert "lane.quarantined" in w.deliver(kept).log
+    w.b.trusted = trusted  # the update beside it was undone with it
+    later(w, 31)
+    deviate(w)
+    assert level(w) is Level.SLOWED
+    deviate(w)
+    assert level(w) is Level.FROZEN
+
+
+def test_quarantines_are_forgotten_after_the_clean_time_that_the_ledger_sets() -> None:
+    w = World.make(STRICT)
+    deviate(w, 2)
+    later(w, 101)
+    deviate(w, 2)
+    assert level(w) is Level.QUARANTINED
+
+
+def test_the_authority_changes_them_while_the_ledger_runs(w: World) -> None:
+    changed = {"action": "parameters.set", "arguments": {"parameters": {"deviation_slow_at": 1}}}
+    expect(w.b.ledger.govern(w.gov, "gov.announce", changed))
+    for _ in range(RULES.authority_delay_blocks):
+        w.b.ledger.block()
+    deviate(w)
+    assert level(w) is Level.SLOWED
+
+
+def test_a_genesis_with_the_defaults_is_the_document_it_was_before_they_could_be_set(w: World) -> None:
+    genesis = w.b.ledger.genesis
+    assert b"deviation" not in genesis.to_bytes()
+    other = Genesis.from_bytes(World.make(STRICT).b.ledger.genesis.to_bytes())
+    assert other.parameters == STRICT
+    value: Any = cbor.decode(genesis.to_bytes())
+    spelled = {**value, "parameters": {**value["parameters"], "deviation_slow_at": SLOW_AT}}
+    with pytest.raises(BadGenesis):
+        Genesis.from_bytes(cbor.encode(spelled))  # one document has one form
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"deviation_slow_at": 0},
+        {"deviation_slow_at": 17},
+        {"deviation_quarantine_at": 3},
+        {"deviation_freeze_at": 0},
+        {"deviation_slowed_room": 0},
+        {"deviation_window_ns": 0},
+        {"deviation_slowed_ns": 0},
+        {"deviation_quarantined_ns": 0},
+        {"deviation_quarantined_ns": seconds(24 * 3600)},
+        {"deviation_clean_ns": seconds(3600)},
+        {"deviation_clean_ns": seconds(400 * 24 * 3600)},
+        {"deviation_slow_at": -1},
+    ],
+)
+def test_rules_that_could_never_end_or_never_come_are_refused(changed: dict[str, int]) -> None:
+    with pytest.raises(BadGenesis):
+        Parameters(**changed)  # type: ignore[arg-type]  # one number by name

@@ -142,7 +142,7 @@ class Queries:
 
     def _parameters(self, view: View, data: bytes) -> bytes:
         """Nothing → the parameters in force, as a map."""
-        return cbor.encode(governance.parameters(view, self._chain.genesis).to_cbor())
+        return cbor.encode(governance.parameters(view, self._chain.genesis).to_map())
 
 
 def _range(view: View, data: bytes) -> bytes:
