@@ -4,6 +4,7 @@
   Verifies the embedded engine, CometBFT clusters and Cosmos chains, and helps the engine build blocks
 - `tendermint`: the 07-tendermint client module that meets the `LightClient` port of `ibc`
 - `attested`: the attested client module: a rotating quorum of accountable signers
+- `ethereum`: beacon chains: what their light clients are served, its roots and encodings
 - `composite`: the composite client module: a written rule over clients of unlike kinds
 - `standing`, `store`, `forms`, `heights`, `subject`: what all client modules share: status and refusals,
   place in the store, encodings, growing by a height, what a client says about itself
@@ -14,6 +15,7 @@ __all__ = (
     "attested",
     "cometbft",
     "composite",
+    "ethereum",
     "follower",
     "forms",
     "heights",
