@@ -115,13 +115,15 @@ class LabLedger:
     def block(self, *transactions: bytes) -> NewBlock:
         return self.chain.produce(transactions)
 
-    def signed(self, account: LabAccount, messages: Sequence[Message], *, gas_limit: int = 50_000_000) -> bytes:
-        """Sign the account's next transaction."""
+    def signed(
+        self, account: LabAccount, messages: Sequence[Message], *, gas_limit: int = 50_000_000, nonce_lane: int = 0
+    ) -> bytes:
+        """Sign the account's next transaction. It counts one nonce lane; another is another LabAccount of the key."""
         transaction = Transaction(
             domain=self.chain.machine.domain,
             chain_id=self.genesis.chain_id,
             public_key=account.key.public_key,
-            nonce_lane=0,
+            nonce_lane=nonce_lane,
             sequence=account.sequence,
             valid_until=UnixSeconds(self.chain.time // NANOS_PER_SECOND + VALID_FOR_S),
             gas_limit=gas_limit,

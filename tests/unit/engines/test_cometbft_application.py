@@ -17,7 +17,8 @@ from lockgate.engines.cometbft.application import CometBftApplication, OutOfStep
 from lockgate.engines.cometbft.server import AbciServer, BadRequest, read_message
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.endpoints import LabEndpoint
-from lockgate.lab.ledgers import LabLedger
+from lockgate.lab.ledgers import LabAccount, LabLedger
+from lockgate.lab.paths import expect
 from lockgate.lightclients.cometbft import hashing
 from lockgate.machine import keys
 from lockgate.machine.genesis import Genesis
@@ -28,6 +29,7 @@ from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.nodes import SqliteNodes
 from tests.support.lab import START, account
+from tests.support.lab import World as LabWorld
 
 KEEP = 100
 
@@ -59,7 +61,7 @@ class World:
 
     def begun(self) -> World:
         """Play the blocks that a lab ledger is born with."""
-        ask(self.app, init_chain=begin(self.ledger.genesis))
+        ask(self.app, init_chain=begin(self.ledger.genesis, self.ledger.genesis.chain_id))
         for height in range(1, self.ledger.height + 1):
             ask(self.app, finalize_block=self.handed_over(height))
             ask(self.app, commit=abci.RequestCommit())
@@ -151,6 +153,21 @@ def test_queries_between_execution_and_commit_see_the_committed_state() -> None:
     assert before.height == w.app.height == w.ledger.height - 1
     proof = b"".join(b"\x0a" + uvarint(len(op.data)) + op.data for op in before.proof_ops.ops)
     ProofMemo(w.app.state.hash_at(before.height)).membership(proof, (b"rules", keys.RULES_DOMAIN), before.value)
+
+
+def test_a_packet_that_a_block_ends_still_waits_until_the_block_is_committed() -> None:
+    """Whoever answers twice, over two nonce lanes, has one checked while the block with the other is decided."""
+    lab = LabWorld.make()
+    packet = lab.send()
+    expect(lab.deliver(packet))
+    store = LedgerStore.in_memory()
+    w = World(lab.b.ledger, store, application(lab.b.ledger.genesis, store)).begun()
+    message = lab.receiver.answer(lab.b.client, packet.sequence, ack=b"reply")
+    again = abci.RequestCheckTx(tx=w.ledger.signed(LabAccount(lab.host_b.key), [message], nonce_lane=1))
+    ask(w.app, finalize_block=w.block(w.ledger.signed(lab.host_b, [message])))
+    assert ask(w.app, check_tx=again).check_tx.code == 0
+    ask(w.app, commit=abci.RequestCommit())
+    assert ask(w.app, check_tx=again).check_tx.code
 
 
 @pytest.mark.parametrize("spoiled", ["chain", "genesis", "state", "json"])

@@ -67,6 +67,7 @@ class _Pending:
     height: int
     time: UnixNanos
     transaction: AbstractContextManager[None]
+    bodies: Mapping[bytes, bytes | None]  # written at Commit: until then checks and queries read the table as it was
 
 
 class CometBftApplication:
@@ -217,11 +218,10 @@ class CometBftApplication:
         )
         transaction = self.store.commit()
         transaction.__enter__()
-        self._pending = _Pending(height, time, transaction)
+        self._pending = _Pending(height, time, transaction, decided.bodies)
         try:
             self.state.apply({**first, **decided.writes})
             app_hash = self.state.commit(height)
-            self.store.add_bodies(decided.bodies)
             header = cbor.encode([time, before, request.next_validators_hash])
             self.store.set_meta(_header_key(height), header)
         except BaseException:
@@ -250,6 +250,7 @@ class CometBftApplication:
             raise OutOfStep("nothing was executed", height=self.height)
         if pending.height % PRUNE_EVERY == 0:
             self.state.prune(pending.height - self._keep_versions + 1)
+        self.store.add_bodies(pending.bodies)
         self._pending = None
         pending.transaction.__exit__(None, None, None)
         self.height = pending.height
