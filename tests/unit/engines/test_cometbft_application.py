@@ -100,7 +100,17 @@ def ask(app: CometBftApplication, **request: object) -> abci.Response:
 
 def begin(genesis: Genesis, chain_id: str = "alpha-1", state: bytes | None = None) -> abci.RequestInitChain:
     document = json.dumps({"lockgate": b64encode(genesis.to_bytes()).decode()}).encode()
-    return abci.RequestInitChain(chain_id=chain_id, app_state_bytes=document if state is None else state)
+    request = abci.RequestInitChain(
+        chain_id=chain_id,
+        app_state_bytes=document if state is None else state,
+        validators=[
+            wire.ValidatorUpdate(pub_key=wire.PublicKey(ed25519=member.public_key), power=member.power)
+            for member in genesis.validators
+        ],
+        initial_height=1,
+    )
+    request.time.seconds, request.time.nanos = divmod(genesis.time, NANOS_PER_SECOND)
+    return request
 
 
 def test_the_same_blocks_leave_the_same_roots_and_results_as_on_the_embedded_engine() -> None:
@@ -168,6 +178,29 @@ def test_a_packet_that_a_block_ends_still_waits_until_the_block_is_committed() -
     assert ask(w.app, check_tx=again).check_tx.code == 0
     ask(w.app, commit=abci.RequestCommit())
     assert ask(w.app, check_tx=again).check_tx.code
+
+
+@pytest.mark.parametrize("spoiled", ["power", "key", "one more", "none", "time", "height"])
+def test_a_node_that_begins_otherwise_than_the_ledgers_genesis_is_refused(spoiled: str) -> None:
+    """The ledger's genesis may stand in a genesis.json whose own fields name other validators or another time."""
+    w = World.make()
+    request = begin(w.ledger.genesis)
+    match spoiled:
+        case "power":
+            request.validators[0].power += 1
+        case "key":
+            request.validators[0].pub_key.ed25519 = bytes(32)
+        case "one more":
+            request.validators.append(request.validators[0])
+        case "none":
+            del request.validators[:]
+        case "time":
+            request.time.seconds += 1
+        case "height":
+            request.initial_height = 2
+    with pytest.raises(WrongGenesis):
+        ask(w.app, init_chain=request)
+    assert ask(w.app, init_chain=begin(w.ledger.genesis)).init_chain.app_hash == hashing.EMPTY_HASH
 
 
 @pytest.mark.parametrize("spoiled", ["chain", "genesis", "state", "json"])

@@ -174,8 +174,16 @@ class CometBftApplication:
             given = b64decode(json.loads(request.app_state_bytes)[NAME])
         except (ValueError, LookupError, TypeError) as error:
             raise WrongGenesis("the app_state holds no ledger") from error
-        if given != self.genesis.to_bytes() or request.chain_id != self.genesis.chain_id:
+        genesis = self.genesis
+        if given != genesis.to_bytes() or request.chain_id != genesis.chain_id:
             raise WrongGenesis("another ledger", chain_id=request.chain_id)
+        # The node goes by its own fields of genesis.json, and others by the domain, which is a hash of ours (P9).
+        signers = sorted((member.pub_key.ed25519, member.power) for member in request.validators)
+        if signers != sorted((member.public_key, member.power) for member in genesis.validators):
+            raise WrongGenesis("other validators than the ledger's", chain_id=request.chain_id)
+        begins = decoding.instant(request.time), request.initial_height
+        if begins != (genesis.time, 1):
+            raise WrongGenesis("another beginning", time=begins[0], height=begins[1])
         return abci.ResponseInitChain(app_hash=hashing.EMPTY_HASH)
 
     def _query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
