@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 
 from lockgate.codec.type_urls import TENDERMINT_HEADER
+from lockgate.ibc import host
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import End, expect, update
 from lockgate.lightclients.attested import Rotation, SignerSet
 from lockgate.lightclients.attested.messages import ROTATION, encode_rotation
+from lockgate.lightclients.composite.errors import RuleRefused
+from lockgate.lightclients.composite.states import AGREEMENT, encode_agreement
+from lockgate.lightclients.tendermint import states as tendermint
 from lockgate.machine.machine import TxResult
+from lockgate.primitives.ids import Height
+from lockgate.primitives.state import Overlay
 from lockgate.primitives.time import UnixNanos, seconds
 from tests.support.attested_lab import attested_state, create_attested
 from tests.support.attested_lab import client_message as attested_message
@@ -33,7 +39,11 @@ def second_list(w: CompositeWorld, **shared: str) -> TxResult:
     return w.create(f"07-tendermint-0 AND ({w.five.client} OR {end.client})")
 
 
-@pytest.mark.parametrize("shared", [{"operator": "operator-0"}, {"source": "node-0"}], ids=["b1", "b5"])
+@pytest.mark.parametrize(
+    "shared",
+    [{"operator": "operator-0"}, {"source": "node-0"}, {"operator": "node-0"}, {"source": "operator-0"}],
+    ids=["b1", "b5", "signs for one what it serves the other", "serves one what it signs for the other"],
+)
 def test_b1_b5_lists_that_overlap_in_an_operator_or_a_node_are_refused(shared: dict[str, str]) -> None:
     w = CompositeWorld(made=False)
     expect(second_list(w))
@@ -97,3 +107,45 @@ def test_b4_a_rotation_that_brings_one_list_into_another_agrees_to_nothing_more(
     expect(w.attest(w.five, height))
     assert "two members share" in w.agree(height).log
     assert w.status() == "Active", "what was agreed before stands until it expires"
+
+
+def test_c6_members_at_odds_freeze_every_rule_they_stand_in() -> None:
+    """One Agreement is brought to one composite; another one over the same members is shown it, too (P20)."""
+    w = CompositeWorld()
+    other = End(w.a.ledger, account("another rule"))
+    w.a, other = other, w.a
+    expect(w.create(f"07-tendermint-0 AND {w.five.client}"))
+    w.a, other = other, w.a
+    aside = End(w.a.ledger, account("a rule without the liars"))
+    w.a, aside = aside, w.a
+    expect(w.create(f"07-tendermint-0 AND {w.three.client}"))
+    w.a, aside = aside, w.a
+    w.b.ledger.block()
+    height = update(w.header, w.b.ledger)
+    expect(w.attest(w.five, height, root=OTHER))
+    frozen = expect(w.agree(height))
+    caught = [event.get("client_id") for event in frozen.events if event.type == "client_misbehaviour"]
+    assert caught == [w.a.client, other.client]
+    assert [w.status(end.client) for end in (w.a, other, aside)] == ["Frozen", "Frozen", "Active"]
+
+
+def test_c6_a_member_that_governance_moved_to_another_ledger_accuses_nobody() -> None:
+    """The authority recovers the header client from one of another chain: what it holds is not this ledger's."""
+    w = CompositeWorld()
+    w.b.ledger.block()
+    height = w.b.ledger.height
+    expect(w.attest(w.five, height, root=OTHER))
+    update(w.header, w.b.ledger)
+    chain = w.a.ledger.chain
+    view, at = chain.view(), encode_agreement(w.b.ledger.at(height))
+    key = host.client_state(w.header.client)
+    raw = view.get(host.STORE, key)
+    assert raw is not None
+    moved = replace(tendermint.decode_client_state(raw), chain_id="gamma-1")
+    elsewhere = Overlay(view, {(host.STORE, key): tendermint.encode_client_state(moved)})
+    module = chain.machine.packets.clients.of(view, w.a.client)
+    with pytest.raises(RuleRefused, match="another ledger"):
+        module.update(elsewhere, w.a.client, (AGREEMENT, at), chain.time, Height(1, 1))
+    with pytest.raises(RuleRefused, match="another ledger"):
+        module.convict(elsewhere, w.a.client, (AGREEMENT, at), chain.time)
+    assert module.update(view, w.a.client, (AGREEMENT, at), chain.time, Height(1, 1)).misbehaviour

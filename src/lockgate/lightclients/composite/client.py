@@ -23,6 +23,7 @@ from lockgate.lightclients.composite.errors import (
 from lockgate.lightclients.composite.members import (
     JointProofs,
     Modules,
+    check_ledger,
     check_parties,
     check_rule,
     explain,
@@ -147,10 +148,11 @@ class CompositeClient:
         if kind != AGREEMENT:
             raise MalformedState("not a client message", type_url=kind)
         height = decode_agreement(value)
+        subjects = subjects_of(self._modules, view, state.rule)
+        check_ledger(subjects, state.chain_id, state.domain)  # first: two ledgers at odds are no equivocation
         if self._disputed(view, kept, state, height):
             return ClientUpdate(kept.freeze(state), misbehaviour=True)
-        subjects = subjects_of(self._modules, view, state.rule)
-        check_parties(subjects, state.rule, state.chain_id, state.domain)
+        check_parties(subjects, state.rule)
         fresh = self._agreed(view, state, height, now)
         oldest = kept.oldest_height()
         floor = oldest if oldest is not None and oldest < height else None
@@ -159,12 +161,19 @@ class CompositeClient:
         return heights.advance(kept, state, height, fresh, now, own_height)
 
     def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
-        """Freeze the client for good when a member of it is frozen; what froze that is proof enough."""
+        """Freeze the client for good when a member of it is frozen, which is proof enough, or when its own members
+        differ about the height whose Agreement froze another composite.
+        """
         kept = _store(view, client_id)
         state = kept.find_client_state()
-        if state is None or state.is_frozen or not self._caught(view, state, now):
+        if state is None or state.is_frozen:
             return None
-        return kept.freeze(state)
+        if self._caught(view, state, now):
+            return kept.freeze(state)
+        if message[0] != AGREEMENT:
+            return None
+        check_ledger(subjects_of(self._modules, view, state.rule), state.chain_id, state.domain)
+        return kept.freeze(state) if self._disputed(view, kept, state, decode_agreement(message[1])) else None
 
     def equivocation(self, view: View, client_id: ClientId, misbehaviour: bytes) -> tuple[bytes, bytes] | None:
         """Return the hashes of two histories, or None: what a member's ledger or signers signed both, or, where

@@ -9,7 +9,7 @@ from typing import Protocol
 from lockgate.lightclients.composite.errors import RuleRefused, RuleUnsatisfied
 from lockgate.lightclients.composite.rule import Rule, minimal_sets
 from lockgate.lightclients.standing import ACTIVE
-from lockgate.lightclients.subject import Subject, Triple
+from lockgate.lightclients.subject import UNNAMED, Subject, Triple
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import View
@@ -69,21 +69,26 @@ def check_rule(modules: Modules, view: View, rule: Rule, chain_id: str, domain: 
             raise RuleRefused("a member is not active", client=term.client, status=status)
         if term.parties is not None and term.parties != subject.parties:
             raise RuleRefused("a member's operators are not as written", client=term.client, found=subject.parties)
-    check_parties(subjects, rule, chain_id, domain)
+    check_ledger(subjects, chain_id, domain)
+    check_parties(subjects, rule)
 
 
-def check_parties(subjects: Mapping[ClientId, Subject], rule: Rule, chain_id: str, domain: bytes) -> None:
-    """Raise RuleRefused where a member follows another ledger, members share anybody, or one party satisfies the rule.
-
-    Asked again with every agreement: a member whose signers rotate brings new parties in, and governance
-    may move one to another chain.
-    """
+def check_ledger(subjects: Mapping[ClientId, Subject], chain_id: str, domain: bytes) -> None:
+    """Raise RuleRefused where a member follows another ledger than the composite: governance may have moved it."""
     for client, each in subjects.items():
-        if each.chain_id != chain_id or each.domain not in (b"", domain):
+        if each.chain_id != chain_id or each.domain not in (UNNAMED, domain):
             raise RuleRefused("a member follows another ledger", client=client, chain_id=each.chain_id)
+
+
+def check_parties(subjects: Mapping[ClientId, Subject], rule: Rule) -> None:
+    """Raise RuleRefused where members share anybody, or one party satisfies the rule.
+
+    Asked again with every agreement: a member whose signers rotate brings new parties in. A name is one party,
+    whether it signs for one member or serves another one its data.
+    """
     for (one, first), (other, second) in combinations(subjects.items(), 2):
-        shared = first.operators & second.operators or first.sources & second.sources or first.keys & second.keys
-        if shared:
+        parties = (first.operators | first.sources) & (second.operators | second.sources)
+        if parties or first.keys & second.keys:
             raise RuleRefused("two members share an operator, a data source or a key", one=one, other=other)
     for party in sorted(frozenset[str]().union(*(subject.alone for subject in subjects.values()))):
         fooled = [client for client, subject in subjects.items() if party in subject.alone]
@@ -145,6 +150,7 @@ __all__ = (
     "Member",
     "Modules",
     "Proofs",
+    "check_ledger",
     "check_parties",
     "check_rule",
     "explain",
