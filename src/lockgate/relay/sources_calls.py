@@ -1,7 +1,7 @@
 """Raw calls to a ledger of several nodes: searches are counted by hit, a transaction's fate by source.
 
 A transaction goes to one source. Its bytes are signed and its sequence is used once, so where that source
-is silent or refuses, the same bytes go to the next: whichever takes them, they act once. That it is in a
+is silent, errs or refuses, the same bytes go to the next: whichever takes them, they act once. That it is in a
 block is believed when enough sources show it there.
 """
 
@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import BadAnswer, Pushes, RpcError, number
-from lockgate.relay.sources import STUMBLES, Source, SourceLied, Sources, SourcesDisagree, now
+from lockgate.relay.sources import STUMBLES, Source, SourceLied, SourceOutvoted, Sources, SourcesDisagree, now
 
 CONFIRM_S: Final = 5.0  # a source that has not indexed a block by then does not have it
 CONFIRM_EVERY_S: Final = 0.02
@@ -91,17 +92,20 @@ class SourcedCalls:
         return {field: [found[place] for place in ordered], "total_count": str(max(most.values(), default=0))}
 
     async def _broadcast(self, method: str, params: Mapping[str, Any]) -> Json:
+        """Offer the bytes to one source after the other until one takes them: none can keep them from the rest."""
         refused: list[tuple[Source, Json]] = []
+        errors: list[RpcError] = []
         for source in self.sources.fit(method):
             try:
                 answer = await source.chain.rpc.call(method, **params)
-            except RpcError:
-                raise  # the node's own words: it waits, or is known already
+                code = number(answer.get("check_tx", answer).get("code", 0))  # broadcast_tx_sync is the check itself
+            except RpcError as error:
+                errors.append(error)  # a node's own words: it waits, is known already, or whatever it likes to say
+                continue
             except STUMBLES as error:
                 self.sources.failed(source, error, method)
                 continue
-            check = answer.get("check_tx", answer)  # broadcast_tx_sync answers with the check itself
-            if isinstance(check, dict) and number(check.get("code", 0)) != 0:
+            if code:
                 refused.append((source, answer))
                 if len(refused) >= self.sources.required:
                     return answer
@@ -109,6 +113,9 @@ class SourcedCalls:
             if method != "broadcast_tx_commit" or self.sources.required == 1:
                 return answer
             return await self._confirmed(source, params, answer)
+        if errors:
+            (usual, _), *_ = Counter(error.detail for error in errors).most_common()
+            raise next(error for error in errors if error.detail == usual)
         if refused:
             said = {source.name: str(answer.get("check_tx")) for source, answer in refused}
             raise self.sources.halt(SourcesDisagree(method, chain=self.sources.chain_id, said=said))
@@ -136,9 +143,12 @@ class SourcedCalls:
                 break
             await asyncio.sleep(CONFIRM_EVERY_S)
         tips = await self.sources.every("tip", lambda chain: chain.tip())
-        past = sum(not isinstance(tip, RpcError) and tip.height.height > height for tip in tips.values())
-        if past >= self.sources.required:
+        known = {of: tip.height.height for of, tip in tips.items() if not isinstance(tip, RpcError)}
+        short = [tip for of, tip in known.items() if of is not source and tip < height]
+        if sum(tip > height for tip in known.values()) >= self.sources.required:
             self.sources.aside(source, SourceLied("a transaction is not in the block it names"), what, said=height)
+        elif len(short) >= self.sources.required:
+            self.sources.aside(source, SourceOutvoted("a block that the others do not have"), what, height, max(short))
         raise ChainUnavailable("the transaction was not seen at enough sources", hash=digest)
 
 

@@ -16,11 +16,11 @@ from lockgate.primitives.ids import ClientId
 from lockgate.relay import sources as pool
 from lockgate.relay import sources_calls, sources_chain
 from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.rpc import BadAnswer, Calls
+from lockgate.relay.rpc import BadAnswer, Calls, RpcError
 from lockgate.relay.sources import SourcesDisagree, SourcesTooFew
 from lockgate.relay.sources_chain import SourcedChain
 from lockgate.relay.sources_headers import RefutedBlock
-from lockgate.relay.submitter import AccountSubmitter
+from lockgate.relay.submitter import KNOWN, AccountSubmitter
 from tests.support.forgery import forged
 from tests.support.relays import FaultyRpc, Pair
 from tests.support.sources import Alarms, Json, codes, poison, several
@@ -289,7 +289,9 @@ def test_who_vouched_for_a_header_that_the_light_client_refutes_has_lied() -> No
     on_pair(work)
 
 
-@pytest.mark.parametrize("how", ["refuses", "swallows", "is silent"])
+@pytest.mark.parametrize(
+    "how", ["refuses", "swallows", "swallows for later", "is silent", "errs", "knows it", "bends the check", "no check"]
+)
 def test_a_transaction_gets_in_although_the_first_source_betrays_it(how: str) -> None:
     async def work(pair: Pair) -> None:
         class Betrayer(FaultyRpc):
@@ -298,8 +300,12 @@ def test_a_transaction_gets_in_although_the_first_source_betrays_it(how: str) ->
                     return await super().call(method, **params)
                 if how == "is silent":
                     raise ChainUnavailable("gone")
-                height = str(pair.a.ledger.height + 1)
-                code = 9 if how == "refuses" else 0
+                if how in ("errs", "knows it"):
+                    raise RpcError("mempool is full" if how == "errs" else KNOWN)
+                if how == "no check":
+                    return {"check_tx": ["accepted"]}
+                height = str(pair.a.ledger.height + (1_000_000 if how == "swallows for later" else 1))
+                code = {"refuses": 9, "bends the check": "none"}.get(how, 0)
                 done = {"code": 0, "data": "", "log": "", "events": []}
                 return {"check_tx": {"code": code, "codespace": "lockgate"}, "tx_result": done, "height": height}
 
@@ -308,10 +314,10 @@ def test_a_transaction_gets_in_although_the_first_source_betrays_it(how: str) ->
         key = end.account.key
         submitter = AccountSubmitter(chain, end.ledger.genesis.domain_id, key.public_key, key.sign, 9)
         message = pair._message(end, b"x", 100)
-        if how == "swallows":
+        if how.startswith("swallows"):
             with pytest.raises(ChainUnavailable):
                 await submitter.submit([message])
-            assert codes(alarms) == ["sources.lied"]
+            assert codes(alarms) == ["sources.lied" if how == "swallows" else "sources.outvoted"]
         done = await submitter.submit([message])
         assert done.code == 0
         assert len(pair.open_packets()) == 4
