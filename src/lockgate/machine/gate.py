@@ -67,13 +67,9 @@ class LaneGate:
         if lane is not None and lane.equivocated:
             lanes.check_open(lane)  # which of the two histories sent it, nobody can say: no receipt, no answer
         deviations.check(view, client, passage.block.time)
-        ours = [
-            p
-            for p in packet.payloads
-            if len(p.destination_port) == endpoints.ENDPOINT_PORT
-            and endpoints.endpoint_of_port(p.destination_port) is not None
-        ]
-        if not ours:
+        # Between ledgers of ours an endpoint's port at one end of a payload alone is the other ledger's forgery.
+        concerns = _addresses_endpoint if lane is not None and lane.own else _receives_at_endpoint
+        if not any(map(concerns, packet.payloads)):
             if lane is not None and lane.phase is not LanePhase.OPEN:
                 return Rejected(LaneStopped.code)
             return _PASSED
@@ -150,10 +146,15 @@ def _terms(view: View, client: ClientId, max_payloads: int) -> Terms:
     return Terms(own=True, max_payloads=max_payloads, forgotten_to=pruning.watermark(view, client))
 
 
+def _receives_at_endpoint(payload: Payload) -> bool:
+    port = payload.destination_port
+    return len(port) == endpoints.ENDPOINT_PORT and endpoints.endpoint_of_port(port) is not None
+
+
 def _addresses_endpoint(payload: Payload) -> bool:
-    source, destination = payload.source_port, payload.destination_port
-    return (len(source) == endpoints.ENDPOINT_PORT and endpoints.endpoint_of_port(source) is not None) or (
-        len(destination) == endpoints.ENDPOINT_PORT and endpoints.endpoint_of_port(destination) is not None
+    source = payload.source_port
+    return _receives_at_endpoint(payload) or (
+        len(source) == endpoints.ENDPOINT_PORT and endpoints.endpoint_of_port(source) is not None
     )
 
 

@@ -10,15 +10,16 @@ from lockgate.codec import cbor
 from lockgate.ibc import host
 from lockgate.ibc.packet import Packet, Payload
 from lockgate.lab.paths import expect, receive_message, update
-from lockgate.machine import deviations, inbox, lanes
+from lockgate.machine import deviations, inbox, keys, lanes
 from lockgate.machine.deviations import Level
-from lockgate.machine.errors import BadGenesis
+from lockgate.machine.errors import BadGenesis, BadPayload
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION
 from lockgate.machine.genesis import Genesis, Parameters
-from lockgate.machine.records import DEVIATION, LanePhase
+from lockgate.machine.records import DEVIATION, LanePhase, Reason
 from lockgate.primitives.ids import PortId
 from lockgate.primitives.time import seconds
 from tests.support.lab import World
+from tests.support.notes import PORT, Notes, note_key
 
 RULES = Parameters()
 SLOW_AT = RULES.deviation_slow_at
@@ -148,6 +149,21 @@ def test_what_was_received_before_a_quarantine_ends_in_it(w: World) -> None:
     expect(w.acknowledge(packet, w.acknowledgement(answered, packet)))
     sending = w.receiver.sending(w.b.client, w.sender, w.now_s + 600, b"sealed")
     expect(w.b.ledger.transact(w.host_b, w.receiver.advance(sending)))
+
+
+def test_an_endpoints_port_at_the_sending_end_alone_reaches_no_application() -> None:
+    """The application would take it for an endpoint's word, and no host of that endpoint has said it (P17)."""
+    w = World.make(applications={PORT: Notes()})
+    forged = payload(w, destination_port=PORT, version="notes-1", encoding="application/octet-stream")
+    application = forged._replace(source_port=PORT)
+    for place, (sent, received) in enumerate(((application, b"sealed"), (forged, None))):
+        sequence = 1_000_000 + place
+        expect(w.deliver(w.commit_anything((sent,), sequence=sequence)))
+        assert w.b.ledger.chain.view().get("app", note_key("received", sequence, 0)) == received
+        assert level(w) is (None if received else Level.WARNED)
+    reason = w.b.ledger.chain.view().get(keys.REASON, keys.reason(w.b.client, 1_000_001))
+    assert reason is not None
+    assert Reason.from_bytes(reason).code_text == BadPayload.code
 
 
 def test_a_transaction_that_runs_into_quarantine_holds_nothing_against_the_lane(w: World) -> None:
