@@ -147,6 +147,23 @@ def test_gas_is_what_a_simulation_used_and_a_margin() -> None:
     assert [(coin.denom, coin.amount) for coin in fee.amount] == [("uatom", str(fee.gas_limit * 25 // 1_000))]
 
 
+@pytest.mark.parametrize("says", ["a simulation that used all", "out of gas each time"])
+def test_a_node_cannot_have_the_account_spent_on_gas(says: str) -> None:
+    """The fee is gone for the gas that was asked for, and the chain's validator may be the node's owner."""
+    node = CosmosNode(KEY)
+    if says.startswith("a simulation"):
+        node.simulation = lambda _: 1 << 40
+    else:
+        node.deliver = lambda _: ("sdk", 11)
+
+    async def work(submitter: CosmosSubmitter) -> None:
+        await submitter.submit(MESSAGES)
+
+    against(node, work, price=GasPrice(25, 1_000, "uatom"))
+    bound = cosmos_submitter.MESSAGE_GAS * len(MESSAGES) + cosmos_submitter.BYTE_GAS * sum(len(m) for _, m in MESSAGES)
+    assert max(read(data).fee.gas_limit for data in node.offered) == bound < cosmos_submitter.MOST_GAS
+
+
 def test_no_price_is_no_fee() -> None:
     assert GasPrice().fee(1_000_000) is None
     assert GasPrice(1, 1_000, "u").fee(1) == (1, "u")  # rounded up
@@ -170,14 +187,14 @@ def test_a_refused_simulation_leaves_the_verdict_to_the_check() -> None:
 
 def test_gas_that_did_not_last_is_raised_once() -> None:
     node = CosmosNode(KEY)
-    node.max_gas = 10_000_000
+    node.max_gas = 2_000_000
     node.deliver = refusing_first(("sdk", 11), times=2)
 
     async def work(submitter: CosmosSubmitter) -> None:
         assert code(await submitter.submit(MESSAGES)) == ("sdk", 11)
 
     against(node, work)
-    assert [read(data).fee.gas_limit for data in dict.fromkeys(node.offered)] == [GAS_USED * 13 // 10, 10_000_000]
+    assert [read(data).fee.gas_limit for data in dict.fromkeys(node.offered)] == [GAS_USED * 13 // 10, 2_000_000]
 
 
 def test_a_transaction_that_the_pool_dropped_is_offered_again_with_the_same_bytes() -> None:

@@ -38,6 +38,10 @@ KNOWN: Final = "already exists in cache"  # CometBFT's words for bytes that wait
 MARGIN: Final = (13, 10)  # over what a simulation used: the state moves on until the block
 SIMPLE_GAS: Final = 300_000  # of a message whose simulation was refused: enough to be told why
 MOST_GAS: Final = 50_000_000
+# A chain takes the fee for the gas that was asked for, and a node says how much that should be. So there is a bound of
+# ours: several times what updates and packets use, and three times what the SDK charges for a byte.
+MESSAGE_GAS: Final = 3_000_000
+BYTE_GAS: Final = 30
 MESSAGES: Final = 250  # the cost per packet hardly falls beyond it
 
 
@@ -64,7 +68,7 @@ class _Counter:
 
 
 class CosmosSubmitter:
-    """Meets `courier.ports.Submitter`. `price` is the operator's; no word of a node raises it."""
+    """Meets `courier.ports.Submitter`. `price` is the operator's, and gas has a bound whatever a node says."""
 
     def __init__(
         self,
@@ -119,7 +123,7 @@ class CosmosSubmitter:
             done = answer if answer is not None else await self._included(data)
             outcome = done.codespace, done.code
             if outcome == OUT_OF_GAS and not gas and attempt < RETRIES - 1:
-                gas = (await self.limits()).gas  # the state moved on under the simulation
+                gas = await self._most_gas(messages)  # the state moved on under the simulation
             elif outcome != WRONG_SEQUENCE or attempt == RETRIES - 1:
                 return done
             else:
@@ -150,8 +154,13 @@ class CosmosSubmitter:
         try:
             used = await self.chain.gas_of(self._signed(messages, sequence, 0))
         except RpcError:  # refused, and a simulation does not say by which code: the check does
-            return min(SIMPLE_GAS * len(messages), (await self.limits()).gas)
-        return min(-(-used * MARGIN[0] // MARGIN[1]), (await self.limits()).gas)
+            return min(SIMPLE_GAS * len(messages), await self._most_gas(messages))
+        return min(-(-used * MARGIN[0] // MARGIN[1]), await self._most_gas(messages))
+
+    async def _most_gas(self, messages: Sequence[Message]) -> int:
+        """What is asked for at most, whatever a node says that it takes."""
+        size = sum(len(content) for _, content in messages)
+        return min(MESSAGE_GAS * len(messages) + BYTE_GAS * size, (await self.limits()).gas)
 
     def _signed(self, messages: Sequence[Message], sequence: int, gas: int) -> bytes:
         terms = CosmosTerms(
