@@ -25,9 +25,10 @@ from lockgate.lightclients.tendermint import states
 from lockgate.machine.transaction import Message
 from lockgate.merkle.specs import IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES
 from lockgate.primitives.errors import Refused
-from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.ids import ClientId, Height, client_id
 from lockgate.primitives.time import DurationNanos, seconds
 from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.rpc import BadAnswer
 
 TRUSTING: Final = seconds(14 * 86_400)
 UNBONDING: Final = seconds(21 * 86_400)
@@ -44,7 +45,7 @@ class PairingRefused(Refused):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a new client judges by. The unbonding period is the followed chain's own, or longer than it never is."""
+    """What a new client judges by. The unbonding period is the followed chain's own, and must not be longer."""
 
     trusting: DurationNanos = TRUSTING
     unbonding: DurationNanos = UNBONDING
@@ -89,8 +90,10 @@ def register_message(client: ClientId, counterparty: ClientId, signer: str) -> M
 
 
 def created(done: Submitted) -> ClientId:
-    """The id in the first response of a transaction that began with MsgCreateClient."""
-    return ClientId(parse(client_wire.MsgCreateClientResponse, done.responses[0]).client_id)
+    """The id in the first response to a MsgCreateClient. Raises BadAnswer, BadIdentifier."""
+    if not done.responses:
+        raise BadAnswer("a new client without a response")
+    return client_id(parse(client_wire.MsgCreateClientResponse, done.responses[0]).client_id)
 
 
 async def pair(

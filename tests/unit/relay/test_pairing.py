@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from lockgate.courier.ports import Submitted
 from lockgate.machine import lanes
-from lockgate.primitives.ids import ClientId
+from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import seconds
 from lockgate.relay import pairing
 from lockgate.relay.chains.cometbft import CometBftChain
@@ -70,3 +72,10 @@ def test_a_ledgers_refusal_is_told() -> None:
             assert refused.value.fields["refusal"] == "07-tendermint/3"
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("response", [None, b"", b"\xff", b"\x0a\x03a/b"], ids=["none", "empty", "no message", "no id"])
+def test_a_node_that_does_not_name_the_new_client_is_a_typed_failure(response: bytes | None) -> None:
+    done = Submitted(0, "", "", Height(1, 1), () if response is None else (response,), ())
+    with pytest.raises(PeerFault):
+        pairing.created(done)
