@@ -23,6 +23,7 @@ from lockgate.lab.paths import (
     timeout_message,
     update,
 )
+from lockgate.lightclients.cometbft import commit
 from lockgate.machine import keys, lanes
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.machine import TxResult
@@ -97,6 +98,28 @@ def test_P20_misbehaviour_freezes_every_client_of_that_ledger_and_no_other() -> 
     ]
     assert (status(world.a), status(second), status(third)) == ("Frozen", "Frozen", "Active")
     assert lane_on_a(world).equivocated
+
+
+def test_P20_clients_that_hold_nothing_against_a_header_cost_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever makes clients of a chain of his own has every validator verify once for each, again and again."""
+    world = World.make()
+    idle = [End(world.a.ledger, account(f"idle {number}")) for number in range(5)]
+    for end in idle:
+        create_client(end, world.b.ledger)
+    fork, height, trusted = equivocate(world)
+    message = client_message(world.a, urls.TENDERMINT_HEADER, header_of(fork, height, trusted))
+    verified = 0
+    before = commit.verify_zip215
+
+    def counted(*parts: bytes) -> bool:
+        nonlocal verified
+        verified += 1
+        return before(*parts)
+
+    monkeypatch.setattr(commit, "verify_zip215", counted)
+    frozen = expect(world.a.ledger.transact(world.a.account, message))
+    assert [e.get("client_id") for e in frozen.events if e.type == "client_misbehaviour"] == [world.a.client]
+    assert verified == 1
 
 
 def test_P20_who_freezes_a_client_of_his_own_making_stops_no_other() -> None:

@@ -141,9 +141,9 @@ class TendermintClient:
         kind, value = message
         if kind == TENDERMINT_HEADER:
             header = decode_header(value, self._memo.validator_set)
-            proven = update.convinces(store, state, header, now) and update.contradicts(
-                store, state, header, store.oldest_height()
-            )
+            # What contradicts nothing held is not verified: anybody makes clients, and each would cost every validator.
+            oldest = store.oldest_height()
+            proven = update.contradicts(store, state, header, oldest) and update.convinces(store, state, header, now)
         elif kind != TENDERMINT_MISBEHAVIOUR:
             return None
         else:
