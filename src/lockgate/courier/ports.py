@@ -1,21 +1,20 @@
-"""What a courier needs of a ledger: `Chain` reads it, `Submitter` writes to it (I10).
+"""What a courier needs of a ledger (I10): `Chain` reads it, `Submitter` writes to it, `Updater` makes it believed.
 
-Both are met by the CometBFT RPC adapter for embedded ledgers, clusters and Cosmos chains alike, and
-by the lab's in-process ones. The values are already parsed; nothing in them is trusted: whatever a
-courier submits is proven to the other ledger, and the adapter checks proofs before they are spent.
+The values are already parsed; nothing in them is trusted: whatever a courier submits is proven to the
+other ledger, and proofs are checked before they are spent. What depends on the kind of client on the other
+ledger, the messages that bring it forward and the form in which it takes a proof, is an updater's alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lockgate.courier.batches import Limits
 from lockgate.lightclients.cometbft.types import LightBlock
-from lockgate.lightclients.tendermint.states import ClientState, ConsensusState
 from lockgate.machine.transaction import Message
-from lockgate.primitives.errors import Unavailable
+from lockgate.primitives.errors import LockgateError, Unavailable
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
 from lockgate.primitives.time import DurationNanos, UnixNanos
@@ -53,33 +52,30 @@ class BlockEvents:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A value (None: absent) with its ICS-23 proof, both for the header at `proof_height`."""
+    """A value (None: absent) with its proof, in the form of whoever gives it, for the header at `proof_height`.
+
+    A `Chain` gives the form of its ledger (ICS-23 of ours and of Cosmos chains); a `Ground` one it can join.
+    """
 
     value: bytes | None
     proof: bytes
     proof_height: Height
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedClient:
-    """A light client as the ledger that runs it shows it: what it judges by, and its newest header."""
+    """A light client as the ledger that runs it shows it: how far it is, and what it judges by."""
 
     client_id: ClientId
+    kind: str  # names the updater that brings it forward
     status: str  # Active, Expired, Frozen, Unknown
-    state: ClientState
-    consensus: ConsensusState
-
-    @property
-    def latest(self) -> Height:
-        return self.state.latest_height
-
-    @property
-    def latest_time(self) -> UnixNanos:
-        return self.consensus.timestamp
-
-    @property
-    def trusting_period(self) -> DurationNanos:
-        return self.state.trusting_period
+    chain_id: str  # of the ledger it follows
+    latest: Height
+    latest_time: UnixNanos
+    trusting_period: DurationNanos
+    state: Any = None  # of the kind's own type, as `consensus` is: only updaters of that kind look inside
+    consensus: Any = None  # at `latest`
+    members: tuple[TrackedClient, ...] = ()  # clients of the same ledger that it rests on
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +94,53 @@ Messages = Sequence[Message]
 
 
 class Chain(Protocol):
-    """Reads one ledger."""
+    """Reads one ledger. Raises ChainUnavailable and its kinds, NotYet, and PeerFault for nonsense; nothing else."""
 
-    async def tip(self) -> Tip: ...
+    chain_id: str
+    revision: int  # of its heights; 0 where a ledger has none
+
+    @property
+    def beat(self) -> int:
+        """Counts blocks that were announced; read it before asking, give it to `pause` after."""
+        ...
+
+    @property
+    def reconnects(self) -> int:
+        """How often its announcements were lost and made again, for people."""
+        ...
+
+    async def pause(self, seen: int, longest_s: float = ..., /) -> None:
+        """Wait for a block after `seen`, for `longest_s` at most."""
+        ...
+
+    async def tip(self) -> Tip:
+        """The newest block that is final: what is read below it is never taken back."""
+        ...
 
     async def block_events(self, height: int, /) -> BlockEvents: ...
 
+    async def blocks_events(self, heights: Sequence[int], /) -> Sequence[BlockEvents]:
+        """As `block_events`. Events have the names and attributes of `ibc.events`, whatever the ledger's own form."""
+        ...
+
+    async def find_events(
+        self, kind: str, attribute: str, client: ClientId, sequences: set[int], accept: Callable[[Event], bool], /
+    ) -> Mapping[int, tuple[Event, Height]]:
+        """Past events `kind` of packets over a client, which `attribute` names, that `accept` believes, by sequence.
+
+        What no node remembers is left out.
+        """
+        ...
+
+    async def time_of(self, height: int, /) -> UnixNanos:
+        """When a block was made."""
+        ...
+
     async def prove(self, store: str, key: bytes, at: Height, /) -> Proven:
-        """Value and proof for header `at`, that is, of the state after block `at` - 1."""
+        """Value and proof for header `at`.
+
+        That is of the state after block `at` - 1, where a header carries the root of the block before.
+        """
         ...
 
     async def prove_many(self, store: str, keys: Sequence[bytes], at: Height, /) -> Sequence[Proven | Exception]:
@@ -114,6 +149,10 @@ class Chain(Protocol):
 
     async def outstanding(self, client_id: ClientId, /) -> Mapping[int, bytes]:
         """Commitments by sequence: packets sent over this client that have not ended."""
+        ...
+
+    async def last_sent(self, client_id: ClientId, /) -> int:
+        """The newest sequence that was sent over a client; 0 before the first."""
         ...
 
     async def still_open(self, client_id: ClientId, sequences: Collection[int], /) -> set[int]:
@@ -130,13 +169,47 @@ class Chain(Protocol):
 
     async def client(self, client_id: ClientId, /) -> TrackedClient: ...
 
+    def health(self) -> dict[str, object] | None:
+        """Its sources for people; None where there is one."""
+        ...
+
+
+@runtime_checkable
+class OwnLedger(Protocol):
+    """What a ledger of ours answers beside: the state of its own lanes."""
+
+    async def pruned(self, client_id: ClientId, /) -> int:
+        """The sequence up to which finished packets of a lane are forgotten."""
+        ...
+
+    async def next_in_order(self, client_id: ClientId, sender: bytes, /) -> int:
+        """The number that the next packet of a sender over an ordered lane must have."""
+        ...
+
+
+@runtime_checkable
+class HeaderChain(Chain, Protocol):
+    """A ledger with headers that light clients of the CometBFT kind feed on."""
+
     async def light_block(self, height: int, /) -> LightBlock:
         """Header, commit and both validator sets of a height, not verified."""
         ...
 
+    def forget(self, height: int, /) -> None:
+        """Drop a block that is kept: another answer may be better."""
+        ...
+
+    def refuted(self, height: int, failure: LockgateError, /) -> None:
+        """The light client does not believe the block that was served of a height."""
+        ...
+
 
 class Submitter(Protocol):
-    """Signs and submits for one account, one transaction at a time, and waits until it is included."""
+    """Signs and submits for one account, one transaction at a time, and waits until it is included.
+
+    Messages are those of IBC v2 and of our machine, on every ledger; the form of a transaction is the
+    submitter's. Where messages of one kind in a row carry the same proof, it is one proof for all of them.
+    """
 
     @property
     def signer(self) -> str: ...
@@ -147,4 +220,44 @@ class Submitter(Protocol):
 
     async def submit(self, messages: Messages, /) -> Submitted:
         """A refusal is a `Submitted` with a code; ChainUnavailable means that the fate is unknown."""
+        ...
+
+
+class Ground(Protocol):
+    """What a client knows of the ledger it follows, or will once `updates` are submitted: what packets are proven on.
+
+    It serves one batch: whatever was proven on it may be proven together.
+    """
+
+    @property
+    def height(self) -> Height:
+        """The height that messages name."""
+        ...
+
+    def updates(self, client: ClientId, signer: str, /) -> Messages:
+        """What stands in front of packets that are proven on it; empty where the client, or the proof, has all."""
+        ...
+
+    async def prove(self, store: str, keys: Sequence[bytes], /) -> Sequence[Proven | Exception]:
+        """Values under keys of the ledger, each checked as the client will; what cannot be had, as its error."""
+        ...
+
+    def proofs(self, chosen: Sequence[Proven], /) -> Sequence[bytes]:
+        """What each of these carries, when they travel in one transaction, in this order; some of one `prove`."""
+        ...
+
+
+class Updater(Protocol):
+    """Brings clients of one kind, which live on another ledger, to heights of one ledger."""
+
+    async def reach(self, tracked: TrackedClient, target: Height, now: UnixNanos, /) -> Ground:
+        """Ground at `target` or above, or at the client's newest height where that is as high.
+
+        `now` is the time of the ledger the client is on. Nothing is handed on that the client would not
+        believe. Raises NotYet for what is only to be waited for, else why it is not to be believed.
+        """
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """What it did, by name, for people."""
         ...

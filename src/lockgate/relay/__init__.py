@@ -2,7 +2,8 @@
 
 - `driver`: one pair of clients; reads, plans, moves, for ever
 - `watch`, `scan`, `search`, `events`: what is in flight, from events and from state
-- `direction`, `mover`, `messages`, `updates`: one way of a pair, and a packet's next step, proven
+- `direction`, `mover`, `messages`: one way of a pair, and a packet's next step, proven
+- `kinds`, `updaters`: each kind of light client, and what brings it forward
 - `submitter`: transactions of one account, on nonce lanes of its own
 - `care`, `guard`: clients kept fresh, finished packets pruned; ledgers that signed two histories
 - `endpoint`, `status`: one ledger of a pair, and what people are shown

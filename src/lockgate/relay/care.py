@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lockgate.courier.plan import due_for_refresh
+from lockgate.courier.ports import Messages, OwnLedger
 from lockgate.ibc import host
-from lockgate.machine.pruning import MAX_RUN, watermark_key
+from lockgate.machine.pruning import MAX_RUN
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.relay.direction import Direction
 from lockgate.relay.endpoint import EndPoint, Slot
 from lockgate.relay.mover import Counters, Report
-from lockgate.relay.rpc import b64
 
 EVERY_S: Final = 1.0
 CHECKS_PER_PERIOD: Final = 20
@@ -90,15 +90,20 @@ class Care:
             if on.tracked.latest < of.height and on.side().client_status == "Active":
                 submitter = on.submitters[Slot.CARE]
                 ground = await of.updater.reach(on.tracked, of.height, on.time)
-                done = await submitter.submit(ground.updates(on.client, submitter.signer))
-                if done.code:
-                    self.counters.failures += 1
-                    self.report("refresh_failed", {"client": on.client, "detail": done.log})
-                else:
-                    self.counters.refreshes += 1
-                    self.counters.updates += len(ground.headers)
-                await on.refresh()
+                updates = ground.updates(on.client, submitter.signer)
+                if updates:  # a client that is told something with every packet only is never refreshed
+                    await self._bring(on, updates)
         self._tell(on)
+
+    async def _bring(self, on: EndPoint, updates: Messages) -> None:
+        done = await on.submitters[Slot.CARE].submit(updates)
+        if done.code:
+            self.counters.failures += 1
+            self.report("refresh_failed", {"client": on.client, "detail": done.log})
+        else:
+            self.counters.refreshes += 1
+            self.counters.updates += len(updates)
+        await on.refresh()
 
     def _tell(self, on: EndPoint) -> None:
         """Say once what state a client has come to."""
@@ -128,8 +133,8 @@ class Care:
         on, of = direction.dest, direction.source
         if not on.own_lane or on.tracked is None or on.side().client_status != "Active":
             return False
-        key = watermark_key(on.client)
-        pruned = int.from_bytes(b64((await on.chain.query("store/lane/key", key)).get("value")), "big")
+        assert isinstance(on.chain, OwnLedger), "own lanes are between ledgers of ours"
+        pruned = await on.chain.pruned(on.client)
         sent = await of.chain.last_sent(of.client)
         open_ = min(await of.chain.outstanding(of.client), default=sent + 1)
         most = min(open_ - 1, sent - keep, pruned + MAX_RUN)
@@ -142,12 +147,14 @@ class Care:
         await of.see_tip()
         ground = await of.updater.reach(on.tracked, of.height, on.time)
         commitment = host.packet_commitment(of.client, last)
-        proven = await of.chain.prove(host.STORE, commitment, ground.height)
+        (proven,) = await ground.prove(host.STORE, [commitment])
+        if isinstance(proven, Exception):
+            raise proven
         if proven.value is not None:
             return False
-        ground.proofs.non_membership(proven.proof, (host.STORE.encode(), commitment))
+        (proof,) = ground.proofs([proven])
         submitter = on.submitters[Slot.CARE]
-        message = {"client": on.client, "last": last, "height": str(ground.height), "proof": proven.proof}
+        message = {"client": on.client, "last": last, "height": str(ground.height), "proof": proof}
         done = await submitter.submit([*ground.updates(on.client, submitter.signer), ("lane.prune", message)])
         if done.code:
             self.report("prune_refused", {"direction": direction.name, "last": last, "detail": done.log})

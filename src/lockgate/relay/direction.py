@@ -99,7 +99,7 @@ class Direction:
         heights = [track.sent_height.height for track in self.watch.tracks.values()]
         first = min(heights, default=0)
         if first and (self.oldest is None or self.oldest[0] != first):
-            self.oldest = (first, (await self.source.chain.signed_header(first)).header.time)
+            self.oldest = (first, await self.source.chain.time_of(first))
 
     def waits_for_a_step(self, now: float) -> bool:
         """Is a fresh packet on its way that a courier can move now?"""

@@ -28,8 +28,8 @@ from lockgate.relay.guard import Guard, KeepEvidence
 from lockgate.relay.jitter import Jitter
 from lockgate.relay.messages import Stage
 from lockgate.relay.mover import Counters, Mover, Report
-from lockgate.relay.status import direction_status, end_status
-from lockgate.relay.updates import OtherHistory
+from lockgate.relay.status import added, direction_status, end_status
+from lockgate.relay.updaters.tendermint import OtherHistory
 
 POLL_S: Final = 0.5  # between two questions where blocks are announced
 SCAN_EVERY_S: Final = 30.0
@@ -102,8 +102,8 @@ class Relayer:
                 **{name: getattr(self.counters, name) for name in self.counters.__dataclass_fields__},
                 "seen": sum(direction.watch.seen for direction in self.directions),
                 "ended": sum(direction.watch.ended for direction in self.directions),
-                "bisections": sum(end.updater.bisections for end in self.ends),
-                "reconnects": sum(getattr(end.chain.rpc, "reconnects", 0) for end in self.ends),
+                **added(*(end.updater.counts() for end in self.ends)),
+                "reconnects": sum(end.chain.reconnects for end in self.ends),
             },
         }
 

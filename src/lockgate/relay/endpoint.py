@@ -5,16 +5,17 @@ from __future__ import annotations
 import enum
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
 
 from lockgate.courier.plan import Side
-from lockgate.courier.ports import BlockEvents, Submitter, TrackedClient
+from lockgate.courier.ports import BlockEvents, Chain, Submitter, TrackedClient, Updater
 from lockgate.machine.records import LaneOrder
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixNanos, UnixSeconds, floor_seconds
 from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.updates import Updater
+from lockgate.relay.kinds import Updaters
 
 HEADERS_KEPT: Final = 4_096  # times of headers read, to find the first one past a timeout
 
@@ -42,7 +43,7 @@ class NonceLanes(Submitter, Protocol):
 class EndPoint:
     """One ledger. `client` follows the other side; `witnesses` are other nodes of this ledger."""
 
-    chain: CometBftChain
+    chain: Chain
     submitter: NonceLanes  # of the first slot; the others take the nonce lanes after it
     client: ClientId
     witnesses: tuple[CometBftChain, ...] = ()
@@ -54,7 +55,8 @@ class EndPoint:
     time: UnixNanos = UnixNanos(0)
     height: Height = Height(0, 0)
     submitters: dict[Slot, Submitter] = field(init=False)
-    updater: Updater = field(init=False)  # of the other ledger's client of this one
+    updaters: Mapping[str, Updater] = field(default_factory=dict)  # of this ledger's clients, of kinds that need more
+    updater: Updaters = field(init=False)  # of the other ledger's client of this one
     headers: deque[tuple[UnixNanos, int]] = field(default_factory=lambda: deque(maxlen=HEADERS_KEPT))
 
     def __post_init__(self) -> None:
@@ -62,7 +64,7 @@ class EndPoint:
         self.submitters = {
             slot: self.submitter if slot is Slot(0) else self.submitter.sibling(first + slot) for slot in Slot
         }
-        self.updater = Updater(self.chain)
+        self.updater = Updaters(self.chain, self.updaters)
 
     async def refresh(self) -> None:
         """Read the client on this ledger again."""
@@ -95,7 +97,7 @@ class EndPoint:
         low, high = 1, kept[0][1] if kept and floor_seconds(kept[0][0]) >= timeout else self.height.height
         while low < high:
             middle = (low + high) // 2
-            time = (await self.chain.signed_header(middle)).header.time
+            time = await self.chain.time_of(middle)
             low, high = (low, middle) if floor_seconds(time) >= timeout else (middle + 1, high)
         return Height(self.height.revision, high)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lockgate.codec.type_urls import MSG_UPDATE_CLIENT, TENDERMINT_MISBEHAVIOUR
+from lockgate.codec.type_urls import TENDERMINT_MISBEHAVIOUR
 from lockgate.courier.evidence import Accusation, Conflict, accuse, agrees, headers_in
 from lockgate.ibc.events import UPDATE_CLIENT
 from lockgate.lightclients.cometbft.hashing import header_hash
@@ -23,12 +23,14 @@ from lockgate.lightclients.tendermint.messages import ClientHeader, decode_heade
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
+from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.endpoint import EndPoint, Slot
 from lockgate.relay.kinds import follows_headers
+from lockgate.relay.messages import update_client
 from lockgate.relay.mover import Counters, Report
 from lockgate.relay.rpc import RpcError
 from lockgate.relay.search import search
-from lockgate.relay.updates import consensus_of, update_client
+from lockgate.relay.updaters.tendermint import consensus_of
 
 RECHECK_S: Final = 0.5  # a difference is believed only when it stands after this long
 WAIT_S: Final = 1.0  # for a height that the ledger's node does not have yet
@@ -51,10 +53,10 @@ class _Seen:
 
 
 class Guard:
-    """Compares; submits evidence. `ends` are the ledgers known here."""
+    """Compares; submits evidence. `ends` are the ledgers known here; of those without such headers none is asked."""
 
     def __init__(self, ends: Sequence[EndPoint], counters: Counters, report: Report, keep: KeepEvidence | None) -> None:
-        self._ends = ends
+        self._ends = tuple(end for end in ends if isinstance(end.chain, CometBftChain))
         self._counters = counters
         self._report = report
         self._keep = keep
@@ -68,7 +70,7 @@ class Guard:
         """An update_client event was read on `on`."""
         client = event.get("client_id") or ""
         known = self._tracks.get((on.chain.chain_id, client), on)
-        if known is not None and follows_headers(client):  # of another kind nothing is to be compared
+        if known is not None and isinstance(on.chain, CometBftChain) and follows_headers(client):
             self._queue.append(_Seen(on, known, client, height))
             self._woken.set()
 
@@ -80,9 +82,9 @@ class Guard:
         """
         self._equal.clear()
         for on in self._ends:
-            for client in await on.chain.clients_of(chain_id):
+            for client in await _chain(on).clients_of(chain_id):
                 latest = (await on.chain.client(client)).latest
-                for hit in await search(on.chain, UPDATE_CLIENT, ("consensus_height", str(latest)), client_id=client):
+                for hit in await search(_chain(on), UPDATE_CLIENT, ("consensus_height", str(latest)), client_id=client):
                     self.saw(on, hit.event, hit.height)
 
     async def work(self) -> None:
@@ -108,7 +110,7 @@ class Guard:
     async def conflicting(self) -> None:
         """Nodes of a ledger that show two signed headers of a height: evidence, where a client can verify both."""
         for of in self._ends:
-            self._conflicts += [(of, conflict) for conflict in of.chain.take_conflicts()]
+            self._conflicts += [(of, conflict) for conflict in _chain(of).take_conflicts()]
         while self._conflicts:
             of, conflict = self._conflicts[0]
             (_, first), (_, second) = conflict.blocks[:2]
@@ -123,7 +125,7 @@ class Guard:
         if of is None:
             return True
         done = True
-        for data in await seen.on.chain.transactions(seen.height.height):
+        for data in await _chain(seen.on).transactions(seen.height.height):
             for client, raw in headers_in(data):
                 if client == seen.client:
                     done &= await self._compare_header(seen, of, decode_header(raw))
@@ -137,7 +139,7 @@ class Guard:
         """The ledger that a client follows, if it is one of ours."""
         key = (seen.on.chain.chain_id, seen.client)
         if key not in self._tracks:
-            chain_id = (await seen.on.chain.client(ClientId(seen.client))).state.chain_id
+            chain_id = (await seen.on.chain.client(ClientId(seen.client))).chain_id
             self._tracks[key] = next((end for end in self._ends if end.chain.chain_id == chain_id), None)
         return self._tracks[key]
 
@@ -152,7 +154,7 @@ class Guard:
             self._equal.append(header.block.hash)
             return True
         await asyncio.sleep(RECHECK_S)
-        of.chain.forget(header.height.height)
+        _chain(of).forget(header.height.height)
         own = await self._shown_by(of, header.height)
         if own is None or agrees(header, own):
             return own is not None
@@ -162,12 +164,12 @@ class Guard:
     async def _shown_by(self, of: EndPoint, height: Height) -> LightBlock | None:
         """The ledger's block at a height, when its node has it and every witness shows the same one."""
         try:
-            own = await of.chain.light_block(height.height)
+            own = await _chain(of).light_block(height.height)
             for witness in of.witnesses:
                 other = await witness.light_block(height.height)
                 if header_hash(other.header) != header_hash(own.header):
                     witness.forget(height.height)
-                    of.chain.forget(height.height)
+                    _chain(of).forget(height.height)
                     self._report("sources_disagree", {"chain": of.chain.chain_id, "height": str(height)})
                     return None
         except RpcError:
@@ -178,7 +180,7 @@ class Guard:
         """Submit the two headers to every client of that ledger that can check them."""
         found: list[tuple[EndPoint, Accusation]] = []
         for end in self._ends:
-            for client in await end.chain.clients_of(of.chain.chain_id):
+            for client in await _chain(end).clients_of(of.chain.chain_id):
                 accusation = await self._evidence_for(end, client, of, header, own)
                 if accusation is not None:
                     found.append((end, accusation))
@@ -192,10 +194,10 @@ class Guard:
             if (await end.chain.client(accusation.client)).status != "Active":
                 continue  # a ledger of ours freezes all its clients of a domain on the first evidence
             submitter = end.submitters[Slot.CARE]
-            message = update_client(
-                accusation.client, accusation.misbehaviour, submitter.signer, TENDERMINT_MISBEHAVIOUR
+            evidence = update_client(
+                accusation.client, TENDERMINT_MISBEHAVIOUR, accusation.misbehaviour, submitter.signer
             )
-            done = await submitter.submit([(MSG_UPDATE_CLIENT, message)])
+            done = await submitter.submit([evidence])
             self._counters.evidence += done.code == 0
             told = {**fields, "on": end.chain.chain_id, "client": accusation.client, "log": done.log}
             self._report("misbehaviour" if done.code == 0 else "evidence_refused", told)
@@ -209,17 +211,22 @@ class Guard:
         tracked = await end.chain.client(client)
         if tracked.status != "Active":
             return None
-        below = [h for h in await end.chain.consensus_heights(client) if h < header.height]
+        below = [h for h in await _chain(end).consensus_heights(client) if h < header.height]
         await end.see_tip()
         for height in below[: -TRUSTED_TRIED - 1 : -1]:
-            trusted = await end.chain.consensus(client, height)
+            trusted = await _chain(end).consensus(client, height)
             try:
-                witness = await of.chain.light_block(height.height)
+                witness = await _chain(of).light_block(height.height)
                 if consensus_of(witness) == trusted:
                     return accuse(client, tracked.state, height, trusted, witness, header, own, end.time)
             except LockgateError as refusal:
                 self._report("not_evidence", {"client": client, "trusted": str(height), "why": str(refusal)[:200]})
         return None
+
+
+def _chain(end: EndPoint) -> CometBftChain:
+    assert isinstance(end.chain, CometBftChain), "no other ledger is looked at here"
+    return end.chain
 
 
 def _record(

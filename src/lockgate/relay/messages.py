@@ -1,7 +1,8 @@
-"""Builds packet messages with proofs that were checked here against a header the other ledger will know.
+"""Builds packet messages with proofs that were checked here as the client on the other ledger will check them.
 
-What a proof shows may not be what was expected: the packet has ended, or was received after all. That
-is no failure of the packet but news, and comes back as `News`.
+First what is proven of each packet is looked at, then those that travel together get their messages: proofs
+may be joint, so that which packets they are for is known last. What a proof shows may not be what was
+expected: the packet has ended, or was received after all. That is no failure of the packet but news.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from google.protobuf.any_pb2 import Any as AnyMessage
+
 from lockgate.codec import type_urls as urls
+from lockgate.codec.wire import ibc_client_pb2 as client_wire
 from lockgate.courier.plan import Track
-from lockgate.courier.ports import Proven
+from lockgate.courier.ports import Ground, Proven
 from lockgate.ibc import host
 from lockgate.ibc import wire as ibc_wire
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
+from lockgate.ibc.packet import Acknowledgement, Packet
 from lockgate.machine.transaction import Message
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId
-from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.updates import Ground
 
 
 class Stage(enum.Enum):
@@ -59,46 +62,79 @@ class Path:
                 return host.packet_receipt(self.dest_client, sequence)
 
 
-async def build(
-    chain: CometBftChain, path: Path, stage: Stage, tracks: Sequence[Track], ground: Ground, signer: str
-) -> list[Message | News | Exception]:
-    """One message per packet, or why there is none; `chain` is the ledger the proof is about."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A packet whose next step is proven."""
+
+    track: Track
+    packet: Packet
+    proven: Proven
+    acknowledgement: Acknowledgement | None = None
+    claim: Proven | None = None  # of its place, over an ordered lane
+
+
+async def look(path: Path, stage: Stage, tracks: Sequence[Track], ground: Ground) -> list[Part | News | Exception]:
+    """What is proven of each packet on `ground`, or why its next step is not."""
     keys = [path.key(stage, track.sequence) for track in tracks]
-    found: list[Message | News | Exception] = []
-    for track, key, proven in zip(tracks, keys, await chain.prove_many("ibc", keys, ground.height), strict=True):
+    found: list[Part | News | Exception] = []
+    for track, proven in zip(tracks, await ground.prove(host.STORE, keys), strict=True):
         if isinstance(proven, Exception):
             found.append(proven)
             continue
         try:
-            found.append(_message(stage, track, key, proven, ground, signer))
+            found.append(_part(stage, track, proven))
         except LockgateError as refusal:  # the packet's own, never the batch's
             found.append(refusal)
     return found
 
 
-def _message(stage: Stage, track: Track, key: bytes, proven: Proven, ground: Ground, signer: str) -> Message | News:
-    where = (host.STORE.encode(), key)
-    if proven.value is None:
-        ground.proofs.non_membership(proven.proof, where)
-    else:
-        ground.proofs.membership(proven.proof, where, proven.value)
-    packet = ibc_wire.read_packet(track.packet)
+def messages(stage: Stage, parts: Sequence[Part], ground: Ground, signer: str) -> list[Message]:
+    """The messages of packets that travel in one transaction, in this order."""
     height = ground.height
+    proofs = ground.proofs([part.proven for part in parts])
+    match stage:
+        case Stage.RECEIVE:
+            encoded = [
+                ibc_wire.encode_receive(part.packet, proof, height, signer)
+                for part, proof in zip(parts, proofs, strict=True)
+            ]
+        case Stage.TIME_OUT:
+            encoded = [
+                ibc_wire.encode_timeout(part.packet, proof, height, signer)
+                for part, proof in zip(parts, proofs, strict=True)
+            ]
+        case Stage.ACKNOWLEDGE:
+            encoded = [
+                ibc_wire.encode_acknowledge(part.packet, part.acknowledgement, proof, height, signer)
+                for part, proof in zip(parts, proofs, strict=True)
+                if part.acknowledgement is not None
+            ]
+    return [(stage.value, content) for content in encoded]
+
+
+def update_client(client: str, kind: str, value: bytes, signer: str) -> Message:
+    """A MsgUpdateClient around a client message of this type URL: what brings it forward, or evidence."""
+    message = client_wire.MsgUpdateClient(
+        client_id=client, client_message=AnyMessage(type_url=kind, value=value), signer=signer
+    )
+    return urls.MSG_UPDATE_CLIENT, message.SerializeToString(deterministic=True)
+
+
+def _part(stage: Stage, track: Track, proven: Proven) -> Part | News:
+    packet = ibc_wire.read_packet(track.packet)
     match stage:
         case Stage.RECEIVE:
             if proven.value != commit_packet(packet):
                 return News.ENDED if proven.value is None else News.OTHER_PACKET
-            return stage.value, ibc_wire.encode_receive(packet, proven.proof, height, signer)
+            return Part(track, packet, proven)
         case Stage.TIME_OUT:
-            if proven.value is not None:
-                return News.RECEIVED
-            return stage.value, ibc_wire.encode_timeout(packet, proven.proof, height, signer)
+            return News.RECEIVED if proven.value is not None else Part(track, packet, proven)
         case Stage.ACKNOWLEDGE:
             assert track.acknowledgement is not None, "only answered packets are acknowledged"
             acknowledgement = ibc_wire.read_acknowledgement(track.acknowledgement)
             if proven.value != commit_acknowledgement(acknowledgement):
                 return News.OTHER_ANSWER
-            return stage.value, ibc_wire.encode_acknowledge(packet, acknowledgement, proven.proof, height, signer)
+            return Part(track, packet, proven, acknowledgement)
 
 
-__all__ = ("News", "Path", "Stage", "build")
+__all__ = ("News", "Part", "Path", "Stage", "look", "messages", "update_client")

@@ -12,19 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockgate.courier.plan import Phase, Track
-from lockgate.courier.ports import Submitted, Submitter
+from lockgate.courier.ports import Ground, OwnLedger, Submitted, Submitter
 from lockgate.courier.quarantine import Mark
 from lockgate.ibc import wire as ibc_wire
-from lockgate.machine.transaction import Message
 from lockgate.primitives.errors import Refused, Unavailable
 from lockgate.primitives.ids import Height
 from lockgate.relay.direction import Direction
 from lockgate.relay.endpoint import EndPoint
 from lockgate.relay.jitter import Jitter
-from lockgate.relay.messages import News, Stage, build
-from lockgate.relay.ordered import build_receives
+from lockgate.relay.messages import News, Part, Stage, look, messages
+from lockgate.relay.ordered import look_in_order, messages_in_order
 from lockgate.relay.rpc import RpcError
-from lockgate.relay.updates import Ground
 
 Report = Callable[[str, dict[str, object]], None]
 
@@ -92,18 +90,18 @@ class Mover:
         """Take one batch a step further. Raises what concerns more than its packets; then none is marked."""
         on, of = _ends(direction, stage)
         ground = await self._ground(direction, stage, batch)
-        tracks, messages, unproven = await self._build(direction, stage, batch, ground, submitter)
-        if unproven and not tracks and all(isinstance(error, RpcError) for _, error in unproven):
+        parts, unproven = await self._look(direction, stage, batch, ground)
+        if unproven and not parts and all(isinstance(error, RpcError) for _, error in unproven):
             # The state at that height may be pruned: the newest header proves as much.
             await of.see_tip()
             assert on.tracked is not None, "the client was read before anything was planned"
             ground = await of.updater.reach(on.tracked, of.height, on.time)
-            tracks, messages, unproven = await self._build(direction, stage, batch, ground, submitter)
+            parts, unproven = await self._look(direction, stage, batch, ground)
         for track, error in unproven:
             self._failed(direction, track, str(error))
-        if tracks:
+        if parts:
             limits = await submitter.limits()
-            await self._submit(direction, stage, tracks, messages, ground, submitter, limits.bytes)
+            await self._submit(direction, stage, parts, ground, submitter, limits.bytes)
 
     async def _ground(self, direction: Direction, stage: Stage, batch: Sequence[Track]) -> Ground:
         """A header that covers the batch: one the client has, else the newest, else the first late one."""
@@ -122,30 +120,27 @@ class Mover:
             target = tracked.latest
         return await of.updater.reach(tracked, target, on.time)
 
-    async def _build(
-        self, direction: Direction, stage: Stage, batch: Sequence[Track], ground: Ground, submitter: Submitter
-    ) -> tuple[list[Track], list[Message], list[tuple[Track, Exception]]]:
-        on, of = _ends(direction, stage)
-        tracks: list[Track] = []
-        messages: list[Message] = []
+    async def _look(
+        self, direction: Direction, stage: Stage, batch: Sequence[Track], ground: Ground
+    ) -> tuple[list[Part], list[tuple[Track, Exception]]]:
+        on = _ends(direction, stage)[0]
+        parts: list[Part] = []
         unproven: list[tuple[Track, Exception]] = []
         if stage is Stage.RECEIVE and direction.ordered:
-            built = await build_receives(
-                of.chain, on.chain, on.order, direction.path, batch, ground, submitter.signer, on.time
-            )
+            assert isinstance(on.chain, OwnLedger), "only lanes between ledgers of ours are ordered"
+            found = await look_in_order(on.chain, on.order, direction.path, batch, ground, on.time)
         else:
-            built = await build(of.chain, direction.path, stage, batch, ground, submitter.signer)
+            found = await look(direction.path, stage, batch, ground)
         look_again: list[int] = []
-        for track, message in zip(batch, built, strict=True):
-            if isinstance(message, Exception):
-                unproven.append((track, message))
-            elif isinstance(message, News):
-                self._news(direction, track, message, look_again)
+        for track, part in zip(batch, found, strict=True):
+            if isinstance(part, Exception):
+                unproven.append((track, part))
+            elif isinstance(part, News):
+                self._news(direction, track, part, look_again)
             else:
-                tracks.append(track)
-                messages.append(message)
+                parts.append(part)
         await direction.watch.refresh(look_again)
-        return tracks, messages, unproven
+        return parts, unproven
 
     def _news(self, direction: Direction, track: Track, news: News, look_again: list[int]) -> None:
         watch = direction.watch
@@ -166,24 +161,27 @@ class Mover:
         self,
         direction: Direction,
         stage: Stage,
-        tracks: Sequence[Track],
-        messages: Sequence[Message],
+        parts: Sequence[Part],
         ground: Ground,
         submitter: Submitter,
         most_bytes: int,
     ) -> None:
         on = _ends(direction, stage)[0]
         updates = ground.updates(on.client, submitter.signer)
-        size = sum(_size(content) for _, content in (*updates, *messages))
-        if len(tracks) == 1 or size <= most_bytes:
+        if stage is Stage.RECEIVE and direction.ordered:
+            packets = messages_in_order(parts, ground, submitter.signer)
+        else:
+            packets = messages(stage, parts, ground, submitter.signer)
+        size = sum(_size(content) for _, content in (*updates, *packets))
+        if len(parts) == 1 or size <= most_bytes:
             self.counters.transactions += 1
-            self.counters.submitted += len(messages)
-            done = await submitter.submit((*updates, *messages))
-            if await self._settled(direction, stage, tracks, done, len(updates)):
+            self.counters.submitted += len(packets)
+            done = await submitter.submit((*updates, *packets))
+            if await self._settled(direction, stage, [part.track for part in parts], done, len(updates)):
                 return
-        middle = len(tracks) // 2
-        for part in (slice(0, middle), slice(middle, None)):
-            await self._submit(direction, stage, tracks[part], messages[part], ground, submitter, most_bytes)
+        middle = len(parts) // 2
+        for half in (parts[:middle], parts[middle:]):
+            await self._submit(direction, stage, half, ground, submitter, most_bytes)
 
     async def _settled(
         self, direction: Direction, stage: Stage, tracks: Sequence[Track], done: Submitted, updates: int

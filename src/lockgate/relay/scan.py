@@ -10,24 +10,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from lockgate.courier.ports import BlockEvents
 from lockgate.ibc import events as ibc_events
 from lockgate.primitives.ids import Height
 from lockgate.primitives.state import Event
-from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.events import event_of
-from lockgate.relay.rpc import BadAnswer, number
+from lockgate.relay.rpc import BadAnswer, Calls, number
 
 PER_PAGE: Final = 30  # transactions in one answer; each may hold hundreds of packets in hex
 Found = dict[int, tuple[Event, Height]]
+
+
+class Searched(Protocol):
+    """What is needed of a chain that is searched over the CometBFT RPC."""
+
+    rpc: Calls
+    revision: int
+
+    async def block_events(self, height: int, /) -> BlockEvents: ...
 
 
 @dataclass(slots=True)
 class EventSearch:
     """Looks for events `kind` of `client` on one ledger; `accept` decides which of them are believed."""
 
-    chain: CometBftChain
+    chain: Searched
     kind: str
     attribute: str  # that names the client: packet_source_client or packet_dest_client
     client: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from lockgate.courier.plan import Lane
@@ -49,6 +50,11 @@ def direction_status(direction: Direction, now: float) -> dict[str, Any]:
     return found
 
 
+def added(*counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts of several, by name."""
+    return {name: sum(each.get(name, 0) for each in counts) for each in counts for name in each}
+
+
 def end_status(end: EndPoint) -> dict[str, Any]:
     """One ledger: how far it was read, and its client of the other."""
     found: dict[str, Any] = {"height": str(end.height), "read_to": end.next_height - 1, "client": end.client}
@@ -67,4 +73,4 @@ def end_status(end: EndPoint) -> dict[str, Any]:
     return found
 
 
-__all__ = ("direction_status", "end_status")
+__all__ = ("added", "direction_status", "end_status")

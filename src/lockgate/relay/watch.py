@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from lockgate.courier.plan import Lane, Phase, Track
+from lockgate.courier.ports import Chain
 from lockgate.ibc import events as ibc_events
 from lockgate.ibc import wire
 from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
@@ -21,8 +22,7 @@ from lockgate.ibc.packet import Acknowledgement, Packet
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height, Sequence
 from lockgate.primitives.state import Event
-from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.scan import EventSearch, sequence_of
+from lockgate.relay.scan import sequence_of
 
 LIVE_WINDOW: Final = 128  # fresh packets that go ahead of everything else; a longer burst is a backlog itself
 EARLY_KEPT: Final = 1_024  # answers seen before their packets: two ledgers are read side by side
@@ -32,9 +32,7 @@ MAX_HEX: Final = 8 * 1024 * 1024  # of an event's packet or acknowledgement; a p
 class Watch:
     """Packets sent by `source_client` on the source, addressed to `dest_client` on the destination."""
 
-    def __init__(
-        self, source: CometBftChain, destination: CometBftChain, source_client: ClientId, dest_client: ClientId
-    ) -> None:
+    def __init__(self, source: Chain, destination: Chain, source_client: ClientId, dest_client: ClientId) -> None:
         self.source = source
         self.destination = destination
         self.source_client = source_client
@@ -100,18 +98,18 @@ class Watch:
             if sequence not in standing:
                 self.drop(sequence)
         wanted = {sequence for sequence in standing if sequence not in self.tracks}
-        search = EventSearch(
-            self.source,
+        found = await self.source.find_events(
             ibc_events.SEND_PACKET,
             ibc_events.SOURCE_CLIENT,
             self.source_client,
+            wanted,
             lambda event: _commits_to(event, standing.get(sequence_of(event))),
         )
-        for event, height in (await search.find(wanted)).values():
+        for event, height in found.values():
             self._sent(event, height, fresh=False)
-        self.unknown = wanted - search.found.keys()
+        self.unknown = wanted - found.keys()
         await self.refresh([t.sequence for t in self.tracks.values() if t.phase is not Phase.ANSWERED])
-        return len(search.found)
+        return len(found)
 
     async def refresh(self, sequences: Collection[int]) -> None:
         """Ask the destination what became of these packets, and find the acknowledgements they have."""
@@ -123,14 +121,14 @@ class Watch:
             if self.tracks[sequence].phase is Phase.SENT:
                 self.put_back(sequence, phase=Phase.RECEIVED)
         answers = await self.destination.acknowledged(self.dest_client, received)
-        search = EventSearch(
-            self.destination,
+        found = await self.destination.find_events(
             ibc_events.WRITE_ACKNOWLEDGEMENT,
             ibc_events.DESTINATION_CLIENT,
             self.dest_client,
+            set(answers),
             lambda event: _answers(event, answers.get(sequence_of(event))),
         )
-        for sequence, (event, height) in (await search.find(set(answers))).items():
+        for sequence, (event, height) in found.items():
             self._answered(sequence, event, height)
 
     def _sent(self, event: Event, height: Height, *, fresh: bool) -> None:

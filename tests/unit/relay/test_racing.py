@@ -57,10 +57,10 @@ def test_redundant_is_success_by_another_and_consumes_no_sequence() -> None:
             tracked = relayer.ends[1].tracked
             assert tracked is not None
             ground = await relayer.ends[0].updater.reach(tracked, old, relayer.ends[1].time)
-            tracks, messages, _ = await relayer._mover._build(direction, Stage.RECEIVE, batch, ground, submitter)
-            assert len(tracks) in {0, 3}
-            if tracks:
-                await relayer._mover._submit(direction, Stage.RECEIVE, tracks, messages, ground, submitter, 700_000)
+            parts, _ = await relayer._mover._look(direction, Stage.RECEIVE, batch, ground)
+            assert len(parts) in {0, 3}
+            if parts:
+                await relayer._mover._submit(direction, Stage.RECEIVE, parts, ground, submitter, 700_000)
                 assert relayer.counters.noops == 3
             assert relayer.counters.failures == 0
             assert pair.nonce(pair.b, "second", Slot.RECEIVE_BACKLOG) == 0

@@ -1,6 +1,6 @@
 """How each kind of ledger is read.
 
-- `cometbft`: CometBFT's JSON-RPC, which embedded ledgers speak as well
+- `cometbft`, `cometbft_state`: CometBFT's JSON-RPC, which embedded ledgers speak as well
 - `evm`: Ethereum-compatible nodes, through our contracts
 """
 

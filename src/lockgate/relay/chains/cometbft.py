@@ -10,45 +10,38 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Collection, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import DecodeError, Message
 
-from lockgate.codec import cbor
 from lockgate.codec.type_urls import TENDERMINT_HEADER
-from lockgate.codec.wire import ibc_query_pb2
-from lockgate.courier.ports import BlockEvents, NotYet, Proven, Tip, TrackedClient
+from lockgate.courier.ports import BlockEvents, NotYet, Proven, Tip
 from lockgate.lightclients.cometbft import framing, rpc_json
 from lockgate.lightclients.cometbft.rfc3339 import parse_time
 from lockgate.lightclients.cometbft.types import LightBlock, SignedHeader, ValidatorSet
-from lockgate.lightclients.tendermint import states
 from lockgate.lightclients.tendermint.messages import encode_header
-from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height, revision_number
 from lockgate.primitives.state import Event
+from lockgate.primitives.time import UnixNanos
+from lockgate.relay.chains.cometbft_state import CometBftState, response_of
 from lockgate.relay.events import events_of
 from lockgate.relay.heights import of_heights, results_of
-from lockgate.relay.kinds import require_headers
-from lockgate.relay.one_source import OneSource
-from lockgate.relay.rpc import BadAnswer, Calls, Pushes, RpcError, array, b64, call_many, number
+from lockgate.relay.rpc import BadAnswer, Calls, Pushes, RpcError, b64, call_many, number
+from lockgate.relay.scan import EventSearch, Found
 
 POLL_S: Final = 0.05  # while waiting for a header that is due at once
 PER_PAGE: Final = 100
 MAX_PAGES: Final = 100  # 10,000 validators
 LIGHT_BLOCKS_KEPT: Final = 256
-STATES_PER_PAGE: Final = 10_000  # the most one query service answers; half a megabyte
-CLIENTS_PER_PAGE: Final = 200  # a client state is half a kilobyte
-M = TypeVar("M", bound=Message)
 SETS_KEPT: Final = 16  # of up to 10,000 validators each
 
 
-class CometBftChain(OneSource):
+class CometBftChain(CometBftState):
     """Reads one ledger over one node. Meets `courier.ports.Chain`."""
 
     def __init__(self, rpc: Calls, chain_id: str) -> None:
-        self.rpc = rpc
+        super().__init__(rpc)
         self.chain_id = chain_id
         self.revision = revision_number(chain_id)
         self._blocks: OrderedDict[int, LightBlock] = OrderedDict()
@@ -113,6 +106,9 @@ class CometBftChain(OneSource):
         outcomes = results.get("txs_results") or ()
         return tuple(tx for tx, outcome in zip(txs, outcomes, strict=False) if number(outcome.get("code", 0)) == 0)
 
+    async def time_of(self, height: int, /) -> UnixNanos:
+        return (await self.signed_header(height)).header.time
+
     async def signed_header(self, height: int) -> SignedHeader:
         answer = await self.rpc.call("commit", height=str(height))
         signed = rpc_json.signed_header_from_json(answer.get("signed_header"))
@@ -150,6 +146,10 @@ class CometBftChain(OneSource):
         while len(self._blocks) > LIGHT_BLOCKS_KEPT:
             self._blocks.popitem(last=False)
         return block
+
+    @property
+    def reconnects(self) -> int:
+        return int(getattr(self.rpc, "reconnects", 0))
 
     @property
     def losses(self) -> int:
@@ -205,11 +205,6 @@ class CometBftChain(OneSource):
             self._announced = asyncio.Event()
         self._heard = False
 
-    async def query(self, path: str, data: bytes, *, height: int = 0, prove: bool = False) -> dict[str, Any]:
-        """abci_query; the `response` object, or RpcError with the ledger's own words."""
-        answer = await self.rpc.call("abci_query", path=path, data=data.hex(), height=str(height), prove=prove)
-        return _response(answer, path)
-
     async def prove(self, store: str, key: bytes, at: Height, /) -> Proven:
         response = await self.query(f"store/{store}/key", key, height=at.height - 1, prove=True)
         return _proven(response, key, at)
@@ -224,115 +219,15 @@ class CometBftChain(OneSource):
             try:
                 if isinstance(answer, RpcError):
                     raise answer
-                found.append(_proven(_response(answer, f"store/{store}/key"), key, at))
+                found.append(_proven(response_of(answer, f"store/{store}/key"), key, at))
             except (RpcError, BadAnswer) as error:
                 found.append(error)
         return found
 
-    async def last_sent(self, client_id: ClientId) -> int:
-        """The newest sequence that was sent over a client; 0 before the first."""
-        request = ibc_query_pb2.QueryNextSequenceSendRequest(client_id=client_id)
-        answer = await self._ask("channel.v2", "NextSequenceSend", request)
-        return int(self._parsed(ibc_query_pb2.QueryNextSequenceSendResponse, answer).next_sequence_send) - 1
-
-    async def keys(self, store: str, start: bytes, end: bytes, /) -> tuple[bytes, ...]:
-        """Keys of a range, ascending; ledgers of ours only, and at most 10,000 of them."""
-        return array(await self.query("/lockgate/range", cbor.encode([store, start, end])), bytes)
-
-    async def outstanding(self, client_id: ClientId, /) -> dict[int, bytes]:
-        found: dict[int, bytes] = {}
-        following = b""
-        while True:
-            page = ibc_query_pb2.PageRequest(key=following, limit=STATES_PER_PAGE)
-            request = ibc_query_pb2.QueryPacketCommitmentsRequest(client_id=client_id, pagination=page)
-            answer = self._parsed(
-                ibc_query_pb2.QueryPacketCommitmentsResponse,
-                await self._ask("channel.v2", "PacketCommitments", request),
-            )
-            found |= {state.sequence: state.data for state in answer.commitments}
-            if not answer.pagination.next_key or answer.pagination.next_key == following:
-                return found
-            following = answer.pagination.next_key
-
-    async def received(self, client_id: ClientId, sequences: Collection[int], /) -> set[int]:
-        missing: set[int] = set()
-        for chunk in _chunks(sorted(sequences)):
-            request = ibc_query_pb2.QueryUnreceivedPacketsRequest(client_id=client_id, sequences=chunk)
-            answer = await self._ask("channel.v2", "UnreceivedPackets", request)
-            missing |= set(self._parsed(ibc_query_pb2.QueryUnreceivedPacketsResponse, answer).sequences)
-        return set(sequences) - missing
-
-    async def still_open(self, client_id: ClientId, sequences: Collection[int], /) -> set[int]:
-        found: set[int] = set()
-        for chunk in _chunks(sorted(sequences)):
-            request = ibc_query_pb2.QueryUnreceivedAcksRequest(client_id=client_id, packet_ack_sequences=chunk)
-            answer = await self._ask("channel.v2", "UnreceivedAcks", request)
-            found |= set(self._parsed(ibc_query_pb2.QueryUnreceivedAcksResponse, answer).sequences)
-        return found
-
-    async def acknowledged(self, client_id: ClientId, sequences: Collection[int], /) -> dict[int, bytes]:
-        found: dict[int, bytes] = {}
-        for chunk in _chunks(sorted(sequences)):
-            request = ibc_query_pb2.QueryPacketAcknowledgementsRequest(
-                client_id=client_id, packet_commitment_sequences=chunk
-            )
-            answer = await self._ask("channel.v2", "PacketAcknowledgements", request)
-            states = self._parsed(ibc_query_pb2.QueryPacketAcknowledgementsResponse, answer).acknowledgements
-            found |= {state.sequence: state.data for state in states}
-        return found
-
-    async def client(self, client_id: ClientId, /) -> TrackedClient:
-        require_headers(client_id)
-        raw, status = await asyncio.gather(
-            self._ask("client.v1", "ClientState", ibc_query_pb2.QueryClientStateRequest(client_id=client_id)),
-            self._ask("client.v1", "ClientStatus", ibc_query_pb2.QueryClientStatusRequest(client_id=client_id)),
-        )
-        wrapped = self._parsed(ibc_query_pb2.QueryClientStateResponse, raw).client_state
-        state = states.decode_client_state(wrapped.SerializeToString())
-        consensus = await self.consensus(client_id, state.latest_height)
-        return TrackedClient(
-            client_id, self._parsed(ibc_query_pb2.QueryClientStatusResponse, status).status, state, consensus
-        )
-
-    async def consensus(self, client_id: ClientId, height: Height) -> states.ConsensusState:
-        """What a client keeps of one height. Raises RpcError where it keeps nothing."""
-        request = ibc_query_pb2.QueryConsensusStateRequest(
-            client_id=client_id, revision_number=height.revision, revision_height=height.height
-        )
-        raw = await self._ask("client.v1", "ConsensusState", request)
-        wrapped = self._parsed(ibc_query_pb2.QueryConsensusStateResponse, raw).consensus_state
-        return states.decode_consensus_state(wrapped.SerializeToString())
-
-    async def consensus_heights(self, client_id: ClientId) -> list[Height]:
-        """Every height a client keeps, ascending."""
-        found: list[Height] = []
-        following = b""
-        while True:
-            page = ibc_query_pb2.PageRequest(key=following, limit=STATES_PER_PAGE)
-            request = ibc_query_pb2.QueryConsensusStateHeightsRequest(client_id=client_id, pagination=page)
-            raw = await self._ask("client.v1", "ConsensusStateHeights", request)
-            answer = self._parsed(ibc_query_pb2.QueryConsensusStateHeightsResponse, raw)
-            found += [Height(h.revision_number, h.revision_height) for h in answer.consensus_state_heights]
-            if not answer.pagination.next_key or answer.pagination.next_key == following:
-                return sorted(found)
-            following = answer.pagination.next_key
-
-    async def clients_of(self, chain_id: str) -> list[ClientId]:
-        """Clients on this ledger that track `chain_id`."""
-        found: list[ClientId] = []
-        following = b""
-        while True:
-            page = ibc_query_pb2.PageRequest(key=following, limit=CLIENTS_PER_PAGE)
-            raw = await self._ask("client.v1", "ClientStates", ibc_query_pb2.QueryClientStatesRequest(pagination=page))
-            answer = self._parsed(ibc_query_pb2.QueryClientStatesResponse, raw)
-            for item in answer.client_states:
-                with contextlib.suppress(LockgateError):  # another kind of client
-                    state = states.decode_client_state(item.client_state.SerializeToString())
-                    if state.chain_id == chain_id:
-                        found.append(ClientId(item.client_id))
-            if not answer.pagination.next_key or answer.pagination.next_key == following:
-                return found
-            following = answer.pagination.next_key
+    async def find_events(
+        self, kind: str, attribute: str, client: ClientId, sequences: set[int], accept: Callable[[Event], bool], /
+    ) -> Found:
+        return await EventSearch(self, kind, attribute, client, accept).find(sequences)
 
     async def update_message(self, client_id: ClientId, trusted: Height, target: Height, /) -> bytes:
         trusted_set, block = await asyncio.gather(self.validators(trusted.height + 1), self.light_block(target.height))
@@ -354,28 +249,8 @@ class CometBftChain(OneSource):
                 height += 1
             await self.pause(seen, interval_s)
 
-    async def _ask(self, service: str, method: str, request: Any) -> bytes:
-        path = f"/ibc.core.{service}.Query/{method}"
-        return b64((await self.query(path, request.SerializeToString())).get("value"))
-
-    @staticmethod
-    def _parsed(kind: type[M], data: bytes) -> M:
-        try:
-            return kind.FromString(data)
-        except DecodeError as error:
-            raise BadAnswer("not the message the query promises", message=kind.DESCRIPTOR.name) from error
-
     def _height(self, height: int) -> Height:
         return Height(self.revision, height)
-
-
-def _response(answer: dict[str, Any], path: str) -> dict[str, Any]:
-    response = answer.get("response")
-    if not isinstance(response, dict):
-        raise BadAnswer("abci_query without a response")
-    if number(response.get("code", 0)) != 0:
-        raise RpcError(str(response.get("log", "")), path=path)
-    return response
 
 
 def _proven(response: dict[str, Any], key: bytes, at: Height) -> Proven:
@@ -387,7 +262,3 @@ def _proven(response: dict[str, Any], key: bytes, at: Height) -> Proven:
         raise BadAnswer("no proof in the answer", key=key) from error
     proof = b"".join(framing.message_field(b"\x0a", op) for op in ops)
     return Proven(b64(response.get("value")) or None, proof, at)
-
-
-def _chunks(sequences: list[int]) -> list[list[int]]:
-    return [sequences[i : i + STATES_PER_PAGE] for i in range(0, len(sequences), STATES_PER_PAGE)]

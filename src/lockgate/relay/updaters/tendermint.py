@@ -10,14 +10,12 @@ anything was sent.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from google.protobuf.any_pb2 import Any as AnyMessage
-
 from lockgate.codec import type_urls as urls
-from lockgate.codec.wire import ibc_client_pb2 as client_wire
-from lockgate.courier.ports import NotYet, TrackedClient
+from lockgate.courier.ports import Chain, HeaderChain, NotYet, Proven, TrackedClient, Updater
 from lockgate.lightclients.cometbft.bisection import BisectionPlan
 from lockgate.lightclients.cometbft.errors import HeaderFromFuture
 from lockgate.lightclients.cometbft.types import LightBlock
@@ -27,10 +25,10 @@ from lockgate.lightclients.tendermint.states import ConsensusState
 from lockgate.machine.transaction import Message
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.merkle.specs import ProofSpec
-from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.errors import LockgateError, PeerFault, Refused
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import UnixNanos
-from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.messages import update_client
 
 GROUNDS_KEPT: Final = 8  # both lanes of both stages prove against few headers at a time
 
@@ -42,28 +40,73 @@ class OtherHistory(PeerFault):
     next_step = "Compare the node with another one; if both headers are signed, the misbehaviour watch submits them."
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """A header that the client knows, or will once `headers` are submitted; proofs are checked against it."""
+class NoHeaders(Refused):
+    code = "relay.no_headers"
+    summary = "A client that is updated by CometBFT headers follows a ledger that has none."
+    untouched = "Nothing was sent."
+    next_step = "Make a client of a kind that can follow that ledger, and a lane over it."
 
+
+@dataclass(frozen=True, slots=True)
+class HeaderGround:
+    """A header that the client knows, or will once `headers` are submitted. Meets `courier.ports.Ground`."""
+
+    chain: Chain
     height: Height
-    proofs: ProofMemo
+    memo: ProofMemo
     headers: tuple[bytes, ...] = ()  # Header messages, in the order they must be submitted
 
-    def updates(self, client: str, signer: str) -> list[Message]:
-        """The MsgUpdateClients in front of whatever is proven on this ground."""
-        return [(urls.MSG_UPDATE_CLIENT, update_client(client, header, signer)) for header in self.headers]
+    def updates(self, client: str, signer: str, /) -> list[Message]:
+        return [update_client(client, urls.TENDERMINT_HEADER, header, signer) for header in self.headers]
+
+    async def prove(self, store: str, keys: Sequence[bytes], /) -> list[Proven | Exception]:
+        return check_proofs(self.memo, store, keys, await self.chain.prove_many(store, keys, self.height))
+
+    def proofs(self, chosen: Sequence[Proven], /) -> list[bytes]:
+        return [proven.proof for proven in chosen]
 
 
-class Updater:
+def check_proofs(
+    memo: ProofMemo, store: str, keys: Sequence[bytes], found: Sequence[Proven | Exception]
+) -> list[Proven | Exception]:
+    """Each proof under the root of `memo`; one that does not hold is that packet's failure, never the batch's."""
+    checked: list[Proven | Exception] = []
+    name = store.encode()
+    for key, proven in zip(keys, found, strict=True):
+        if isinstance(proven, Exception):
+            checked.append(proven)
+            continue
+        try:
+            if proven.value is None:
+                memo.non_membership(proven.proof, (name, key))
+            else:
+                memo.membership(proven.proof, (name, key), proven.value)
+        except LockgateError as refusal:
+            checked.append(refusal)
+        else:
+            checked.append(proven)
+    return checked
+
+
+class TendermintUpdater:
     """Brings one client of `chain`, which lives on another ledger, to headers of `chain`."""
 
-    def __init__(self, chain: CometBftChain) -> None:
+    def __init__(self, chain: HeaderChain) -> None:
         self._chain = chain
-        self._grounds: OrderedDict[tuple[Height, Height], Ground] = OrderedDict()
+        self._grounds: OrderedDict[tuple[Height, Height], HeaderGround] = OrderedDict()
         self.bisections = 0
 
-    async def reach(self, tracked: TrackedClient, target: Height, now: UnixNanos) -> Ground:
+    @classmethod
+    def of(cls, chain: Chain, _others: Updater) -> TendermintUpdater:
+        """For `relay.kinds`. Raises NoHeaders for a ledger of another family."""
+        if not isinstance(chain, HeaderChain):
+            raise NoHeaders(chain=chain.chain_id)
+        return cls(chain)
+
+    def counts(self) -> dict[str, int]:
+        return {"bisections": self.bisections}
+
+    async def reach(self, tracked: TrackedClient, target: Height, now: UnixNanos, /) -> HeaderGround:
         """Ground at `target`, or at the client's newest header where that is as high.
 
         `now` is the time of the ledger the client is on. Raises OtherHistory, NotYet for a header from
@@ -82,7 +125,7 @@ class Updater:
                 self._grounds.popitem(last=False)
         return known
 
-    async def _walk(self, tracked: TrackedClient, target: Height, now: UnixNanos) -> Ground:
+    async def _walk(self, tracked: TrackedClient, target: Height, now: UnixNanos) -> HeaderGround:
         base = await self._same_history(tracked)
         state = tracked.state
         options = TrustOptions(
@@ -121,12 +164,14 @@ class Updater:
             )
         return base
 
-    def _ground(self, tracked: TrackedClient, height: Height, root: bytes, headers: tuple[bytes, ...] = ()) -> Ground:
+    def _ground(
+        self, tracked: TrackedClient, height: Height, root: bytes, headers: tuple[bytes, ...] = ()
+    ) -> HeaderGround:
         key = (height, height)
         known = self._grounds.get(key)
         if known is None or headers:
             specs = [ProofSpec.from_bytes(spec) for spec in tracked.state.proof_specs]
-            known = Ground(height, ProofMemo(root, specs), headers)
+            known = HeaderGround(self._chain, height, ProofMemo(root, specs), headers)
         if not headers:
             self._grounds[key] = known
         return known
@@ -138,12 +183,4 @@ def consensus_of(block: LightBlock) -> ConsensusState:
     return ConsensusState(header.time, header.app_hash, header.next_validators_hash)
 
 
-def update_client(client: str, header: bytes, signer: str, kind: str = urls.TENDERMINT_HEADER) -> bytes:
-    """A MsgUpdateClient around a Header, or around evidence."""
-    message = client_wire.MsgUpdateClient(
-        client_id=client, client_message=AnyMessage(type_url=kind, value=header), signer=signer
-    )
-    return message.SerializeToString(deterministic=True)
-
-
-__all__ = ("Ground", "OtherHistory", "Updater", "consensus_of", "update_client")
+__all__ = ("HeaderGround", "NoHeaders", "OtherHistory", "TendermintUpdater", "check_proofs", "consensus_of")

@@ -10,17 +10,18 @@ import pytest
 from lockgate.courier.ports import NotYet, TrackedClient
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.lightclients.tendermint.messages import decode_header
-from lockgate.lightclients.tendermint.states import ConsensusState
+from lockgate.lightclients.tendermint.states import ConsensusState, encode_consensus_state
 from lockgate.primitives.errors import LockgateError, PeerFault
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixNanos, seconds
+from lockgate.relay.kinds import kind_of
 from lockgate.relay.one_source import OneSource
-from lockgate.relay.updates import OtherHistory, Updater, consensus_of
+from lockgate.relay.updaters.tendermint import OtherHistory, TendermintUpdater, consensus_of
 from tests.support.chain import TestLedger, client_state_of, resigned
 
 
 class Node(OneSource):
-    """Serves the blocks of a test ledger; meets what `Updater` needs of a chain."""
+    """Serves the blocks of a test ledger; meets what `TendermintUpdater` needs of a chain."""
 
     def __init__(self, ledger: TestLedger) -> None:
         self.ledger = ledger
@@ -41,11 +42,13 @@ class Node(OneSource):
 
 
 def tracked_at(block: LightBlock) -> TrackedClient:
-    return TrackedClient(ClientId("07-tendermint-0"), "Active", client_state_of(block), consensus_of(block))
+    kind = kind_of("07-tendermint-0")
+    consensus = encode_consensus_state(consensus_of(block))
+    return kind.tracked(ClientId("07-tendermint-0"), "Active", client_state_of(block), consensus)
 
 
-def updater(node: Node) -> Updater:
-    return Updater(node)  # type: ignore[arg-type]  # what it needs of a chain
+def updater(node: Node) -> TendermintUpdater:
+    return TendermintUpdater(node)  # type: ignore[arg-type]  # what it needs of a chain
 
 
 def test_one_header_where_the_validators_stayed() -> None:
