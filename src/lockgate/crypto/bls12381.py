@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
 from lockgate.crypto.errors import BadKey
 
+PublicKey: TypeAlias = G1Point  # a key that was loaded, so one that passed every check
 PUBLIC_BYTES: Final = 48
 SIGNATURE_BYTES: Final = 96
 SECRET_BYTES: Final = 32
@@ -208,6 +209,7 @@ __all__ = (
     "PUBLIC_BYTES",
     "SECRET_BYTES",
     "SIGNATURE_BYTES",
+    "PublicKey",
     "SigningKey",
     "add_keys",
     "aggregate",

@@ -4,6 +4,7 @@
 - `loop`, `clock`, `draws`, `entropy`, `events`: what makes a run repeat
 - `network`, `disk`, `parties`, `faults`, `adversaries`: what can go wrong, and to whom
 - `guests`, `journal`, `history`, `outcome`, `checkers`: what is promised, and how that is seen
+- `beacon`, `execution`: a beacon chain in small over an EVM state in small
 - `origin`, `ledgers`, `endpoints`, `paths`, `rpc`: the world a run starts from
 
 `python -m lockgate.lab SEED` prints a run. See docs/explanation/simulation.md.
@@ -11,6 +12,7 @@
 
 __all__ = (
     "adversaries",
+    "beacon",
     "checkers",
     "clock",
     "disk",
@@ -18,6 +20,7 @@ __all__ = (
     "endpoints",
     "entropy",
     "events",
+    "execution",
     "faults",
     "journal",
     "ledgers",

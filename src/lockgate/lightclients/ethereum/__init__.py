@@ -2,6 +2,7 @@
 
 - `network`: genesis, clock and forks of a chain; `indices`: where each fork keeps what is proven
 - `containers`: what beacon nodes serve, and its hash tree roots; `ssz_form`, `json_form`: its encodings
+- `verification`, `committee`: whether a committee signed an update; `sync`: what a reader of the head keeps
 - `errors`: every refusal with its wire code
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from lockgate.lightclients.standing import CLIENT
-from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.errors import PeerFault, Refused
 
 CODESPACE: Final = "lockgate"
 
@@ -17,4 +17,71 @@ class MalformedBeaconData(PeerFault):
     wire = (CLIENT, 10)
 
 
-__all__ = ("CODESPACE", "MalformedBeaconData")
+class BranchMismatch(PeerFault):
+    code = "ethereum.branch_mismatch"
+    summary = "A branch does not lead from a part of the update to the root that should hold it."
+    next_step = "Check that all parts are of one update, and that the client knows the forks of the chain."
+    wire = (CLIENT, 12)
+
+
+class HeaderRefused(PeerFault):
+    code = "ethereum.header_refused"
+    summary = "A header carries what its fork does not have, or slots are not in the order of an update."
+    next_step = "Fetch the update again; finalized, attested and signature slot ascend in an honest one."
+    wire = (CLIENT, 12)
+
+
+class SlotAhead(Refused):
+    code = "ethereum.slot_ahead"
+    summary = "The update was signed at a slot that this ledger's clock has not reached."
+    next_step = "Send it again when this ledger's time has come to the signature slot."
+    wire = (CLIENT, 12)
+
+
+class UpdateStale(Refused):
+    code = "ethereum.update_stale"
+    summary = "The update brings nothing newer than the state it is judged from."
+    next_step = "Send an update that finalizes a later slot, or name an earlier trusted slot."
+    wire = (CLIENT, 12)
+
+
+class CommitteeRefused(PeerFault):
+    code = "ethereum.committee_refused"
+    summary = "A sync committee is not the one that is known for its period, or its keys or their sum do not hold."
+    next_step = "Send the committee of the signature's period, as the beacon state holds it."
+    wire = (CODESPACE, 75)
+
+
+class PeriodSkipped(Refused):
+    code = "ethereum.period_skipped"
+    summary = "The update is signed by a sync committee of which the trusted state says nothing."
+    next_step = "Bring the updates of each sync committee period in order."
+    wire = (CODESPACE, 76)
+
+
+class ParticipationLow(Refused):
+    code = "ethereum.participation_low"
+    summary = "Fewer than two thirds of the sync committee signed."
+    next_step = "Wait for an update that two thirds of the committee signed."
+    wire = (CODESPACE, 77)
+
+
+class SignatureRefused(PeerFault):
+    code = "ethereum.signature_refused"
+    summary = "The signature is not that of the committee members named, over this header, chain and fork."
+    next_step = "Fetch the update again; check genesis root and fork versions of the client."
+    wire = (CODESPACE, 78)
+
+
+__all__ = (
+    "CODESPACE",
+    "BranchMismatch",
+    "CommitteeRefused",
+    "HeaderRefused",
+    "MalformedBeaconData",
+    "ParticipationLow",
+    "PeriodSkipped",
+    "SignatureRefused",
+    "SlotAhead",
+    "UpdateStale",
+)
