@@ -13,7 +13,19 @@ REPO = Path(__file__).resolve().parents[2]
 PACKAGE = REPO / "src" / "lockgate"
 GENERATED = PACKAGE / "codec" / "wire"  # protoc writes these
 # Everything from host and courier down decides and does no I/O (docs/explanation/architecture.md).
-PURE = ("primitives", "codec", "crypto", "envelope", "merkle", "ibc", "lightclients", "machine", "host", "courier")
+PURE = (
+    "primitives",
+    "codec",
+    "crypto",
+    "envelope",
+    "merkle",
+    "session",
+    "ibc",
+    "lightclients",
+    "machine",
+    "host",
+    "courier",
+)
 
 
 @dataclass(frozen=True, slots=True)

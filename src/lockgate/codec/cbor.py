@@ -83,12 +83,14 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS, tags: Set[int] = NO_
     return value
 
 
-def decode_some(data: bytes, at: int, count: int, *, limits: Limits = DEFAULT_LIMITS) -> tuple[list[Any], int]:
+def decode_some(
+    data: bytes, at: int, count: int, *, limits: Limits = DEFAULT_LIMITS, tags: Set[int] = NO_TAGS
+) -> tuple[list[Any], int]:
     """Return `count` items of the profile that stand one after the other from `at`, and the offset after them.
 
     For a reader that frames the rest itself. `limits.size` is not asked. Raises as `decode` does.
     """
-    allowance = _Allowance(limits.items, NO_TAGS)
+    allowance = _Allowance(limits.items, tags)
     values = []
     try:
         for _ in range(count):

@@ -1,0 +1,3 @@
+"""Keys shared by two endpoints: the handshake that makes them."""
+
+__all__ = ()
