@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tokenize
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,10 +58,10 @@ def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def comments(path: Path) -> Iterator[Comment]:
-    for token in tokenize.generate_tokens(io.StringIO(text_of(path)).readline):
-        if token.type == tokenize.COMMENT:
-            yield Comment(path, token.start[0], token.string)
+@cache
+def comments(path: Path) -> tuple[Comment, ...]:
+    tokens = tokenize.generate_tokens(io.StringIO(text_of(path)).readline)
+    return tuple(Comment(path, token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT)
 
 
 def listed(name: str) -> set[str]:

@@ -58,6 +58,7 @@ def test_nothing_is_left_for_later() -> None:
     found += [
         f"{relative(path)}:{node.lineno}: raise NotImplementedError"
         for path in python_files(*CODE)
+        if "NotImplementedError" in text_of(path)
         for node in ast.walk(ast.parse(text_of(path)))
         if isinstance(node, ast.Raise) and "NotImplementedError" in ast.unparse(node)
     ]
@@ -79,6 +80,8 @@ def test_no_machine_is_named() -> None:
 
 
 def skips_without_reason(path: Path) -> Iterator[str]:
+    if not any(skip in text_of(path) for skip in SKIPS):
+        return
     for node in ast.walk(ast.parse(text_of(path))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SKIPS:
             owner = ast.unparse(node.func.value)
