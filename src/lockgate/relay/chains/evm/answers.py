@@ -1,0 +1,171 @@
+"""What an EVM node's JSON holds, as values. Everything is bounded, and any other shape is BadAnswer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockgate.primitives.ids import Height
+from lockgate.primitives.time import UnixNanos, UnixSeconds, seconds_to_nanos
+from lockgate.relay.rpc import BadAnswer
+
+MAX_DATA: Final = 1 << 20  # bytes of one log or one call's result; a packet of our contracts has 2 KiB
+MAX_TOPICS: Final = 4
+MAX_PROOF_NODES: Final = 80  # of a Merkle-Patricia path: one a nibble, and as many again to spare
+WORD: Final = 32
+ADDRESS: Final = 20
+_QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]+\Z")
+_DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class EvmBlock:
+    """A block's header, as far as it is used."""
+
+    number: int
+    hash: bytes
+    parent: bytes
+    time: UnixSeconds
+    state_root: bytes
+    base_fee: int  # wei per gas
+    gas_limit: int
+
+    @property
+    def height(self) -> Height:
+        """Revision 0: an EVM chain's numbers never start again."""
+        return Height(0, self.number)
+
+    @property
+    def nanos(self) -> UnixNanos:
+        return seconds_to_nanos(self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What a contract emitted."""
+
+    address: bytes
+    topics: tuple[bytes, ...]
+    data: bytes
+    block: int
+    block_hash: bytes
+    index: int  # in its block
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a transaction."""
+
+    transaction: bytes
+    succeeded: bool
+    block: int
+    block_hash: bytes
+    gas_used: int
+    contract: bytes | None  # that it created
+    logs: tuple[Log, ...]
+
+
+def quantity(value: Any, bits: int = 64) -> int:
+    """A number: `0x` and hex digits."""
+    if isinstance(value, str) and len(value) <= 2 + bits // 4 and _QUANTITY.match(value):
+        return int(value[2:], 16)
+    raise BadAnswer("not a quantity", value=str(value)[:100])
+
+
+def data(value: Any, most: int = MAX_DATA) -> bytes:
+    """Bytes: `0x` and pairs of hex digits, at most so many."""
+    if isinstance(value, str) and len(value) <= 2 + 2 * most and _DATA.match(value):
+        return bytes.fromhex(value[2:])
+    raise BadAnswer("not hex data", value=str(value)[:100])
+
+
+def exactly(value: Any, size: int) -> bytes:
+    """So many bytes."""
+    found = data(value, size)
+    if len(found) != size:
+        raise BadAnswer("data of another length", size=len(found), expected=size)
+    return found
+
+
+def block_of(json: Any) -> EvmBlock:
+    if not isinstance(json, dict):
+        raise BadAnswer("not a block")
+    try:
+        return EvmBlock(
+            quantity(json["number"]),
+            exactly(json["hash"], WORD),
+            exactly(json["parentHash"], WORD),
+            UnixSeconds(quantity(json["timestamp"])),
+            exactly(json["stateRoot"], WORD),
+            quantity(json.get("baseFeePerGas", "0x0"), 256),
+            quantity(json["gasLimit"]),
+        )
+    except KeyError as error:
+        raise BadAnswer("a block without a field", field=error.args[0]) from error
+
+
+def log_of(json: Any) -> Log:
+    if not isinstance(json, dict):
+        raise BadAnswer("not a log")
+    try:
+        topics = json["topics"]
+        if not isinstance(topics, list) or len(topics) > MAX_TOPICS:
+            raise BadAnswer("a log has up to four topics")
+        return Log(
+            exactly(json["address"], ADDRESS),
+            tuple([exactly(topic, WORD) for topic in topics]),
+            data(json["data"]),
+            quantity(json["blockNumber"]),
+            exactly(json["blockHash"], WORD),
+            quantity(json["logIndex"]),
+        )
+    except KeyError as error:
+        raise BadAnswer("a log without a field", field=error.args[0]) from error
+
+
+def logs_of(json: Any) -> tuple[Log, ...]:
+    if not isinstance(json, list):
+        raise BadAnswer("not a list of logs")
+    return tuple(map(log_of, json))
+
+
+def receipt_of(json: Any) -> Receipt:
+    if not isinstance(json, dict):
+        raise BadAnswer("not a receipt")
+    try:
+        created = json.get("contractAddress")
+        return Receipt(
+            exactly(json["transactionHash"], WORD),
+            quantity(json["status"]) == 1,
+            quantity(json["blockNumber"]),
+            exactly(json["blockHash"], WORD),
+            quantity(json["gasUsed"]),
+            None if created is None else exactly(created, ADDRESS),
+            logs_of(json["logs"]),
+        )
+    except KeyError as error:
+        raise BadAnswer("a receipt without a field", field=error.args[0]) from error
+
+
+def hexed(value: bytes | int) -> str:
+    """A quantity or data as JSON-RPC wants it."""
+    return hex(value) if isinstance(value, int) else "0x" + value.hex()
+
+
+__all__ = (
+    "ADDRESS",
+    "MAX_PROOF_NODES",
+    "WORD",
+    "EvmBlock",
+    "Log",
+    "Receipt",
+    "block_of",
+    "data",
+    "exactly",
+    "hexed",
+    "log_of",
+    "logs_of",
+    "quantity",
+    "receipt_of",
+)

@@ -1,0 +1,93 @@
+"""Packets as the host contract stores and tells them, in the words every courier reads (`ibc.events`).
+
+Source: solidity-ibc ICS26 router; docs/spec/evm.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from lockgate.codec.errors import Malformed
+from lockgate.crypto.keccak import keccak256
+from lockgate.ibc import events as ibc_events
+from lockgate.ibc import wire
+from lockgate.ibc.packet import Acknowledgement, Packet, Payload
+from lockgate.primitives.ids import ClientId
+from lockgate.primitives.state import Event
+from lockgate.primitives.time import UnixSeconds
+from lockgate.relay.chains.evm.answers import Log
+from lockgate.relay.chains.evm.interface import Interface, interface
+from lockgate.relay.rpc import BadAnswer
+
+# ERC-7201 slot of solidity-ibc's store, and of our host's
+COMMITMENTS_SLOT: Final = bytes.fromhex("1260944489272988d9df285149b5aa1b0f48f2136d6f416159f840a3e0747600")
+TOPICS: Final = {
+    ibc_events.SEND_PACKET: "SendPacket",
+    ibc_events.WRITE_ACKNOWLEDGEMENT: "WriteAcknowledgement",
+    ibc_events.ACKNOWLEDGE_PACKET: "AckPacket",
+    ibc_events.TIMEOUT_PACKET: "TimeoutPacket",
+}
+
+
+def host_interface() -> Interface:
+    return interface("host")
+
+
+def slot_of(path: bytes) -> bytes:
+    """Where the host keeps the value under an ICS-24 path."""
+    return keccak256(keccak256(path) + COMMITMENTS_SLOT)
+
+
+def packet_fields(packet: Packet) -> tuple[Any, ...]:
+    """A packet as the contract's ABI has it."""
+    payloads = tuple((p.source_port, p.destination_port, p.version, p.encoding, p.value) for p in packet.payloads)
+    return packet.sequence, packet.source_client, packet.destination_client, packet.timeout, payloads
+
+
+def packet_of(fields: Sequence[Any]) -> Packet:
+    sequence, source, destination, timeout, payloads = fields
+    return Packet(
+        sequence=sequence,
+        source_client=ClientId(source),
+        destination_client=ClientId(destination),
+        timeout=UnixSeconds(timeout),
+        payloads=tuple(
+            Payload(source_port=a, destination_port=b, version=c, encoding=d, value=e) for a, b, c, d, e in payloads
+        ),
+    )
+
+
+def events_of(logs: Sequence[Log]) -> tuple[Event, ...]:
+    """What the host's logs say, in order. Raises BadAnswer for one that its contract cannot emit."""
+    return tuple(event for log in logs for event in _events(log))
+
+
+def _events(log: Log) -> tuple[Event, ...]:
+    try:
+        found = host_interface().event(log)
+    except Malformed as error:
+        raise BadAnswer("an event that the contract cannot emit", block=log.block, index=log.index) from error
+    if found is None:
+        return ()
+    name, values = found
+    if name == "LanePaused":
+        return (Event("lane_paused", (("client_id", values[0]),)),)
+    kind = next((kind for kind, told in TOPICS.items() if told == name), None)
+    if kind is None:
+        return ()
+    packet = packet_of(values[0])
+    client = packet.destination_client if kind == ibc_events.WRITE_ACKNOWLEDGEMENT else packet.source_client
+    if log.topics[1:] != (keccak256(client.encode()), packet.sequence.to_bytes(32)):
+        raise BadAnswer("an event whose topics are another packet's", block=log.block, index=log.index)
+    attributes = ibc_events.packet_attributes(packet, wire.encode_packet(packet))
+    if kind != ibc_events.WRITE_ACKNOWLEDGEMENT:
+        return (Event(kind, attributes),)
+    answer = wire.encode_acknowledgement(Acknowledgement(values[1])).hex()
+    return (
+        Event(ibc_events.RECV_PACKET, attributes),
+        Event(kind, (*attributes, (ibc_events.ENCODED_ACKNOWLEDGEMENT, answer))),
+    )
+
+
+__all__ = ("COMMITMENTS_SLOT", "TOPICS", "events_of", "host_interface", "packet_fields", "packet_of", "slot_of")
