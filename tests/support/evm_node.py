@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lockgate.codec import abi
+from lockgate.codec import abi, rlp
 from lockgate.crypto.keccak import keccak256
 from lockgate.ibc import commitment, host
 from lockgate.ibc.packet import Acknowledgement, Packet, Payload
+from lockgate.merkle.ethereum import Account
+from lockgate.merkle.patricia_tree import PatriciaTree
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import UnixSeconds
 from lockgate.relay.chains.evm.answers import hexed
@@ -34,6 +36,7 @@ class State:
 
     storage: dict[bytes, bytes] = field(default_factory=dict)
     next_sequence: int = 1
+    nonces: dict[bytes, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -160,7 +163,7 @@ class FakeNode:
             "hash": hexed(block.hash),
             "parentHash": hexed(block.parent),
             "timestamp": hex(block.time),
-            "stateRoot": hexed(keccak256(b"state" + block.hash)),
+            "stateRoot": hexed(_tries(block.state)[0].root),
             "baseFeePerGas": hex(10**9),
             "gasLimit": hex(30_000_000),
         }
@@ -173,6 +176,17 @@ class FakeNode:
 
     def eth_getStorageAt(self, _address: str, slot: str, at: Any) -> str:
         return hexed(self.at(at).storage.get(bytes.fromhex(slot[2:]), bytes(32)))
+
+    def eth_getProof(self, _address: str, slots: Sequence[str], at: str) -> dict[str, Any]:
+        accounts, storage = _tries(self.blocks[int(at, 16)].state)
+        return {
+            "storageHash": hexed(storage.root),
+            "accountProof": [hexed(node) for node in accounts.prove(keccak256(HOST))],
+            "storageProof": [
+                {"key": slot, "proof": [hexed(node) for node in storage.prove(keccak256(bytes.fromhex(slot[2:])))]}
+                for slot in slots
+            ],
+        }
 
     def eth_call(self, transaction: dict[str, str], at: Any) -> str:
         data = bytes.fromhex(transaction["data"][2:])
@@ -188,6 +202,14 @@ class FakeNode:
             if hexed(block.hash) == at["blockHash"]:
                 return block.state
         raise RpcError("header not found")
+
+
+def _tries(state: State) -> tuple[PatriciaTree, PatriciaTree]:
+    """Of all accounts (there is one), and of its storage."""
+    words = {slot: rlp.encode_number(int.from_bytes(value)) for slot, value in state.storage.items()}
+    storage = PatriciaTree({keccak256(slot): word for slot, word in words.items()})
+    account = Account(1, 0, storage.root, keccak256(b"code"))
+    return PatriciaTree({keccak256(HOST): account.to_bytes()}), storage
 
 
 def _fits(topics: Sequence[str], asked: Sequence[Any]) -> bool:

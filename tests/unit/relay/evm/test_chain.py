@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
+from lockgate.codec import rlp
 from lockgate.courier.ports import ChainUnavailable, NotYet
 from lockgate.ibc import events as ibc_events
-from lockgate.ibc import wire
+from lockgate.ibc import host, wire
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import Acknowledgement
-from lockgate.primitives.errors import LockgateError, Misuse
+from lockgate.merkle.errors import ProofMalformed
+from lockgate.primitives.errors import LockgateError, Misuse, PeerFault
 from lockgate.primitives.ids import Height
-from lockgate.relay.chains.evm.chain import EvmChain, NoHost
+from lockgate.relay.chains.evm.chain import NoHost
 from lockgate.relay.chains.evm.history import MOST_KEPT, Finality, ReorganisedAfterRelease
+from lockgate.relay.chains.evm.proofs import StorageProof
 from lockgate.relay.rpc import BadAnswer
 from tests.support.evm_node import CLIENT, REMOTE, START, FakeNode, chain_of
 
@@ -51,7 +54,9 @@ def test_what_is_not_final_is_not_told() -> None:
     async def work() -> None:
         assert (await chain.tip()).height == Height(0, 4)
         assert await chain.outstanding(CLIENT) == {}
-        assert await chain.find_events(ibc_events.SEND_PACKET, CLIENT, {1}, lambda _: True) == {}
+        assert (
+            await chain.find_events(ibc_events.SEND_PACKET, ibc_events.SOURCE_CLIENT, CLIENT, {1}, lambda _: True) == {}
+        )
         with pytest.raises(NotYet):
             await chain.block_events(6)
         node.mine(2)
@@ -100,7 +105,9 @@ def test_receipts_are_read_where_they_are_newest_and_answers_where_they_are_fina
         assert await chain.acknowledged(CLIENT, {3}) == {}
         node.mine(2)
         assert set(await chain.acknowledged(CLIENT, {2, 3})) == {3}
-        found = await chain.find_events(ibc_events.WRITE_ACKNOWLEDGEMENT, CLIENT, {2, 3}, lambda _: True)
+        found = await chain.find_events(
+            ibc_events.WRITE_ACKNOWLEDGEMENT, ibc_events.DESTINATION_CLIENT, CLIENT, {2, 3}, lambda _: True
+        )
         assert {sequence: height.height for sequence, (_, height) in found.items()} == {3: 1}
 
     run(work())
@@ -329,19 +336,98 @@ def test_events_are_looked_for_in_bounded_questions_from_the_newest_block_down()
     chain, _ = chain_of(node, "0")
 
     async def work() -> None:
-        found = await chain.find_events(ibc_events.SEND_PACKET, CLIENT, {2}, lambda _: True)
+        found = await chain.find_events(ibc_events.SEND_PACKET, ibc_events.SOURCE_CLIENT, CLIENT, {2}, lambda _: True)
         assert [height.height for _, height in found.values()] == [5_001]
         assert node.calls.count("eth_getLogs") == 1
-        found = await chain.find_events(ibc_events.SEND_PACKET, CLIENT, {1, 2}, lambda _: True)
+        found = await chain.find_events(
+            ibc_events.SEND_PACKET, ibc_events.SOURCE_CLIENT, CLIENT, {1, 2}, lambda _: True
+        )
         assert sorted(height.height for _, height in found.values()) == [1, 5_001]
         assert node.calls.count("eth_getLogs") == 4
-        assert await chain.find_events(ibc_events.SEND_PACKET, CLIENT, {1}, lambda _: False) == {}
-        assert await chain.find_events(ibc_events.SEND_PACKET, REMOTE, {1}, lambda _: True) == {}
+        assert (
+            await chain.find_events(ibc_events.SEND_PACKET, ibc_events.SOURCE_CLIENT, CLIENT, {1}, lambda _: False)
+            == {}
+        )
+        assert (
+            await chain.find_events(ibc_events.SEND_PACKET, ibc_events.SOURCE_CLIENT, REMOTE, {1}, lambda _: True) == {}
+        )
 
     run(work())
     asked = len(node.calls)
-    run(EvmChain.find_events(chain_of(node, "0", first=5_000)[0], ibc_events.SEND_PACKET, CLIENT, {1}, lambda _: True))
+    late = chain_of(node, "0", first=5_000)[0]
+    run(late.find_events(ibc_events.SEND_PACKET, ibc_events.SOURCE_CLIENT, CLIENT, {1}, lambda _: True))
     assert node.calls[asked:].count("eth_getLogs") == 1, "not from before the contract was there"
+
+
+def test_values_are_proven_at_final_blocks() -> None:
+    node = FakeNode()
+    packet = node.send()
+    node.send()
+    node.mine(3)
+    chain, _ = chain_of(node, "2")
+
+    async def work() -> None:
+        at = (await chain.tip()).height
+        keys = [host.packet_commitment(CLIENT, 1), host.packet_receipt(CLIENT, 1)]
+        there, absent = await chain.prove_many("ibc", keys, at)
+        assert not isinstance(there, Exception)
+        assert not isinstance(absent, Exception)
+        assert (there.value, absent.value, there.proof_height) == (commit_packet(packet), None, at)
+        assert await chain.prove("ibc", keys[0], at) == there
+        proof = StorageProof.from_bytes(there.proof)
+        assert proof.to_bytes() == there.proof
+        with pytest.raises(NotYet):
+            await chain.prove("ibc", keys[0], Height(0, at.height + 1))
+        with pytest.raises(Misuse):
+            await chain.prove("acc", keys[0], at)
+        before = await chain.prove("ibc", keys[0], Height(0, 0))
+        assert before.value is None
+
+    run(work())
+
+
+def storage(change: Callable[[list[str]], Any]) -> Spoil:
+    return of(
+        "eth_getProof", lambda a: {**a, "storageProof": [{**o, "proof": change(o["proof"])} for o in a["storageProof"]]}
+    )
+
+
+FALSE_PROOFS: dict[str, Spoil] = {
+    "nothing": of("eth_getProof", lambda _: None),
+    "no account": of("eth_getProof", lambda a: {**a, "accountProof": []}),
+    "another storage root": of("eth_getProof", lambda a: {**a, "storageHash": "0x" + "11" * 32}),
+    "another slot": of(
+        "eth_getProof", lambda a: {**a, "storageProof": [{**o, "key": "0x1"} for o in a["storageProof"]]}
+    ),
+    "a node too few": storage(lambda nodes: nodes[:-1]),
+    "a node too many": storage(lambda nodes: [*nodes, nodes[-1]]),
+    "a bit": storage(lambda nodes: [*nodes[:-1], nodes[-1][:-2] + ("00" if nodes[-1][-2:] != "00" else "01")]),
+    "no list": storage(lambda _: "0x"),
+    "a flood of nodes": storage(lambda nodes: nodes * 100),
+    "a huge node": storage(lambda nodes: [*nodes[:-1], "0x" + "00" * (1 << 17)]),
+}
+
+
+@pytest.mark.parametrize("lie", FALSE_PROOFS)
+def test_a_proof_that_does_not_hold_is_not_handed_on(lie: str) -> None:
+    node = FakeNode()
+    node.send()
+    node.send()
+    node.mine(3)
+    chain, _ = chain_of(node, "0")
+    node.spoil = FALSE_PROOFS[lie]
+
+    async def work() -> None:
+        await chain.prove("ibc", host.packet_commitment(CLIENT, 1), (await chain.tip()).height)
+
+    with pytest.raises(PeerFault):
+        run(work())
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc0", rlp.encode((b"", b"", ())), rlp.encode((b"", ((),), ()))])
+def test_bytes_that_are_no_storage_proof_are_refused(data: bytes) -> None:
+    with pytest.raises(ProofMalformed):
+        StorageProof.from_bytes(data)
 
 
 @pytest.mark.parametrize("text", ["latest", "-1", "1024", "", "1.5", "٣"])

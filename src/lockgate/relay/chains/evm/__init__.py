@@ -3,7 +3,28 @@
 - `artefacts`: their interfaces and creation code, as compiled; `interface`: calls, results and events by them
 - `node`: a node's JSON-RPC; `answers`: its JSON as values
 - `history`: which blocks were shown, which are final, and where the chain departs from them
-- `chain`: reads packets and their ends; `packets`: how the host contract stores and tells them
+- `chain`: reads packets and their ends (`courier.ports.Chain`); `packets`: how the host contract stores and tells them;
+  `clients`: its clients; `proofs`: of its storage
+- `submitter`: does packet messages (`courier.ports.Submitter`); `calls`: messages as calls of the host
+- `account`: one account's transactions, until each is final; `transactions`: their bytes; `fees`: what they may cost;
+  `journal`: those on their way, on disk; `refusals`: what a contract or a node says no by
 """
 
-__all__ = ("answers", "artefacts", "chain", "history", "interface", "node", "packets")
+__all__ = (
+    "account",
+    "answers",
+    "artefacts",
+    "calls",
+    "chain",
+    "clients",
+    "fees",
+    "history",
+    "interface",
+    "journal",
+    "node",
+    "packets",
+    "proofs",
+    "refusals",
+    "submitter",
+    "transactions",
+)

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from lockgate.codec.errors import Malformed
-from lockgate.courier.ports import BlockEvents, ChainUnavailable, NotYet, Tip
+from lockgate.courier.ports import BlockEvents, ChainUnavailable, NotYet, Proven, Tip, TrackedClient
 from lockgate.crypto.keccak import keccak256
 from lockgate.ibc import host as paths
-from lockgate.primitives.errors import Refused
+from lockgate.primitives.errors import Misuse, PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
+from lockgate.primitives.time import UnixNanos
 from lockgate.relay.chains.evm import answers
 from lockgate.relay.chains.evm.answers import EvmBlock, Log, hexed
+from lockgate.relay.chains.evm.clients import tracked_of
 from lockgate.relay.chains.evm.history import MOST_KEPT, Finality, History, ReorganisedAfterRelease
+from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.chains.evm.node import EvmCalls, ask, ask_all
 from lockgate.relay.chains.evm.packets import TOPICS, events_of, host_interface, slot_of
+from lockgate.relay.chains.evm.proofs import proofs_of
 from lockgate.relay.one_source import OneSource
 from lockgate.relay.rpc import BadAnswer
 
@@ -32,6 +36,8 @@ SEQUENCES_AT_ONCE: Final = 200  # alternatives of a topic
 MOST_LOGS: Final = 20_000  # in one answer
 POLL_S: Final = 0.25
 REVISION: Final = 0
+PROOFS_AT_ONCE: Final = 50  # each some kilobytes; the most that one call of the host takes
+T = TypeVar("T")
 
 Report = Callable[[str, dict[str, object]], None]
 
@@ -51,11 +57,20 @@ def chain_name(network: int) -> str:
 class EvmChain(OneSource):
     """Reads one chain through one node; `host` is the host contract's address, 20 bytes.
 
-    `first` is the block from which on the host can have emitted anything.
+    `first` is the block from which on the host can have emitted anything, `followed` the chain id of the ledger that
+    its clients follow: the contracts keep none.
     """
 
     def __init__(
-        self, node: EvmCalls, network: int, host: bytes, finality: Finality, report: Report, first: int = 0
+        self,
+        node: EvmCalls,
+        network: int,
+        host: bytes,
+        finality: Finality,
+        report: Report,
+        *,
+        first: int = 0,
+        followed: str = "",
     ) -> None:
         self.node = node
         self.network = network
@@ -66,10 +81,12 @@ class EvmChain(OneSource):
         self._finality = finality
         self._report = report
         self._first = first
+        self._followed = followed
         self._turn = asyncio.Lock()
         self._failed: ReorganisedAfterRelease | None = None
         self._ended_below: dict[ClientId, int] = {}  # every sequence below had ended in a final block
         self.beat = 0  # counts blocks seen
+        self.reconnects = 0  # nothing is announced over HTTP
 
     @property
     def reorganisations(self) -> int:
@@ -174,6 +191,9 @@ class EvmChain(OneSource):
             return released
         return self._numbered(await ask(self.node, "eth_getBlockByNumber", hex(number), False), number)
 
+    async def time_of(self, height: int, /) -> UnixNanos:
+        return (await self.block(height)).nanos
+
     async def pause(self, seen: int, longest_s: float = POLL_S) -> None:
         """Nodes announce nothing over HTTP: wait and look."""
         if self.beat == seen:
@@ -204,15 +224,18 @@ class EvmChain(OneSource):
         return found
 
     async def find_events(
-        self, kind: str, client: str, sequences: Collection[int], accept: Callable[[Event], bool]
+        self, kind: str, _attribute: str, client: ClientId, sequences: set[int], accept: Callable[[Event], bool], /
     ) -> dict[int, tuple[Event, Height]]:
-        """Events of one kind in final blocks, by sequence, newest blocks first; what is not found is left out."""
-        interface = host_interface()
+        """Events of one kind in final blocks, by sequence, newest blocks first; what is not found is left out.
+
+        Which of a packet's clients an event is found by is the contract's choice: it is this chain's own.
+        """
+        own = host_interface()
         found: dict[int, tuple[Event, Height]] = {}
         last = (await self.heads())[0].number
         for some in _chunks(sorted(sequences), SEQUENCES_AT_ONCE):
             topics = [
-                hexed(interface.topic(TOPICS[kind])),
+                hexed(own.topic(TOPICS[kind])),
                 hexed(keccak256(client.encode())),
                 [hexed(sequence.to_bytes(32)) for sequence in some],
             ]
@@ -270,6 +293,43 @@ class EvmChain(OneSource):
         final, _ = await self.heads()
         return await self._present(paths.packet_acknowledgement, client_id, sequences, final)
 
+    async def client(self, client_id: ClientId, /) -> TrackedClient:
+        """A client at the newest block. Raises BadAnswer for one of another kind."""
+        _, newest = await self.heads()
+        raw = await self.call(self.host, host_interface().call("getClient", client_id), newest)
+        try:
+            (found,) = host_interface().result("getClient", raw)
+        except Malformed as error:
+            raise BadAnswer("a client has another shape") from error
+        address, own = found.to_bytes(20), interface("attested")
+        status = await self.call(address, own.call("status"), newest)
+        signing = await self.call(address, own.call("getSet"), newest)
+        return tracked_of(client_id, address, status, signing, self._followed, newest.time)
+
+    async def prove(self, store: str, key: bytes, at: Height, /) -> Proven:
+        """A value of the host's under a path of ICS-24, at a final block, in the form of `proofs`."""
+        (found,) = await self.prove_many(store, [key], at)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def prove_many(self, store: str, keys: Sequence[bytes], at: Height, /) -> list[Proven | Exception]:
+        """As `prove`, for many keys of one block."""
+        if store != paths.STORE:
+            raise Misuse("a host contract has one store", store=store)
+        block = await self.block(at.height)
+        slots = [slot_of(key) for key in keys]
+        found: list[Proven | Exception] = []
+        for some in _chunks(slots, PROOFS_AT_ONCE):
+            asked = [hexed(self.host), [hexed(slot) for slot in some], hex(block.number)]
+            for slot, proof in zip(some, proofs_of(await ask(self.node, "eth_getProof", *asked), some), strict=True):
+                try:
+                    value = proof.value(block.state_root, self.host, slot)
+                    found.append(Proven(value if any(value) else None, proof.to_bytes(), block.height))
+                except PeerFault as error:
+                    found.append(error)
+        return found
+
     async def call(self, to: bytes, data: bytes, block: EvmBlock | None = None) -> bytes:
         """What a contract answers at a block, or at the newest. Raises RpcError for a revert, NoHost where none is."""
         at: Any = "latest" if block is None else {"blockHash": hexed(block.hash)}
@@ -294,8 +354,8 @@ class EvmChain(OneSource):
         return {sequence: value for sequence, value in values.items() if any(value)}
 
 
-def _chunks(sequences: Sequence[int], most: int) -> list[Sequence[int]]:
-    return [sequences[at : at + most] for at in range(0, len(sequences), most)]
+def _chunks(items: Sequence[T], most: int) -> list[Sequence[T]]:
+    return [items[at : at + most] for at in range(0, len(items), most)]
 
 
 __all__ = ("EvmChain", "NoHost", "chain_name")

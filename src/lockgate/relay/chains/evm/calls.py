@@ -1,0 +1,88 @@
+"""Messages of IBC v2 as calls of the host contract.
+
+Messages of one kind in a row that carry the same proof are one call: it is one proof for all of them
+(`courier.ports.Submitter`). The contract takes timeouts one by one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockgate.codec import type_urls as urls
+from lockgate.ibc import wire
+from lockgate.ibc.packet import Packet
+from lockgate.ibc.wire import AcknowledgeMessage, RelayMessage
+from lockgate.machine.transaction import Message
+from lockgate.primitives.errors import Misuse, Refused
+from lockgate.relay.chains.evm.packets import host_interface, packet_fields
+
+MAX_BATCH: Final = 50  # contracts/host.vy
+
+
+class OneAcknowledgement(Refused):
+    code = "evm.one_acknowledgement"
+    summary = "The host contract takes packets of one payload, and so acknowledgements of one part."
+    untouched = "Nothing was signed."
+    next_step = "Such a packet cannot have come from this contract: look at who shows it."
+
+
+@dataclass(frozen=True, slots=True)
+class PacketCall:
+    """A call, and which packets it is about, in order."""
+
+    kind: str  # type URL of its messages
+    data: bytes
+    packets: tuple[Packet, ...]
+
+
+def calls_of(messages: Sequence[Message]) -> list[PacketCall]:
+    """Raises Misuse for messages that a host contract has no call for, OneAcknowledgement, codec's Malformed."""
+    read = [(kind, _read(kind, content)) for kind, content in messages]
+    calls = []
+    for (kind, proof, height), group in itertools.groupby(
+        read, lambda one: (one[0], one[1].proof, one[1].proof_height)
+    ):
+        ones = [message for _, message in group]
+        most = 1 if kind == urls.MSG_TIMEOUT else MAX_BATCH
+        for at in range(0, len(ones), most):
+            some = ones[at : at + most]
+            calls.append(PacketCall(kind, _data(kind, some, proof, tuple(height)), tuple(one.packet for one in some)))
+    return calls
+
+
+def _read(kind: str, content: Any) -> RelayMessage | AcknowledgeMessage:
+    match kind:
+        case urls.MSG_RECV_PACKET:
+            return wire.read_receive(content)
+        case urls.MSG_TIMEOUT:
+            return wire.read_timeout(content)
+        case urls.MSG_ACKNOWLEDGEMENT:
+            return wire.read_acknowledge(content)
+    raise Misuse("the host contract has no call for this message", message=kind)
+
+
+def _data(kind: str, ones: Sequence[Any], proof: bytes, height: tuple[int, ...]) -> bytes:
+    host, packets = host_interface(), [packet_fields(one.packet) for one in ones]
+    if kind == urls.MSG_TIMEOUT:
+        return host.call("timeoutPacket", (packets[0], proof, height))
+    if kind == urls.MSG_RECV_PACKET:
+        if len(ones) == 1:
+            return host.call("recvPacket", (packets[0], proof, height))
+        return host.call("recvPackets", packets, proof, height)
+    answers = [_answer(one) for one in ones]
+    if len(ones) == 1:
+        return host.call("ackPacket", (packets[0], answers[0], proof, height))
+    return host.call("ackPackets", packets, answers, proof, height)
+
+
+def _answer(message: AcknowledgeMessage) -> bytes:
+    elements = message.acknowledgement[0]
+    if len(elements) != 1:
+        raise OneAcknowledgement(parts=len(elements))
+    return bytes(elements[0])
+
+
+__all__ = ("MAX_BATCH", "OneAcknowledgement", "PacketCall", "calls_of")

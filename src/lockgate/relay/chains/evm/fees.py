@@ -1,0 +1,61 @@
+"""What a transaction may cost: the operator's word, which no node's raises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from lockgate.primitives.errors import Refused
+
+GWEI: Final = 10**9
+BUMP: Final = (9, 8)  # nodes replace a waiting transaction for a tenth more; an eighth is what others use
+GAS_MARGIN: Final = (13, 10)  # over an estimate: the state moves on until the block
+PLAIN_GAS: Final = 21_000  # of a transaction that does nothing
+
+
+class FeeAboveCeiling(Refused):
+    code = "evm.fee"
+    summary = "The chain asks more for gas than this account is to pay."
+    untouched = "Nothing was signed and nothing was paid."
+    next_step = "Wait until gas is cheaper, or raise the ceiling (`--max-fee`)."
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """Wei per gas: `tip` goes to who makes the block, `fee` is the whole, tip included."""
+
+    tip: int
+    fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRules:
+    """Bounds in wei per gas, and of gas in one transaction."""
+
+    ceiling: int
+    most_tip: int = 2 * GWEI
+    most_gas: int = 15_000_000  # half of a block of Ethereum's
+
+    def fees(self, base_fee: int, tip: int) -> Fees:
+        """For a block of this base fee: six more full blocks may raise it before it is too little.
+
+        Raises FeeAboveCeiling when not even the next block would take it.
+        """
+        if base_fee > self.ceiling:
+            raise FeeAboveCeiling(base_fee=base_fee, ceiling=self.ceiling)
+        fee = min(2 * base_fee + min(tip, self.most_tip), self.ceiling)
+        return Fees(min(tip, self.most_tip, fee), fee)
+
+    def bumped(self, old: Fees, now: Fees) -> Fees | None:
+        """What replaces a transaction that waits for `old`; None where that would pass the ceiling."""
+        tip = max(now.tip, -(-old.tip * BUMP[0] // BUMP[1]), old.tip + 1)
+        fee = max(now.fee, -(-old.fee * BUMP[0] // BUMP[1]), old.fee + 1)
+        return Fees(tip, fee) if max(tip, fee) <= self.ceiling else None
+
+    def gas(self, estimate: int, block_limit: int) -> int | None:
+        """What is set for an estimate; None where not even the estimate fits."""
+        most = min(self.most_gas, block_limit)
+        return None if estimate > most else min(-(-estimate * GAS_MARGIN[0] // GAS_MARGIN[1]), most)
+
+
+__all__ = ("GWEI", "PLAIN_GAS", "FeeAboveCeiling", "FeeRules", "Fees")

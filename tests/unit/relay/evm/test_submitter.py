@@ -1,0 +1,177 @@
+"""Packet messages as calls of a host contract: one proof one call, what is done already is not paid for (S20)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from lockgate.codec import type_urls as urls
+from lockgate.crypto.recoverable import EvmKey
+from lockgate.ibc import wire
+from lockgate.ibc.packet import Acknowledgement, Packet
+from lockgate.machine.transaction import Message
+from lockgate.primitives.errors import Misuse
+from lockgate.primitives.ids import Height
+from lockgate.relay.chains.evm.account import EvmAccount, Waits
+from lockgate.relay.chains.evm.calls import MAX_BATCH, OneAcknowledgement, calls_of
+from lockgate.relay.chains.evm.fees import GWEI, FeeRules
+from lockgate.relay.chains.evm.packets import host_interface, packet_fields
+from lockgate.relay.chains.evm.submitter import EvmSubmitter
+from tests.support.evm_node import chain_of
+from tests.support.evm_pool import FakePool
+
+KEY = EvmKey(b"\x07" * 32)
+AT = Height(1, 77)
+
+
+def receive(packet: Packet, proof: bytes = b"proof") -> Message:
+    return urls.MSG_RECV_PACKET, wire.encode_receive(packet, proof, AT, "me")
+
+
+def acknowledge(packet: Packet, proof: bytes = b"proof", answer: tuple[bytes, ...] = (b"yes",)) -> Message:
+    return urls.MSG_ACKNOWLEDGEMENT, wire.encode_acknowledge(packet, Acknowledgement(answer), proof, AT, "me")
+
+
+def time_out(packet: Packet, proof: bytes = b"proof") -> Message:
+    return urls.MSG_TIMEOUT, wire.encode_timeout(packet, proof, AT, "me")
+
+
+def incoming(*sequences: int) -> list[Packet]:
+    node = FakePool()
+    return [node.receive(sequence) for sequence in sequences]
+
+
+def selector(name: str, *arguments: Any) -> bytes:
+    return host_interface().call(name, *arguments)
+
+
+def test_messages_with_one_proof_are_one_call() -> None:
+    one, two, three = incoming(1, 2, 3)
+    height = tuple(AT)
+    calls = calls_of([receive(one), receive(two), receive(three, b"another")])
+    assert [call.data for call in calls] == [
+        selector("recvPackets", [packet_fields(one), packet_fields(two)], b"proof", height),
+        selector("recvPacket", (packet_fields(three), b"another", height)),
+    ]
+    calls = calls_of([acknowledge(one), acknowledge(two), acknowledge(three, b"another")])
+    assert [call.data for call in calls] == [
+        selector("ackPackets", [packet_fields(one), packet_fields(two)], [b"yes", b"yes"], b"proof", height),
+        selector("ackPacket", (packet_fields(three), b"yes", b"another", height)),
+    ]
+    calls = calls_of([time_out(one), time_out(two)])
+    assert [call.data for call in calls] == [
+        selector("timeoutPacket", (packet_fields(packet), b"proof", height)) for packet in (one, two)
+    ]
+
+
+def test_a_call_holds_no_more_than_the_contract_takes() -> None:
+    packets = incoming(*range(1, MAX_BATCH + 3))
+    assert [len(call.packets) for call in calls_of([receive(packet) for packet in packets])] == [MAX_BATCH, 2]
+
+
+def test_what_the_contract_has_no_call_for_is_refused() -> None:
+    with pytest.raises(Misuse):
+        calls_of([(urls.MSG_CREATE_CLIENT, b"")])
+    for answer in ((), (b"one", b"two")):
+        with pytest.raises(OneAcknowledgement):
+            calls_of([acknowledge(incoming(1)[0], answer=answer)])
+
+
+def within(work: Callable[[FakePool, EvmSubmitter], Awaitable[None]]) -> None:
+    async def main() -> None:
+        node = FakePool()
+        node.mine(3)
+        chain, _ = chain_of(node)
+        waits = Waits(poll=0.002, stuck=60.0, confirm=10.0)
+        account = EvmAccount(chain, KEY, FeeRules(ceiling=100 * GWEI), None, lambda *_: None, waits)
+        try:
+            async with asyncio.timeout(20):
+                await work(node, EvmSubmitter(account, 4))
+        finally:
+            await account.close()
+
+    asyncio.run(main())
+
+
+async def mined(node: FakePool, submitting: asyncio.Task[Any]) -> Any:
+    """Make the block that takes what was submitted."""
+    while not node.pool and not submitting.done():
+        await asyncio.sleep(0.002)
+    node.mine()
+    return await submitting
+
+
+def test_what_was_done_and_what_another_did_is_told_per_message() -> None:
+    async def work(node: FakePool, submitter: EvmSubmitter) -> None:
+        one, two = incoming(1, 2)
+        node.receive(2)  # by another, just before
+        node.mine()
+        node.act = lambda _: node.receive(1) and None
+        done = await mined(node, asyncio.create_task(submitter.submit([receive(one), receive(two)])))
+        assert (done.code, done.responses) == (0, (wire.SUCCESS, wire.NOOP))
+        assert [event.type for event in done.events] == ["recv_packet", "write_acknowledgement"]
+        assert done.height == Height(0, 5)
+
+    within(work)
+
+
+def test_nothing_is_paid_for_what_is_done_already() -> None:
+    async def work(node: FakePool, submitter: EvmSubmitter) -> None:
+        received = node.receive(1)
+        sent = node.send()
+        node.mine()
+        node.acknowledge(sent)
+        node.mine()
+        for message in (receive(received), acknowledge(sent), time_out(sent)):
+            done = await submitter.submit([message])
+            assert (done.codespace, done.code) == ("channel", 22)
+        assert node.sent == []
+
+    within(work)
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        ("packet.expired", ("channelv2", 9)),
+        ("client.frozen", ("client", 29)),
+        ("lane.paused", ("evm", 2)),
+        ("proof.root", ("evm", 1)),
+    ],
+)
+def test_a_refusal_is_a_code_that_couriers_know(reason: str, outcome: tuple[str, int]) -> None:
+    async def work(node: FakePool, submitter: EvmSubmitter) -> None:
+        node.refusing = reason
+        done = await submitter.submit([receive(incoming(1)[0])])
+        assert (done.codespace, done.code) == outcome
+        assert reason in done.log
+        assert node.sent == []
+
+    within(work)
+
+
+def test_too_much_gas_asks_for_less_at_once() -> None:
+    async def work(node: FakePool, submitter: EvmSubmitter) -> None:
+        node.spoil = lambda method, _params, answer: hex(10**9) if method == "eth_estimateGas" else answer
+        done = await submitter.submit([receive(incoming(1)[0])])
+        assert (done.codespace, done.code) == ("evm", 1)
+
+    within(work)
+
+
+def test_siblings_share_the_account() -> None:
+    async def work(node: FakePool, submitter: EvmSubmitter) -> None:
+        other = submitter.sibling(7)
+        assert (other.nonce_lane, other.signer) == (7, submitter.signer)
+        one, two = incoming(1, 2)
+        tasks = [asyncio.create_task(s.submit([receive(p)])) for s, p in ((submitter, one), (other, two))]
+        while len(node.pool) < 2:
+            await asyncio.sleep(0.002)
+        node.mine()
+        assert [done.responses for done in await asyncio.gather(*tasks)] == [(wire.NOOP,)] * 2
+        assert [one.transaction.nonce for one in node.done] == [0, 1]
+
+    within(work)
