@@ -64,13 +64,24 @@ class World:
         suite: int = SIGN_ED25519.id,
         order: LaneOrder = LaneOrder.UNORDERED,
         join: Callable[[End, End], None] | None = None,
+        validators: int = 1,
+        spares: int = 0,
     ) -> World:
-        """`suite` is that of the ledgers' authority; `join` makes the clients and opens the lane in another way."""
+        """`validators` sign ledger A, and `spares` may; `suite` is that of the ledgers' authority; `join` makes the
+        clients and opens the lane in another way."""
         clock = SimulatedClock(START)
         gov = lab_authority("authority", suite)
         ledgers = [
-            LabLedger(name, clock, authority=(gov.key,), parameters=parameters, applications=applications)
-            for name in ("alpha-1", "beta-1")
+            LabLedger(
+                name,
+                clock,
+                authority=(gov.key,),
+                parameters=parameters,
+                applications=applications,
+                validators=count,
+                spares=more,
+            )
+            for name, count, more in (("alpha-1", validators, spares), ("beta-1", 1, 0))
         ]
         a, b = End(ledgers[0], account("operator a")), End(ledgers[1], account("operator b"))
         if join is None:

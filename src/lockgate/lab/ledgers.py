@@ -10,8 +10,9 @@ from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.crypto import ed25519
 from lockgate.crypto.keys import IdentityKey, IdentitySigner, KeyRole
 from lockgate.crypto.suites import SIGN_ED25519
-from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator, NewBlock
+from lockgate.engines.embedded.chain import EmbeddedChain, NewBlock
 from lockgate.engines.embedded.ports import BlockStore
+from lockgate.engines.embedded.roster import LocalValidator
 from lockgate.ibc.ports import Application
 from lockgate.lab.entropy import seeded_identity_signer
 from lockgate.lightclients.cometbft.types import LightBlock
@@ -72,6 +73,7 @@ class LabLedger:
         clock: Clock,
         *,
         validators: int = 1,
+        spares: int = 0,
         parameters: Parameters | None = None,
         authority: Sequence[IdentityKey] = (),
         applications: Mapping[str, Application] | None = None,
@@ -79,9 +81,11 @@ class LabLedger:
         state: MultiStore | None = None,
         seed: str = "",
     ) -> None:
-        """`seed` makes other validator keys: a ledger that only claims the chain id."""
-        seeds = [f"{chain_id}/validator/{seed}{i}".encode().ljust(32, b"\0")[:32] for i in range(validators)]
-        keys = [ed25519.SigningKey(seed) for seed in seeds]
+        """`seed` makes other validator keys: a ledger that only claims the chain id. `spares` are keys that sign
+        here once they are validators."""
+        seeds = [f"{chain_id}/validator/{seed}{i}".encode().ljust(32, b"\0")[:32] for i in range(validators + spares)]
+        every = [ed25519.SigningKey(seed) for seed in seeds]
+        keys, self.spares = every[:validators], every[validators:]
         ledger_class = LedgerClass.BFT if validators >= 4 else LedgerClass.OPERATED
         self.genesis = Genesis(
             chain_id=ChainId(chain_id),
@@ -94,8 +98,8 @@ class LabLedger:
         self.revision = self.genesis.revision
         self.keys = keys
         self.clerk = LabAccount(ed25519.SigningKey(f"{chain_id}/clerk".encode().ljust(32, b"\0")[:32]))
-        self.signing = [MemorySigningState() for _ in keys]
-        local = [LocalValidator(k.public_key, k.sign, s) for k, s in zip(keys, self.signing, strict=True)]
+        self.signing = [MemorySigningState() for _ in every]
+        local = [LocalValidator(k.public_key, k.sign, s) for k, s in zip(every, self.signing, strict=True)]
         self.clock = clock
         self.chain = EmbeddedChain(
             self.genesis,
@@ -152,7 +156,9 @@ class LabLedger:
         return self.transact(self.clerk, self.authorized(authority, name, fields))
 
     def light_block(self, height: int) -> LightBlock:
-        return LightBlock(self.chain.signed_header(height), self.chain.validators, self.chain.validators)
+        return LightBlock(
+            self.chain.signed_header(height), self.chain.validators_at(height), self.chain.validators_at(height + 1)
+        )
 
     def prove(self, store: str, key: bytes, at: int) -> StoreProof:
         """Proof for the header of height `at`."""

@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator, NewBlock
+from lockgate.engines.embedded.chain import EmbeddedChain, NewBlock
 from lockgate.engines.embedded.recovery import StoreBehind, recover
+from lockgate.engines.embedded.roster import LocalValidator
 from lockgate.engines.embedded.service import LedgerService
 from lockgate.host.keyring import KeyRing, Opener
 from lockgate.host.recovery import Fenced
@@ -202,8 +203,8 @@ class LedgerParty(StoredParty):
         store = SimulatedLedgerStore(self.disk, fuse)
         key = self.origin.validator
         state = SimulatedSigningState(self.signed, fuse)
-        recover(self.origin.genesis, store, [(key.public_key, state)])
         nodes = MultiStore(stores.STORES, SqliteNodes(self.disk))
+        recover(self.origin.genesis, store, nodes, [(key.public_key, state)])
         validator = LocalValidator(key.public_key, key.sign, state)
         chain = _WatchedChain(self.origin.genesis, store, nodes, [validator], self.world.clock, accept_clock=True)
         chain.on_block = self._made

@@ -103,7 +103,8 @@ def update_message(on: End, of: LabLedger, height: int) -> Message:
     """MsgUpdateClient that brings `on`'s client of `of` to `height`."""
     stored = of.chain.store.block(height)
     assert stored is not None, "a ledger keeps the blocks that are relayed"
-    header = frame_header(stored.signed, of.chain.validators, of.at(on.trusted), of.chain.validators)
+    signing, trusted = of.chain.validators_at(height), of.chain.validators_at(on.trusted + 1)
+    header = frame_header(stored.signed, signing, of.at(on.trusted), trusted)
     message = client_wire.MsgUpdateClient(
         client_id=on.client,
         client_message=AnyMessage(type_url=urls.TENDERMINT_HEADER, value=header),

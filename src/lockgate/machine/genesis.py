@@ -25,7 +25,7 @@ MAX_VALIDATORS: Final = 10_000  # CometBFT's own bound on a validator set
 MAX_GENESIS_ACCOUNTS: Final = 100_000  # keeps the document below 10 MB
 MAX_AUTHORITIES: Final = 16  # a few people and their spares; each adds 2 KB to the document
 BFT_VALIDATORS: Final = 4  # the fewest that stand one liar: 3f + 1 for f = 1
-MAX_TOTAL_POWER: Final = (1 << 63) // 8  # CometBFT types/validator_set.go
+MAX_TOTAL_POWER: Final = ((1 << 63) - 1) // 8  # CometBFT types/validator_set.go
 MAX_DEVIATION_NS: Final = seconds(366 * 24 * 3600)  # longer than any client's trusting period
 # Came when documents were in use: one that has the default leaves it out, so that its domain id stays (P9).
 ADDED: Final = frozenset(
@@ -177,7 +177,7 @@ class Genesis:
         if len({v.public_key for v in self.validators}) != len(self.validators):
             raise BadGenesis("two validators share a key")
         if sum(v.power for v in self.validators) > MAX_TOTAL_POWER:
-            raise BadGenesis("total voting power is above 2^60")
+            raise BadGenesis("total voting power is 2^60 or more")
         if self.ledger_class is LedgerClass.BFT:
             if len(self.validators) < BFT_VALIDATORS:
                 raise BadGenesis("class bft needs four validators or more (P10)", count=len(self.validators))

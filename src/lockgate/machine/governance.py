@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from lockgate.codec import cbor
-from lockgate.machine import authority, endpoints, keys, lanes
+from lockgate.machine import authority, endpoints, keys, lanes, validators
 from lockgate.machine.accounts import account_id
 from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import AccountExists, NothingScheduled, UnknownAction
@@ -31,6 +31,7 @@ from lockgate.primitives.time import UnixNanos
 MAX_SCHEDULED_PER_BLOCK: Final = 16  # actions are rare; the bound keeps the start of a block short
 MAX_BALANCE: Final = 1 << 62  # sums of a few of them stay inside 64 bits
 SETTLE: Final = "packet.settle"
+VALIDATORS: Final = "validators.change"
 RULES_LABEL: Final = "lockgate/rules/1"
 
 
@@ -51,7 +52,8 @@ class Packets(Protocol):
 def announce(view: View, context: Context, message: Mapping[str, Any], packets: Packets) -> Outcome:
     """Announce an action; it takes effect after the delay. Emits its height and number.
 
-    A settlement is checked here, too, so that what cannot be settled is refused at once and in words.
+    A settlement is checked here, too, so that what cannot be settled is refused at once and in words; so is a
+    change of validators, as far as it does not depend on those of its height.
     """
     only_fields(message, "action", "arguments", AUTHORIZATION)
     by, outcome = authority.require(view, context, "gov.announce", message)
@@ -63,6 +65,8 @@ def announce(view: View, context: Context, message: Mapping[str, Any], packets: 
         field(arguments, name, kind)
     if action == SETTLE:
         packets.check_settlement(view, arguments)
+    if action == VALIDATORS:
+        validators.check_shape(context.genesis, arguments["changes"])
     due = context.block.height.height + context.parameters.authority_delay_blocks
     number = int.from_bytes(view.get(keys.GOVERNANCE, keys.ACTION_NUMBER) or b"", "big")
     waiting = sum(1 for _ in view.scan(keys.GOVERNANCE, keys.scheduled(due, 0), keys.scheduled(due + 1, 0)))
@@ -129,6 +133,7 @@ ACTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     "client.recover": {"subject": str, "substitute": str},
     "client.config": {"client": str, "allowed_relayers": tuple},
     SETTLE: {"client": str, "packet": bytes, "ending": str, "evidence": bytes},
+    VALIDATORS: {"changes": tuple},
 }
 
 
@@ -147,6 +152,8 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
             )
         case action if action == SETTLE:
             return packets.settle(view, context, arguments, record.announced_at)
+        case action if action == VALIDATORS:
+            return validators.change(view, context, arguments["changes"])
         case "client.config":
             if not all(type(relayer) is str for relayer in arguments["allowed_relayers"]):
                 raise UnknownAction("a relayer is named by its account id", action=record.action)

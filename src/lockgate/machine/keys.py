@@ -47,6 +47,7 @@ RULES_DOMAIN: Final = b"domain"
 DEADLINE_PREFIX: Final = b"deadline/"
 ENTRY_PREFIX: Final = b"entry/"
 SCHEDULE_PREFIX: Final = b"schedule/"
+VALIDATORS_PREFIX: Final = b"validators/"
 
 
 def u64(number: int) -> bytes:
@@ -161,4 +162,10 @@ def authority(key_hash: bytes) -> bytes:
     return b"authority/" + key_hash
 
 
+def validators(signs_from: int) -> bytes:
+    """A validator set, under the height it signs from."""
+    return VALIDATORS_PREFIX + u64(signs_from)
+
+
 ACTION_NUMBER: Final = b"next_action"
+NEWEST_VALIDATORS: Final = b"validators"  # the height that the newest set signs from

@@ -19,7 +19,7 @@ from typing import Any, Final
 from lockgate.codec.type_urls import MSG_UPDATE_CLIENT
 from lockgate.ibc.ports import Application
 from lockgate.ibc.runs import RUNNERS
-from lockgate.machine import accounts, answers, endpoints, gas, governance, keys, lanes, pruning
+from lockgate.machine import accounts, answers, endpoints, gas, governance, keys, lanes, pruning, validators
 from lockgate.machine.context import Context, Handler, OwnHeaders
 from lockgate.machine.errors import (
     CODESPACE,
@@ -33,7 +33,7 @@ from lockgate.machine.errors import (
     WrongDomain,
     WrongSequence,
 )
-from lockgate.machine.genesis import Genesis
+from lockgate.machine.genesis import Genesis, GenesisValidator
 from lockgate.machine.ordering import RECEIVE
 from lockgate.machine.packets import PacketLayer
 from lockgate.machine.records import Account
@@ -75,6 +75,9 @@ class TxResult:
 class BlockResult:
     """What a block does: results in transaction order, the block's own events, and all writes.
 
+    `validators` are those whose power is another from the block after the next on, each with its new one (0: it
+    leaves).
+
     `bodies` go into a table beside the tree, in the same atomic commit (None deletes): the packets that
     began or ceased to wait. They follow from the block like the writes, so a replay builds them again.
     """
@@ -83,6 +86,7 @@ class BlockResult:
     events: tuple[Event, ...]
     writes: Writes
     bodies: Bodies
+    validators: tuple[GenesisValidator, ...] = ()
 
 
 class Machine:
@@ -139,7 +143,12 @@ class Machine:
         results = tuple([self._deliver(draft, block, data) for data in block.transactions])
         writes = draft.writes
         bodies = {place[1]: writes.pop(place) for place in [place for place in writes if place[0] == keys.BODIES]}
-        return BlockResult(results, (*due.events, *swept.events), writes, bodies)
+        updates = self._updates(view, draft) if (keys.GOVERNANCE, keys.NEWEST_VALIDATORS) in writes else ()
+        return BlockResult(results, (*due.events, *swept.events), writes, bodies, updates)
+
+    def _updates(self, before: View, after: View) -> tuple[GenesisValidator, ...]:
+        newest = validators.newest
+        return validators.updates(newest(before, self.genesis), newest(after, self.genesis))
 
     def check(self, view: View, data: bytes, height: int, now: UnixNanos) -> tuple[TxResult, Writes]:
         """Would the transaction be admitted on top of `view`? Returns what it would write, too, so that

@@ -51,6 +51,7 @@ RECORDS: Final = {
         "open-message",
         "message-id",
         "scheduled",
+        "validators",
         "domain",
     )
 }

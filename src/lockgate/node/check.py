@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.engines.embedded.recovery import check_blocks
-from lockgate.engines.embedded.replay import audit, replay
+from lockgate.engines.embedded.replay import audit, replay, stored_state
 from lockgate.machine.genesis import Genesis
 from lockgate.node.bundle import MAX_BUNDLE, BadBundle
 from lockgate.node.findings import Finding, header_hashes, verify
@@ -41,9 +41,10 @@ def store(folder: Folder, name: str) -> dict[str, Any]:
         tip = opened.tip()
         height = 0 if tip is None else tip.height
         first = max(opened.base_height(), 1)
-        check_blocks(genesis, opened, range(first, height + 1))
+        state = stored_state(SqliteNodes(opened.connection))
+        check_blocks(genesis, opened, state, range(first, height + 1))
         if height:
-            audit(opened, SqliteNodes(opened.connection))
+            audit(opened, state)
         if first == 1:
             replay(genesis, opened, MemoryNodes(), height)  # else the blocks to run again are pruned
     finally:

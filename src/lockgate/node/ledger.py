@@ -14,9 +14,10 @@ import uvicorn
 
 from lockgate.crypto.keys import IdentitySigner, KeyRole
 from lockgate.crypto.suites import SIGN_ED25519_MLDSA65
-from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator
+from lockgate.engines.embedded.chain import EmbeddedChain
 from lockgate.engines.embedded.recovery import check_roots, recover
 from lockgate.engines.embedded.retention import KEEP, Retention
+from lockgate.engines.embedded.roster import LocalValidator
 from lockgate.engines.embedded.rpc_methods import Methods
 from lockgate.engines.embedded.rpc_server import application
 from lockgate.engines.embedded.service import HEARTBEAT_S, LedgerService
@@ -109,8 +110,8 @@ def open_chain(folder: Folder, name: str, *, durable: bool, accept_clock: bool) 
     store = LedgerStore.open(home / "ledger.sqlite", durable=durable)
     try:
         state = SignState.open(folder.sign_state(name), fresh=store.tip() is None)
-        recover(genesis, store, [(signer.public_key, state)])
         nodes = MultiStore(stores.STORES, SqliteNodes(store.connection))
+        recover(genesis, store, nodes, [(signer.public_key, state)])
         check_roots(store, nodes)
         validator = LocalValidator(signer.public_key, signer.sign, state)
         chain = EmbeddedChain(genesis, store, nodes, [validator], SystemClock(), accept_clock=accept_clock)

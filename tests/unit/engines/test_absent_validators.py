@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lockgate.engines.embedded.chain import EmbeddedChain, LocalValidator
+from lockgate.engines.embedded.chain import EmbeddedChain
+from lockgate.engines.embedded.roster import LocalValidator
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger, MemorySigningState
 from lockgate.lightclients.cometbft import encoding, hashing

@@ -17,7 +17,7 @@ from lockgate.engines.cometbft.application import CometBftApplication, OutOfStep
 from lockgate.engines.cometbft.server import AbciServer, BadRequest, read_message
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.endpoints import LabEndpoint
-from lockgate.lab.ledgers import LabAccount, LabLedger
+from lockgate.lab.ledgers import LabAccount, LabLedger, lab_authority
 from lockgate.lab.paths import expect
 from lockgate.lightclients.cometbft import hashing
 from lockgate.machine import keys
@@ -313,6 +313,21 @@ class TestSocket:
             return await read_message(reader)
 
         assert asyncio.run(work()) is None
+
+
+def test_the_node_is_told_once_whose_power_changed() -> None:
+    gov = lab_authority("authority")
+    ledger = LabLedger("alpha-1", SimulatedClock(START), validators=4, spares=1, authority=(gov.key,))
+    store = LedgerStore.in_memory()
+    w = World(ledger, store, application(ledger.genesis, store)).begun()
+    arguments = {"changes": [[ledger.spares[0].public_key, 7], [ledger.keys[0].public_key, 12]]}
+    message = ledger.authorized(gov, "gov.announce", {"action": "validators.change", "arguments": arguments})
+    told = [w.play(ledger.signed(ledger.clerk, [message]))]
+    told += [w.play() for _ in range(ledger.genesis.parameters.authority_delay_blocks + 1)]
+    assert [len(done.validator_updates) for done in told] == [0] * (len(told) - 2) + [2, 0]
+    updates = {update.pub_key.ed25519: update.power for update in told[-2].validator_updates}
+    assert updates == {ledger.spares[0].public_key: 7, ledger.keys[0].public_key: 12}
+    assert told[-1].app_hash == ledger.chain.app_hash
 
 
 def test_old_versions_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_P12_a_store_behind_its_sign_state_does_not_start(tmp_path: Path) -> Non
     state = SignState.open(tmp_path / "state", fresh=True)
     state.record(ledger.height + 1, b"a block this store does not have", b"signature")
     with pytest.raises(StoreBehind):
-        recover(ledger.genesis, store, [(key, state)])
+        recover(ledger.genesis, store, ledger.chain.state, [(key, state)])
     state.close()
     store.close()
 

@@ -217,6 +217,7 @@ def test_every_action_is_described_and_typed_alike() -> None:
         "substitute": "07-tendermint-1",
     }
     values |= {"client": "07-tendermint-0", "packet": b"", "ending": "returned", "evidence": b""}
+    values |= {"changes": ((bytes(32), 1),)}
     for action, fields in governance.ACTIONS.items():
         arguments = {name: values[name] for name in fields}
         ACTIONS[action].validate(cbor.encode(arguments))

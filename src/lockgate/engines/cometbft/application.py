@@ -249,6 +249,10 @@ class CometBftApplication:
                 )
                 for result in decided.results
             ],
+            validator_updates=[
+                wire.ValidatorUpdate(pub_key=wire.PublicKey(ed25519=each.public_key), power=each.power)
+                for each in decided.validators
+            ],
             app_hash=app_hash,
         )
 

@@ -9,58 +9,36 @@ node around it owns the event loop.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.embedded import retention
-from lockgate.engines.embedded.assembly import AssembledBlock, HeaderFrame, SealedCommit
-from lockgate.engines.embedded.ports import BlockStore, SigningState
+from lockgate.engines.embedded.assembly import AssembledBlock, SealedCommit
+from lockgate.engines.embedded.ports import BlockStore
 from lockgate.engines.embedded.results import BlockResults
 from lockgate.engines.embedded.retention import Pruned, Retention
+from lockgate.engines.embedded.roster import FIRST_HEIGHT, LocalValidator, Roster
 from lockgate.engines.embedded.timekeeping import BlockTime
 from lockgate.engines.shared.bodies import WithBodies
+from lockgate.engines.shared.validators import ValidatorSets
 from lockgate.ibc.ports import Application
-from lockgate.lightclients.cometbft import decoding, encoding, framing, hashing
+from lockgate.lightclients.cometbft import decoding, hashing
 from lockgate.lightclients.cometbft.signing import VoteFrame
-from lockgate.lightclients.cometbft.types import (
-    ABSENT_SIG,
-    BlockID,
-    BlockIdFlag,
-    Commit,
-    Header,
-    SignedHeader,
-    Validator,
-    ValidatorSet,
-    VoteType,
-)
+from lockgate.lightclients.cometbft.types import BlockID, Commit, SignedHeader, ValidatorSet, VoteType
 from lockgate.machine import lanes
+from lockgate.machine import validators as machine_validators
 from lockgate.machine.context import OwnHeader
-from lockgate.machine.genesis import Genesis
-from lockgate.machine.machine import APP_VERSION, BlockInput, Machine, TxResult
+from lockgate.machine.genesis import Genesis, GenesisValidator
+from lockgate.machine.machine import BlockInput, Machine, TxResult
 from lockgate.machine.records import LanePhase
 from lockgate.merkle.errors import NotAvailable
 from lockgate.merkle.multistore import MultiStore
 from lockgate.merkle.tree import root as merkle_root
-from lockgate.primitives.errors import Misuse
 from lockgate.primitives.ids import Height
 from lockgate.primitives.ports import Clock
 from lockgate.primitives.state import Block, Overlay, View, Writes
 from lockgate.primitives.time import UnixNanos
-
-FIRST_HEIGHT: Final = 1
-SignVote = Callable[[bytes], bytes]
-_ABSENT: Final = encoding.commit_sig(ABSENT_SIG)
-
-
-@dataclass(frozen=True, slots=True)
-class LocalValidator:
-    """A validator key this process signs with: public key, signing function, its sign-state."""
-
-    public_key: bytes
-    sign: SignVote
-    state: SigningState
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +94,12 @@ class EmbeddedChain:
         self.state = state
         self._view = WithBodies(state, store.body)
         self.machine = Machine(genesis, self, applications)
-        self.validators = ValidatorSet.of(tuple(Validator.from_key(v.public_key, v.power) for v in genesis.validators))
-        own = {validator.public_key: validator for validator in validators}
-        signers = [own.get(member.public_key) for member in self.validators.validators]
-        self._signers = [signer for signer in signers if signer is not None]
-        if not self._signers:
-            raise Misuse("none of the keys given is a validator of this ledger")
-        # In the set's order: who signs here, and how his votes begin.
-        self._voters = [
-            (signer, encoding.vote_head(BlockIdFlag.COMMIT, member.address))
-            for signer, member in zip(signers, self.validators.validators, strict=True)
-        ]
-        self._frame = _header_frame(genesis, self.validators)
+        self._sets = ValidatorSets(genesis)
+        self._own = {validator.public_key: validator for validator in validators}
         self._checked: Writes = {}
         self._tip = self._load_tip()
+        self._roster: Roster | None = None
+        self._roster = self._roster_of(self.view(), self._tip.height + 1)
         last = self._header_time(self._tip.height) if self._tip.height else genesis.time
         self._time = BlockTime.starting(clock, last, accept_jump=accept_clock or not self._tip.height)
 
@@ -145,6 +115,21 @@ class EmbeddedChain:
     @property
     def time(self) -> UnixNanos:
         return self._time.last
+
+    @property
+    def validators(self) -> ValidatorSet:
+        """Who signs the next block."""
+        return self.validators_at(self.height + 1)
+
+    def validators_at(self, height: int) -> ValidatorSet:
+        """Who signs a height, the newest one + 2 at most."""
+        return self._sets.at(self.view(), height)
+
+    def validator_updates(self, height: int) -> tuple[GenesisValidator, ...]:
+        """Whose power a block changed, as an engine is told it; 0 removes."""
+        view = self.view()
+        now, then = (machine_validators.signing(view, self.genesis, height + ahead) for ahead in (1, 2))
+        return machine_validators.updates(now, then)
 
     def confirm_clock(self) -> None:
         """The operator says that the clock is right: the next block may lie far ahead of the last (P13)."""
@@ -203,12 +188,13 @@ class EmbeddedChain:
         txs = tuple(transactions)
         first = height == FIRST_HEIGHT
         view = self.view()
+        roster = self._roster = self._roster_of(view, height)
         decided = self.machine.execute(view, BlockInput(height=height, time=time, transactions=txs))
         results = BlockResults.of(decided)
         writes = {**self.machine.initial_state(), **decided.writes} if first else decided.writes
         hashes = tuple([hashlib.sha256(tx).digest() for tx in txs])
         tip = self._tip
-        header, digest = self._frame.header(
+        header, digest = roster.frame.header(
             height, time, tip.block_id, tip.commit.hash, merkle_root(hashes), tip.app_hash, tip.results_hash
         )
         block = AssembledBlock.of(header, digest, txs, tip.commit)
@@ -216,7 +202,7 @@ class EmbeddedChain:
         # validators sign the same bytes then.
         frame = VoteFrame.of(self.genesis.chain_id, VoteType.PRECOMMIT, height, 0, block.block_id)
         vote = frame.sign_bytes(time)
-        signatures, leaves = self._votes(height, time, vote)
+        signatures, leaves = roster.votes(height, time, vote)
         commit = SealedCommit.of_leaves(Commit(height, 0, block.block_id), leaves)
         signed = block.signed(commit)
         try:
@@ -228,7 +214,7 @@ class EmbeddedChain:
         except BaseException:
             self.state.rollback(tip.height)
             raise
-        for signer, signature in zip(self._signers, signatures, strict=True):
+        for signer, signature in zip(roster.signers, signatures, strict=True):
             signer.state.record(height, vote, signature)
         self._tip = _Tip(height, block.block_id, commit, results.hash, app_hash)
         self._time.made(time)
@@ -251,19 +237,13 @@ class EmbeddedChain:
     def _now(self) -> UnixNanos:
         return UnixNanos(max(self._time.clock.now(), self._time.last))
 
-    def _votes(self, height: int, time: UnixNanos, sign_bytes: bytes) -> tuple[list[bytes], list[bytes]]:
-        """Sign with every key that is here. Returns the signatures, and each validator's CommitSig, encoded."""
-        stamp = framing.timestamp(time)
-        signatures, leaves = [], []
-        for signer, head in self._voters:
-            if signer is None:
-                leaves.append(_ABSENT)
-                continue
-            signer.state.permit(height, sign_bytes)
-            signature = signer.sign(sign_bytes)
-            signatures.append(signature)
-            leaves.append(encoding.commit_sig_of(head, stamp, signature))
-        return signatures, leaves
+    def _roster_of(self, view: View, height: int) -> Roster:
+        """Who signs `height`, the first one above the state in `view`. Raises NoSigner when nobody does here."""
+        now, following = self._sets.at(view, height), self._sets.at(view, height + 1)
+        kept = self._roster
+        if kept is not None and kept.validators is now and kept.following is following:
+            return kept
+        return Roster.of(self.genesis, self._own, now, following)
 
     def _write(
         self,
@@ -304,23 +284,3 @@ class EmbeddedChain:
 
 def _signed(encoded: bytes) -> SignedHeader:
     return decoding.signed_header(decoding.parse(wire.SignedHeader, encoded))
-
-
-def _header_frame(genesis: Genesis, validators: ValidatorSet) -> HeaderFrame:
-    return HeaderFrame(
-        Header(
-            version_app=APP_VERSION,
-            chain_id=genesis.chain_id,
-            height=FIRST_HEIGHT,
-            time=genesis.time,
-            validators_hash=validators.hash,
-            next_validators_hash=validators.hash,
-            consensus_hash=consensus_hash(genesis),
-            evidence_hash=hashing.evidence_hash(),
-            proposer_address=validators.proposer.address,
-        )
-    )
-
-
-def consensus_hash(genesis: Genesis) -> bytes:
-    return hashing.consensus_hash(genesis.parameters.max_block_bytes, -1)

@@ -12,13 +12,15 @@ from typing import Final
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.embedded.ports import BlockRow, BlockStore, SigningState
 from lockgate.engines.embedded.results import BlockResults
+from lockgate.engines.shared.validators import ValidatorSets
 from lockgate.lightclients.cometbft import decoding, hashing
 from lockgate.lightclients.cometbft.commit import check_commit_light
 from lockgate.lightclients.cometbft.signing import VoteFrame
-from lockgate.lightclients.cometbft.types import Commit, SignedHeader, Validator, ValidatorSet
+from lockgate.lightclients.cometbft.types import Commit, SignedHeader, ValidatorSet
 from lockgate.machine.genesis import Genesis
 from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.errors import LockgateError, Refused
+from lockgate.primitives.state import View
 
 CHECKED_AT_START: Final = 1_000  # blocks; a second of work, and over an hour of heartbeats
 
@@ -37,8 +39,11 @@ class StoreBehind(Refused):
     next_step = "Start the ledger again under a new revision (name-N+1), with new clients."
 
 
-def recover(genesis: Genesis, store: BlockStore, signers: Sequence[tuple[bytes, SigningState]]) -> None:
-    """Check the newest blocks and bring the sign-state up to the store, or refuse to start."""
+def recover(genesis: Genesis, store: BlockStore, view: View, signers: Sequence[tuple[bytes, SigningState]]) -> None:
+    """Check the newest blocks and bring the sign-state up to the store, or refuse to start.
+
+    `view` is the state after the newest block, which says who signed each of them.
+    """
     tip = store.tip()
     height = 0 if tip is None else tip.height
     for _, state in signers:
@@ -47,10 +52,10 @@ def recover(genesis: Genesis, store: BlockStore, signers: Sequence[tuple[bytes, 
     if tip is None:
         return
     first = max(store.base_height(), height - CHECKED_AT_START + 1)
-    check_blocks(genesis, store, range(first, height + 1))
-    signed = _signed(tip)
+    check_blocks(genesis, store, view, range(first, height + 1))
+    signed, validators = _signed(tip), ValidatorSets(genesis).at(view, height)
     for public_key, state in signers:
-        vote = _vote_of(genesis, signed, public_key)
+        vote = _vote_of(genesis, validators, signed, public_key)
         if vote is None:
             continue
         sign_bytes, signature = vote
@@ -61,9 +66,13 @@ def recover(genesis: Genesis, store: BlockStore, signers: Sequence[tuple[bytes, 
         state.record(height, sign_bytes, signature)
 
 
-def check_blocks(genesis: Genesis, store: BlockStore, heights: Iterable[int]) -> None:
-    """Check blocks in a row against themselves and each other. Raises StoreTampered with the height."""
-    validators = validator_set(genesis)
+def check_blocks(genesis: Genesis, store: BlockStore, view: View, heights: Iterable[int]) -> None:
+    """Check blocks in a row against themselves and each other. Raises StoreTampered with the height.
+
+    `view` is the state after the newest block: it says who signs. Each header announces the set of the next
+    one, so from the first block on nobody but the genesis is believed.
+    """
+    sets = ValidatorSets(genesis)
     before: tuple[SignedHeader, BlockRow] | None = None
     for height in heights:
         try:
@@ -71,7 +80,7 @@ def check_blocks(genesis: Genesis, store: BlockStore, heights: Iterable[int]) ->
             if row is None:
                 raise StoreTampered("a block is missing", height=height)
             signed = _signed(row)
-            _check_block(genesis, validators, row, signed, before)
+            _check_block(genesis, sets.at(view, height), row, signed, before)
         except StoreTampered:
             raise
         except (LockgateError, ValueError, TypeError, KeyError, IndexError) as error:
@@ -96,10 +105,6 @@ def check_roots(store: BlockStore, state: MultiStore) -> None:
             raise StoreTampered("a root record does not read", height=at, cause=error.code) from error
         if row is None or computed != row.app_hash:
             raise StoreTampered("the state's root is another", height=at)
-
-
-def validator_set(genesis: Genesis) -> ValidatorSet:
-    return ValidatorSet.of(tuple(Validator.from_key(v.public_key, v.power) for v in genesis.validators))
 
 
 def _check_block(
@@ -130,6 +135,7 @@ def _check_block(
     if before is None:
         return
     earlier, earlier_row = before
+    same("announced validators", earlier.header.next_validators_hash, header.validators_hash)
     same("last block id", header.last_block_id, earlier.commit.block_id)
     same("app hash", header.app_hash, earlier_row.app_hash)
     same("results", header.last_results_hash, BlockResults.from_bytes(earlier_row.results).hash)
@@ -137,8 +143,9 @@ def _check_block(
         raise StoreTampered("time does not rise", height=row.height)
 
 
-def _vote_of(genesis: Genesis, signed: SignedHeader, public_key: bytes) -> tuple[bytes, bytes] | None:
-    validators = validator_set(genesis)
+def _vote_of(
+    genesis: Genesis, validators: ValidatorSet, signed: SignedHeader, public_key: bytes
+) -> tuple[bytes, bytes] | None:
     for member, sig in zip(validators.validators, signed.commit.signatures, strict=True):
         if member.public_key == public_key and sig.signature:
             frame = VoteFrame.precommits(genesis.chain_id, signed.commit)
@@ -150,4 +157,4 @@ def _signed(row: BlockRow) -> SignedHeader:
     return decoding.signed_header(decoding.parse(wire.SignedHeader, row.signed))
 
 
-__all__ = ("StoreBehind", "StoreTampered", "check_blocks", "check_roots", "recover", "validator_set")
+__all__ = ("StoreBehind", "StoreTampered", "check_blocks", "check_roots", "recover")

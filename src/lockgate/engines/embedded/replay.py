@@ -28,16 +28,22 @@ from lockgate.primitives.time import UnixNanos
 END_OF_KEYS: Final = b"\xff" * 256  # above every key the machine writes
 
 
-def audit(store: BlockStore, nodes: NodeStore) -> None:
-    """Read the whole newest state and every kept root out of a node store. Raises StoreTampered with the height.
+def stored_state(nodes: NodeStore) -> MultiStore:
+    """The state as a node store has it. Raises StoreTampered."""
+    try:
+        return MultiStore(keys.STORES, nodes)
+    except LockgateError as error:
+        raise StoreTampered("a root record does not read", height=error.fields.get("version", 0)) from error
+
+
+def audit(store: BlockStore, state: MultiStore) -> None:
+    """Read the whole newest state and every kept root. Raises StoreTampered with the height.
 
     Each node is verified against the hash its parent holds as it is read, so nothing can be altered
     unseen; the packets that wait are compared with the commitments in the tree.
     """
-    height = 0
+    height = state.version
     try:
-        state = MultiStore(keys.STORES, nodes)
-        height = state.version
         check_roots(store, state)
         for name in keys.STORES:
             for _ in state.scan(name, b"\x00", END_OF_KEYS):

@@ -34,6 +34,7 @@ from lockgate.engines.embedded.rpc_values import (
     parse_search,
     sync_json,
     tx_result_json,
+    update_json,
 )
 from lockgate.engines.embedded.service import LedgerService
 from lockgate.engines.shared.document import genesis_document
@@ -116,7 +117,7 @@ class Methods:
     async def validators(self, height: Any = None, page: Any = None, per_page: Any = None) -> dict[str, Any]:
         # The set of the next height is known too: a light client asks for tip + 1.
         at = self._height(height, ahead=1)
-        members, total = page_of(self.chain.validators.validators, page, per_page)
+        members, total = page_of(self.chain.validators_at(at).validators, page, per_page)
         return {
             "block_height": str(at),
             "validators": [rpc_json.validator_to_json(member) for member in members],
@@ -134,7 +135,7 @@ class Methods:
             "height": str(at),
             "txs_results": [tx_result_json(result) for result in results.transactions] or None,
             "finalize_block_events": [event_json(event) for event in results.events] or None,
-            "validator_updates": None,
+            "validator_updates": [update_json(update) for update in self.chain.validator_updates(at)] or None,
             "consensus_param_updates": consensus_params_json(self.chain.genesis.parameters.max_block_bytes),
             "app_hash": b64encode(row.app_hash).decode(),
         }

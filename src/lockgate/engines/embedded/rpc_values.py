@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from lockgate.engines.shared.queries import Answer
 from lockgate.lightclients.cometbft.rfc3339 import format_time
 from lockgate.lightclients.cometbft.types import SignedHeader
+from lockgate.machine.genesis import GenesisValidator
 from lockgate.machine.machine import APP_VERSION, TxResult
 from lockgate.primitives.state import Event
 
@@ -147,6 +148,13 @@ def tx_result_json(result: TxResult) -> dict[str, Any]:
         "events": [event_json(event) for event in result.events],
         "codespace": result.codespace,
     }
+
+
+def update_json(update: GenesisValidator) -> dict[str, Any]:
+    """A validator whose power a block changed, as CometBFT's JSON writes the protobuf union of its key."""
+    key = {"type": "tendermint.crypto.PublicKey_Ed25519", "value": {"ed25519": b64encode(update.public_key).decode()}}
+    changed: dict[str, Any] = {"pub_key": {"Sum": key}}
+    return {**changed, "power": str(update.power)} if update.power else changed
 
 
 def check_json(result: TxResult) -> dict[str, Any]:

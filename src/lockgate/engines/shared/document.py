@@ -5,15 +5,10 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any
 
+from lockgate.engines.shared.validators import validator_set
 from lockgate.lightclients.cometbft import rpc_json
 from lockgate.lightclients.cometbft.rfc3339 import format_time
-from lockgate.lightclients.cometbft.types import Validator, ValidatorSet
 from lockgate.machine.genesis import Genesis
-
-
-def validators_of(genesis: Genesis) -> ValidatorSet:
-    """The validators a ledger begins with, in canonical order."""
-    return ValidatorSet.of(tuple(Validator.from_key(v.public_key, v.power) for v in genesis.validators))
 
 
 def genesis_document(genesis: Genesis, consensus_params: dict[str, Any]) -> dict[str, Any]:
@@ -30,11 +25,11 @@ def genesis_document(genesis: Genesis, consensus_params: dict[str, Any]) -> dict
                 "power": str(member.voting_power),
                 "name": "",
             }
-            for member in validators_of(genesis).validators
+            for member in validator_set(genesis.validators).validators
         ],
         "app_hash": "",
         "app_state": {"lockgate": b64encode(genesis.to_bytes()).decode()},
     }
 
 
-__all__ = ("genesis_document", "validators_of")
+__all__ = ("genesis_document",)
