@@ -7,7 +7,7 @@
 - `accounts`, `identity`, `endpoints`: who signs, key records of endpoints, their fences and roots (P5, P8)
 - `lanes`, `packets`, `inbox`, `answers`, `gate`: lanes, and a packet's way through grant and answer (P1, P9, P15)
 - `governance`, `authority`, `settlement`, `equivocation`: the authority's actions, and what follows two histories
-- `validators`: who signs blocks, by height, and how that changes
+- `validators`, `offences`: who signs blocks, by height, how that changes, and who was caught
 - `pruning`: finished packets, forgotten provably (I15)
 - `keys`, `records`, `errors`: where state stands, its values, what is refused
 """
@@ -27,6 +27,7 @@ __all__ = (
     "keys",
     "lanes",
     "machine",
+    "offences",
     "pruning",
     "records",
     "transaction",

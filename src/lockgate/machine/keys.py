@@ -47,6 +47,7 @@ RULES_DOMAIN: Final = b"domain"
 DEADLINE_PREFIX: Final = b"deadline/"
 ENTRY_PREFIX: Final = b"entry/"
 SCHEDULE_PREFIX: Final = b"schedule/"
+OFFENCE_PREFIX: Final = b"offence/"
 VALIDATORS_PREFIX: Final = b"validators/"
 
 
@@ -165,6 +166,11 @@ def authority(key_hash: bytes) -> bytes:
 def validators(signs_from: int) -> bytes:
     """A validator set, under the height it signs from."""
     return VALIDATORS_PREFIX + u64(signs_from)
+
+
+def offence(address: bytes) -> bytes:
+    """Where it stands that a validator was caught."""
+    return OFFENCE_PREFIX + address
 
 
 ACTION_NUMBER: Final = b"next_action"

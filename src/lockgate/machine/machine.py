@@ -4,8 +4,8 @@
 line that changes state. The same bytes in the same order give the same result under every engine:
 nothing here asks the time, draws a byte, or looks outside the view, the block and the genesis.
 
-Order inside a block: announced actions that are due, expired inbox entries, then transactions. A
-transaction checks shape, signature, domain, expiry, sequence, fee; then its messages run one after
+Order inside a block: validators that were caught, announced actions that are due, expired inbox entries, then
+transactions. A transaction checks shape, signature, domain, expiry, sequence, fee; then its messages run one after
 the other on an overlay that is dropped whole when one is refused. Sequence, fee and gas stay spent.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 from lockgate.codec.type_urls import MSG_UPDATE_CLIENT
 from lockgate.ibc.ports import Application
 from lockgate.ibc.runs import RUNNERS
-from lockgate.machine import accounts, answers, endpoints, gas, governance, keys, lanes, pruning, validators
+from lockgate.machine import accounts, answers, endpoints, gas, governance, keys, lanes, offences, pruning, validators
 from lockgate.machine.context import Context, Handler, OwnHeaders
 from lockgate.machine.errors import (
     CODESPACE,
@@ -34,6 +34,7 @@ from lockgate.machine.errors import (
     WrongSequence,
 )
 from lockgate.machine.genesis import Genesis, GenesisValidator
+from lockgate.machine.offences import Misbehaviour
 from lockgate.machine.ordering import RECEIVE
 from lockgate.machine.packets import PacketLayer
 from lockgate.machine.records import Account
@@ -51,11 +52,12 @@ Bodies = dict[bytes, bytes | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockInput:
-    """What an engine hands over: a height, its header time, and transactions in order."""
+    """What an engine hands over: a height, its header time, transactions in order, and which validators were caught."""
 
     height: int
     time: UnixNanos
     transactions: tuple[bytes, ...]
+    misbehaviour: tuple[Misbehaviour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,8 @@ class Machine:
         """Decide a whole block. Reads `view`, which is the state after the block before; writes nothing."""
         draft = Draft(view)
         context = self._context(view, block.height, block.time, AccountId(""))
+        caught = offences.record(draft, context, block.misbehaviour) if block.misbehaviour else Outcome()
+        draft.take(caught.writes)
         due = governance.due_actions(draft, context, self.packets)
         draft.take(due.writes)
         swept = answers.sweep(draft, context, self.packets)
@@ -144,7 +148,7 @@ class Machine:
         writes = draft.writes
         bodies = {place[1]: writes.pop(place) for place in [place for place in writes if place[0] == keys.BODIES]}
         updates = self._updates(view, draft) if (keys.GOVERNANCE, keys.NEWEST_VALIDATORS) in writes else ()
-        return BlockResult(results, (*due.events, *swept.events), writes, bodies, updates)
+        return BlockResult(results, (*caught.events, *due.events, *swept.events), writes, bodies, updates)
 
     def _updates(self, before: View, after: View) -> tuple[GenesisValidator, ...]:
         newest = validators.newest

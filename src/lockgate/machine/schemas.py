@@ -52,6 +52,7 @@ RECORDS: Final = {
         "message-id",
         "scheduled",
         "validators",
+        "offence",
         "domain",
     )
 }

@@ -53,6 +53,14 @@ class TooMuchAtOnce(Refused):
     wire = (CODESPACE, 101)
 
 
+class Tombstoned(Refused):
+    code = "gov.tombstoned"
+    summary = "The key was caught signing against the ledger's rules, and signs no block of this ledger again."
+    untouched = _UNTOUCHED
+    next_step = "Give the validator another key, when it is known how the old one came to sign twice."
+    wire = (CODESPACE, 103)
+
+
 class OneOperator(Refused):
     code = "gov.one_operator"
     summary = "The signer of a ledger that one operator signs cannot be changed: nobody else vouches for the next one."
@@ -116,7 +124,7 @@ def check_shape(genesis: Genesis, changes: Sequence[Any]) -> None:
 
 
 def change(view: View, context: Context, changes: Sequence[tuple[bytes, int]]) -> Outcome:
-    """Decide another set. Raises OneOperator, BadValidators, TooMuchAtOnce.
+    """Decide another set. Raises OneOperator, BadValidators, TooMuchAtOnce, Tombstoned.
 
     What changes is measured against the set that signs the next block: two actions of one block do not add
     up to more than one may do.
@@ -127,6 +135,8 @@ def change(view: View, context: Context, changes: Sequence[tuple[bytes, int]]) -
     for key, power in changes:
         if members.get(key, 0) == power:
             raise BadValidators("a validator has that power already, or is none", public_key=key, power=power)
+        if power and tombstoned(view, key):
+            raise Tombstoned("it signed two blocks of a height", public_key=key)
         if power:
             members[key] = power
         else:
@@ -148,6 +158,11 @@ def decide(height: int, members: Mapping[bytes, int]) -> Outcome:
         ("power", str(record.power)),
     )
     return outcome
+
+
+def tombstoned(view: View, public_key: bytes) -> bool:
+    """Was this key caught at an offence (`offences`)?"""
+    return view.get(keys.GOVERNANCE, keys.offence(address(public_key))) is not None
 
 
 def updates(before: ValidatorsRecord, after: ValidatorsRecord) -> tuple[GenesisValidator, ...]:
@@ -199,6 +214,7 @@ __all__ = (
     "FIRST",
     "BadValidators",
     "OneOperator",
+    "Tombstoned",
     "TooMuchAtOnce",
     "ValidatorsRecord",
     "address",
@@ -207,5 +223,6 @@ __all__ = (
     "decide",
     "newest",
     "signing",
+    "tombstoned",
     "updates",
 )

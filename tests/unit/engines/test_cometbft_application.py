@@ -20,8 +20,10 @@ from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.ledgers import LabAccount, LabLedger, lab_authority
 from lockgate.lab.paths import expect
 from lockgate.lightclients.cometbft import hashing
+from lockgate.lightclients.cometbft.types import address_of
 from lockgate.machine import keys
 from lockgate.machine.genesis import Genesis
+from lockgate.machine.offences import OffenceRecord
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.errors import LockgateError
@@ -328,6 +330,32 @@ def test_the_node_is_told_once_whose_power_changed() -> None:
     updates = {update.pub_key.ed25519: update.power for update in told[-2].validator_updates}
     assert updates == {ledger.spares[0].public_key: 7, ledger.keys[0].public_key: 12}
     assert told[-1].app_hash == ledger.chain.app_hash
+
+
+def test_what_the_node_reports_of_a_validator_reaches_the_machine() -> None:
+    ledger = LabLedger("alpha-1", SimulatedClock(START), validators=4)
+    store = LedgerStore.in_memory()
+    w = World(ledger, store, application(ledger.genesis, store)).begun()
+    w.play()
+    request = w.block()
+    offender = address_of(ledger.keys[2].public_key)
+    for kind in (0, 1, 2, 3):  # of which the machine has a rule for two
+        reported = request.misbehavior.add(type=kind, height=2, total_voting_power=40)
+        reported.validator.address, reported.validator.power, reported.time.seconds = offender, 10, 7
+    done = ask(w.app, finalize_block=request).finalize_block
+    assert [event.type for event in done.events] == [
+        "validator_misbehaved",
+        "validator_misbehaved",
+        "validator_tombstoned",
+        "validators_changed",
+    ]
+    assert [event.attributes[1].value for event in done.events[:2]] == ["duplicate vote", "light client attack"]
+    (update,) = done.validator_updates
+    assert (update.pub_key.ed25519, update.power) == (ledger.keys[2].public_key, 0)
+    ask(w.app, commit=abci.RequestCommit())
+    data = w.app.state.get(keys.GOVERNANCE, keys.offence(offender))
+    assert data is not None
+    assert OffenceRecord.from_bytes(data).time == 7 * NANOS_PER_SECOND
 
 
 def test_old_versions_go(monkeypatch: pytest.MonkeyPatch) -> None:

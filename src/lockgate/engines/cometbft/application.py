@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +26,7 @@ from lockgate.lightclients.cometbft import decoding, hashing
 from lockgate.machine.context import OwnHeader
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.machine import APP_VERSION, BlockInput, Machine, TxResult
+from lockgate.machine.offences import Misbehaviour, Offence
 from lockgate.merkle.errors import NotAvailable
 from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.errors import Damaged, Refused
@@ -38,6 +39,7 @@ REJECT: Final = 2
 REJECT_SNAPSHOT: Final = 3
 PRUNE_EVERY: Final = 100  # blocks between two prunings of old versions
 NAME: Final = "lockgate"
+KINDS: Final = {int(kind): kind for kind in Offence}
 
 
 class WrongGenesis(Refused):
@@ -221,9 +223,13 @@ class CometBftApplication:
             raise OutOfStep("another height", asked=height, expected=self.height + 1)
         before = self.state.hash_at(self.height) if self.height else hashing.EMPTY_HASH
         first = self.machine.initial_state() if not self.height else {}
-        decided = self.machine.execute(
-            self.view(), BlockInput(height=height, time=time, transactions=tuple(request.txs))
+        block = BlockInput(
+            height=height,
+            time=time,
+            transactions=tuple(request.txs),
+            misbehaviour=tuple(_misbehaviour(request.misbehavior)),
         )
+        decided = self.machine.execute(self.view(), block)
         transaction = self.store.commit()
         transaction.__enter__()
         self._pending = _Pending(height, time, transaction, decided.bodies)
@@ -292,6 +298,20 @@ def _prepare_proposal(request: abci.RequestPrepareProposal) -> abci.ResponsePrep
 def _verify_vote_extension(request: abci.RequestVerifyVoteExtension) -> abci.ResponseVerifyVoteExtension:
     """No vote of this ledger carries one."""
     return abci.ResponseVerifyVoteExtension(status=REJECT if request.vote_extension else ACCEPT)
+
+
+def _misbehaviour(reported: Iterable[abci.Misbehavior]) -> Iterator[Misbehaviour]:
+    """What the machine has a rule for; every node of one line reports the same kinds."""
+    for each in reported:
+        if each.type in KINDS:
+            yield Misbehaviour(
+                kind=KINDS[each.type],
+                validator=each.validator.address,
+                power=each.validator.power,
+                height=each.height,
+                time=decoding.instant(each.time),
+                total_power=each.total_voting_power,
+            )
 
 
 def _events(events: tuple[Event, ...]) -> list[wire.Event]:
