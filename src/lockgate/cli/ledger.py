@@ -11,6 +11,7 @@ from lockgate.cli import output
 from lockgate.cli.context import Reports, Settings, guard, reporter, run
 from lockgate.cli.lane import ledger_list
 from lockgate.cli.names import complete_ledger
+from lockgate.cli.validators import app as validators_app
 from lockgate.node.engine import Engine
 
 if TYPE_CHECKING:
@@ -90,3 +91,4 @@ def ledger_create(
 
 
 app.command("list")(ledger_list)
+app.add_typer(validators_app, name="validators")

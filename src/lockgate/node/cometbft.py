@@ -161,7 +161,7 @@ def create(folder: Folder, name: str, chain_id: str, count: int, parameters: Par
         chain_id=ChainId(chain_id),
         ledger_class=LedgerClass.OPERATED if count == 1 else LedgerClass.BFT,
         time=SystemClock().now(),
-        validators=tuple(GenesisValidator(_public_key(node.home), POWER) for node in nodes),
+        validators=tuple(GenesisValidator(public_key(node), POWER) for node in nodes),
         accounts=(),
         authority=(authority_signer(keys).key,),
         parameters=parameters or Parameters(),
@@ -177,6 +177,25 @@ def create(folder: Folder, name: str, chain_id: str, count: int, parameters: Par
     (home / "genesis.cbor").write_bytes(genesis.to_bytes())
     write_json(home / "cluster.json", {"nodes": [{"rpc": node.rpc, "p2p": node.p2p} for node in nodes]})
     return genesis
+
+
+def join(folder: Folder, name: str) -> Node:
+    """Make one more node of a cluster, with a key of its own. It follows until the authority makes it a validator.
+
+    Raises NotInitialised, NoCometBft, NodeEnded.
+    """
+    others, binary, home = nodes_of(folder, name), find_binary(), folder.ledger(name)
+    rpc, p2p = _free_ports()
+    node = Node(len(others), home / "validators" / str(len(others)), rpc, p2p)
+    _command(binary, "init", "--home", str(node.home))
+    shutil.copy(others[0].home / "config" / "genesis.json", node.home / "config" / "genesis.json")
+    ids = [_command(binary, "show-node-id", "--home", str(other.home)).strip() for other in others]
+    peers = ",".join(f"{ident}@127.0.0.1:{other.p2p}" for ident, other in zip(ids, others, strict=True))
+    path = node.home / "config" / "config.toml"
+    path.write_text(configured(path.read_text(), _settings(node, peers)))
+    record = read_json(home / "cluster.json")
+    write_json(home / "cluster.json", {**record, "nodes": [*record["nodes"], {"rpc": rpc, "p2p": p2p}]})
+    return node
 
 
 def _settings(node: Node, peers: str) -> dict[tuple[str, str], str]:
@@ -291,8 +310,9 @@ def _command(binary: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def _public_key(home: Path) -> bytes:
-    record = json.loads((home / "config" / "priv_validator_key.json").read_text())
+def public_key(node: Node) -> bytes:
+    """The Ed25519 key that a node's validator signs with."""
+    record = json.loads((node.home / "config" / "priv_validator_key.json").read_text())
     return b64decode(record["pub_key"]["value"])
 
 
@@ -321,7 +341,9 @@ __all__ = (
     "create",
     "find_binary",
     "is_cluster",
+    "join",
     "nodes_of",
+    "public_key",
     "run",
     "version_of",
 )

@@ -24,8 +24,8 @@ from lockgate.crypto.keys import IdentitySigner
 from lockgate.hosting.config import LedgerRef
 from lockgate.machine import keys
 from lockgate.machine.authority import authorize
-from lockgate.machine.genesis import LedgerClass
 from lockgate.node.clock import SystemClock
+from lockgate.node.cometbft import address_now
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
 from lockgate.node.folder import Folder, account_signer, writing
@@ -97,7 +97,7 @@ class Authority:
     def of(cls, folder: Folder, access: LedgerAccess) -> Authority:
         """Raises NotTheAuthority."""
         signer = authority_signer(ledger_keys(folder, access.name))
-        if access.genesis.ledger_class is not LedgerClass.OPERATED or signer.key not in access.genesis.authority:
+        if signer.key not in access.genesis.authority:
             raise NotTheAuthority("not a ledger of this folder's", ledger=access.name)
         return cls(access, signer)
 
@@ -121,7 +121,7 @@ async def operators(folder: Folder, names: Sequence[str]) -> AsyncIterator[dict[
     try:
         for name in names:
             signer = account_signer(ledger_keys(folder, name), "operator")
-            address = partial(folder.ledger_address, name)
+            address = partial(address_now, folder, name)
             accesses[name] = await LedgerAccess.connect(name, address, signer, OPERATOR_LANE)
         yield accesses
     finally:

@@ -299,7 +299,8 @@ async def _endpoint(
         grant = {"endpoint": endpoint, "lane": lane.lane_id, "remote": remote, "most_open": 256}
         grants.append(("endpoint.grant", grant))
     messages = [] if await has_endpoint(access, endpoint) else [("endpoint.register", {"record": signed.to_bytes()})]
-    await access.do(*messages, *grants, by=by)
+    done = await access.do(*messages, *grants, by=by)
+    await access.chain.header_at_least(done.height.height + 1)  # the host looks for it under the newest header
     remotes = tuple(ref for name, ref in refs.items() if name != host.ledger)
     config = HostConfig(
         name=host.name,
