@@ -17,10 +17,11 @@ from lockgate.codec.protobuf import parse
 from lockgate.codec.wire import cosmos_pb2, ibc_client_pb2
 from lockgate.ibc import host
 from lockgate.lightclients.cometbft.hashing import header_hash
-from lockgate.lightclients.cometbft.types import LightBlock, SignedHeader
+from lockgate.lightclients.cometbft.types import LightBlock, SignedHeader, ValidatorSet
 from lockgate.lightclients.tendermint.memo import ClientMemo
 from lockgate.lightclients.tendermint.messages import (
     ClientHeader,
+    ClientMisbehaviour,
     decode_misbehaviour,
     encode_header,
     encode_misbehaviour,
@@ -61,9 +62,18 @@ def headers_in(data: bytes) -> list[tuple[str, bytes]]:
 
     A transaction of neither kind gives none, and what of it does not parse is passed over.
     """
+    return _given(data, urls.TENDERMINT_HEADER)
+
+
+def misbehaviour_in(data: bytes) -> list[tuple[str, bytes]]:
+    """Misbehaviour messages that a transaction gave to clients, as `headers_in` gives headers."""
+    return _given(data, urls.TENDERMINT_MISBEHAVIOUR)
+
+
+def _given(data: bytes, kind: str) -> list[tuple[str, bytes]]:
     for messages_of in (_own_messages, _cosmos_messages):
         try:
-            return [header for name, content in messages_of(data) for header in _headers(name, content)]
+            return [given for name, content in messages_of(data) for given in _contents(name, content, kind)]
         except (LockgateError, AttributeError, LookupError, TypeError):
             continue
     return []
@@ -79,12 +89,12 @@ def _cosmos_messages(data: bytes) -> list[tuple[str, bytes]]:
     return [(message.type_url, message.value) for message in body.messages[:MAX_MESSAGES]]
 
 
-def _headers(name: str, content: bytes) -> list[tuple[str, bytes]]:
+def _contents(name: str, content: bytes, kind: str) -> list[tuple[str, bytes]]:
     if name != urls.MSG_UPDATE_CLIENT:
         return []
     message = parse(ibc_client_pb2.MsgUpdateClient, content)
     held = message.client_message
-    return [(message.client_id, held.value)] if held.type_url == urls.TENDERMINT_HEADER else []
+    return [(message.client_id, held.value)] if held.type_url == kind else []
 
 
 def agrees(submitted: ClientHeader, own: LightBlock) -> bool:
@@ -107,13 +117,46 @@ def accuse(
     `witness` is the ledger's block at `trusted_height`: its next validators stand in both headers. `now`
     is the time of the ledger the client is on. Raises why the client would not accept it.
     """
-    first, second = (
-        encode_header(signed, validators, trusted_height, witness.next_validators)
-        for signed, validators in (
-            (SignedHeader(submitted.block.header, submitted.block.commit), submitted.block.validators),
-            (own.signed_header, own.validators),
-        )
-    )
+    both = (_signed(submitted), (own.signed_header, own.validators))
+    return _accusation(client, state, trusted_height, trusted, witness.next_validators, both, now)
+
+
+def readdressed(
+    client: ClientId,
+    state: ClientState,
+    trusted_height: Height,
+    trusted: ConsensusState,
+    evidence: ClientMisbehaviour,
+    now: UnixNanos,
+) -> Accusation | None:
+    """The two headers that froze a client elsewhere, as evidence for this one; needs no node of their ledger.
+
+    None when neither of them comes with the validators that this client expects after the height it trusts.
+    Raises why the client would not accept it.
+    """
+    headers = (evidence.first, evidence.second)
+    sets = {each.hash: each for header in headers for each in (header.trusted_validators, header.block.validators)}
+    following = sets.get(trusted.next_validators_hash)
+    if following is None:
+        return None
+    both = (_signed(evidence.first), _signed(evidence.second))
+    return _accusation(client, state, trusted_height, trusted, following, both, now)
+
+
+def _signed(header: ClientHeader) -> tuple[SignedHeader, ValidatorSet]:
+    return SignedHeader(header.block.header, header.block.commit), header.block.validators
+
+
+def _accusation(
+    client: ClientId,
+    state: ClientState,
+    trusted_height: Height,
+    trusted: ConsensusState,
+    following: ValidatorSet,
+    both: tuple[tuple[SignedHeader, ValidatorSet], tuple[SignedHeader, ValidatorSet]],
+    now: UnixNanos,
+) -> Accusation:
+    first, second = (encode_header(signed, members, trusted_height, following) for signed, members in both)
     raw = encode_misbehaviour(client, first, second)
     store = ClientStore(_Remembered(client, trusted_height, trusted), client, ClientMemo())
     check_misbehaviour(store, state, decode_misbehaviour(raw), now)
@@ -134,4 +177,4 @@ class _Remembered:
         return iter(())
 
 
-__all__ = ("Accusation", "Conflict", "accuse", "agrees", "headers_in")
+__all__ = ("Accusation", "Conflict", "accuse", "agrees", "headers_in", "misbehaviour_in", "readdressed")

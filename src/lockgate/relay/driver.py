@@ -187,6 +187,8 @@ class Relayer:
             for event in block.events:
                 if event.type == ibc_events.UPDATE_CLIENT:
                     self._guard.saw(end, event, block.height)
+                elif event.type == ibc_events.CLIENT_MISBEHAVIOUR:
+                    self._guard.froze(end, block.height)
                 if event.get("client_id") == end.client or event.get("subject_client_id") == end.client:
                     updated = True
             end.read(block)
@@ -266,6 +268,7 @@ class Relayer:
 
     async def _conflicting(self) -> None:
         await self._guard.conflicting()
+        await self._guard.carry()
         await asyncio.sleep(IDLE_S)
 
     async def _until_idle(self, running: Sequence[asyncio.Future[None]]) -> None:

@@ -4,22 +4,32 @@ A client update on one ledger says what another ledger's validators signed. It i
 ledger's own node shows at the height, and with every further node that is configured. Where they differ
 and both verify, the evidence goes to every client of that ledger, on every ledger known here, and into a
 file. A height the node does not have yet is waited for; a difference is looked at twice.
+
+Evidence that somebody else submitted on one ledger is carried to the clients on the others, whether or not a node
+of the ledger that signed twice is known: both headers are in it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from lockgate.codec.type_urls import TENDERMINT_MISBEHAVIOUR
-from lockgate.courier.evidence import Accusation, Conflict, accuse, agrees, headers_in
+from lockgate.courier.evidence import Accusation, Conflict, accuse, agrees, headers_in, misbehaviour_in, readdressed
 from lockgate.ibc.events import UPDATE_CLIENT
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.cometbft.types import LightBlock
-from lockgate.lightclients.tendermint.messages import ClientHeader, decode_header, encode_header
+from lockgate.lightclients.tendermint.messages import (
+    ClientHeader,
+    ClientMisbehaviour,
+    decode_header,
+    decode_misbehaviour,
+    encode_header,
+)
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
@@ -52,6 +62,15 @@ class _Seen:
     looks: int = 0
 
 
+@dataclass(slots=True)
+class _Froze:
+    """A block of `on` in which clients froze."""
+
+    on: EndPoint
+    height: Height
+    looks: int = 0
+
+
 class Guard:
     """Compares; submits evidence. `ends` are the ledgers known here; of those without such headers none is asked."""
 
@@ -65,6 +84,7 @@ class Guard:
         self._equal: deque[bytes] = deque(maxlen=HEADERS_COMPARED)
         self._woken = asyncio.Event()
         self._conflicts: list[tuple[EndPoint, Conflict]] = []
+        self._frozen: deque[_Froze] = deque(maxlen=WAITING_MOST)
 
     def saw(self, on: EndPoint, event: Event, height: Height) -> None:
         """An update_client event was read on `on`."""
@@ -73,6 +93,13 @@ class Guard:
         if known is not None and isinstance(on.chain, CometBftChain) and follows_headers(client):
             self._queue.append(_Seen(on, known, client, height))
             self._woken.set()
+
+    def froze(self, on: EndPoint, height: Height) -> None:
+        """A client_misbehaviour event was read on `on`."""
+        if isinstance(on.chain, CometBftChain) and not any(
+            each.on is on and each.height == height for each in self._frozen
+        ):
+            self._frozen.append(_Froze(on, height))
 
     async def suspect(self, chain_id: str) -> None:
         """A node shows another header than a client trusts: compare how each client got to its newest one.
@@ -118,6 +145,50 @@ class Guard:
             raw = encode_header(first.signed_header, first.validators, trusted, first.validators)
             await self._accuse(of, decode_header(raw), second)
             self._conflicts.pop(0)
+
+    async def carry(self) -> None:
+        """Bring the evidence that froze clients on one ledger to the clients on the others."""
+        while self._frozen:
+            froze = self._frozen.popleft()
+            try:
+                for data in await _chain(froze.on).transactions(froze.height.height):
+                    for _, raw in misbehaviour_in(data):
+                        await self._carry(froze.on, decode_misbehaviour(raw))
+            except LockgateError:
+                froze.looks += 1
+                if froze.looks < LOOKS_MOST:
+                    self._frozen.append(froze)
+                raise
+
+    async def _carry(self, on: EndPoint, evidence: ClientMisbehaviour) -> None:
+        header = evidence.second
+        found = []
+        for end in self._ends:
+            if end is on:
+                continue  # it has shown the message to all of its own
+            await end.see_tip()
+            for client in await _chain(end).clients_of(header.block.header.chain_id):
+                accusation = await self._readdressed(end, client, evidence)
+                if accusation is not None:
+                    found.append((end, accusation))
+        if found:
+            chain_id = header.block.header.chain_id
+            fields: dict[str, object] = {"chain": chain_id, "height": str(header.height)}
+            hashes = (evidence.first.block.hash, header.block.hash)
+            await self._submit(fields, hashes, found)
+
+    async def _readdressed(self, end: EndPoint, client: ClientId, evidence: ClientMisbehaviour) -> Accusation | None:
+        tracked = await end.chain.client(client)
+        if tracked.status != "Active":
+            return None
+        below = [h for h in await _chain(end).consensus_heights(client) if h < evidence.second.height]
+        for height in below[: -TRUSTED_TRIED - 1 : -1]:
+            trusted = await _chain(end).consensus(client, height)
+            with contextlib.suppress(LockgateError):  # from another height it may hold
+                made = readdressed(client, tracked.state, height, trusted, evidence, end.time)
+                if made is not None:
+                    return made
+        return None
 
     async def _compare(self, seen: _Seen) -> bool:
         """Compare the headers of one event; False asks to come back."""
@@ -188,8 +259,14 @@ class Guard:
         if not found:
             self._report("not_evidence", {**fields, "why": "no client could verify both headers"})
             return
+        await self._submit(fields, (header.block.hash, header_hash(own.header)), found)
+
+    async def _submit(
+        self, fields: dict[str, object], hashes: tuple[bytes, bytes], found: list[tuple[EndPoint, Accusation]]
+    ) -> None:
         if self._keep is not None:
-            self._keep(f"{of.chain.chain_id}-{header.height.height}", _record(fields, header, own, found))
+            name = f"{fields['chain']}-{str(fields['height']).rpartition('-')[2]}"
+            self._keep(name, _record(fields, hashes, found))
         for end, accusation in found:
             if (await end.chain.client(accusation.client)).status != "Active":
                 continue  # a ledger of ours freezes all its clients of a domain on the first evidence
@@ -230,12 +307,12 @@ def _chain(end: EndPoint) -> CometBftChain:
 
 
 def _record(
-    fields: dict[str, object], header: ClientHeader, own: LightBlock, found: list[tuple[EndPoint, Accusation]]
+    fields: dict[str, object], hashes: tuple[bytes, bytes], found: list[tuple[EndPoint, Accusation]]
 ) -> dict[str, Any]:
     return {
         **fields,
-        "submitted": header.block.hash.hex(),
-        "shown": header_hash(own.header).hex(),
+        "submitted": hashes[0].hex(),
+        "shown": hashes[1].hex(),
         "misbehaviour": [
             {
                 "on": end.chain.chain_id,

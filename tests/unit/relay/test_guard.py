@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
+from lockgate.codec.type_urls import TENDERMINT_MISBEHAVIOUR
 from lockgate.ibc import host
 from lockgate.lab.entropy import SeededEntropy
+from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import End, create_client
 from lockgate.lightclients.cometbft import rpc_json
-from lockgate.lightclients.tendermint.messages import decode_misbehaviour
+from lockgate.lightclients.tendermint.messages import decode_misbehaviour, encode_header, encode_misbehaviour
 from lockgate.lightclients.tendermint.states import decode_client_state
 from lockgate.relay import guard
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import Relayer
 from lockgate.relay.rpc import Calls, RpcError
 from lockgate.relay.updaters.tendermint import OtherHistory
+from tests.support.equivocation import client_message
 from tests.support.forgery import forged, update_with
 from tests.support.relays import FaultyRpc, Pair, account, relaying
 
@@ -38,7 +41,7 @@ def frozen(end: End, client: str | None = None) -> bool:
 
 def submit(pair: Pair, end: End, message: tuple[str, bytes]) -> None:
     """The attacker's transaction on one ledger."""
-    service = pair.services[0 if end is pair.a else 1]
+    service = pair.services[0 if end.ledger is pair.a.ledger else 1]
     _, result = service.submit(end.ledger.signed(end.account, [message]))
     assert result.code == 0, result.log
 
@@ -79,6 +82,41 @@ def test_a_forged_header_freezes_every_client_of_its_ledger_within_few_blocks() 
         assert name == f"alpha-1-{lie.header.height}"
         for each in record["misbehaviour"]:
             assert decode_misbehaviour(bytes.fromhex(each["message"])).is_contradiction
+
+    asyncio.run(work())
+
+
+def test_P20_evidence_that_froze_one_ledgers_clients_is_carried_to_those_on_the_others() -> None:
+    """Somebody submits both headers once. The relayer knows no node of the ledger that signed them."""
+    evidence: list[tuple[str, dict[str, Any]]] = []
+
+    async def work() -> None:
+        pair = Pair.make(heartbeat_s=0.05)
+        liar = LabLedger("gamma-1", pair.clock, validators=4)
+        ends = [End(end.ledger, account(f"{name} {end.client}")) for name in ("x", "y") for end in (pair.a, pair.b)]
+        for end in ends:  # two on alpha and two on beta, made at unlike heights
+            create_client(end, liar)
+            liar.block()
+            liar.block()
+        told = ends[1]
+        height = liar.height
+        both = [
+            encode_header(signed, liar.chain.validators, liar.at(told.trusted), liar.chain.validators)
+            for signed in (liar.chain.signed_header(height), forged(liar, height))
+        ]
+        message = client_message(told, TENDERMINT_MISBEHAVIOUR, encode_misbehaviour(told.client, *both))
+        honest = End(pair.a.ledger, account("of beta"))
+        create_client(honest, pair.b.ledger)
+        async with pair.running(), relaying(guarded(pair, evidence)) as (relayer,):
+            await relayer.ready.wait()
+            submit(pair, told, message)
+            await pair.until(lambda: all(frozen(end) for end in ends))
+            assert relayer.counters.evidence == 1, "alpha has shown it to its other client itself"
+            assert not frozen(honest)
+            assert not frozen(pair.a)
+        assert pair.reported("evidence_refused") == []
+        (kept,) = {name for name, _ in evidence}
+        assert kept == f"gamma-1-{height}"
 
     asyncio.run(work())
 
