@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +19,7 @@ from lockgate.merkle.errors import NotAvailable
 from lockgate.merkle.multistore import MultiStore
 from lockgate.node import cometbft, up
 from lockgate.node.engine import Engine
+from lockgate.node.folder import read_json, write_json
 from lockgate.primitives.errors import LockgateError
 from lockgate.relay.rpc import Rpc
 from lockgate.storage.ledger import LedgerStore
@@ -26,6 +29,7 @@ from tests.support.deployment import Deployment, Party
 
 NAME = "alpha"
 CATCH_UP_S = 90.0
+SHIFT = -12_000  # of the ports of a fork: below those that clusters choose
 NOT_RUNNING = 1_000  # messages that `open` counts of a host that does not answer
 
 
@@ -123,4 +127,21 @@ class Cluster(Deployment):
         return len(heights)
 
 
-__all__ = ("NAME", "Cluster")
+def forked(cluster: Cluster, root: Path) -> Cluster:
+    """A copy of a stopped cluster with all its keys, at ports of its own: it signs another history from here on."""
+    copied = Cluster(root, cluster.spec.ledgers[0].validators)
+    shutil.copytree(cluster.folder.ledger(NAME), copied.folder.ledger(NAME))
+    shutil.copy(cluster.folder.root / "passphrase", root)
+    record = read_json(copied.folder.ledger(NAME) / "cluster.json")
+    ports = {str(port): str(port + SHIFT) for row in record["nodes"] for port in row.values()}
+    for row in record["nodes"]:
+        row.update({name: port + SHIFT for name, port in row.items()})
+    write_json(copied.folder.ledger(NAME) / "cluster.json", record)
+    for node in cometbft.nodes_of(copied.folder, NAME):
+        path = node.home / "config" / "config.toml"
+        path.write_text(re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda found: ports.get(found[0], found[0]), path.read_text()))
+        (node.home / "config" / "addrbook.json").unlink(missing_ok=True)
+    return copied
+
+
+__all__ = ("NAME", "Cluster", "forked")
