@@ -1,11 +1,13 @@
-"""`python -m lockgate.lab SEED`: prints a run, its hash, and what its checkers say."""
+"""`python -m lockgate.lab SEED`: prints a run, its hash, and what its checkers say. `--story NAME` runs a story."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from lockgate.lab import deviating
 from lockgate.lab.checkers import EVERY
+from lockgate.lab.lane_checkers import Degraded, Undisturbed
 from lockgate.lab.outcome import PromiseBroken
 from lockgate.lab.simulation import TICKS, Simulation
 
@@ -15,11 +17,16 @@ def main() -> int:
     parser.add_argument("seed", type=int)
     parser.add_argument("--ticks", type=int, default=TICKS, help="seconds of virtual time under faults")
     parser.add_argument("--quiet", action="store_true", help="print no event log")
+    parser.add_argument("--story", choices=[deviating.NAME], help="a story instead of a storm; it sets its own ticks")
     arguments = parser.parse_args()
-    simulation = Simulation(arguments.seed)
+    simulation = deviating.DeviatingPeer(arguments.seed) if arguments.story else Simulation(arguments.seed)
     failure: Exception | None = None
     try:
-        simulation.run(arguments.ticks).check(*EVERY)
+        if isinstance(simulation, Simulation):
+            simulation.run(arguments.ticks).check(*EVERY)
+        else:
+            quiet = deviating.DeviatingPeer(arguments.seed, quiet=True).run()
+            simulation.run().check(*EVERY, Degraded(), Undisturbed(quiet))
     except PromiseBroken as broken:
         failure = broken
     finally:

@@ -70,9 +70,8 @@ def _merged(one: dict[Key, list[str]], other: dict[Key, list[str]]) -> dict[Key,
 def _effects(outcome: Outcome, host: HostParty, states: dict[str, dict[bytes, bytes]]) -> Iterator[str]:
     """Compare what a sender was told with what the receiver's state shows."""
     own = states[host.origin.config.name]
-    peer = next(iter(host.origin.config.peers))
     for row in outbox(host):
-        known = outcome.journal.bodies.get(row.ref)
+        known, peer = outcome.journal.bodies.get(row.ref), row.peer
         if known is None or peer not in states:
             continue
         effect = states[peer].get(HANDLED + hashlib.sha256(known[1]).digest())
@@ -106,25 +105,29 @@ class NoForgery:
 
     def complaints(self, outcome: Outcome, /) -> Sequence[str]:
         journal, history = outcome.journal, outcome.history
+        people = {host.origin.config.name for host in history.hosts}
         found = [f"accepted: {text}" for text in journal.accepted_forgeries]
         for receiver, sender, body in journal.handled:
             if (sender, body) not in journal.said:
                 found.append(f"{receiver} handled {body!r}, which {sender} never sent")
         for receiver, ref, reply in journal.answers:
             known = journal.bodies.get(ref)
-            if known is None or not any((who, known[1], reply) in journal.replied for who in ("alice", "bob")):
+            if known is None or not any((who, known[1], reply) in journal.replied for who in people):
                 found.append(f"{receiver} was given a reply nobody made")
+        sent = {
+            name: {packet for packets in record.sent.values() for packet in packets}
+            for name, record in history.records.items()
+        }
         for name, record in history.records.items():
-            other = history.records[history.other(name)]
-            sent = {packet for packets in other.sent.values() for packet in packets}
             for (client, sequence), packets in record.received.items():
-                if not set(packets) <= sent:
+                if not set(packets) <= sent[history.other(name, client)]:
                     found.append(f"{name}: received a packet that was never sent: {client}/{sequence}")
             for (client, sequence), packets in record.acknowledged.items():
-                if not _was_answered(other, packets[0]):
+                if not _was_answered(history.records[history.other(name, client)], packets[0]):
                     found.append(f"{name}: {client}/{sequence} was acknowledged and never answered")
             for (client, sequence), packets in record.timed_out.items():
                 packet = wire.read_packet(bytes.fromhex(packets[0]))
+                other = history.records[history.other(name, client)]
                 if (packet.destination_client, packet.sequence) in other.received:
                     found.append(f"{name}: {client}/{sequence} timed out and was received")
         return found
@@ -156,11 +159,17 @@ def _inbox(state: MultiStore) -> Iterator[bytes]:
 
 
 class Consistent:
-    """Replaying a ledger's blocks from genesis gives the roots it signed; a host's state has the root it shows."""
+    """Replaying a ledger's blocks from genesis gives the roots it signed; a host's state has the root it shows.
+
+    A ledger that runs another machine is found out by the same replay.
+    """
 
     def complaints(self, outcome: Outcome, /) -> Sequence[str]:
-        found = []
+        found: list[str] = []
         for party in outcome.history.ledgers:
+            if party.name in outcome.history.deviating:
+                found += _replayed_all_the_same(party)
+                continue
             try:
                 _replayed(party)
             except LockgateError as error:
@@ -175,6 +184,14 @@ def _replayed(party: LedgerParty) -> None:
     tip = store.tip()
     assert tip is not None, "a run starts with blocks"
     replay(genesis, store, MemoryNodes(), tip.height)
+
+
+def _replayed_all_the_same(party: LedgerParty) -> Iterator[str]:
+    try:
+        _replayed(party)
+    except LockgateError:
+        return
+    yield f"{party.name}: it does what our machine never does, and a replay does not show it"
 
 
 def _wrong_state(host: HostParty) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lockgate.engines.embedded.results import BlockResults
@@ -67,9 +67,18 @@ class Record:
 class History:
     """Both ledgers' records and both endpoints' hosts, read as a run goes on."""
 
-    def __init__(self, ledgers: list[LedgerParty], hosts: list[HostParty], victim: HostOrigin | None = None) -> None:
+    def __init__(
+        self,
+        ledgers: list[LedgerParty],
+        hosts: list[HostParty],
+        victim: HostOrigin | None = None,
+        lanes: Mapping[tuple[str, str], str] | None = None,
+        deviating: frozenset[str] = frozenset(),
+    ) -> None:
         self.ledgers = ledgers
         self.hosts = hosts  # grows when a host is cloned
+        self.lanes = lanes  # (ledger, client) → ledger at the other end; None: there are two
+        self.deviating = deviating  # ledgers that do not run our machine
         self.victim = victim  # of a thief: what its own host knows is promised no more
         self.records = {party.name: Record() for party in ledgers}
 
@@ -108,8 +117,10 @@ class History:
         state = MultiStore(keys.STORES, SqliteNodes(ledger.disk))
         return endpoints.load(state, bytes.fromhex(config.endpoint)).root
 
-    def other(self, ledger: str) -> str:
-        """Name of the ledger at the other end of the lane."""
+    def other(self, ledger: str, client: str) -> str:
+        """Name of the ledger at the other end of the lane over a client."""
+        if self.lanes is not None:
+            return self.lanes[ledger, client]
         return next(party.name for party in self.ledgers if party.name != ledger)
 
 

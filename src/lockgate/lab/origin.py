@@ -89,18 +89,7 @@ def origin(suite: Suite, order: LaneOrder = LaneOrder.UNORDERED) -> Origin:
     """The world of a suite, over a lane of this order. The same bytes in every process."""
     clock = SimulatedClock(START)
     names = ("alpha", "beta")
-    stores = [LedgerStore.in_memory() for _ in names]
-    ledgers = [
-        LabLedger(
-            f"{name}-1",
-            clock,
-            authority=(lab_authority("authority", suite.identity).key,),
-            parameters=Parameters(default_grace_ns=seconds(GRACE_S)),
-            store=store,
-            state=MultiStore(keys.STORES, SqliteNodes(store.connection)),
-        )
-        for name, store in zip(names, stores, strict=True)
-    ]
+    ledgers, stores = zip(*(laid(name, clock, suite) for name in names), strict=True)
     ends = [End(ledger, account(f"operator {name}")) for name, ledger in zip(names, ledgers, strict=True)]
     connect(*ends, order=order)
     lane = lanes.lane_of(ledgers[0].chain.view(), ends[0].client)
@@ -111,7 +100,7 @@ def origin(suite: Suite, order: LaneOrder = LaneOrder.UNORDERED) -> Origin:
         LabEndpoint(person.encode(), (holder.id,), suite.identity, suite.sealing)
         for person, holder in zip(people, accounts, strict=True)
     ]
-    refs = [_ref(name, ledger) for name, ledger in zip(names, ledgers, strict=True)]
+    refs = [ref_of(name, ledger) for name, ledger in zip(names, ledgers, strict=True)]
     hosts = {}
     for here, there in ((0, 1), (1, 0)):
         own = endpoints[here]
@@ -130,21 +119,35 @@ def origin(suite: Suite, order: LaneOrder = LaneOrder.UNORDERED) -> Origin:
         )
         hosts[people[here]] = HostOrigin(own, accounts[here], config)
     found = {
-        name: LedgerOrigin(
-            name,
-            ledger.genesis,
-            image_of(store.connection),
-            (ledger.signing[0].height, ledger.signing[0].sign_bytes),
-            ledger.keys[0],
-            end.client,
-            ref,
-        )
+        name: frozen(name, ledger, store, end.client, ref)
         for name, ledger, store, end, ref in zip(names, ledgers, stores, ends, refs, strict=True)
     }
     return Origin(clock.now(), suite, order, found, hosts)
 
 
-def _ref(name: str, ledger: LabLedger) -> LedgerRef:
+def laid(
+    name: str, clock: SimulatedClock, suite: Suite, parameters: Parameters | None = None
+) -> tuple[LabLedger, LedgerStore]:
+    """A new ledger of the lab, on a disk."""
+    store = LedgerStore.in_memory()
+    ledger = LabLedger(
+        f"{name}-1",
+        clock,
+        authority=(lab_authority("authority", suite.identity).key,),
+        parameters=parameters or Parameters(default_grace_ns=seconds(GRACE_S)),
+        store=store,
+        state=MultiStore(keys.STORES, SqliteNodes(store.connection)),
+    )
+    return ledger, store
+
+
+def frozen(name: str, ledger: LabLedger, store: LedgerStore, client: ClientId, ref: LedgerRef) -> LedgerOrigin:
+    """A ledger as it stands now: what every run of it starts from."""
+    signed = (ledger.signing[0].height, ledger.signing[0].sign_bytes)
+    return LedgerOrigin(name, ledger.genesis, image_of(store.connection), signed, ledger.keys[0], client, ref)
+
+
+def ref_of(name: str, ledger: LabLedger) -> LedgerRef:
     header = ledger.chain.signed_header(2).header
     rules = ledger.chain.view().get(keys.RULES, keys.RULES_DIGEST) or b""
     return LedgerRef(
@@ -152,4 +155,16 @@ def _ref(name: str, ledger: LabLedger) -> LedgerRef:
     )
 
 
-__all__ = ("CLASSIC", "HYBRID", "HostOrigin", "LedgerOrigin", "Origin", "Suite", "account", "origin")
+__all__ = (
+    "CLASSIC",
+    "HYBRID",
+    "HostOrigin",
+    "LedgerOrigin",
+    "Origin",
+    "Suite",
+    "account",
+    "frozen",
+    "laid",
+    "origin",
+    "ref_of",
+)

@@ -31,11 +31,18 @@ class Outcome:
     history: History
     hostile: str  # the adversary's name
     order: LaneOrder
+    story: str = ""  # where the run is one of `lab.stories`, its name
 
     @property
     def hash(self) -> str:
         """Hash of the event log: two runs of a seed have the same."""
         return self.log.hash
+
+    @property
+    def command(self) -> str:
+        """What repeats the run."""
+        how = f"--story {self.story}" if self.story else f"--ticks {self.ticks}"
+        return f"python -m lockgate.lab {self.seed} {how}"
 
     def check(self, *checkers: Checker) -> Self:
         """Hold each promise against the run. Raises PromiseBroken with the command that repeats it."""
@@ -45,7 +52,7 @@ class Outcome:
                 raise PromiseBroken(
                     "; ".join(complaints[:3]),
                     promise=type(checker).__name__,
-                    repeat=f"python -m lockgate.lab {self.seed} --ticks {self.ticks}",
+                    repeat=self.command,
                 )
         return self
 

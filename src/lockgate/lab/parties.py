@@ -207,10 +207,14 @@ class LedgerParty(StoredParty):
         recover(self.origin.genesis, store, nodes, [(key.public_key, state)])
         validator = LocalValidator(key.public_key, key.sign, state)
         chain = _WatchedChain(self.origin.genesis, store, nodes, [validator], self.world.clock, accept_clock=True)
+        self.prepare(chain)
         chain.on_block = self._made
         service = LedgerService(chain, heartbeat_s=HEARTBEAT_S)
         self.rpc = LabRpc.of(service)
         await service.run()
+
+    def prepare(self, chain: EmbeddedChain) -> None:
+        """What else is done to a chain before it runs; nothing to an honest one."""
 
     def _made(self, block: NewBlock) -> None:
         codes = [result.code for result in block.results.transactions]

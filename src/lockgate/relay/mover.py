@@ -2,7 +2,7 @@
 
 A refusal of a batch says that one of its messages is bad, not which: halves are submitted until the bad
 one stands alone. Not every refusal is a packet's fault, though: what is wrong with the account, the
-client or the ledger concerns the whole lane, and no packet is marked for it.
+client or the ledger, and a lane's quarantine, concerns the whole lane, and no packet is marked for it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lockgate.courier.plan import Phase, Track
 from lockgate.courier.ports import Ground, OwnLedger, Submitted, Submitter
 from lockgate.courier.quarantine import Mark
 from lockgate.ibc import wire as ibc_wire
+from lockgate.machine.deviations import LaneQuarantined
 from lockgate.primitives.errors import Refused, Unavailable
 from lockgate.primitives.ids import Height
 from lockgate.relay.direction import Direction
@@ -28,6 +29,7 @@ Report = Callable[[str, dict[str, object]], None]
 
 REDUNDANT: Final = ("channel", 22)  # every packet message was done already; the sequence is not consumed
 TOO_LATE: Final = ("channelv2", 9)
+QUARANTINED: Final = LaneQuarantined.wire  # nothing is received over the lane for a while (S72)
 ANOTHERS_BLOCK_S: Final = 0.25
 NOT_THE_PACKETS: Final = frozenset(
     {
@@ -53,7 +55,9 @@ class LaneRefused(Unavailable):
     code = "relay.refused"
     summary = "A ledger refuses the relayer's transactions for a reason that is not a packet's."
     untouched = "Packets stay as they are and are tried again."
-    next_step = "Read the ledger's words: an account to fund or to allow, or a client that is not active."
+    next_step = (
+        "Read the ledger's words: an account to fund or to allow, a client that is not active, a quarantine that ends."
+    )
 
 
 @dataclass(slots=True)
@@ -202,7 +206,9 @@ class Mover:
             await on.refresh()
             raise LaneRefused(done.log, ledger=on.chain.chain_id, code=f"{done.codespace}/{done.code}")
         if len(tracks) > 1:
-            return False
+            return False  # also a quarantine: the packet that brings it about may be among them
+        if outcome == QUARANTINED:
+            raise LaneRefused(done.log, ledger=on.chain.chain_id, code=f"{done.codespace}/{done.code}")
         (track,) = tracks
         if outcome == TOO_LATE and stage is Stage.RECEIVE:
             direction.watch.put_back(track.sequence, late=True)

@@ -7,6 +7,10 @@ import asyncio
 import pytest
 
 from lockgate.courier import quarantine
+from lockgate.machine import deviations
+from lockgate.machine.deviations import LaneQuarantined
+from lockgate.primitives.state import View
+from lockgate.primitives.time import UnixNanos
 from lockgate.relay.endpoint import Slot
 from lockgate.relay.messages import Stage
 from lockgate.relay.mover import LaneRefused, Poisoned
@@ -87,5 +91,33 @@ def test_a_relayer_that_may_not_act_blames_no_packet() -> None:
                 await relayer._mover.move(direction, Stage.RECEIVE, tuple(direction.watch.tracks.values()), submitter)
             assert direction.quarantine.held(0.0) == set()
             assert pair.received() == []
+
+    asyncio.run(work())
+
+
+def test_a_lane_in_quarantine_marks_no_packet_and_costs_a_few_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is received for a while (S72): asked now and then, and not for every packet that waits."""
+    closed = True
+
+    def check(view: View, client: str, now: UnixNanos) -> None:
+        if closed:
+            raise LaneQuarantined("in quarantine", client=client)
+
+    monkeypatch.setattr(deviations, "check", check)
+
+    async def work() -> None:
+        nonlocal closed
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(40)
+            await pair.until(lambda: len(pair.open_packets()) == 40)
+            async with relaying(pair.relayer()) as (relayer,):
+                await pair.until(lambda: len(pair.reported("unavailable")) >= 2)
+                assert "lane.quarantined" in str(pair.reported("unavailable")[0]["detail"])
+                assert not pair.reported("failed")
+                assert relayer.counters.transactions < 20
+                assert pair.received() == []
+                closed = False
+                await pair.until(lambda: len(pair.received()) == 40)
 
     asyncio.run(work())
