@@ -31,6 +31,7 @@ def ledger_run(
     keep_versions: Annotated[int, typer.Option(help="Past states that answer queries and proofs.")] = 10_000,
     keep_blocks: Annotated[int, typer.Option(help="Past blocks; 0 keeps all, and what is open keeps its own.")] = 0,
     validator: Annotated[int | None, typer.Option(help="Run one validator of a ledger on CometBFT, from 0.")] = None,
+    link: Annotated[list[str] | None, typer.Option(hidden=True, help="VALIDATOR=PORT where it is reached.")] = None,
     reports: Reports = False,
 ) -> None:
     """Run a ledger that `up` or `ledger create` made: the embedded engine, or one validator on CometBFT."""
@@ -41,7 +42,8 @@ def ledger_run(
     if validator is not None:
         from lockgate.node import cometbft
 
-        run(lambda: cometbft.run(Settings.folder, name, validator, report))
+        links = {int(far): int(port) for far, _, port in (each.partition("=") for each in link or ())}
+        run(lambda: cometbft.run(Settings.folder, name, validator, report, links))
         return
 
     async def work() -> None:

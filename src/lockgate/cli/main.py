@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from lockgate.cli import client, deployment, doctor, explain, guest, host, lane, ledger, messages, new, packets, relay
+from lockgate.cli import (
+    client,
+    deployment,
+    doctor,
+    explain,
+    guest,
+    host,
+    lane,
+    ledger,
+    messages,
+    net,
+    new,
+    packets,
+    relay,
+)
 from lockgate.cli.context import DEFAULT_DATA, Settings, take_roots
 from lockgate.node.folder import Folder
 from lockgate.primitives.version import VERSION
@@ -53,6 +67,7 @@ app.command()(doctor.doctor)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(host.app, name="host")
 app.add_typer(relay.app, name="relay")
+app.add_typer(net.app, name="net")
 app.add_typer(lane.app, name="lane")
 app.add_typer(client.app, name="client")
 app.add_typer(new.app, name="new")

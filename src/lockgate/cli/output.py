@@ -50,18 +50,23 @@ def show_error(error: LockgateError, *, as_json: bool) -> int:
         kind = failure(str(error.fields.get("code"))) or kind
     code = kind.code
     detail = error.detail or kind.summary
-    fields = {name: value for name, value in error.fields.items() if name != "code" and value != ""}
-    if as_json:
-        said = {"code": code, "detail": detail, "untouched": kind.untouched, "next": kind.next_step}
-        print_json({"error": {**said, "fields": {name: str(value) for name, value in fields.items()}}})
-    else:
-        remark(f"{code} ", style="bold red", end="")
-        remark(detail)
-        if fields:
-            remark("  " + "  ".join(f"{name}={value}" for name, value in fields.items()), style="dim")
-        remark(f"  {kind.untouched}")
-        remark(f"  Next: {kind.next_step}")
+    fields = {name: str(value) for name, value in error.fields.items() if name != "code" and value != ""}
+    words = {"code": code, "detail": detail, "untouched": kind.untouched, "next": kind.next_step, "fields": fields}
+    show_words(words, as_json=as_json)
     return exit_code(kind)
+
+
+def show_words(words: dict[str, Any], *, as_json: bool) -> None:
+    """A failure as `--json` prints it, to people or to programs."""
+    if as_json:
+        print_json({"error": words})
+        return
+    remark(f"{words['code']} ", style="bold red", end="")
+    remark(words["detail"])
+    if words["fields"]:
+        remark("  " + "  ".join(f"{name}={value}" for name, value in words["fields"].items()), style="dim")
+    remark(f"  {words['untouched']}")
+    remark(f"  Next: {words['next']}")
 
 
 def say(text: str, *, style: str = "") -> None:

@@ -3,6 +3,7 @@
 - `up`, `processes`, `spawner`, `provision`: a deployment in one process tree, and what makes its pieces know each other
 - `ledger`, `host`, `relay`: one process each; `patience`: how they wait for one another
 - `folder`, `identity`, `config`, `clock`: the data folder, keys, a host's configuration, the machine's clock
+- `cometbft`, `cluster`, `links`, `net`, `ports`: a ledger's validators, who runs them, and what is asked of the cluster
 - `socket`, `desk`, `outbox`, `bodies`, `bulk`: what a running host is asked
 - `packets`, `trace`, `story`, `ledgers`, `signed`: a packet's life, read from the ledgers
 - `bundle`, `prove`, `findings`, `check`: proofs that need no node

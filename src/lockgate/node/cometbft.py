@@ -12,13 +12,14 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import tomllib
 from base64 import b64decode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,9 +34,11 @@ from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Parameters
 from lockgate.merkle.multistore import MultiStore
 from lockgate.node.clock import SystemClock
+from lockgate.node.engine import OtherEngine
 from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
-from lockgate.node.ledger import PortBusy, authority_signer, ledger_keys, listen
+from lockgate.node.ledger import authority_signer, ledger_keys
 from lockgate.node.parameters import check_same
+from lockgate.node.ports import free_listener
 from lockgate.primitives.errors import LockgateError, Refused, Unavailable
 from lockgate.primitives.ids import ChainId
 from lockgate.relay.rpc import Rpc
@@ -53,7 +56,6 @@ CONNECT_S: Final = 0.5
 STOP_S: Final = 10.0
 POLL_S: Final = 0.05
 HEARTBEAT_S: Final = 5.0
-PORTS: Final = range(20_000, 32_000)
 
 
 class NoCometBft(Unavailable):
@@ -127,6 +129,14 @@ def nodes_of(folder: Folder, name: str) -> tuple[Node, ...]:
         raise NotInitialised("cluster.json is damaged", ledger=name) from error
 
 
+def processes_of(node: Node) -> dict[str, int]:
+    """Process ids of a validator's `application` and `node` as they recorded them; empty while it is down."""
+    try:
+        return {half: int(pid) for half, pid in read_json(node.home / "process.json").items()}
+    except (LockgateError, AttributeError, TypeError, ValueError):
+        return {}
+
+
 def address_now(folder: Folder, name: str) -> str:
     """A node of a ledger that listens now, for the operator's own tools. Raises NotRunning, NotInitialised.
 
@@ -144,11 +154,13 @@ def address_now(folder: Folder, name: str) -> str:
 def create(folder: Folder, name: str, chain_id: str, count: int, parameters: Parameters | None = None) -> Genesis:
     """Make a cluster's keys, genesis and homes, once; returns the genesis that is there.
 
-    Raises BadCluster, NoCometBft, OtherParameters.
+    Raises BadCluster, NoCometBft, OtherEngine, OtherParameters.
     """
     home = folder.ledger(name)
     if (home / "cluster.json").exists():
         return check_same(Genesis.from_bytes((home / "genesis.cbor").read_bytes()), parameters)
+    if (home / "genesis.cbor").exists() and not (home / "validators").exists():
+        raise OtherEngine("it runs on the embedded engine", ledger=name, folder=str(folder.root))
     if count != 1 and count < FEWEST:
         raise BadCluster("another number", validators=count)
     binary = find_binary()
@@ -230,12 +242,16 @@ def configured(text: str, settings: dict[tuple[str, str], str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def run(folder: Folder, name: str, index: int, report: Report) -> None:
-    """Run one validator until cancelled. Raises NodeEnded, NoCometBft, NotInitialised, or what the store refuses."""
+async def run(folder: Folder, name: str, index: int, report: Report, links: Mapping[int, int] | None = None) -> None:
+    """Run one validator until cancelled. Raises NodeEnded, NoCometBft, NotInitialised, or what the store refuses.
+
+    `links`: at which port each other validator is reached, where that is not its own (`node.links`).
+    """
     nodes = nodes_of(folder, name)
     if not 0 <= index < len(nodes):
         raise NotInitialised("no such validator", ledger=name, validator=index, validators=len(nodes))
     node, binary = nodes[index], find_binary()
+    through = ("--p2p.persistent_peers", _peers(node, nodes, links)) if links else ()
     genesis = Genesis.from_bytes((folder.ledger(name) / "genesis.cbor").read_bytes())
     store = LedgerStore.open(node.home / "application.sqlite")
     try:
@@ -246,17 +262,33 @@ async def run(folder: Folder, name: str, index: int, report: Report) -> None:
             server = AbciServer(application, path, lambda error: _tell(report, error))
             await server.start()
             try:
-                await _run_node(binary, node, path, folder.ledger(name), genesis, report)
+                await _run_node(binary, node, path, folder.ledger(name), genesis, report, through)
             finally:
                 await server.stop()
     finally:
         store.close()
 
 
-async def _run_node(binary: Path, node: Node, path: Path, ledger: Path, genesis: Genesis, report: Report) -> None:
+def _peers(node: Node, nodes: Sequence[Node], links: Mapping[int, int]) -> str:
+    """The peers of a node's configuration, each at the port where it is to be reached."""
+    config = tomllib.loads((node.home / "config" / "config.toml").read_text())
+    ports = {str(other.p2p): str(links.get(other.index, other.p2p)) for other in nodes}
+    apart = (peer.rpartition(":") for peer in str(config["p2p"]["persistent_peers"]).split(","))
+    return ",".join(f"{where}:{ports.get(port, port)}" for where, _, port in apart)
+
+
+async def _run_node(
+    binary: Path,
+    node: Node,
+    path: Path,
+    ledger: Path,
+    genesis: Genesis,
+    report: Report,
+    through: tuple[str, ...] = (),
+) -> None:
     with (node.home / "node.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            str(binary), "start", "--home", str(node.home), "--proxy_app", f"unix://{path}",
+            str(binary), "start", "--home", str(node.home), "--proxy_app", f"unix://{path}", *through,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     write_json(node.home / "process.json", {"application": os.getpid(), "node": process.pid})
@@ -317,17 +349,9 @@ def public_key(node: Node) -> bytes:
 
 
 def _free_ports() -> tuple[int, int]:
-    """Two ports that are free now; they are kept for the cluster's life, so that its nodes find each other.
-
-    None of those that the system gives to whoever asks for any: it could be taken at the next start.
-    """
-    found: list[int] = []
-    while len(found) < 2:
-        port = PORTS.start + secrets.randbelow(len(PORTS))
-        with contextlib.suppress(PortBusy):
-            listen(port).close()
-            found.append(port)
-    return found[0], found[1]
+    """Two ports that are free now; they are kept for the cluster's life, so that its nodes find each other."""
+    with free_listener() as rpc, free_listener() as p2p:
+        return rpc.getsockname()[1], p2p.getsockname()[1]
 
 
 __all__ = (
@@ -344,6 +368,7 @@ __all__ = (
     "join",
     "nodes_of",
     "public_key",
+    "processes_of",
     "run",
     "version_of",
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+from lockgate.primitives.errors import Refused
+
 
 class Engine(enum.StrEnum):
     """What orders a ledger's blocks."""
@@ -12,4 +14,10 @@ class Engine(enum.StrEnum):
     COMETBFT = "cometbft"  # a node for each validator
 
 
-__all__ = ("Engine",)
+class OtherEngine(Refused):
+    code = "node.other_engine"
+    summary = "A ledger of this folder has this name already, and runs on another engine."
+    next_step = "Choose another name, another folder with --data, or the engine that the ledger was made for."
+
+
+__all__ = ("Engine", "OtherEngine")

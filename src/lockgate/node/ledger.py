@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import socket
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -28,19 +27,15 @@ from lockgate.machine.genesis import Genesis, GenesisAccount, GenesisValidator, 
 from lockgate.merkle.multistore import MultiStore
 from lockgate.node import collector
 from lockgate.node.clock import SystemClock
+from lockgate.node.engine import OtherEngine
 from lockgate.node.folder import SUITE_ED25519, Folder, NotInitialised, make_keys, write_json
 from lockgate.node.parameters import check_same
-from lockgate.primitives.errors import Refused, Unavailable
+from lockgate.node.ports import listen
+from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ChainId
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.nodes import SqliteNodes
 from lockgate.storage.signstate import SignState
-
-
-class PortBusy(Unavailable):
-    code = "node.port_busy"
-    summary = "The port is taken by another program."
-    next_step = "Use port 0, which finds a free one, or stop the other program."
 
 
 class OlderLedger(Refused):
@@ -77,8 +72,13 @@ def create(
     accounts: tuple[GenesisAccount, ...] = (),
     parameters: Parameters | None = None,
 ) -> Genesis:
-    """Make a one-signer ledger's keys and genesis, once; returns the genesis that is there. Raises OtherParameters."""
+    """Make a one-signer ledger's keys and genesis, once; returns the genesis that is there.
+
+    Raises OtherEngine, OtherParameters.
+    """
     path = folder.ledger(name) / "genesis.cbor"
+    if (path.parent / "cluster.json").exists():
+        raise OtherEngine("it runs on CometBFT", ledger=name, folder=str(folder.root))
     keys = ledger_keys(folder, name)
     if path.exists():
         return check_same(Genesis.from_bytes(path.read_bytes()), parameters)
@@ -164,20 +164,6 @@ class _Server(uvicorn.Server):
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # a generator upstream
         return nullcontext()
-
-
-def listen(port: int) -> socket.socket:
-    """A listening socket on the loopback address; 0 finds a free port. Raises PortBusy."""
-    # With the protocol named: asyncio turns Nagle's delay off only where it sees TCP, and the delay costs 40 ms a call.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise PortBusy("cannot listen", port=port) from error
-    return listener
 
 
 def _record(home: Path, chain: EmbeddedChain, address: str) -> None:

@@ -27,6 +27,7 @@ from lockgate.primitives.errors import Unavailable
 
 START_S: Final = 120.0  # a guest that is not in the code cache is compiled first
 STOP_S: Final = 5.0
+HOLD_S: Final = 15.0  # a validator waits up to 10 s for its node
 RESTARTS: Final = 5  # of one child within RESTARTS_WITHIN_S; more would only fill the log
 RESTARTS_WITHIN_S: Final = 60.0
 FIRST_RESTART_S: Final = 0.1  # doubling with each restart in the window
@@ -57,7 +58,7 @@ class Run:
         """Wait for the end, and for all that it said before."""
         status = await asyncio.shield(self.ended)
         if self.reading is not None:
-            await self.reading
+            await asyncio.shield(self.reading)
         return status
 
     def hang_up(self) -> None:
@@ -87,6 +88,7 @@ class Child:
     log: Path
     run: Run
     restarts: deque[float] = field(default_factory=deque)
+    held: bool = False  # it is to stay down until `resume`
 
     @property
     def pid(self) -> int:
@@ -119,7 +121,37 @@ class Deployment:
             log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         child = Child(name, arguments, log, self._launch(name, arguments + once, log))
         self.children[name] = child
-        run = child.run
+        await self._ready(child)
+        return child
+
+    async def hold(self, name: str, end: Callable[[Child], None] | None = None) -> None:
+        """End a child, and leave it down until `resume`. `end` ends it otherwise than by hanging up.
+
+        Returns when it is gone. One that runs on after `HOLD_S` is killed.
+        """
+        child = self.children[name]
+        child.held = True
+        if child.run.ended.done():
+            return
+        (end or (lambda ending: ending.run.hang_up()))(child)
+        try:
+            async with asyncio.timeout(HOLD_S):
+                await child.run.over()
+        except TimeoutError:
+            _kill(child.run)
+            await child.run.over()
+
+    async def resume(self, name: str) -> None:
+        """Start a held child, or one that was given up, and wait until it is ready. Raises ProcessEnded, DiskFull."""
+        child = self.children[name]
+        child.held = False
+        child.restarts.clear()
+        child.run.hang_up()
+        child.run = self._launch(child.name, child.arguments, child.log)
+        await self._ready(child)
+
+    async def _ready(self, child: Child) -> None:
+        run, name, log = child.run, child.name, child.log
         ready, over = asyncio.create_task(run.ready.wait()), asyncio.create_task(run.over())
         done, waiting = await asyncio.wait({ready, over}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
@@ -128,8 +160,8 @@ class Deployment:
             why = run.why(over.result()) if over in done else f"not ready within {START_S:.0f} s"
             raise ProcessEnded(why, process=name, log=str(log))
         await run.pid  # its own word may come before the spawner's
+        self._keeping = [task for task in self._keeping if not task.done()]
         self._keeping.append(asyncio.create_task(self._keep(child)))
-        return child
 
     def _launch(self, name: str, arguments: tuple[str, ...], log: Path) -> Run:
         number = next(self._numbers)
@@ -177,11 +209,12 @@ class Deployment:
     async def _keep(self, child: Child) -> None:
         """Start a child again when it dies, and say so in words."""
         while not self._stopping:
-            status = await child.run.over()
-            if self._stopping:
+            run = child.run
+            status = await run.over()
+            if self._stopping or child.held:
                 return
-            why = child.run.why(status)
-            child.run.hang_up()
+            why = run.why(status)
+            run.hang_up()
             now = self._loop.time()
             while child.restarts and now - child.restarts[0] > RESTARTS_WITHIN_S:
                 child.restarts.popleft()
@@ -190,6 +223,8 @@ class Deployment:
                 return
             self._on_report(child.name, "ended", {"why": why})
             await asyncio.sleep(FIRST_RESTART_S * 2 ** len(child.restarts))
+            if child.held or child.run is not run:
+                return
             child.restarts.append(now)
             try:
                 child.run = self._launch(child.name, child.arguments, child.log)
@@ -232,15 +267,19 @@ class Deployment:
                 await asyncio.gather(*(run.over() for run in runs))
         except TimeoutError:
             for run in runs:
-                if run.pid.done() and not run.ended.done():
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(run.pid.result(), signal.SIGKILL)
+                _kill(run)
             await asyncio.gather(*(run.over() for run in runs))
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
         self._loop.remove_reader(self._spawner.socket)
         self._spawner.stop()
+
+
+def _kill(run: Run) -> None:
+    if run.pid.done() and not run.ended.done():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(run.pid.result(), signal.SIGKILL)
 
 
 async def _until_gone(run: Run) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +15,9 @@ from lockgate.engines.embedded.retention import KEEP
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import Lane, LaneOrder
-from lockgate.node import cometbft, parameters
+from lockgate.node import cometbft, net, parameters
 from lockgate.node import ledger as ledger_node
+from lockgate.node.cluster import Cluster
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
 from lockgate.node.engine import Engine
@@ -141,6 +142,8 @@ class Running:
     spec: Spec
     processes: Deployment
     lock: int
+    by: str  # the verb that runs it
+    clusters: list[Cluster] = field(default_factory=list)  # those that run here
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -150,6 +153,8 @@ class Running:
     async def stop(self) -> None:
         """End every process, and let the folder go."""
         await self.processes.stop()
+        for cluster in self.clusters:
+            await cluster.stop()
         (self.folder.root / RECORD).unlink(missing_ok=True)
         os.close(self.lock)
 
@@ -162,6 +167,7 @@ async def start(
     spawner: Spawner | None = None,
     *,
     accept_clock: bool = False,
+    by: str = "up",
 ) -> Running:
     """Create what is missing, start every process, and return when all are ready.
 
@@ -175,13 +181,13 @@ async def start(
         if spawner is not None:
             spawner.stop()
         raise
-    running = Running(folder, spec, Deployment(folder, on_report, spawner), lock)
+    running = Running(folder, spec, Deployment(folder, on_report, spawner), lock, by)
     try:
         say("ledgers")
         for ledger in spec.ledgers:
             create_ledger(folder, ledger)
         running.spec = spec = replace(spec, ledgers=tuple(_with_nodes(folder, ledger) for ledger in spec.ledgers))
-        await asyncio.gather(*(start_ledger(running.processes, ledger, accept_clock) for ledger in spec.ledgers))
+        await asyncio.gather(*(start_ledger(running, ledger, accept_clock, say) for ledger in spec.ledgers))
         write_json(folder.root / RECORD, {"pid": os.getpid(), "ledgers": running.addresses})
         await provision(running, say)
         say("hosts and relayer")
@@ -232,12 +238,16 @@ def _with_nodes(folder: Folder, spec: LedgerSpec) -> LedgerSpec:
     return replace(spec, sources=(*others, *spec.sources))
 
 
-async def start_ledger(processes: Deployment, spec: LedgerSpec, accept_clock: bool) -> None:
+async def start_ledger(running: Running, spec: LedgerSpec, accept_clock: bool, say: Say) -> None:
+    """Start a ledger's processes; a cluster that runs already, by `net up`, is taken as it is."""
+    folder, processes = running.folder, running.processes
     if spec.engine == Engine.COMETBFT:
-        names = [(f"validator {spec.name} {index}", str(index)) for index in range(spec.validators)]
-        await asyncio.gather(
-            *(processes.start(name, "ledger", "run", spec.name, "--validator", index) for name, index in names)
-        )
+        if await net.answers(folder, spec.name):
+            say(f"the cluster of {spec.name} runs already")
+            return
+        cluster = Cluster(folder, spec.name, processes, running.by)
+        running.clusters.append(cluster)
+        await cluster.start(say)
         return
     options = ["--port", str(spec.port), "--heartbeat", str(spec.heartbeat)] + (["--durable"] if spec.durable else [])
     options += ["--keep-versions", str(spec.keep_versions), "--keep-blocks", str(spec.keep_blocks)]

@@ -27,7 +27,7 @@ from tests.arch.sources import REPO, text_of
 
 VERBS = {
     "version", "up", "demo", "send", "inbox", "outbox", "trace", "prove", "verify", "explain", "doctor", "ledger",
-    "host", "relay", "guest", "lane", "client", "new", "save",
+    "host", "relay", "guest", "lane", "client", "new", "save", "net",
 }  # fmt: skip
 
 
@@ -115,6 +115,12 @@ def test_a_failure_speaks_with_its_own_code_wherever_it_comes_from(
         (("client", "list"), 5, "node.ledger_down"),
         (("client", "explain"), 5, "node.ledger_down"),
         (("ledger", "list"), 5, "node.ledger_down"),
+        (("net", "status"), 5, "net.not_running"),
+        (("net", "kill", "0"), 5, "net.not_running"),
+        (("net", "restart", "0", "1"), 5, "net.not_running"),
+        (("net", "partition", "0,1"), 5, "net.not_running"),
+        (("net", "heal"), 5, "net.not_running"),
+        (("net", "down"), 5, "net.not_running"),
         (("verify", "/nonexistent"), 4, "bundle.malformed"),
         (("verify", "--store", "alpha"), 3, "node.not_initialised"),
     ],
@@ -131,7 +137,17 @@ def test_without_a_deployment_every_verb_says_so_in_one_typed_sentence(
 
 
 @pytest.mark.parametrize(
-    "arguments", [("send", "a", "b", "x", "--timeout", "0"), ("trace",), ("verify",), ("nothing",)]
+    "arguments",
+    [
+        ("send", "a", "b", "x", "--timeout", "0"),
+        ("trace",),
+        ("verify",),
+        ("nothing",),
+        ("net", "kill"),
+        ("net", "kill", "first"),
+        ("net", "kill", "0", "--half", "third"),
+        ("net", "partition", "0-1"),
+    ],
 )
 def test_a_command_line_that_is_none_ends_with_2(arguments: tuple[str, ...]) -> None:
     assert lockgate(*arguments).exit_code == 2

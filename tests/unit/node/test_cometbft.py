@@ -9,18 +9,21 @@ import pytest
 
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
-from lockgate.node import cometbft
+from lockgate.node import cometbft, ledger
 from lockgate.node.cometbft import (
     BadCluster,
     NoCometBft,
+    Node,
     NodeEnded,
     configured,
     create,
     find_binary,
     nodes_of,
+    processes_of,
     run,
     version_of,
 )
+from lockgate.node.engine import OtherEngine
 from lockgate.node.folder import Folder, NotInitialised
 from lockgate.node.up import BadConfig, LedgerSpec, Spec, read_spec
 from tests.support.lab import START
@@ -75,6 +78,37 @@ def test_a_cluster_has_one_validator_or_four_and_more(tmp_path: Path, count: int
     with pytest.raises(BadCluster):
         create(Folder(tmp_path / "data"), "alpha", "alpha-1", count)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_ledger_keeps_its_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKGATE_PASSPHRASE", "of the test")
+    folder = Folder(tmp_path / "data")
+    genesis = ledger.create(folder, "alpha", "alpha-1").to_bytes()
+    with pytest.raises(OtherEngine, match="embedded"):
+        create(folder, "alpha", "alpha-1", 4)
+    assert (folder.ledger("alpha") / "genesis.cbor").read_bytes() == genesis
+    folder.ledger("beta").mkdir()
+    (folder.ledger("beta") / "cluster.json").write_text("{}")
+    with pytest.raises(OtherEngine, match="CometBFT"):
+        ledger.create(folder, "beta", "beta-1")
+    assert not (folder.ledger("beta") / "keys").exists()
+
+
+def test_peers_are_reached_through_the_links_that_are_given(tmp_path: Path) -> None:
+    nodes = [Node(index, tmp_path / str(index), 100 + index, 200 + index) for index in range(3)]
+    (nodes[0].home / "config").mkdir(parents=True)
+    (nodes[0].home / "config" / "config.toml").write_text(
+        '[p2p]\npersistent_peers = "aa@127.0.0.1:201,bb@127.0.0.1:202,cc@192.0.2.1:203"\n'
+    )
+    assert cometbft._peers(nodes[0], nodes, {1: 301, 2: 302}) == "aa@127.0.0.1:301,bb@127.0.0.1:302,cc@192.0.2.1:203"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"node": "x"}'])
+def test_a_record_of_processes_that_does_not_read_is_none(tmp_path: Path, text: str) -> None:
+    node = Node(0, tmp_path, 1, 2)
+    assert processes_of(node) == {}
+    (tmp_path / "process.json").write_text(text)
+    assert processes_of(node) == {}
 
 
 def test_settings_are_changed_in_their_section_only() -> None:

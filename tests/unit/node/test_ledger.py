@@ -12,7 +12,8 @@ from lockgate.crypto.keys import KeyRole
 from lockgate.crypto.suites import SIGN_ED25519_MLDSA65
 from lockgate.node import ledger
 from lockgate.node.folder import SUITE_ED25519, Folder, account_signer, make_keys
-from lockgate.node.ledger import LEDGER_KEYS, OlderLedger, PortBusy, listen
+from lockgate.node.ledger import LEDGER_KEYS, OlderLedger
+from lockgate.node.ports import PortBusy, listen
 
 
 def test_answers_leave_at_once() -> None:

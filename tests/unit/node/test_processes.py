@@ -124,6 +124,58 @@ def test_a_process_that_does_not_start_says_why_itself(within: Within) -> None:
     within(story)
 
 
+def test_a_child_that_is_held_stays_down_until_it_is_resumed(within: Within) -> None:
+    async def story(world: World) -> None:
+        child = await world.deployment.start("one", "steady")
+        first = child.pid
+        await world.deployment.hold("one")
+        await asyncio.sleep(0.05)  # fifty times what it would wait before it started it again
+        assert not lives(first)
+        assert (len(world.said("ready")), world.said("ended")) == (1, [])
+        await world.deployment.resume("one")
+        assert child.pid != first
+        os.kill(child.pid, signal.SIGKILL)
+        await world.until("ready", 3)
+        assert len(world.said("ended")) == 1, "it is kept again"
+
+    within(story)
+
+
+def test_a_child_held_while_it_waits_to_be_started_again_starts_once(
+    within: Within, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "FIRST_RESTART_S", 0.3)
+
+    async def story(world: World) -> None:
+        child = await world.deployment.start("one", "steady")
+        os.kill(child.pid, signal.SIGKILL)
+        await world.until("ended")
+        await world.deployment.hold("one")
+        await world.deployment.resume("one")
+        await asyncio.sleep(0.6)
+        assert len(world.said("ready")) == 2
+        assert lives(child.pid)
+
+    within(story)
+
+
+def test_one_that_was_given_up_can_be_resumed_and_one_that_is_deaf_is_killed(
+    within: Within, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "HOLD_S", 0.2)
+
+    async def story(world: World) -> None:
+        await world.deployment.start("one", "exit", "3")
+        await world.until("given_up")
+        await world.deployment.resume("one")
+        await world.until("given_up", 2)
+        deaf = await world.deployment.start("two", "deaf")
+        await world.deployment.hold("two")
+        assert not lives(deaf.pid)
+
+    within(story)
+
+
 def test_stop_ends_the_deaf_too(within: Within, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "STOP_S", 0.2)
     pids: list[int] = []
