@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from lockgate.machine import clients
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, View
 from lockgate.primitives.time import UnixNanos
-from tests.arch.sources import REPO, python_files, relative, text_of
+from lockgate.relay.kinds import KINDS
+from tests.arch.sources import PACKAGE, REPO, python_files, relative, text_of
 from tests.support.attested_lab import attestation, attested_state, client_message, create
 from tests.support.lab import START, account
 
@@ -30,7 +32,13 @@ TOY_STATE = "/toy.ClientState"
 
 
 def outside(kind: str) -> Iterator[Path]:
-    return (path for path in python_files("src") if FOLDERS / kind not in path.parents)
+    """What a ledger's machine is made of; who brings clients forward knows kinds by a file and an entry each."""
+    return (path for path in python_files("src") if FOLDERS / kind not in path.parents and not _brings(path))
+
+
+def _brings(path: Path) -> bool:
+    above = {"courier", "relay", "hosting", "node", "cli", "lab"}
+    return path.relative_to(PACKAGE).parts[0] in above
 
 
 @pytest.mark.parametrize("kind", NEW_KINDS)
@@ -52,6 +60,15 @@ def test_a_kind_is_one_line_beside_its_import(name: str) -> None:
     lines = [line for path in outside(kind) for line in text_of(path).splitlines() if name in line]
     wired = [line for line in lines if not line.startswith("from ")]
     assert (len(lines), len(wired)) == (2, 1), lines
+
+
+@pytest.mark.parametrize("kind", ["tendermint", *NEW_KINDS])
+def test_a_relayer_needs_a_file_and_an_entry_for_a_kind(kind: str) -> None:
+    """`relay.kinds` and the updater; what speaks to attestors is more than a relayer's alone."""
+    assert (PACKAGE / "relay" / "updaters" / f"{kind}.py").exists()
+    entries = re.findall(r"^\s+Kind\(", text_of(PACKAGE / "relay" / "kinds.py"), re.M)
+    assert len(entries) == len(KINDS)
+    assert {"tendermint": "07-tendermint"}.get(kind, kind) in KINDS
 
 
 class ToyClient(AttestedClient):

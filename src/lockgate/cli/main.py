@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lockgate.cli import (
+    attestor,
     client,
     deployment,
     doctor,
@@ -68,6 +69,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(host.app, name="host")
 app.add_typer(relay.app, name="relay")
 app.add_typer(net.app, name="net")
+app.add_typer(attestor.app, name="attestor")
 app.add_typer(lane.app, name="lane")
 app.add_typer(client.app, name="client")
 app.add_typer(new.app, name="new")

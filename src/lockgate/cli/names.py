@@ -21,6 +21,10 @@ def complete_relay(ctx: typer.Context, incomplete: str) -> list[str]:
     return _names(ctx, "relays", incomplete)
 
 
+def complete_attestor(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _names(ctx, "attestors", incomplete)
+
+
 def complete_code(incomplete: str) -> list[str]:
     from lockgate.node.explain import load_codes
     from lockgate.primitives.errors import error_codes

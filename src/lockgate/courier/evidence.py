@@ -58,22 +58,27 @@ class Conflict:
 
 
 def headers_in(data: bytes) -> list[tuple[str, bytes]]:
-    """Headers that a transaction gave to clients, as (client id, Header message): ours, or a Cosmos SDK's.
-
-    A transaction of neither kind gives none, and what of it does not parse is passed over.
-    """
-    return _given(data, urls.TENDERMINT_HEADER)
+    """Headers that a transaction gave to clients, as (client id, Header message)."""
+    return _of_kind(data, urls.TENDERMINT_HEADER)
 
 
 def misbehaviour_in(data: bytes) -> list[tuple[str, bytes]]:
     """Misbehaviour messages that a transaction gave to clients, as `headers_in` gives headers."""
-    return _given(data, urls.TENDERMINT_MISBEHAVIOUR)
+    return _of_kind(data, urls.TENDERMINT_MISBEHAVIOUR)
 
 
-def _given(data: bytes, kind: str) -> list[tuple[str, bytes]]:
+def _of_kind(data: bytes, wanted: str) -> list[tuple[str, bytes]]:
+    return [(client, value) for client, kind, value in client_messages_in(data) if kind == wanted]
+
+
+def client_messages_in(data: bytes) -> list[tuple[str, str, bytes]]:
+    """What a transaction gave to clients, as (client id, type URL, value): one of ours, or of a Cosmos SDK's.
+
+    A transaction of neither kind gives none, and what of it does not parse is passed over.
+    """
     for messages_of in (_own_messages, _cosmos_messages):
         try:
-            return [given for name, content in messages_of(data) for given in _contents(name, content, kind)]
+            return [given for name, content in messages_of(data) for given in _client_message(name, content)]
         except (LockgateError, AttributeError, LookupError, TypeError):
             continue
     return []
@@ -89,12 +94,12 @@ def _cosmos_messages(data: bytes) -> list[tuple[str, bytes]]:
     return [(message.type_url, message.value) for message in body.messages[:MAX_MESSAGES]]
 
 
-def _contents(name: str, content: bytes, kind: str) -> list[tuple[str, bytes]]:
+def _client_message(name: str, content: bytes) -> list[tuple[str, str, bytes]]:
     if name != urls.MSG_UPDATE_CLIENT:
         return []
     message = parse(ibc_client_pb2.MsgUpdateClient, content)
     held = message.client_message
-    return [(message.client_id, held.value)] if held.type_url == kind else []
+    return [(message.client_id, held.type_url, held.value)]
 
 
 def agrees(submitted: ClientHeader, own: LightBlock) -> bool:
@@ -177,4 +182,13 @@ class _Remembered:
         return iter(())
 
 
-__all__ = ("Accusation", "Conflict", "accuse", "agrees", "headers_in", "misbehaviour_in", "readdressed")
+__all__ = (
+    "Accusation",
+    "Conflict",
+    "accuse",
+    "agrees",
+    "client_messages_in",
+    "headers_in",
+    "misbehaviour_in",
+    "readdressed",
+)

@@ -261,3 +261,7 @@ class Updater(Protocol):
     def counts(self) -> Mapping[str, int]:
         """What it did, by name, for people."""
         ...
+
+    def health(self) -> Mapping[str, object] | None:
+        """Those whose word it needs, and how they do, for people; None where it needs nobody's."""
+        ...

@@ -12,6 +12,7 @@
 - `rules`: the rules of each ledger that its operator accepted
 - `views`, `forks`: what authors saw of the ledgers, and ledgers that signed two histories
 - `bulk`: bodies too large for a packet: offered, and fetched beside the steps
+- `attestor`, `attestor_server`: signs what was verified of a ledger, for clients that rest on a quorum
 - `config`, `work`: what a host is told, and the pieces of its work
 
 The real world (`node`) and the simulated one (`lab`) assemble the same driver.

@@ -367,8 +367,8 @@ __all__ = (
     "is_cluster",
     "join",
     "nodes_of",
-    "public_key",
     "processes_of",
+    "public_key",
     "run",
     "version_of",
 )

@@ -25,8 +25,8 @@ def load(path: Path) -> HostConfig:
             guest=value["guest"],
             endpoint=value["endpoint"],
             records=tuple(value["records"]),
-            local=_ledger(value["local"]),
-            remotes=tuple(map(_ledger, value["remotes"])),
+            local=ledger_ref(value["local"]),
+            remotes=tuple(map(ledger_ref, value["remotes"])),
             peers={
                 alias: PeerRef(**{**peer, "blobs": tuple(peer.get("blobs", ()))})
                 for alias, peer in value["peers"].items()
@@ -38,9 +38,10 @@ def load(path: Path) -> HostConfig:
         raise NotInitialised("the host's record has another shape", file=str(path)) from error
 
 
-def _ledger(value: dict[str, Any]) -> LedgerRef:
+def ledger_ref(value: dict[str, Any]) -> LedgerRef:
+    """Raises KeyError, TypeError, ValueError for a record of another shape."""
     lists = {name: tuple(map(str, value.get(name, ()))) for name in ("rules", "sources")}
     return LedgerRef(**{**value, **lists, "required": int(value.get("required", 0))})
 
 
-__all__ = ("load", "save")
+__all__ = ("ledger_ref", "load", "save")

@@ -6,6 +6,7 @@
 <data>/signers/<name>.state       what each validator signed, outside every database and backup (P12)
 <data>/hosts/<name>/keys, host.sqlite, host.sock, endpoint.json
 <data>/relays/<name>/keys, relay.json
+<data>/attestors/<name>/keys, attestor.json, sets; <data>/signers/attestor-<name>.said, what it signed
 ```
 """
 
@@ -90,6 +91,13 @@ class Folder:
 
     def relay(self, name: str) -> Path:
         return self.root / "relays" / name
+
+    def attestor(self, name: str) -> Path:
+        return self.root / "attestors" / name
+
+    def said(self, attestor: str) -> Path:
+        """What an attestor has signed, outside its own folder and every backup."""
+        return self.root / "signers" / f"attestor-{attestor}.said"
 
     def sign_state(self, name: str) -> Path:
         return self.root / "signers" / f"{name}.state"

@@ -84,12 +84,7 @@ class LedgerAccess:
 
     async def ref(self, height: int = 0) -> LedgerRef:
         """A fingerprint of this ledger and its rules, for those who start to trust it from here (P11, P16)."""
-        at = height or (await self.chain.header_at_least(2)).height.height
-        signed = await self.chain.signed_header(at)
-        digest = header_hash(signed.header)
-        rules = await self.chain.prove(keys.RULES, keys.RULES_DIGEST, Height(self.chain.revision, at))
-        pinned = () if rules.value is None else (rules.value.hex(),)
-        return LedgerRef(self.name, self.chain.chain_id, self.genesis.domain_id.hex(), at, digest.hex(), pinned)
+        return await fingerprint(self.name, self.chain, self.genesis, height)
 
     async def do(self, *messages: Message, by: AccountSubmitter | None = None) -> Submitted:
         """Submit; raise SetupFailed with the ledger's words when it is refused."""
@@ -97,6 +92,15 @@ class LedgerAccess:
         if done.code:
             raise SetupFailed(done.log, ledger=self.name, code=done.code)
         return done
+
+
+async def fingerprint(name: str, chain: CometBftChain, genesis: Genesis, height: int = 0) -> LedgerRef:
+    """A ledger as its node shows it at a height; 0: at its newest."""
+    at = height or (await chain.header_at_least(2)).height.height
+    digest = header_hash((await chain.signed_header(at)).header)
+    rules = await chain.prove(keys.RULES, keys.RULES_DIGEST, Height(chain.revision, at))
+    pinned = () if rules.value is None else (rules.value.hex(),)
+    return LedgerRef(name, chain.chain_id, genesis.domain_id.hex(), at, digest.hex(), pinned)
 
 
 async def open_chain(rpc: Calls) -> CometBftChain:

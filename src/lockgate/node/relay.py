@@ -4,6 +4,7 @@
 - `"sources": {"alpha": ["http://…"]}`: nodes it is read through beside the folder's own
 - `"required_sources": {"alpha": 2}`: how many of them must agree
 - `"witnesses": {"alpha": ["http://…"]}`: nodes that must show the same before anything is called misbehaviour
+- `"attestors": {"alpha": ["unix:/…/attest.sock"]}`: who attests it, for a client on the other ledger that rests on them
 - `"max_gas_price": {"alpha": 2}`: what is paid for a unit of gas at most; nothing, unless it is named
 """
 
@@ -12,14 +13,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
+from lockgate.courier.ports import Updater
 from lockgate.crypto.keys import KeyRole
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
+from lockgate.lightclients.attested.states import CLIENT_TYPE
 from lockgate.node.folder import (
     SUITE_ED25519,
     Folder,
@@ -33,13 +37,16 @@ from lockgate.node.patience import patiently
 from lockgate.node.provision import RELAY_LANE, LedgerAccess, SetupFailed, find_lane
 from lockgate.node.sources import Nodes, nodes_of, open_ledger
 from lockgate.primitives.ids import ClientId
+from lockgate.relay.attestors import Attestor, Attestors
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import EndPoint, Relayer
 from lockgate.relay.rpc import Rpc
+from lockgate.relay.updaters.attested import AttestedUpdater
 
 RELAY_KEYS: Final = {"account": (KeyRole.ACCOUNT, SUITE_ED25519)}
 STATUS_EVERY_S: Final = 2.0
 STATUS_OLD_S: Final = 10.0  # a status that was not written again by then is nobody's
+ADDRESS: Final = re.compile(r"unix:/.+|tcp:(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d{1,5}", re.DOTALL)
 CLEAR_LANE: Final = RELAY_LANE + 16  # a one-shot `clear` beside a running relayer: nonce lanes of its own
 
 Waits = Callable[[Callable[[], Awaitable[Any]], Report], Awaitable[Any]]
@@ -83,12 +90,25 @@ async def make(
         witnesses = [Rpc(str(address)) for address in record.get("witnesses", {}).get(access.name, ())]
         rpcs += witnesses
         chains = tuple(CometBftChain(rpc, access.chain.chain_id) for rpc in witnesses)
-        ends.append(EndPoint(access.chain, access.submitter, ClientId(lane.local_client), chains, order=lane.order))
+        updaters = attested_by(record, access.name, access.chain, report)
+        client = ClientId(lane.local_client)
+        ends.append(EndPoint(access.chain, access.submitter, client, chains, order=lane.order, updaters=updaters))
 
     def keep(what: str, evidence: dict[str, object]) -> None:
         write_json(home / "evidence" / f"{what}.json", evidence)
 
     return Relayer(ends[0], ends[1], report, OsEntropy(), keep), rpcs
+
+
+def attested_by(record: dict[str, Any], ledger: str, chain: CometBftChain, report: Report) -> dict[str, Updater]:
+    """What brings attested clients of a ledger forward, where its attestors are named. Raises NotInitialised."""
+    named = record.get("attestors", {})
+    addresses = named.get(ledger, []) if isinstance(named, dict) else None
+    if not isinstance(addresses, list) or not all(type(each) is str and ADDRESS.fullmatch(each) for each in addresses):
+        raise NotInitialised("attestors of a relayer are addresses by ledger", given=str(named)[:100])
+    if not addresses:
+        return {}
+    return {CLIENT_TYPE: AttestedUpdater(chain, Attestors([Attestor(each) for each in addresses], report))}
 
 
 def max_gas_prices(record: dict[str, Any]) -> dict[str, int]:
@@ -166,6 +186,7 @@ def rows(shown: dict[str, Any]) -> list[list[str]]:
             )
             found.append([f"client on {name}", text])
         found += source_rows(name, end.get("sources"))
+        found += attestor_rows(name, (end.get("attested_by") or {}).get(CLIENT_TYPE))
     found.append(["counters", ", ".join(f"{name} {count}" for name, count in shown["counters"].items() if count)])
     return found
 
@@ -181,6 +202,16 @@ def source_rows(ledger: str, sources: dict[str, Any] | None) -> list[list[str]]:
         again = f", asked again in {node['again_s']} s" if node["again_s"] else ""
         rows.append(["", f"{node['source']}: {node['state']}, at {node['height']}{again}"])
     return rows
+
+
+def attestor_rows(ledger: str, health: dict[str, Any] | None) -> list[list[str]]:
+    """The attestors of a ledger, and what its attested client waits for."""
+    if health is None:
+        return []
+    signing = sum(each["state"] == "signs" for each in health["attestors"])
+    waits = f"; WAITS: {health['waits']}" if health["waits"] else ""
+    rows = [[f"attestors of {ledger}", f"{signing} of {len(health['attestors'])} sign{waits}"]]
+    return rows + [["", f"{each['attestor']}: {each['state']}"] for each in health["attestors"]]
 
 
 async def _at_once(attempt: Callable[[], Awaitable[Any]], report: Report) -> Any:

@@ -3,9 +3,9 @@
 - `driver`: one pair of clients; reads, plans, moves, for ever
 - `watch`, `scan`, `search`, `events`: what is in flight, from events and from state
 - `direction`, `mover`, `messages`: one way of a pair, and a packet's next step, proven
-- `kinds`, `updaters`: each kind of light client, and what brings it forward
+- `kinds`, `updaters`, `attestors`: each kind of light client, what brings it forward, and whose word that takes
 - `submitter`: transactions of one account, on nonce lanes of its own
-- `care`, `guard`: clients kept fresh, finished packets pruned; ledgers that signed two histories
+- `care`, `guard`, `quorum_guard`: clients kept fresh, finished packets pruned; ledgers that signed two histories
 - `endpoint`, `status`: one ledger of a pair, and what people are shown
 - `sources`, `sources_headers`, `sources_chain`, `sources_calls`: several nodes of a ledger, of which some must agree
 - `rpc`, `http`: calls to one node; `chains`: how each kind of ledger is read

@@ -28,8 +28,9 @@ from lockgate.relay.guard import Guard, KeepEvidence
 from lockgate.relay.jitter import Jitter
 from lockgate.relay.messages import Stage
 from lockgate.relay.mover import Counters, Mover, Report
+from lockgate.relay.quorum_guard import QuorumGuard
 from lockgate.relay.status import added, direction_status, end_status
-from lockgate.relay.updaters.tendermint import OtherHistory
+from lockgate.relay.updaters.grounds import OtherHistory
 
 POLL_S: Final = 0.5  # between two questions where blocks are announced
 SCAN_EVERY_S: Final = 30.0
@@ -65,6 +66,7 @@ class Relayer:
         self._mover = Mover(report, self._took_in, _now, self._jitter)
         self.counters: Counters = self._mover.counters
         self._guard = Guard(self.ends, self.counters, report, keep_evidence)
+        self._quorums = QuorumGuard(self.ends, self.counters, report, keep_evidence)
         self._care = Care(self.directions, self.counters, report, _now)
 
     async def run(self) -> None:
@@ -117,6 +119,7 @@ class Relayer:
                     tasks.append(self._loop(name, self._worker(direction, lane, stages)))
         tasks.append(self._loop("care", self._caring))
         tasks.append(self._loop("guard", self._guard.work))
+        tasks.append(self._loop("attestations", self._quorums.work))
         tasks.append(self._loop("conflicts", self._conflicting))
         return tasks
 
@@ -187,9 +190,10 @@ class Relayer:
             for event in block.events:
                 if event.type == ibc_events.UPDATE_CLIENT:
                     self._guard.saw(end, event, block.height)
+                    self._quorums.saw(end, event, block.height)
                 elif event.type == ibc_events.CLIENT_MISBEHAVIOUR:
                     self._guard.froze(end, block.height)
-                if event.get("client_id") == end.client or event.get("subject_client_id") == end.client:
+                if event.get("client_id") in end.clients or event.get("subject_client_id") in end.clients:
                     updated = True
             end.read(block)
         if updated:

@@ -66,6 +66,12 @@ class EndPoint:
         }
         self.updater = Updaters(self.chain, self.updaters)
 
+    @property
+    def clients(self) -> frozenset[ClientId]:
+        """The client on this ledger, and those that it rests on."""
+        members = self.tracked.members if self.tracked is not None else ()
+        return frozenset((self.client, *(member.client_id for member in members)))
+
     async def refresh(self) -> None:
         """Read the client on this ledger again."""
         self.tracked = await self.chain.client(self.client)

@@ -6,16 +6,21 @@ updater that needs more than that ledger, such as attestors, is given to the `En
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 from lockgate.courier.ports import Chain, Ground, TrackedClient, Updater
-from lockgate.lightclients.tendermint import CLIENT_TYPE, states
+from lockgate.lightclients.attested import states as attested
+from lockgate.lightclients.composite import states as composite
+from lockgate.lightclients.tendermint import CLIENT_TYPE
+from lockgate.lightclients.tendermint import states as tendermint
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixNanos
+from lockgate.relay.updaters.attested import AttestedUpdater
+from lockgate.relay.updaters.composite import CompositeUpdater
 from lockgate.relay.updaters.tendermint import TendermintUpdater
 
 
@@ -33,8 +38,11 @@ class Kind:
     client_state: Callable[[bytes], Any]  # has chain_id, latest_height and trusting_period
     consensus_state: Callable[[bytes], Any]  # has timestamp
     updater: Callable[[Chain, Updater], Updater]  # of a chain, and of its clients of other kinds
+    members: Callable[[Any], Sequence[ClientId]] = lambda _: ()  # clients that one in this state rests on
 
-    def tracked(self, client_id: ClientId, status: str, state: Any, consensus: bytes) -> TrackedClient:
+    def tracked(
+        self, client_id: ClientId, status: str, state: Any, consensus: bytes, members: Sequence[TrackedClient] = ()
+    ) -> TrackedClient:
         """A client as the planner and its updater see it; `state` is what `client_state` read."""
         read = self.consensus_state(consensus)
         return TrackedClient(
@@ -47,14 +55,35 @@ class Kind:
             trusting_period=state.trusting_period,
             state=state,
             consensus=read,
+            members=tuple(members),
         )
+
+
+def members_of(state: composite.ClientState) -> list[ClientId]:
+    """The clients that a composite's rule joins."""
+    return [member.client for member in state.rule.members()]
 
 
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         kind.client_type: kind
         for kind in (
-            Kind(CLIENT_TYPE, states.decode_client_state, states.decode_consensus_state, TendermintUpdater.of),
+            Kind(
+                CLIENT_TYPE,
+                tendermint.decode_client_state,
+                tendermint.decode_consensus_state,
+                TendermintUpdater.of,
+            ),
+            Kind(
+                attested.CLIENT_TYPE, attested.decode_client_state, attested.decode_consensus_state, AttestedUpdater.of
+            ),
+            Kind(
+                composite.CLIENT_TYPE,
+                composite.decode_client_state,
+                composite.decode_consensus_state,
+                CompositeUpdater,
+                members_of,
+            ),
         )
     }
 )
@@ -76,6 +105,16 @@ class Updaters:
 
     def counts(self) -> dict[str, int]:
         return {name: count for each in self._by_kind.values() for name, count in each.counts().items()}
+
+    def given(self, kind: str) -> Updater | None:
+        """The updater of a kind, where it is there already."""
+        return self._by_kind.get(kind)
+
+    def health(self) -> dict[str, object] | None:
+        found: dict[str, object] = {
+            kind: health for kind, each in self._by_kind.items() if (health := each.health()) is not None
+        }
+        return found or None
 
     def _of(self, tracked: TrackedClient) -> Updater:
         known = self._by_kind.get(tracked.kind)

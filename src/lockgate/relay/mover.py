@@ -38,6 +38,8 @@ NOT_THE_PACKETS: Final = frozenset(
         ("ibc", 2),  # the client has a list of relayers and we are not on it
         ("client", 29),  # the client is not active
         ("evm", 2),  # a host contract's lane is paused, or at its limit
+        ("client", 12),  # what was brought to it does not convince it
+        *(("lockgate", code) for code in (85, 86, 87, 88, 89)),  # signers, signatures, epoch, rotation, rule
     }
 )
 

@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, 
 from typing import Any, Final, TypeVar
 
 from lockgate.courier.ports import BlockEvents, Proven, Tip, TrackedClient
+from lockgate.lightclients.tendermint import CLIENT_TYPE
 from lockgate.lightclients.tendermint.states import ConsensusState
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.primitives.errors import PeerFault
@@ -177,8 +178,9 @@ class SourcedChain(SourcedHeaders):
     async def consensus_heights(self, client_id: ClientId) -> list[Height]:
         return sorted(await self._members(f"heights {client_id}", lambda chain: chain.consensus_heights(client_id)))
 
-    async def clients_of(self, chain_id: str) -> list[ClientId]:
-        return sorted(await self._members(f"clients {chain_id}", lambda chain: chain.clients_of(chain_id)))
+    async def clients_of(self, chain_id: str, kind: str = CLIENT_TYPE) -> list[ClientId]:
+        what = f"clients {chain_id} {kind}"
+        return sorted(await self._members(what, lambda chain: chain.clients_of(chain_id, kind)))
 
     async def _one(self, what: str, ask: Callable[[CometBftChain], Awaitable[T]], *, fixed: bool = False) -> T:
         async def entry(chain: CometBftChain) -> dict[str, T]:

@@ -61,6 +61,9 @@ def end_status(end: EndPoint) -> dict[str, Any]:
     sources = end.chain.health()
     if sources is not None:
         found["sources"] = sources
+    attestors = end.updater.health()
+    if attestors is not None:
+        found["attested_by"] = attestors
     if end.tracked is not None:
         side = end.side()
         found |= {

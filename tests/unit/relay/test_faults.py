@@ -17,7 +17,7 @@ from lockgate.lightclients.cometbft import rpc_json
 from lockgate.relay import driver
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import BadAnswer, Calls, RpcError
-from lockgate.relay.updaters.tendermint import OtherHistory
+from lockgate.relay.updaters.grounds import OtherHistory
 from tests.support.forgery import forged
 from tests.support.relays import FaultyRpc, Pair, relaying
 

@@ -19,7 +19,7 @@ from lockgate.relay import guard
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import Relayer
 from lockgate.relay.rpc import Calls, RpcError
-from lockgate.relay.updaters.tendermint import OtherHistory
+from lockgate.relay.updaters.grounds import OtherHistory
 from tests.support.equivocation import client_message
 from tests.support.forgery import forged, update_with
 from tests.support.relays import FaultyRpc, Pair, account, relaying

@@ -1,4 +1,4 @@
-"""Clients of kinds that no header is brought to: a relayer names them, and a stranger's stop nothing."""
+"""Clients of kinds that a relayer was not made for: it names them, and a stranger's stop nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from lockgate.ibc.events import UPDATE_CLIENT
 from lockgate.lab.paths import End
 from lockgate.lightclients.attested.messages import ATTESTATION, encode_attestation
+from lockgate.primitives.ids import ClientId
 from lockgate.relay.kinds import OtherKind, follows_headers
 from tests.support.attested_lab import attestation, attested_state, client_message, create_attested
 from tests.support.relays import Pair, account, relaying
@@ -29,8 +30,10 @@ def test_a_strangers_attested_client_does_not_disturb_a_relayer() -> None:
             pair.send(5)
             await pair.ended(5)
             chain = pair.endpoint(pair.b, "reader").chain
+            found = await chain.client(other.client)
+            assert (found.kind, found.status, found.chain_id) == ("attested", "Active", "alpha-1")
             with pytest.raises(OtherKind):
-                await chain.client(other.client)
+                await chain.client(ClientId("08-wasm-0"))
             seen = pair.b.ledger.height
             await pair.until(lambda: pair.b.ledger.height > seen + 3)
         faults = [fields for kind, fields in pair.reports if "relay.client_kind" in str((kind, fields))]

@@ -16,7 +16,8 @@ from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixNanos, seconds
 from lockgate.relay.kinds import kind_of
 from lockgate.relay.one_source import OneSource
-from lockgate.relay.updaters.tendermint import OtherHistory, TendermintUpdater, consensus_of
+from lockgate.relay.updaters.grounds import OtherHistory
+from lockgate.relay.updaters.tendermint import TendermintUpdater, consensus_of
 from tests.support.chain import TestLedger, client_state_of, resigned
 
 
@@ -56,7 +57,7 @@ def test_one_header_where_the_validators_stayed() -> None:
     ledger.run(30)
     now = UnixNanos(ledger.latest.header.time + seconds(1))
     ground = asyncio.run(updater(Node(ledger)).reach(tracked_at(ledger.block(3)), Height(1, 30), now))
-    (header,) = map(decode_header, ground.headers)
+    (header,) = (decode_header(raw) for _, raw in ground.brought)
     assert (header.trusted_height, header.height) == (Height(1, 3), Height(1, 30))
 
 
@@ -70,7 +71,7 @@ def test_a_set_that_changed_by_more_than_two_thirds_is_reached_through_headers_i
     subject = updater(Node(ledger))
     target = Height(1, ledger.latest.height)
     ground = asyncio.run(subject.reach(tracked_at(ledger.block(3)), target, now))
-    headers = [decode_header(raw) for raw in ground.headers]
+    headers = [decode_header(raw) for _, raw in ground.brought]
     assert len(headers) > 1
     assert subject.bisections == len(headers) - 1
     steps = [Height(1, 3), *(header.height for header in headers)]
@@ -83,7 +84,7 @@ def test_what_the_client_has_already_needs_no_header() -> None:
     ledger.run(10)
     now = UnixNanos(ledger.latest.header.time + seconds(1))
     ground = asyncio.run(updater(Node(ledger)).reach(tracked_at(ledger.block(8)), Height(1, 5), now))
-    assert (ground.height, ground.headers) == (Height(1, 8), ())
+    assert (ground.height, ground.brought) == (Height(1, 8), ())
 
 
 def test_another_history_below_the_target_is_named() -> None:

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from lockgate.codec import cbor
 from lockgate.codec.wire import ibc_query_pb2
 from lockgate.courier.ports import TrackedClient
-from lockgate.lightclients.tendermint import states
+from lockgate.lightclients.tendermint import CLIENT_TYPE, states
 from lockgate.machine import keys
 from lockgate.machine.pruning import watermark_key
 from lockgate.primitives.errors import LockgateError
@@ -106,7 +106,9 @@ class CometBftState(OneSource):
         wrapped = self._parsed(ibc_query_pb2.QueryClientStateResponse, raw).client_state
         state = kind.client_state(wrapped.SerializeToString())
         standing = self._parsed(ibc_query_pb2.QueryClientStatusResponse, status).status
-        return kind.tracked(client_id, standing, state, await self._consensus(client_id, state.latest_height))
+        consensus = await self._consensus(client_id, state.latest_height)
+        members = await asyncio.gather(*map(self.client, kind.members(state)))
+        return kind.tracked(client_id, standing, state, consensus, members)
 
     async def consensus(self, client_id: ClientId, height: Height) -> states.ConsensusState:
         """What a client of headers keeps of one height. Raises RpcError where it keeps nothing."""
@@ -134,8 +136,9 @@ class CometBftState(OneSource):
                 return sorted(found)
             following = answer.pagination.next_key
 
-    async def clients_of(self, chain_id: str) -> list[ClientId]:
-        """Clients on this ledger that track `chain_id`."""
+    async def clients_of(self, chain_id: str, kind: str = CLIENT_TYPE) -> list[ClientId]:
+        """Clients of one kind on this ledger that track `chain_id`."""
+        read = kind_of(f"{kind}-0").client_state
         found: list[ClientId] = []
         following = b""
         while True:
@@ -144,8 +147,7 @@ class CometBftState(OneSource):
             answer = self._parsed(ibc_query_pb2.QueryClientStatesResponse, raw)
             for item in answer.client_states:
                 with contextlib.suppress(LockgateError):  # another kind of client
-                    state = states.decode_client_state(item.client_state.SerializeToString())
-                    if state.chain_id == chain_id:
+                    if read(item.client_state.SerializeToString()).chain_id == chain_id:
                         found.append(ClientId(item.client_id))
             if not answer.pagination.next_key or answer.pagination.next_key == following:
                 return found

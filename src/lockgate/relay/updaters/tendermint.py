@@ -10,34 +10,24 @@ anything was sent.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from lockgate.codec import type_urls as urls
-from lockgate.courier.ports import Chain, HeaderChain, NotYet, Proven, TrackedClient, Updater
+from lockgate.courier.ports import Chain, HeaderChain, NotYet, TrackedClient, Updater
 from lockgate.lightclients.cometbft.bisection import BisectionPlan
 from lockgate.lightclients.cometbft.errors import HeaderFromFuture
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.lightclients.cometbft.verification import TrustOptions
 from lockgate.lightclients.tendermint.messages import encode_header
 from lockgate.lightclients.tendermint.states import ConsensusState
-from lockgate.machine.transaction import Message
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.merkle.specs import ProofSpec
-from lockgate.primitives.errors import LockgateError, PeerFault, Refused
+from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import UnixNanos
-from lockgate.relay.messages import update_client
+from lockgate.relay.updaters.grounds import OtherHistory, RootGround
 
 GROUNDS_KEPT: Final = 8  # both lanes of both stages prove against few headers at a time
-
-
-class OtherHistory(PeerFault):
-    code = "relay.other_history"
-    summary = "A node shows another header than the one the client on the other ledger trusts at that height."
-    untouched = "No update was sent."
-    next_step = "Compare the node with another one; if both headers are signed, the misbehaviour watch submits them."
 
 
 class NoHeaders(Refused):
@@ -47,53 +37,12 @@ class NoHeaders(Refused):
     next_step = "Make a client of a kind that can follow that ledger, and a lane over it."
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderGround:
-    """A header that the client knows, or will once `headers` are submitted. Meets `courier.ports.Ground`."""
-
-    chain: Chain
-    height: Height
-    memo: ProofMemo
-    headers: tuple[bytes, ...] = ()  # Header messages, in the order they must be submitted
-
-    def updates(self, client: str, signer: str, /) -> list[Message]:
-        return [update_client(client, urls.TENDERMINT_HEADER, header, signer) for header in self.headers]
-
-    async def prove(self, store: str, keys: Sequence[bytes], /) -> list[Proven | Exception]:
-        return check_proofs(self.memo, store, keys, await self.chain.prove_many(store, keys, self.height))
-
-    def proofs(self, chosen: Sequence[Proven], /) -> list[bytes]:
-        return [proven.proof for proven in chosen]
-
-
-def check_proofs(
-    memo: ProofMemo, store: str, keys: Sequence[bytes], found: Sequence[Proven | Exception]
-) -> list[Proven | Exception]:
-    """Each proof under the root of `memo`; one that does not hold is that packet's failure, never the batch's."""
-    checked: list[Proven | Exception] = []
-    name = store.encode()
-    for key, proven in zip(keys, found, strict=True):
-        if isinstance(proven, Exception):
-            checked.append(proven)
-            continue
-        try:
-            if proven.value is None:
-                memo.non_membership(proven.proof, (name, key))
-            else:
-                memo.membership(proven.proof, (name, key), proven.value)
-        except LockgateError as refusal:
-            checked.append(refusal)
-        else:
-            checked.append(proven)
-    return checked
-
-
 class TendermintUpdater:
     """Brings one client of `chain`, which lives on another ledger, to headers of `chain`."""
 
     def __init__(self, chain: HeaderChain) -> None:
         self._chain = chain
-        self._grounds: OrderedDict[tuple[Height, Height], HeaderGround] = OrderedDict()
+        self._grounds: OrderedDict[tuple[Height, Height], RootGround] = OrderedDict()
         self.bisections = 0
 
     @classmethod
@@ -103,10 +52,13 @@ class TendermintUpdater:
             raise NoHeaders(chain=chain.chain_id)
         return cls(chain)
 
+    def health(self) -> None:
+        """Headers are everybody's."""
+
     def counts(self) -> dict[str, int]:
         return {"bisections": self.bisections}
 
-    async def reach(self, tracked: TrackedClient, target: Height, now: UnixNanos, /) -> HeaderGround:
+    async def reach(self, tracked: TrackedClient, target: Height, now: UnixNanos, /) -> RootGround:
         """Ground at `target`, or at the client's newest header where that is as high.
 
         `now` is the time of the ledger the client is on. Raises OtherHistory, NotYet for a header from
@@ -116,7 +68,7 @@ class TendermintUpdater:
             key = (tracked.latest, tracked.latest)
             if key not in self._grounds:
                 await self._same_history(tracked)
-            return self._ground(tracked, tracked.latest, tracked.consensus.root)
+            return self._ground(tracked, tracked.latest, tracked.consensus)
         key = (tracked.latest, target)
         known = self._grounds.get(key)
         if known is None:
@@ -125,7 +77,7 @@ class TendermintUpdater:
                 self._grounds.popitem(last=False)
         return known
 
-    async def _walk(self, tracked: TrackedClient, target: Height, now: UnixNanos) -> HeaderGround:
+    async def _walk(self, tracked: TrackedClient, target: Height, now: UnixNanos) -> RootGround:
         base = await self._same_history(tracked)
         state = tracked.state
         options = TrustOptions(
@@ -147,9 +99,10 @@ class TendermintUpdater:
         headers, trusted = [], base
         for block in plan.verified:
             at = Height(target.revision, trusted.height)
-            headers.append(encode_header(block.signed_header, block.validators, at, trusted.next_validators))
+            header = encode_header(block.signed_header, block.validators, at, trusted.next_validators)
+            headers.append((urls.TENDERMINT_HEADER, header))
             trusted = block
-        return self._ground(tracked, target, trusted.header.app_hash, tuple(headers))
+        return self._ground(tracked, target, consensus_of(trusted), tuple(headers))
 
     async def _same_history(self, tracked: TrackedClient) -> LightBlock:
         """The block of the client's newest height. Raises OtherHistory when it is not the one it trusts."""
@@ -165,13 +118,18 @@ class TendermintUpdater:
         return base
 
     def _ground(
-        self, tracked: TrackedClient, height: Height, root: bytes, headers: tuple[bytes, ...] = ()
-    ) -> HeaderGround:
+        self,
+        tracked: TrackedClient,
+        height: Height,
+        held: ConsensusState,
+        headers: tuple[tuple[str, bytes], ...] = (),
+    ) -> RootGround:
         key = (height, height)
         known = self._grounds.get(key)
         if known is None or headers:
             specs = [ProofSpec.from_bytes(spec) for spec in tracked.state.proof_specs]
-            known = HeaderGround(self._chain, height, ProofMemo(root, specs), headers)
+            memo = ProofMemo(held.root, specs)
+            known = RootGround(self._chain, height, held.timestamp, held.root, memo, headers)
         if not headers:
             self._grounds[key] = known
         return known
@@ -183,4 +141,4 @@ def consensus_of(block: LightBlock) -> ConsensusState:
     return ConsensusState(header.time, header.app_hash, header.next_validators_hash)
 
 
-__all__ = ("HeaderGround", "NoHeaders", "OtherHistory", "TendermintUpdater", "check_proofs", "consensus_of")
+__all__ = ("NoHeaders", "TendermintUpdater", "consensus_of")
