@@ -9,7 +9,7 @@ from lockgate.lightclients.ethereum import ExecutionHeader
 from lockgate.lightclients.ethereum.containers import SyncCommittee
 from lockgate.lightclients.ethereum.verification import Known
 
-GENESIS_TIME = 1_759_000_000
+GENESIS_TIME = 1_750_000_000 - 6 * 200  # so that the lab's ledgers start at slot 200
 EPOCH = 8  # slots
 PERIOD = 64  # slots
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from lockgate.ibc import host
+from lockgate.ibc.commitment import commit_acknowledgement, commit_packet
+from lockgate.ibc.packet import Acknowledgement, Packet, Payload
 from lockgate.lightclients.ethereum import (
     Bootstrap,
+    ClientState,
+    ConsensusState,
+    EthereumClient,
     Fork,
+    Header,
     Network,
     Scheduled,
     SyncAggregate,
@@ -17,11 +25,19 @@ from lockgate.lightclients.ethereum import (
     Update,
     json_form,
     ssz_form,
+    states,
 )
-from lockgate.lightclients.ethereum.containers import fork_data_root
+from lockgate.lightclients.ethereum.containers import committee_root, fork_data_root
+from lockgate.lightclients.ethereum.messages import HEADER, encode_header
+from lockgate.lightclients.ethereum.proofs import encode_proof, storage_key
+from lockgate.lightclients.ethereum.states import MAX_TRUSTING_PERIOD
 from lockgate.lightclients.ethereum.sync import Store, force_update, process_update, start
 from lockgate.lightclients.ethereum.verification import check_bootstrap, check_update
+from lockgate.merkle import ethereum
 from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds
+from tests.support.memory_view import MemoryView
 from tests.vectors import plain_yaml, raw_snappy
 from tests.vectors.sets import REPO, Tally, vector_set
 
@@ -36,6 +52,7 @@ MAINNET_FORKS = tuple(
 )
 CHECKPOINT = bytes.fromhex("5afc212a7924789b2bc86acad3ab3a6ffb1f6e97253ea50bee7f4f51422c9275")
 FAR_FUTURE = 2**64 - 1
+OWN = Height(1, 1)
 
 
 def raw(text: str) -> bytes:
@@ -207,6 +224,158 @@ def holds(network: Network, committees: dict[int, Any], update: Update) -> bool:
     return all(
         refuses(lambda wrong=wrong: check_update(network, known, wrong, committee, now)) for wrong in spoilt(update)
     )
+
+
+# ---- recorded runs of IBC over it
+
+
+def test_ibc_runs() -> None:
+    tally = Tally(TOPIC, "ibc-runs")
+    for path in sorted(vector_set(TOPIC, "ibc-runs").rglob("*.json")):
+        recorded = Recorded(json_form.parse(path.read_bytes()))
+        tally.check(recorded.outcomes() == recorded.expected, path.name)
+    tally.close()
+
+
+class Recorded:
+    """A recorded run, put to a client of ours on a ledger's view."""
+
+    def __init__(self, run: Any) -> None:
+        self.expected, self.events = run["expected"], run["events"]
+        self.view, self.client, self.id = MemoryView(), EthereumClient(), ClientId("ethereum-0")
+        self.accounts: dict[int, list[bytes]] = {}  # of runs whose updates bring the account proof
+        stated, first = run["client_state"], run["consensus_state"]
+        self.network = run_network(stated)
+        self.state = ClientState(
+            chain_id=str(stated["chain_id"]),
+            network=self.network,
+            host=raw(stated["ibc_contract_address"]),
+            commitments=raw(stated["ibc_commitment_slot"]),
+            trusting_period=MAX_TRUSTING_PERIOD,
+            latest_height=Height(0, first["slot"]),
+        )
+        consensus = ConsensusState(
+            timestamp=UnixNanos(first["timestamp"] * NANOS_PER_SECOND),
+            root=raw(first["state_root"]),
+            block_root=sha256(raw(first["state_root"])).digest(),  # the recordings do not say it
+            committee=self.summary(first["current_sync_committee"]),
+            next_committee=first["next_sync_committee"] and self.summary(first["next_sync_committee"]),
+        )
+        raws = states.encode_client_state(self.state), states.encode_consensus_state(consensus)
+        self.view.apply(self.client.initialise(self.view, self.id, *raws, consensus.timestamp, OWN))
+
+    def outcomes(self) -> list[str]:
+        return [self.outcome(event) for event in self.events]
+
+    def outcome(self, event: Any) -> str:
+        try:
+            if event["type"] == "update_client":
+                self.update(event["header"])
+            else:
+                self.prove(event)
+        except LockgateError:
+            return "refuse"
+        return "accept"
+
+    def update(self, header: Any) -> None:
+        ((_, committee),) = header["active_sync_committee"].items()
+        size = self.network.committee_size
+        update = json_form.update_from_json(header["consensus_update"], size)
+        latest = self.client.latest_height(self.view, self.id).height
+        message = Header(
+            trusted=Height(0, int(header.get("trusted_slot", latest))),
+            committee=json_form.committee_from_json(committee, size),
+            update=update,
+        )
+        before = self.view.snapshot()
+        for wrong in spoilt(update):
+            assert refuses(lambda wrong=wrong: self.send(replace(message, update=wrong)))
+        assert self.view.snapshot() == before
+        self.send(message)
+        at = update.finalized_header
+        if header.get("account_update"):
+            account = header["account_update"]["account_proof"]
+            nodes = list(map(raw, account["proof"]))
+            found = ethereum.account(at.execution.state_root, self.state.host, nodes)
+            assert found is not None
+            assert found.storage_root == raw(account["storage_root"])
+            self.accounts[at.beacon.slot] = nodes
+
+    def send(self, header: Header) -> None:
+        time = self.network.genesis_time + header.update.signature_slot * self.network.seconds_per_slot
+        value = encode_header(header, self.network)
+        now = UnixNanos(time * NANOS_PER_SECOND)
+        done = self.client.update(self.view, self.id, (HEADER, value), now, OWN)
+        assert not done.misbehaviour
+        self.view.apply(done.outcome)
+
+    def prove(self, event: Any) -> None:
+        packet, height = packet_of(event["packet"]), Height(0, event["proof_height"]["revision_height"])
+        stored = event["proof"].get("storage_proof", event["proof"])
+        account = event["proof"].get("account_proof")
+        nodes = self.accounts[height.height] if account is None else list(map(raw, account["proof"]))
+        proof = encode_proof(nodes, list(map(raw, stored["proof"])))
+        path, word = expectation(event, packet)
+        assert storage_key(path, self.state.commitments) == raw(stored["key"])
+        assert word == int(stored["value"], 16).to_bytes(32)
+        where = self.view, self.id, height
+        if any(word):
+            self.client.verify_membership(*where, proof, (path,), word)
+            assert refuses(lambda: self.client.verify_membership(*where, proof, (path,), flip(word)))
+            assert refuses(lambda: self.client.verify_non_membership(*where, proof, (path,)))
+        else:
+            self.client.verify_non_membership(*where, proof, (path,))
+            assert refuses(lambda: self.client.verify_membership(*where, proof, (path,), b"\x01" * 32))
+        assert refuses(lambda: self.client.verify_membership(*where, proof, (flip(path),), word))
+        assert refuses(lambda: self.client.verify_membership(*where, proof, (b"ibc", path), word))
+
+    def summary(self, stated: Any) -> bytes:
+        """A committee's root; older runs state the sum of its keys alone, and the keys where it signs."""
+        if not isinstance(stated, str):
+            return committee_root(raw(stated["pubkeys_hash"]), raw(stated["aggregate_pubkey"]))
+        for event in self.events:
+            for committee in event.get("header", {}).get("active_sync_committee", {}).values():
+                if committee["aggregate_pubkey"] == stated:
+                    return json_form.committee_from_json(committee, self.network.committee_size).root
+        return sha256(raw(stated)).digest()
+
+
+def run_network(stated: Any) -> Network:
+    parameters = stated["fork_parameters"]
+    forks = [Scheduled(0, raw(parameters["genesis_fork_version"]))]
+    for fork in list(Fork)[1:]:
+        each = parameters.get(fork.name.lower())
+        if each is not None and each["epoch"] < FAR_FUTURE:
+            forks.append(Scheduled(each["epoch"], raw(each["version"])))
+    return Network(
+        genesis_validators_root=raw(stated["genesis_validators_root"]),
+        genesis_time=stated["genesis_time"],
+        seconds_per_slot=stated["seconds_per_slot"],
+        slots_per_epoch=stated["slots_per_epoch"],
+        epochs_per_period=stated["epochs_per_sync_committee_period"],
+        committee_size=stated.get("sync_committee_size", MINIMAL["committee_size"]),
+        forks=tuple(forks),
+    )
+
+
+def packet_of(stated: Any) -> Packet:
+    payloads = tuple(
+        Payload(each["source_port"], each["dest_port"], each["version"], each["encoding"], raw(each["value"]))
+        for each in stated["payloads"]
+    )
+    ends = ClientId(stated["source_client"]), ClientId(stated["dest_client"])
+    return Packet(stated["sequence"], *ends, UnixSeconds(stated["timeout_timestamp"]), payloads)
+
+
+def expectation(event: Any, packet: Packet) -> tuple[bytes, bytes]:
+    """Path on the EVM side and the word that must stand there."""
+    if event["type"] == "recv_packet":
+        return host.packet_commitment(packet.source_client, packet.sequence), commit_packet(packet)
+    if event["type"] == "acknowledge":
+        acknowledgement = commit_acknowledgement(Acknowledgement(tuple(map(raw, event["acks"]))))
+        return host.packet_acknowledgement(packet.destination_client, packet.sequence), acknowledgement
+    assert event["type"] == "timeout", event["type"]
+    return host.packet_receipt(packet.destination_client, packet.sequence), bytes(32)
 
 
 # ---- spoiling

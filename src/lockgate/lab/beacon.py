@@ -84,16 +84,18 @@ class Beacon:
             indices.next_sync_committee(fork): self.committee(period + 1).root,
         }
         before = max(self.blocks, default=None)
-        payload = {indices.EXECUTION_PAYLOAD: execution.root(fork)}
+        # The field beside the payload stands for all others: a body whose other fields are all zero there is none.
+        beside = sha256(b"%s body %d" % (self.seed, slot)).digest()
+        body = {indices.EXECUTION_PAYLOAD: execution.root(fork), indices.EXECUTION_PAYLOAD ^ 1: beside}
         beacon = BeaconHeader(
             slot=slot,
             parent_root=bytes(ROOT_BYTES) if before is None else self.blocks[before].header.beacon.root,
             state_root=_node(state, 1),
-            body_root=_node(payload, 1),
+            body_root=_node(body, 1),
         )
         header = LightHeader(beacon)
         if fork >= Fork.CAPELLA:
-            header = LightHeader(beacon, execution, _branch(payload, indices.EXECUTION_PAYLOAD))
+            header = LightHeader(beacon, execution, _branch(body, indices.EXECUTION_PAYLOAD))
         self.blocks[slot] = Block(header, state, final)
         return header
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from lockgate.codec import rlp
@@ -35,16 +36,17 @@ class StateAt:
     @property
     def root(self) -> bytes:
         """32 bytes."""
-        return self._tree().root
+        return self._tree.root
 
     def prove_account(self, address: bytes) -> list[bytes]:
         """Nodes from the state root to an account, or to where it would be."""
-        return self._tree().prove(keccak256(address))
+        return self._tree.prove(keccak256(address))
 
     def prove_storage(self, address: bytes, key: bytes) -> list[bytes]:
         """Nodes from an account's storage root to a slot, or to where its word would be."""
         return _storage_tree(self.storage.get(address, {})).prove(keccak256(key))
 
+    @cached_property
     def _tree(self) -> PatriciaTree:
         return PatriciaTree({keccak256(address): each.to_bytes() for address, each in self.accounts.items()})
 

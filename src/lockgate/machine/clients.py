@@ -11,9 +11,9 @@ from lockgate.ibc.modules import ClientModules
 from lockgate.ibc.ports import ClientKind, LightClient
 from lockgate.lightclients.attested import AttestedClient
 from lockgate.lightclients.composite import CompositeClient
-from lockgate.lightclients.subject import Subject, Triple
+from lockgate.lightclients.ethereum import EthereumClient
+from lockgate.lightclients.subject import MemberProofs, Subject, Triple
 from lockgate.lightclients.tendermint import TendermintClient
-from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, View
@@ -64,7 +64,7 @@ class MemberModule(ClientModule, Protocol):
         """What a client holds of a height, if anything (P21)."""
         ...
 
-    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> ProofMemo:
+    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> MemberProofs:
         """As `LightClient.proofs_at`, for absence too."""
         ...
 
@@ -72,6 +72,7 @@ class MemberModule(ClientModule, Protocol):
 KINDS: Final[tuple[Callable[[], MemberModule], ...]] = (
     TendermintClient,
     AttestedClient,
+    EthereumClient,
 )
 
 

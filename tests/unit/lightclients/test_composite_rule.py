@@ -144,7 +144,31 @@ def test_p21_a_proof_holds_when_the_rule_over_the_members_verdicts_holds(
 ) -> None:
     rule = parse("a-0 AND (b-0 OR c-0)")
     says = {ClientId("a-0"): Says(a), ClientId("b-0"): Says(b), ClientId("c-0"): Says(c)}
-    joint = JointProofs(rule, says)
+    joint = JointProofs(rule, says, dict.fromkeys(says, "form"))
+    with contextlib.nullcontext() if holds else pytest.raises(ProofMismatch):
+        joint.membership(b"", (b"",), b"")
+    with contextlib.nullcontext() if holds else pytest.raises(ProofMismatch):
+        joint.non_membership(b"", (b"",))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c", "holds"),
+    [
+        (True, False, False, True),
+        (True, False, True, True),
+        (False, True, True, True),
+        (False, False, True, False),
+        (False, True, False, False),
+        (False, False, False, False),
+    ],
+)
+def test_p21_a_member_that_reads_other_proofs_has_vouched_for_the_root_and_somebody_must_have_read(
+    a: bool, b: bool, c: bool, holds: bool
+) -> None:
+    """a reads one form, b and c another; all three hold the root. One form's readers must satisfy the rule with a."""
+    rule = parse("a-0 AND b-0 AND c-0")
+    says = {ClientId("a-0"): Says(a), ClientId("b-0"): Says(b), ClientId("c-0"): Says(c)}
+    joint = JointProofs(rule, says, {ClientId("a-0"): "one", ClientId("b-0"): "other", ClientId("c-0"): "other"})
     with contextlib.nullcontext() if holds else pytest.raises(ProofMismatch):
         joint.membership(b"", (b"",), b"")
     with contextlib.nullcontext() if holds else pytest.raises(ProofMismatch):

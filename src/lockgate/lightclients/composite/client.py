@@ -349,7 +349,8 @@ class CompositeClient:
         members = {client: module_of(self._modules, client).proofs_at(view, client, height) for client in held}
         if not state.rule.holds(members):
             raise RuleUnsatisfied(height=height, agreeing=", ".join(members), rule=str(state.rule))
-        return JointProofs(state.rule, members)
+        forms = {client: module_of(self._modules, client).subject(view, client).proofs for client in held}
+        return JointProofs(state.rule, members, forms)
 
 
 def _store(view: View, client_id: ClientId) -> CompositeStore:

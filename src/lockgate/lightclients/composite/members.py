@@ -9,19 +9,11 @@ from typing import Protocol
 from lockgate.lightclients.composite.errors import RuleRefused, RuleUnsatisfied
 from lockgate.lightclients.composite.rule import Rule, minimal_sets
 from lockgate.lightclients.standing import ACTIVE
-from lockgate.lightclients.subject import UNNAMED, Subject, Triple
+from lockgate.lightclients.subject import UNNAMED, MemberProofs, Subject, Triple
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import View
 from lockgate.primitives.time import UnixNanos
-
-
-class Proofs(Protocol):
-    """Verifies proofs under one root."""
-
-    def membership(self, proof: bytes, path: Sequence[bytes], value: bytes) -> None: ...
-
-    def non_membership(self, proof: bytes, path: Sequence[bytes]) -> None: ...
 
 
 class Member(Protocol):
@@ -33,7 +25,7 @@ class Member(Protocol):
 
     def triple_at(self, view: View, client_id: ClientId, height: Height, /) -> Triple | None: ...
 
-    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> Proofs: ...
+    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> MemberProofs: ...
 
     def equivocation(self, view: View, client_id: ClientId, misbehaviour: bytes) -> tuple[bytes, bytes] | None: ...
 
@@ -116,13 +108,18 @@ def holders_of(modules: Modules, view: View, rule: Rule, height: Height) -> dict
 
 
 class JointProofs:
-    """A proof holds when the members that accept it satisfy the rule."""
+    """A proof holds when the members that accept it, with those that read proofs of another form, satisfy the rule.
 
-    __slots__ = ("_members", "_rule")
+    All members here hold one root of the height. What stands under that root is arithmetic, and whoever reads a
+    form can do it; a member that cannot has vouched for the root all the same. At least one must have accepted.
+    """
 
-    def __init__(self, rule: Rule, members: Mapping[ClientId, Proofs]) -> None:
+    __slots__ = ("_forms", "_members", "_rule")
+
+    def __init__(self, rule: Rule, members: Mapping[ClientId, MemberProofs], forms: Mapping[ClientId, str]) -> None:
         self._rule = rule
         self._members = members
+        self._forms = forms
 
     def membership(self, proof: bytes, path: Sequence[bytes], value: bytes) -> None:
         """Raise what the first member raised that does not accept, unless the others satisfy the rule."""
@@ -132,7 +129,7 @@ class JointProofs:
         """As `membership`."""
         self._judge(lambda proofs: proofs.non_membership(proof, path))
 
-    def _judge(self, ask: Callable[[Proofs], None]) -> None:
+    def _judge(self, ask: Callable[[MemberProofs], None]) -> None:
         accepting: list[ClientId] = []
         failure: PeerFault | Refused | None = None
         for client, proofs in self._members.items():
@@ -141,15 +138,18 @@ class JointProofs:
                 accepting.append(client)
             except (PeerFault, Refused) as refusal:
                 failure = failure or refusal
-        if not self._rule.holds(accepting):
+        forms = {self._forms[client] for client in accepting}
+        if not any(self._rule.holds([*accepting, *self._of_another(form)]) for form in forms):
             raise failure or RuleUnsatisfied(members=", ".join(accepting))
+
+    def _of_another(self, form: str) -> list[ClientId]:
+        return [client for client in self._members if self._forms[client] != form]
 
 
 __all__ = (
     "JointProofs",
     "Member",
     "Modules",
-    "Proofs",
     "check_ledger",
     "check_parties",
     "check_rule",

@@ -73,15 +73,63 @@ class SignatureRefused(PeerFault):
     wire = (CODESPACE, 78)
 
 
+class NextCommitteeMissing(Refused):
+    code = "ethereum.next_committee_missing"
+    summary = "The update enters a new period and does not bring the committee of the one after it."
+    next_step = "Send the update of that period that carries its next sync committee."
+    wire = (CODESPACE, 79)
+
+
+class TrustedStateExpired(Refused):
+    code = "ethereum.trusted_expired"
+    summary = "The state that the update is judged from is older than the trusting period."
+    next_step = "Name a newer trusted slot; if none is left, recover the client by governance."
+    wire = (CLIENT, 29)
+
+
+class AccountMissing(PeerFault):
+    code = "ethereum.account_missing"
+    summary = "There is no account at the packet host's address under this state root, so nothing is proven of it."
+    next_step = "Prove at a height at which the contract is deployed; check the address of the client."
+    wire = ("commitment", 2)
+
+
+class InvalidClientState(Refused):
+    code = "ethereum.client_state_invalid"
+    summary = "A field of the ethereum client or consensus state has no usable value."
+    next_step = "Create the client again with corrected states."
+    wire = (CLIENT, 3)
+
+
+class UpgradeUnknown(Refused):
+    code = "ethereum.no_upgrade"
+    summary = "An ethereum client follows one chain; later forks reach it by recovery from a client that knows them."
+    next_step = "Create a new client with the longer fork schedule, and recover this one from it when it has expired."
+    wire = (CLIENT, 25)
+
+
+class NotOurs(Refused):
+    code = "ethereum.not_a_ledger_of_ours"
+    summary = "No ethereum client follows a ledger of ours: it has no sync committee."
+    next_step = "Let the other side follow this ledger by a client of another kind."
+    wire = (CLIENT, 3)
+
+
 __all__ = (
     "CODESPACE",
+    "AccountMissing",
     "BranchMismatch",
     "CommitteeRefused",
     "HeaderRefused",
+    "InvalidClientState",
     "MalformedBeaconData",
+    "NextCommitteeMissing",
+    "NotOurs",
     "ParticipationLow",
     "PeriodSkipped",
     "SignatureRefused",
     "SlotAhead",
+    "TrustedStateExpired",
     "UpdateStale",
+    "UpgradeUnknown",
 )

@@ -76,14 +76,19 @@ def check_header(network: Network, header: LightHeader) -> None:
     _check_branch("execution header", execution.root(fork), branch, index, beacon.body_root)
 
 
-def check_update(network: Network, known: Known, update: Update, committee: SyncCommittee, now: int) -> None:
+def check_update(
+    network: Network, known: Known, update: Update, committee: SyncCommittee, now: int, *, newer: bool = True
+) -> None:
     """Require that the committee which had to sign an update did (validate_light_client_update).
 
-    `committee` is whom the update is said to be signed by; `now` is the slot of the verifier's clock. One
-    participant is enough here: what moves anything asks for `Network.is_supermajority` beside it.
+    `committee` is whom the update is said to be signed by; `now` is the slot of the verifier's clock; evidence
+    need not be `newer` than what is known. One participant is enough here: what moves anything asks for
+    `Network.is_supermajority` beside it.
     """
     _check_slots(network, update, now)
     _check_periods(network, known, update)
+    if newer:
+        _check_newer(network, known, update)
     check_header(network, update.attested_header)
     _check_finality(network, update)
     _check_next_committee(network, known, update)
@@ -114,6 +119,10 @@ def _check_periods(network: Network, known: Known, update: Update) -> None:
         raise PeriodSkipped(known_to=last, signed=signed)
     if signed < period:
         raise UpdateStale("signed in a period before", known=period, signed=signed)
+
+
+def _check_newer(network: Network, known: Known, update: Update) -> None:
+    period = network.period(known.slot)
     attested = update.attested_header.beacon.slot
     teaches = known.following is None and update.next_sync_committee is not None and network.period(attested) == period
     if attested <= known.slot and not teaches:
