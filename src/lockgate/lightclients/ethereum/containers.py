@@ -6,7 +6,9 @@ consensus-specs, the light client documents of Altair, Capella, Deneb and Electr
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from lockgate.lightclients.ethereum.network import Fork
@@ -99,14 +101,14 @@ class LightHeader:
 NO_HEADER: Final = LightHeader()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the root is computed once
 class SyncCommittee:
     """The keys that sign for one period, 48 bytes each, and their sum. A key may stand more than once."""
 
     pubkeys: tuple[bytes, ...]
     aggregate_pubkey: bytes
 
-    @property
+    @cached_property
     def root(self) -> bytes:
         """32 bytes: what a beacon state holds of a committee."""
         return committee_root(self.pubkeys_root, self.aggregate_pubkey)
@@ -114,12 +116,17 @@ class SyncCommittee:
     @property
     def pubkeys_root(self) -> bytes:
         """32 bytes: the root of the keys alone."""
-        return ssz.merkleize([ssz.merkleize(ssz.packed(key)) for key in self.pubkeys])
+        return ssz.merkleize([_key_root(key) for key in self.pubkeys])
 
 
 def committee_root(pubkeys_root: bytes, aggregate_pubkey: bytes) -> bytes:
     """The root of a committee of which the root of its keys is known."""
-    return ssz.merkleize([pubkeys_root, ssz.merkleize(ssz.packed(aggregate_pubkey))])
+    return ssz.merkleize([pubkeys_root, _key_root(aggregate_pubkey)])
+
+
+def _key_root(key: bytes) -> bytes:
+    """The root of the two chunks of a key, in one hash: there are a thousand of them in an update."""
+    return hashlib.sha256(key.ljust(2 * ssz.CHUNK, b"\0")).digest()
 
 
 @dataclass(frozen=True, slots=True)
