@@ -1,4 +1,4 @@
-"""POST over kept connections, with bounded answers: what JSON-RPC needs of HTTP/1.1 (RFC 9112).
+"""GET and POST over kept connections, with bounded answers: what node APIs need of HTTP/1.1 (RFC 9112).
 
 A relayer or a host makes thousands of small calls to one node, and a general client spends more on each
 than the node does to answer it. The messages are `httptools`' to parse; here are only the connections.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ MAX_READ: Final = 65_536
 MAX_HEAD: Final = 2 * MAX_READ  # bytes read until a head has ended, with what came of the body along with it
 MAX_OPEN: Final = 16  # connections; a batch of a hundred proofs goes through them in turn
 PORTS: Final = {"http": 80, "https": 443}
+_TARGET: Final = re.compile(r"/[A-Za-z0-9/_.~?&=%-]*")  # nothing that would end the request's line
 
 
 class HttpFailed(OSError):
@@ -46,7 +48,8 @@ class HttpPool:
         self._host = parts.hostname
         self._port = parts.port or PORTS[parts.scheme]
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._head = f"POST {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+        self._path = parts.path or "/"
+        self._netloc = parts.netloc
         self._timeout_s = timeout_s
         self._most = most
         self.lost = 0  # kept connections that the node closed
@@ -67,7 +70,19 @@ class HttpPool:
         A kept connection that the node has closed meanwhile is no failure: the call goes over a new one,
         unless it must reach the node at most `once` and may have been read.
         """
-        request = f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return await self._call(self._head("POST", self._path, kind) + body, once=once)
+
+    async def get(self, target: str) -> tuple[int, bytes]:
+        """Return status and JSON body of a path below the address, with its query. Raises as `post`."""
+        if not _TARGET.fullmatch(target):
+            raise HttpFailed(f"not a path: {target!r}")
+        return await self._call(self._head("GET", self._path.rstrip("/") + target, "Accept: application/json\r\n"))
+
+    def _head(self, method: str, target: str, fields: str) -> bytes:
+        return f"{method} {target} HTTP/1.1\r\nHost: {self._netloc}\r\n{fields}\r\n".encode()
+
+    async def _call(self, request: bytes, *, once: bool = False) -> tuple[int, bytes]:
         try:
             async with self._turns, asyncio.timeout(self._timeout_s):
                 while self._idle:

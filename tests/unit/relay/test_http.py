@@ -147,6 +147,38 @@ def test_a_slow_node_is_given_up() -> None:
         against(session, lambda pool: pool.post(b"{}"), timeout_s=0.05)
 
 
+@pytest.mark.parametrize(("base", "line"), [("", b"GET /a/b?c=1&d=%20 HTTP/1.1"), ("/key", b"GET /key/a/b?c=1&d=%20 ")])
+def test_a_path_is_asked_for_below_the_address(base: str, line: bytes) -> None:
+    async def work() -> bytes:
+        seen = bytearray()
+
+        async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            seen.extend(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(answer(b"{}"))
+            writer.close()
+
+        server = await asyncio.start_server(session, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            pool = HttpPool(f"http://127.0.0.1:{port}{base}", timeout_s=5.0, most=10)
+            assert await pool.get("/a/b?c=1&d=%20") == (200, b"{}")
+            await pool.close()
+        return bytes(seen)
+
+    head = asyncio.run(work())
+    assert head.startswith(line)
+    assert b"Content-Length" not in head
+
+
+@pytest.mark.parametrize("target", ["", "a", "/a b", "/a\r\nX: y", "/a#b", "/\u00e9", "http://other/"])
+def test_what_would_change_the_request_is_no_path(target: str) -> None:
+    async def work() -> None:
+        with pytest.raises(HttpFailed, match="not a path"):
+            await HttpPool("http://127.0.0.1:1", timeout_s=1.0, most=10).get(target)
+
+    asyncio.run(work())
+
+
 def test_nobody_listens() -> None:
     async def work() -> None:
         server = await asyncio.start_server(saying(), "127.0.0.1", 0)
