@@ -58,6 +58,13 @@ class NodeDamaged(Damaged):
     next_step = "Run `lockgate verify --store`; restore the store from a good copy."
 
 
+class BadTransfer(PeerFault):
+    code = "merkle.bad_transfer"
+    summary = "The parts of a tree that another store sent make no tree."
+    untouched = "What was built of it is dropped."
+    next_step = "Ask another node for its copy; whoever sent this one is wrong or lies."
+
+
 class UnknownStore(Refused):
     code = "merkle.unknown_store"
     summary = "There is no store of that name: stores are fixed by genesis (I4)."
@@ -66,6 +73,7 @@ class UnknownStore(Refused):
 
 
 __all__ = (
+    "BadTransfer",
     "BadTreeIndex",
     "EmptyTree",
     "LayersDiffer",

@@ -19,6 +19,7 @@ from lockgate.merkle.node import EMPTY_ROOT, Fill, reader, unread
 from lockgate.merkle.ports import Batch, NodeStore
 from lockgate.merkle.roots import Roots, decode_roots, encode_roots
 from lockgate.merkle.snapshot import Snapshot
+from lockgate.merkle.transfer import Arrival, Part, parts
 from lockgate.merkle.version import StoreProof, Version
 
 VERSIONS_OPEN: Final = 16  # versions held in memory beside a node store: a relayer's batch asks for one or two
@@ -173,6 +174,20 @@ class MultiStore:
             return self.view(version).app_hash
         roots = self._roots(version)
         return tree.root_of_hashes([store_map.leaf_hash(name, roots[name][1]) for name in self._names])
+
+    def roots(self, version: int) -> dict[str, bytes]:
+        """Root hash of each store at a kept version, ascending by name. Raises NotAvailable."""
+        return {name: digest for name, (_, digest) in self._roots(version).items()}
+
+    def parts(self, version: int, store: str) -> Iterator[Part]:
+        """The nodes of a store's tree at a kept version, to be built elsewhere. Raises NotAvailable, NodeDamaged."""
+        return parts(*self._roots(version)[store], self._fill)
+
+    def arrival(self, version: int) -> Arrival:
+        """Take in a version from elsewhere, before the first one. `rollback` goes to it, when it is complete."""
+        if self._nodes is None or self.version:
+            raise TreeMisused("only an empty store takes in a version", newest=self.version)
+        return Arrival(self._nodes, self._names, version)
 
     def prune(self, oldest_kept: int) -> int:
         """Drop versions before `oldest_kept` and the nodes only they have; returns how many nodes.

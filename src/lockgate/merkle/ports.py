@@ -32,6 +32,10 @@ class NodeStore(Protocol):
 
     def write(self, batch: Batch, /) -> None: ...
 
+    def add(self, nodes: list[tuple[int, bytes]], /) -> None:
+        """Write nodes of a version that comes from elsewhere; its `write`, with the root record, ends it."""
+        ...
+
     def roots(self, version: int, /) -> bytes | None:
         """Return the root record of a version, None when it is pruned or not reached."""
         ...

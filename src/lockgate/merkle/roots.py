@@ -22,9 +22,14 @@ Roots = Mapping[str, tuple[int, bytes]]  # store name -> number and hash of its 
 
 def encode_roots(snapshots: Iterable[tuple[str, Snapshot]]) -> bytes:
     """Write a record; names ascending."""
+    return encode_root_places({name: (snapshot.root_number, snapshot.root_hash) for name, snapshot in snapshots})
+
+
+def encode_root_places(roots: Roots) -> bytes:
+    """Write a record from numbers and hashes; names ascending."""
     parts = []
-    for name, snapshot in snapshots:
-        parts += [_prefixed(name), snapshot.root_number.to_bytes(8, "big"), snapshot.root_hash]
+    for name, (number, digest) in roots.items():
+        parts += [_prefixed(name), number.to_bytes(8, "big"), digest]
     return b"".join((bytes((_FORMAT,)), uvarint(len(parts) // 3), *parts))
 
 
@@ -54,4 +59,4 @@ def decode_roots(data: bytes, version: int) -> Roots:
     return found
 
 
-__all__ = ("Roots", "decode_roots", "encode_roots")
+__all__ = ("Roots", "decode_roots", "encode_root_places", "encode_roots")

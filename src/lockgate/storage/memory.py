@@ -22,6 +22,9 @@ class MemoryNodes:
         if batch.orphans:
             self._orphans[batch.version] = list(batch.orphans)
 
+    def add(self, nodes: list[tuple[int, bytes]], /) -> None:
+        self._nodes.update(nodes)
+
     def roots(self, version: int, /) -> bytes | None:
         return self._roots.get(version)
 

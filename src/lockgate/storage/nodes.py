@@ -44,6 +44,10 @@ class SqliteNodes:
                 execute("INSERT INTO tree_orphans VALUES (?, ?)", (batch.version, _pack(batch.orphans)))
             execute("INSERT INTO tree_roots VALUES (?, ?)", (batch.version, batch.roots))
 
+    def add(self, nodes: list[tuple[int, bytes]], /) -> None:
+        with named_failures():
+            self._connection.executemany("INSERT INTO tree_node VALUES (?, ?)", nodes)
+
     def roots(self, version: int, /) -> bytes | None:
         with named_failures():
             row = self._connection.execute("SELECT data FROM tree_roots WHERE version = ?", (version,)).fetchone()
