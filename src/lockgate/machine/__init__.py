@@ -8,6 +8,7 @@
 - `lanes`, `packets`, `inbox`, `answers`, `gate`: lanes, and a packet's way through grant and answer (P1, P9, P15)
 - `governance`, `authority`, `settlement`, `equivocation`: the authority's actions, and what follows two histories
 - `validators`, `offences`: who signs blocks, by height, how that changes, and who was caught
+- `history`: own headers, bound under the root
 - `pruning`: finished packets, forgotten provably (I15)
 - `keys`, `records`, `errors`: where state stands, its values, what is refused
 """
@@ -22,6 +23,7 @@ __all__ = (
     "gate",
     "genesis",
     "governance",
+    "history",
     "identity",
     "inbox",
     "keys",

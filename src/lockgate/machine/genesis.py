@@ -38,6 +38,7 @@ ADDED: Final = frozenset(
         "deviation_quarantined_ns",
         "deviation_clean_ns",
         "deviation_slowed_room",
+        "header_trail",
     }
 )
 
@@ -83,6 +84,7 @@ class Parameters:
     deviation_quarantined_ns: int = seconds(3600)
     deviation_clean_ns: int = seconds(24 * 3600)  # without one, after which quarantines are forgotten: longest timeout
     deviation_slowed_room: int = 8  # entries that may wait over a slowed lane; grants keep their reserved slots
+    header_trail: bool = False  # own headers are bound under the state root, so that a copy of them can be checked
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -164,6 +164,8 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
     changed = Parameters.from_cbor({**parameters(view, context.genesis).to_cbor(), **arguments["parameters"]})
     if changed.header_memory > context.genesis.parameters.header_memory:
         raise UnknownAction("nodes may have pruned the headers: the memory only shrinks", action=record.action)
+    if changed.header_trail != context.genesis.parameters.header_trail:
+        raise UnknownAction("headers are bound from the first one or never", action=record.action)
     return rules(replace(context.genesis, parameters=changed), context.genesis)
 
 

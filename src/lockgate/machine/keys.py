@@ -18,6 +18,7 @@ REASON: Final = "reason"
 LANE: Final = "lane"
 GOVERNANCE: Final = "gov"
 RULES: Final = "rules"
+LOG: Final = "log"
 
 STORES: Final = (
     "acc",
@@ -174,4 +175,5 @@ def offence(address: bytes) -> bytes:
 
 
 ACTION_NUMBER: Final = b"next_action"
+TRAIL: Final = b"headers"  # in the log store: the newest link of the chain over own headers
 NEWEST_VALIDATORS: Final = b"validators"  # the height that the newest set signs from

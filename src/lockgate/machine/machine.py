@@ -34,6 +34,7 @@ from lockgate.machine.errors import (
     WrongSequence,
 )
 from lockgate.machine.genesis import Genesis, GenesisValidator
+from lockgate.machine.history import TrailRecord
 from lockgate.machine.offences import Misbehaviour
 from lockgate.machine.ordering import RECEIVE
 from lockgate.machine.packets import PacketLayer
@@ -52,12 +53,16 @@ Bodies = dict[bytes, bytes | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockInput:
-    """What an engine hands over: a height, its header time, transactions in order, and which validators were caught."""
+    """What an engine hands over: a height, its header time, transactions in order, and which validators were caught.
+
+    `link` is the one over this block's own header, on a ledger that binds them (`history`).
+    """
 
     height: int
     time: UnixNanos
     transactions: tuple[bytes, ...]
     misbehaviour: tuple[Misbehaviour, ...] = ()
+    link: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +152,8 @@ class Machine:
         results = tuple([self._deliver(draft, block, data) for data in block.transactions])
         writes = draft.writes
         bodies = {place[1]: writes.pop(place) for place in [place for place in writes if place[0] == keys.BODIES]}
+        if writes and block.link:  # a block that changes nothing must not change the root (I5)
+            writes[keys.LOG, keys.TRAIL] = TrailRecord(block.height, block.link).to_bytes()
         updates = self._updates(view, draft) if (keys.GOVERNANCE, keys.NEWEST_VALIDATORS) in writes else ()
         return BlockResult(results, (*caught.events, *due.events, *swept.events), writes, bodies, updates)
 

@@ -53,6 +53,7 @@ RECORDS: Final = {
         "scheduled",
         "validators",
         "offence",
+        "trail",
         "domain",
     )
 }

@@ -90,6 +90,13 @@ def test_header_memory_never_grows() -> None:
     assert act(world, "parameters.set", {"parameters": {"header_memory": 999}}) == ["gov_done"]
 
 
+def test_headers_are_bound_from_the_first_one_or_never() -> None:
+    for begun in (True, False):
+        world = World.make(Parameters(header_trail=begun))
+        change = {"parameters": {"header_trail": not begun}}
+        assert act(world, "parameters.set", change) == ["gov_failed gov.unknown_action"]
+
+
 def test_P9_a_lane_is_not_opened_over_a_header_the_ledger_has_forgotten() -> None:
     clock = SimulatedClock(START)
     memory = Parameters(header_memory=20)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.embedded import retention
@@ -26,7 +27,7 @@ from lockgate.ibc.ports import Application
 from lockgate.lightclients.cometbft import decoding, hashing
 from lockgate.lightclients.cometbft.signing import VoteFrame
 from lockgate.lightclients.cometbft.types import BlockID, Commit, SignedHeader, ValidatorSet, VoteType
-from lockgate.machine import lanes
+from lockgate.machine import history, lanes
 from lockgate.machine import validators as machine_validators
 from lockgate.machine.context import OwnHeader
 from lockgate.machine.genesis import Genesis, GenesisValidator
@@ -39,6 +40,8 @@ from lockgate.primitives.ids import Height
 from lockgate.primitives.ports import Clock
 from lockgate.primitives.state import Block, Overlay, View, Writes
 from lockgate.primitives.time import UnixNanos
+
+LINK: Final = "headers/link"  # of the chain over own headers, where the ledger binds them
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class EmbeddedChain:
         self._own = {validator.public_key: validator for validator in validators}
         self._checked: Writes = {}
         self._tip = self._load_tip()
+        bound = genesis.parameters.header_trail
+        self._link = (store.meta(LINK) or history.START) if bound else b""  # over the newest header
         self._roster: Roster | None = None
         self._roster = self._roster_of(self.view(), self._tip.height + 1)
         last = self._header_time(self._tip.height) if self._tip.height else genesis.time
@@ -189,7 +194,9 @@ class EmbeddedChain:
         first = height == FIRST_HEIGHT
         view = self.view()
         roster = self._roster = self._roster_of(view, height)
-        decided = self.machine.execute(view, BlockInput(height=height, time=time, transactions=txs))
+        own = OwnHeader(time, self._tip.app_hash, roster.following.hash)
+        link = history.follow(self._link, height, own) if self._link else b""
+        decided = self.machine.execute(view, BlockInput(height=height, time=time, transactions=txs, link=link))
         results = BlockResults.of(decided)
         writes = {**self.machine.initial_state(), **decided.writes} if first else decided.writes
         hashes = tuple([hashlib.sha256(tx).digest() for tx in txs])
@@ -211,6 +218,8 @@ class EmbeddedChain:
                 app_hash = self.state.commit(height)
                 self._write(height, time, block, signed, hashes, results, app_hash)
                 self.store.add_bodies(decided.bodies)
+                if link:
+                    self.store.set_meta(LINK, link)
         except BaseException:
             self.state.rollback(tip.height)
             raise
@@ -218,6 +227,7 @@ class EmbeddedChain:
             signer.state.record(height, vote, signature)
         self._tip = _Tip(height, block.block_id, commit, results.hash, app_hash)
         self._time.made(time)
+        self._link = link
         self._checked = {}
         before, changed = tip.commit.encoded, app_hash != tip.app_hash
         return NewBlock(height, block.block_id, signed, before, txs, hashes, results, app_hash, changed)

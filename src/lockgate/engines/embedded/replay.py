@@ -15,7 +15,7 @@ from lockgate.ibc import wire as wire_packets
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.ports import Application
 from lockgate.lightclients.cometbft import decoding
-from lockgate.machine import inbox, keys
+from lockgate.machine import history, inbox, keys
 from lockgate.machine.context import OwnHeader
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.machine import BlockInput, Machine
@@ -80,7 +80,9 @@ def replay(
     applications: Mapping[str, Application] | None = None,
 ) -> MultiStore:
     """Execute blocks 1 to `height` on an empty state. Raises StoreTampered at the first other root."""
-    machine = Machine(genesis, StoredHeaders(store), applications)
+    headers = StoredHeaders(store)
+    machine = Machine(genesis, headers, applications)
+    link = history.START if genesis.parameters.header_trail else b""
     state = MultiStore(keys.STORES, nodes)
     bodies: dict[bytes, bytes] = {}
     view = WithBodies(state, bodies.get)
@@ -90,7 +92,9 @@ def replay(
             raise StoreTampered("a block is missing", height=at)
         transactions = tuple(decoding.parse(wire.Block, row.block).data.txs)
         initial = machine.initial_state() if at == 1 else {}
-        block = BlockInput(height=at, time=UnixNanos(row.time), transactions=transactions)
+        own = headers.own_header(at) if link else None
+        link = history.follow(link, at, own) if own is not None else b""
+        block = BlockInput(height=at, time=UnixNanos(row.time), transactions=transactions, link=link)
         decided = machine.execute(Overlay(view, initial) if at == 1 else view, block)
         state.apply({**initial, **decided.writes})
         for key, data in decided.bodies.items():
