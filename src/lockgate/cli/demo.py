@@ -6,28 +6,40 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lockgate.cli import output
-from lockgate.node import demo
+from lockgate.node import demo, net
 from lockgate.node.engine import Engine
 from lockgate.node.folder import Folder
 from lockgate.node.quotes import computed_chain, read_csv
 from lockgate.node.spawner import Spawner
 
 
-async def run_demo(
-    source: Path | None, bundles: Path | None, *, keep: bool, as_json: bool, spawner: Spawner, engine: Engine
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of the verb."""
+
+    keep: bool
+    as_json: bool
+    engine: Engine
+    chaos: bool
+
+
+async def run_demo(source: Path | None, bundles: Path | None, asked: Asked, spawner: Spawner, around: Folder) -> None:
+    """`around`: the data folder whose cluster, where one runs, orders the first ledger's blocks."""
     age_s = _age_s()
     quotes = computed_chain() if source is None else read_csv(source)
     root = Path(tempfile.mkdtemp(prefix="lockgate-demo-"))
     out = bundles or Path("bundles")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=output.errors, transient=True, disable=as_json) as progress:
+        if asked.engine is Engine.COMETBFT:
+            await _cluster(Folder(root), around)
+        with Progress(*columns, console=output.errors, transient=True, disable=asked.as_json) as progress:
             task = progress.add_task("starting", total=len(quotes))
             tally = await demo.run(
                 Folder(root),
@@ -37,12 +49,13 @@ async def run_demo(
                 lambda done, total: progress.update(task, completed=done, total=total),
                 spawner,
                 age_s,
-                engine,
+                asked.engine,
+                asked.chaos,
             )
     finally:
-        if not keep:
+        if not asked.keep:
             shutil.rmtree(root, ignore_errors=True)
-    if as_json:
+    if asked.as_json:
         output.print_json(
             {
                 "sent": tally.sent,
@@ -55,14 +68,28 @@ async def run_demo(
                 "verified": tally.verified,
                 "first_acknowledged_s": round(tally.first_s, 3),
                 "total_s": round(tally.total_s, 3),
+                "killed": tally.killed,
             }
         )
         return
     output.say(tally.line())
+    if tally.killed:
+        output.say(f"meanwhile {tally.killed} times a validator was killed, and started again")
     output.say(
         f"first message acknowledged after {tally.first_s:.1f} s, all after {tally.total_s:.1f} s; "
         f"{tally.bundles} proof bundles in {out}, {tally.verified} verified offline"
     )
+
+
+async def _cluster(folder: Folder, around: Folder) -> None:
+    """Take the cluster that runs around here, or say where that of the demo will be."""
+    try:
+        record = await net.find(around)
+    except net.NetNotRunning:
+        output.remark(f"a cluster of its own; meanwhile: lockgate --data {folder.root} net status")
+    else:
+        demo.borrow(folder, record, around)
+        output.remark(f"over the cluster {record.ledger} of {around.root}, process {record.pid}")
 
 
 def _age_s() -> float:

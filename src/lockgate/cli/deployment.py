@@ -54,10 +54,16 @@ def demo(
     input: Annotated[Path | None, typer.Option(help="CSV of option quotes; none computes a chain.")] = None,
     bundles: Annotated[Path | None, typer.Option(help="Where proof bundles go.")] = None,
     keep: Annotated[bool, typer.Option(help="Keep the demo's data folder.")] = False,
-    engine: Annotated[Engine, typer.Option(help="Of the first ledger; cometbft: four validators.")] = Engine.EMBEDDED,
+    engine: Annotated[
+        Engine, typer.Option(help="Of the first ledger; cometbft: the cluster of `net up`, or one of its own.")
+    ] = Engine.EMBEDDED,
+    chaos: Annotated[bool, typer.Option(help="Kill one validator after the other meanwhile (cometbft).")] = False,
 ) -> None:
     """Stream option quotes between two ledgers: sealed, proven, answered; then verify proofs offline."""
+    if chaos and engine is not Engine.COMETBFT:
+        raise typer.BadParameter("there are no validators to kill without --engine cometbft", param_hint="--chaos")
     spawner = Spawner.start()
-    from lockgate.cli.demo import run_demo
+    from lockgate.cli.demo import Asked, run_demo
 
-    run(lambda: run_demo(input, bundles, keep=keep, as_json=Settings.as_json, spawner=spawner, engine=engine))
+    asked = Asked(keep, Settings.as_json, engine, chaos)
+    run(lambda: run_demo(input, bundles, asked, spawner, Settings.folder))

@@ -7,7 +7,7 @@
 - `socket`, `desk`, `outbox`, `bodies`, `bulk`: what a running host is asked
 - `packets`, `trace`, `story`, `ledgers`, `signed`: a packet's life, read from the ledgers
 - `bundle`, `prove`, `findings`, `check`: proofs that need no node
-- `demo`, `quotes`, `doctor`, `overview`, `explain`, `rules`, `recover`, `new_app`: the verbs behind the tool
+- `demo`, `chaos`, `quotes`, `doctor`, `overview`, `explain`, `rules`, `recover`, `new_app`: the verbs behind the tool
 - `api`: the same for applications
 """
 

@@ -1,7 +1,7 @@
 """The main job on real input: option quotes from a guest on one ledger to a guest on the other.
 
-Starts a deployment of its own, streams the quotes, and at the end reads both ledgers back: what it
-prints is what they prove, not what this process remembers.
+Starts a deployment of its own, over a cluster that runs already where there is one, streams the quotes, and at the
+end reads both ledgers back: what it prints is what they prove, not what this process remembers.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from typing import Any, Final
 
 from lockgate.codec import cbor
 from lockgate.ibc import host as ibc_host
-from lockgate.node import up
+from lockgate.node import net, up
+from lockgate.node.chaos import one_at_a_time
 from lockgate.node.clock import SystemClock
 from lockgate.node.cometbft import address_now
 from lockgate.node.config import load as load_config
 from lockgate.node.engine import Engine
 from lockgate.node.findings import verify
-from lockgate.node.folder import Folder
+from lockgate.node.folder import Folder, writing
 from lockgate.node.ledgers import Ledgers
+from lockgate.node.net import Record
 from lockgate.node.outbox import outbox
 from lockgate.node.packets import ByPlace
 from lockgate.node.prove import build
@@ -41,6 +43,7 @@ PER_COMMAND: Final = 32
 MOST_OPEN: Final = 192  # below the 256 that one grant lets wait in an inbox (P15)
 TIMEOUT_S: Final = 600
 SETTLE_S: Final = 300.0
+FIRST: Final = "alpha"  # of the two ledgers
 SAMPLE: Final = 5  # bundles verified offline at the end
 Say = Callable[[str], None]
 
@@ -66,6 +69,7 @@ class Tally:
     total_s: float = 0.0
     bundles: int = 0
     verified: int = 0
+    killed: int = 0  # validators, each started again
 
     @property
     def lost(self) -> int:
@@ -88,17 +92,19 @@ async def run(
     spawner: Spawner | None = None,
     age_s: float = 0.0,
     engine: Engine = Engine.EMBEDDED,
+    chaos: bool = False,
 ) -> Tally:
     """Run the whole demo in `folder`. Raises NotSettled when a message does not end in time.
 
-    `engine` orders the blocks of the first ledger; the second one is embedded. The tally's times count from the
-    start of the command, which was `age_s` ago.
+    `engine` orders the blocks of the first ledger; the second one is embedded. With `chaos` one validator of it after
+    the other is killed meanwhile. The tally's times count from the start of the command, which was `age_s` ago.
     """
     begun = time.monotonic() - age_s
-    running = await up.start(folder, _spec(engine), say, lambda *_: None, spawner)
-    tally = Tally()
+    running = await up.start(folder, _spec(engine), say, lambda *_: None, spawner, by="demo")
+    tally, over = Tally(), asyncio.Event()
     socket = folder.host("sender") / "host.sock"
     watching = asyncio.create_task(_first(socket, begun, tally))
+    killing = asyncio.create_task(_kill(folder, over, tally)) if chaos else None
     try:
         say(f"{len(quotes)} quotes")
         # The first quote goes alone: nobody waits for a whole batch to see that it works.
@@ -112,14 +118,20 @@ async def run(
         await _settle(socket, len(quotes), progress)
         await watching
         tally.total_s = time.monotonic() - begun
+        over.set()
+        if killing is not None:
+            say("the last validator comes back")
+            await killing
         say("reading both ledgers back")
         rows = await outbox(socket)
         await _read_back(running, rows, tally)
         say("proof bundles")
         await _bundles(folder, rows, bundles, tally)
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        tasks = [task for task in (watching, killing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await running.stop()
     return tally
 
@@ -127,6 +139,18 @@ async def run(
 def _spec(engine: Engine) -> up.Spec:
     first, *others = up.Spec().ledgers
     return replace(up.Spec(), ledgers=(replace(first, engine=engine), *others))
+
+
+def borrow(folder: Folder, record: Record, owner: Folder) -> None:
+    """Make the cluster that runs in another folder this folder's first ledger, with what opens its keys."""
+    with writing(folder.root):
+        folder.ledger(FIRST).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.ledger(FIRST).symlink_to(owner.ledger(record.ledger))
+        (folder.root / "passphrase").symlink_to(owner.root / "passphrase")
+
+
+async def _kill(folder: Folder, over: asyncio.Event, tally: Tally) -> None:
+    tally.killed = await one_at_a_time(await net.find(folder, FIRST), over)
 
 
 async def _first(socket: Path, begun: float, tally: Tally) -> None:

@@ -36,8 +36,10 @@ POLL_S: Final = 0.25  # a block in between is announced, or asked for sooner whe
 FATE_S: Final = 2.0  # how long a transaction that may not have arrived is looked for
 SEQUENCE_CODE: Final = 5
 DROPPED: Final = "ledger.tx_dropped"  # a block in between made it impossible, as it stood
-KNOWN: Final = "ledger.tx_known"  # the ledger has the same bytes waiting already
-WAITED: Final = "timed out"  # of broadcast_tx_commit: the transaction waits still
+# It waits for a block: the ledger has the same bytes already, in its own words and in CometBFT's (another node passed
+# them on before it went), or broadcast_tx_commit has waited less long than we do.
+WAITING: Final = ("ledger.tx_known", "already exists in cache", "timed out")
+STOPPED: Final = "was canceled"  # the node stopped while it waited for the block
 RETRIES: Final = 3
 LIMITS_HOLD_S: Final = 60.0  # a ledger's bounds change, and a node that told other ones may have been replaced
 ANY_PRICE: Final = 1 << 63  # for whoever asks a node of his own
@@ -157,15 +159,15 @@ class AccountSubmitter:
         digest = hashlib.sha256(data).digest()
         try:
             answer = await self.chain.rpc.call("broadcast_tx_commit", tx=base64.b64encode(data).decode())
-        except RpcError as error:
-            if KNOWN not in str(error) and WAITED not in str(error):
+        except LockgateError as error:
+            if not isinstance(error, RpcError) or STOPPED in str(error):
+                # Sent or not? It is in a block soon, or it never arrived.
+                found = await self._included(digest, FATE_S)
+                self._sequence += 1
+                return found
+            if not any(words in str(error) for words in WAITING):
                 raise
-            answer = None  # it waits for a block: the node waits less long than we do
-        except LockgateError:
-            # Sent or not? It is in a block soon, or it never arrived.
-            found = await self._included(digest, FATE_S)
-            self._sequence += 1
-            return found
+            answer = None
         check = {} if answer is None else answer.get("check_tx") or {}
         if not isinstance(check, dict):
             raise BadAnswer("a check's result has another shape")

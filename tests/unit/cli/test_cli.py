@@ -147,6 +147,7 @@ def test_without_a_deployment_every_verb_says_so_in_one_typed_sentence(
         ("net", "kill", "first"),
         ("net", "kill", "0", "--half", "third"),
         ("net", "partition", "0-1"),
+        ("demo", "--chaos"),
     ],
 )
 def test_a_command_line_that_is_none_ends_with_2(arguments: tuple[str, ...]) -> None:

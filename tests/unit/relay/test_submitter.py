@@ -94,8 +94,17 @@ def test_a_stale_sequence_is_read_again() -> None:
     assert node.calls.count("abci_query") == 3, "the rules once, the sequence twice"
 
 
-def test_a_node_that_waits_less_long_is_asked_for_the_transaction() -> None:
-    node = Node(RpcError("timed out waiting for tx to be included in a block"))
+@pytest.mark.parametrize(
+    "words",
+    [
+        "timed out waiting for tx to be included in a block",
+        "error on broadcastTxCommit: tx already exists in cache",
+        "txSub was canceled (reason: CometBFT exited)",
+        "ledger.tx_known",
+    ],
+)
+def test_a_transaction_that_is_on_its_way_is_asked_for_and_not_sent_again(words: str) -> None:
+    node = Node(RpcError(words))
     done = submit(node)
     assert (done.code, done.height.height) == (0, 7)
     assert node.calls.count("broadcast_tx_commit") == 1
