@@ -121,6 +121,8 @@ def nodes_of(folder: Folder, name: str) -> tuple[Node, ...]:
     home = folder.ledger(name)
     try:
         rows = read_json(home / "cluster.json")["nodes"]
+        if not rows:
+            raise LookupError("no node")
         return tuple(
             Node(index, home / "validators" / str(index), int(row["rpc"]), int(row["p2p"]))
             for index, row in enumerate(rows)

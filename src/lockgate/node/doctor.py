@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import enum
 import importlib
+import re
 import shutil
 import socket
 import sqlite3
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from lockgate.node import cometbft
 from lockgate.node.clock import SystemClock
-from lockgate.node.cometbft import INSTALL
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, read_json
 from lockgate.node.ledgers import Ledger, Ledgers
@@ -40,10 +42,8 @@ NO_DISK: Final = 100 << 20  # below it a block may not fit any more
 DRIFT_S: Final = 40  # how far a client lets a ledger's clock run ahead of its own
 HALTED_S: Final = 60
 REFRESH_FRACTION: Final = 3  # relayers refresh a client at a third of its trusting period
-TOOLS: Final = (
-    ("go", "builds the real CometBFT and ibc-go for `make interop` and `make bench-lifecycle`"),
-    ("cometbft", f"runs ledgers of several validators; `{INSTALL}` installs it"),
-)
+OLDEST_GO: Final = (1, 21)  # the first that fetches the toolchain a module asks for
+GO_S: Final = 10.0
 
 
 class Level(enum.StrEnum):
@@ -81,7 +81,8 @@ async def examine(folder: Folder) -> list[Check]:
     for kind in ("hosts", "relays"):
         for name in folder.names(kind):
             checks += _sources(folder, kind, name)
-    return [*checks, *(_tool(name, what) for name, what in TOOLS)]
+    clusters = [name for name in folder.names("ledgers") if cometbft.is_cluster(folder, name)]
+    return [*checks, _tried("go", _go), _tried("cometbft", lambda: _cometbft(clusters))]
 
 
 def _tried(name: str, look: Callable[[], Check]) -> Check:
@@ -141,11 +142,35 @@ def _ports() -> Check:
     return Check("ports", Level.OK, "Loopback ports can be opened.")
 
 
-def _tool(name: str, what: str) -> Check:
-    path = shutil.which(name)
-    if path is None:
-        return Check(name, Level.NOTE, f"Absent; it {what}, and nothing else needs it.")
-    return Check(name, Level.OK, f"Present; it {what}.")
+def _go() -> Check:
+    what = "it installs CometBFT, and builds ibc-go for `make interop`"
+    newest = f"Install Go {'.'.join(map(str, OLDEST_GO))} or newer."
+    if shutil.which("go") is None:
+        return Check("go", Level.NOTE, f"Absent; {what}, and nothing else needs it.", newest)
+    said = subprocess.run(["go", "version"], capture_output=True, text=True, timeout=GO_S, check=False).stdout  # noqa: S607  # whichever is on PATH
+    version = re.search(r"go(\d+)\.(\d+)(\.\d+)?", said)
+    if version is None or (int(version[1]), int(version[2])) < OLDEST_GO:
+        shown = version[0].removeprefix("go") if version else "of an unknown version"
+        return Check("go", Level.NOTE, f"Go {shown} is too old; {what}.", newest)
+    return Check("go", Level.OK, f"Go {version[0].removeprefix('go')}; {what}.")
+
+
+def _cometbft(clusters: Sequence[str]) -> Check:
+    """What ledgers of several validators need; a fault only where one is in the folder."""
+    level = Level.FAIL if clusters else Level.NOTE
+    needed = f"ledger {' and '.join(clusters)} cannot run" if clusters else "it runs ledgers of several validators"
+    how = f"`{cometbft.INSTALL}`, with Go's bin folder on PATH."
+    if shutil.which("go") is None:
+        how = f"Install Go {'.'.join(map(str, OLDEST_GO))} or newer, then {how}"
+    try:
+        binary = cometbft.find_binary()
+    except cometbft.NoCometBft as missing:
+        if "program" not in missing.fields:
+            rest = "" if clusters else ", and nothing else needs it"
+            return Check("cometbft", level, f"Absent; {needed}{rest}.", how)
+        program, version, line = (missing.fields[name] for name in ("program", "version", "line"))
+        return Check("cometbft", level, f"{program} is {version}, and the line {line} is needed; {needed}.", how)
+    return Check("cometbft", Level.OK, f"CometBFT {cometbft.version_of(binary)}, {binary}.")
 
 
 # The data folder.

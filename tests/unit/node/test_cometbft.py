@@ -123,7 +123,7 @@ def test_a_configuration_that_lacks_a_setting_is_another_versions() -> None:
     assert refused.value.fields["lacks"] == "rpc.laddr"
 
 
-@pytest.mark.parametrize("text", ["{}", '{"nodes": [{"rpc": 1}]}', '{"nodes": 3}'])
+@pytest.mark.parametrize("text", ["{}", '{"nodes": []}', '{"nodes": [{"rpc": 1}]}', '{"nodes": 3}'])
 def test_a_damaged_record_of_a_cluster_is_named(tmp_path: Path, text: str) -> None:
     folder = Folder(tmp_path)
     folder.ledger("alpha").mkdir(parents=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lockgate.node import doctor
+from lockgate.node.cometbft import INSTALL
 from lockgate.node.doctor import Check, Level, examine
 from lockgate.node.folder import Folder
 from lockgate.node.provision import described
@@ -74,9 +75,66 @@ def test_little_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, f
     assert found(tmp_path / "absent" / "folder", "disk").level is level
 
 
-def test_a_tool_that_is_absent_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert found(tmp_path, "go").level is Level.NOTE
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with nothing on PATH but what a test puts into the folder that this is."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setattr("lockgate.node.cometbft.sys.prefix", str(tmp_path / "venv"))
+    return programs
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o700)
+
+
+def a_cometbft(version: str) -> str:
+    return f"#!/bin/sh\n# \tgithub.com/cometbft/cometbft\t{version}\th1:abc=\n"
+
+
+def cluster(data: Path, name: str) -> None:
+    (data / "ledgers" / name).mkdir(parents=True, mode=0o700)
+    (data / "ledgers" / name / "cluster.json").write_text('{"nodes": [{"rpc": 1, "p2p": 2}]}')
+
+
+def test_without_go_and_cometbft_the_way_to_both_is_named_and_nothing_is_wrong(bare: Path) -> None:
+    go, cometbft = found(bare.parent / "data", "go"), found(bare.parent / "data", "cometbft")
+    assert (go.level, cometbft.level) == (Level.NOTE, Level.NOTE)
+    assert "Install Go 1.21 or newer" in go.next_step
+    assert cometbft.next_step == f"Install Go 1.21 or newer, then `{INSTALL}`, with Go's bin folder on PATH."
+
+
+def test_with_go_the_one_command_is_named(bare: Path) -> None:
+    program(bare, "go", "#!/bin/sh\necho go version go1.26.8 linux/amd64\n")
+    assert found(bare.parent / "data", "go").found.startswith("Go 1.26.8;")
+    assert found(bare.parent / "data", "cometbft").next_step.startswith(f"`{INSTALL}`")
+
+
+@pytest.mark.parametrize("words", ["go version go1.20.14 linux/amd64", "nothing"])
+def test_an_old_go_is_named(bare: Path, words: str) -> None:
+    program(bare, "go", f"#!/bin/sh\necho {words}\n")
+    assert "too old" in found(bare.parent / "data", "go").found
+
+
+def test_a_cometbft_of_another_line_is_named_with_its_version_and_the_command(bare: Path) -> None:
+    program(bare, "cometbft", a_cometbft("v1.0.1"))
+    check = found(bare.parent / "data", "cometbft")
+    assert check.level is Level.NOTE
+    assert "v1.0.1" in check.found
+    assert "v0.38.x" in check.found
+    assert INSTALL in check.next_step
+
+
+def test_a_ledger_that_cannot_run_without_cometbft_is_a_fault(bare: Path) -> None:
+    data = bare.parent / "data"
+    cluster(data, "net")
+    check = found(data, "cometbft")
+    assert (check.level, "ledger net cannot run" in check.found) == (Level.FAIL, True)
+    program(bare, "cometbft", a_cometbft("v0.38.26"))
+    check = found(data, "cometbft")
+    assert (check.level, "v0.38.26" in check.found) == (Level.OK, True)
 
 
 @pytest.mark.parametrize(
