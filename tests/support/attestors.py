@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockgate.courier.attesting import Answer, Request, decode_answer, decode_request, encode_answer, encode_request
-from lockgate.hosting.attestor import AttestorService, Watched
+from lockgate.hosting.attestor import Attesting, AttestorService, Watched
 from lockgate.hosting.config import LedgerRef
 from lockgate.hosting.reader import ProvenReader
 from lockgate.lab.ledgers import LabLedger
@@ -60,9 +60,9 @@ class Member:
     """One attestor. `spoil` stands between it and whoever asks: it may wait, lie, or not answer."""
 
     number: int
-    service: AttestorService
+    service: Attesting
     state: AttestedState
-    spoil: Callable[[Request, AttestorService], Awaitable[Answer]] | None = None
+    spoil: Callable[[Request, Attesting], Awaitable[Answer]] | None = None
     asked: list[Request] = field(default_factory=list)
 
     @property

@@ -12,6 +12,7 @@ from lockgate.codec import abi, rlp
 from lockgate.crypto.keccak import keccak256
 from lockgate.ibc import commitment, host
 from lockgate.ibc.packet import Acknowledgement, Packet, Payload
+from lockgate.lightclients.evm_storage import slot_of
 from lockgate.merkle.ethereum import Account
 from lockgate.merkle.patricia_tree import PatriciaTree
 from lockgate.primitives.ids import ClientId
@@ -20,7 +21,7 @@ from lockgate.relay.chains.evm.answers import hexed
 from lockgate.relay.chains.evm.chain import EvmChain
 from lockgate.relay.chains.evm.history import Finality
 from lockgate.relay.chains.evm.node import Call
-from lockgate.relay.chains.evm.packets import host_interface, packet_fields, slot_of
+from lockgate.relay.chains.evm.packets import host_interface, packet_fields
 from lockgate.relay.rpc import RpcError
 
 NETWORK = 31_337

@@ -109,6 +109,11 @@ class Chain(Protocol):
         """How often its announcements were lost and made again, for people."""
         ...
 
+    @property
+    def reorganisations(self) -> int:
+        """How often blocks that are not final yet were replaced: what was read off the newest ones is read again."""
+        ...
+
     async def pause(self, seen: int, longest_s: float = ..., /) -> None:
         """Wait for a block after `seen`, for `longest_s` at most."""
         ...

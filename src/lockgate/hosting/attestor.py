@@ -8,6 +8,7 @@ signs for signer sets that its operator accepted and that hold its own key, and 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -22,10 +23,11 @@ from lockgate.courier.attesting import (
     NotAttested,
     Request,
 )
+from lockgate.courier.ports import Chain
 from lockgate.crypto.hybrid import Purpose
 from lockgate.crypto.keys import IdentitySigner
 from lockgate.hosting.reader import Distrusted, ProvenReader, TwoHistories
-from lockgate.lightclients.attested import Attestation, Rotation, Signer, SignerSet
+from lockgate.lightclients.attested import Attestation, ConsensusState, Rotation, Signer, SignerSet
 from lockgate.lightclients.attested.signers import check_not_lower, check_set
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.primitives.errors import LockgateError, Refused
@@ -69,13 +71,13 @@ class Watched:
     depth: int = 0  # 0 where a block is final when it is there
 
 
-class AttestorService:
-    """Answers requests, one at a time for each height."""
+class Attesting(ABC):
+    """Answers requests, whatever kind of ledger is watched."""
 
     def __init__(
         self,
         watched: Watched,
-        reader: ProvenReader,
+        chain: Chain,
         signer: IdentitySigner,
         state: AttestedState,
         accepted: Callable[[], Iterable[SignerSet]],
@@ -84,7 +86,7 @@ class AttestorService:
     ) -> None:
         """`accepted` reads the sets that the operator has accepted; it is asked again for one that is not known."""
         self._watched = watched
-        self._reader = reader
+        self._chain = chain
         self._signer = signer
         self._state = state
         self._accepted = accepted
@@ -99,8 +101,8 @@ class AttestorService:
         """
         newest = self._state.newest
         if newest:
-            block = await self._trusted(newest)
-            self._state.record(newest, block.header.time, block.header.app_hash)
+            said = await self._content(newest)
+            self._state.record(newest, said.timestamp, said.root)
 
     async def answer(self, request: Request) -> Answer:
         """Sign, or say why not. Never raises what a request can cause."""
@@ -120,24 +122,16 @@ class AttestorService:
     async def _attest(self, request: Attest) -> Answer:
         signers = self._own_set(request.signers)
         await self._require_final(request.height)
-        header = (await self._trusted(request.height.height)).header
-        bare = Attestation(epoch=signers.epoch, height=request.height, timestamp=header.time, root=header.app_hash)
-        self._state.record(request.height.height, header.time, header.app_hash)
+        said = await self._content(request.height.height)
+        bare = Attestation(epoch=signers.epoch, height=request.height, timestamp=said.timestamp, root=said.root)
+        self._state.record(request.height.height, said.timestamp, said.root)
         signature = self._sign(bare.message(self._watched.chain_id, signers))
         self._report("attested", {"height": str(request.height), "epoch": signers.epoch})
-        return Attested(header.time, header.app_hash, self._signer.key.hash, signature)
+        return Attested(said.timestamp, said.root, self._signer.key.hash, signature)
 
-    async def _trusted(self, height: int) -> LightBlock:
-        """The block of a height, by the attestor's own light client. Raises TwoHistories, Distrusted."""
-        try:
-            await self._reader.reach(height)
-        except TwoHistories as found:
-            self._reader.distrusted = Distrusted(chain=self._watched.chain_id)
-            self._report("two_histories", {"chain": self._watched.chain_id, "detail": str(found)[:300]})
-            raise
-        block = self._reader.follower.trusted(height)
-        assert block is not None, "the height was reached"
-        return block
+    @abstractmethod
+    async def _content(self, height: int) -> ConsensusState:
+        """Time and root of a height that lies deep enough, verified. Raises why they cannot be."""
 
     def _hand_over(self, request: HandOver) -> Answer:
         present, following = self._own_set(request.present), self._set(request.following)
@@ -175,22 +169,55 @@ class AttestorService:
             raise NotFinal("another revision", asked=height, revision=self._watched.revision)
         deadline = asyncio.get_running_loop().time() + WAIT_S
         while True:
-            seen = self._reader.chain.beat
+            seen = self._chain.beat
             deepest = await self._deepest()
             if height.height <= deepest:
                 return
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or height.height > deepest + AHEAD:
                 raise NotFinal(asked=height, deepest=deepest, depth=self._watched.depth)
-            await self._reader.chain.pause(seen, min(left, POLL_S))
+            await self._chain.pause(seen, min(left, POLL_S))
 
     async def _deepest(self) -> int:
-        return (await self._reader.chain.tip()).height.height - self._watched.depth
+        return (await self._chain.tip()).height.height - self._watched.depth
 
     def _at(self, height: int) -> Height:
         return Height(self._watched.revision, height)
 
 
+class AttestorService(Attesting):
+    """Attests a ledger with headers, by a light client of its own."""
+
+    def __init__(
+        self,
+        watched: Watched,
+        reader: ProvenReader,
+        signer: IdentitySigner,
+        state: AttestedState,
+        accepted: Callable[[], Iterable[SignerSet]],
+        clock: Clock,
+        report: Report,
+    ) -> None:
+        super().__init__(watched, reader.chain, signer, state, accepted, clock, report)
+        self._reader = reader
+
+    async def _content(self, height: int) -> ConsensusState:
+        header = (await self._trusted(height)).header
+        return ConsensusState(header.time, header.app_hash)
+
+    async def _trusted(self, height: int) -> LightBlock:
+        """The block of a height, by the attestor's own light client. Raises TwoHistories, Distrusted."""
+        try:
+            await self._reader.reach(height)
+        except TwoHistories as found:
+            self._reader.distrusted = Distrusted(chain=self._watched.chain_id)
+            self._report("two_histories", {"chain": self._watched.chain_id, "detail": str(found)[:300]})
+            raise
+        block = self._reader.follower.trusted(height)
+        assert block is not None, "the height was reached"
+        return block
+
+
 AHEAD: Final = 64  # blocks that are waited for at most: more do not come within WAIT_S
 
-__all__ = ("AttestorService", "Lapsed", "NotFinal", "UnknownSet", "Watched")
+__all__ = ("Attesting", "AttestorService", "Lapsed", "NotFinal", "UnknownSet", "Watched")

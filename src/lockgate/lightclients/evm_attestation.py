@@ -18,6 +18,7 @@ from lockgate.crypto.keccak import keccak256
 from lockgate.primitives.errors import Misuse
 from lockgate.primitives.time import UnixSeconds
 
+TYPE_URL: Final = "/lockgate.lightclients.evm_attested.v1.Attestation"  # of a client message: ABI of ATTESTATION
 MAX_LEAVES: Final = 256  # under one root: their positions are the bits of one word
 ABSENT: Final = bytes(32)  # the value of a path under which nothing is stored
 _WORD: Final = abi.UINT256
@@ -159,6 +160,11 @@ def attestation_fields(statement: Statement, signatures: Sequence[Signed]) -> tu
     return statement.epoch, statement.height, statement.time, *roots, signed
 
 
+def encode_attestation(statement: Statement, signatures: Sequence[Signed]) -> bytes:
+    """The one argument of `update`."""
+    return abi.encode(ATTESTATION, attestation_fields(statement, signatures))
+
+
 def inclusion_fields(inclusion: Inclusion) -> tuple[object, ...]:
     """An inclusion as a value of INCLUSION."""
     return inclusion.size, inclusion.positions, tuple(int.from_bytes(one) for one in inclusion.siblings)
@@ -185,6 +191,7 @@ __all__ = (
     "INCLUSION",
     "MAX_LEAVES",
     "SIGNING_SET",
+    "TYPE_URL",
     "Binding",
     "Inclusion",
     "Leaf",
@@ -193,6 +200,7 @@ __all__ = (
     "SigningSet",
     "Statement",
     "attestation_fields",
+    "encode_attestation",
     "encode_proof",
     "inclusion_fields",
     "merkle_root",

@@ -176,6 +176,12 @@ class Relayer:
     async def _read(self, end: EndPoint) -> bool:
         """Read the blocks that are new, each once. Tells whether there were any."""
         await end.see_tip()
+        if end.chain.reorganisations != end.reorganisations:
+            end.reorganisations = end.chain.reorganisations
+            for direction in self.directions:
+                direction.watch.forget()
+            await self._scan()
+            return True
         if end.height.height < end.next_height:
             return False
         if end.height.height - end.next_height > GAP_BLOCKS:

@@ -51,6 +51,7 @@ class EndPoint:
     order: LaneOrder = LaneOrder.UNORDERED  # in which packets are received here
     next_height: int = 1
     read_beat: int = 0  # the announcement up to which blocks were read
+    reorganisations: int = 0  # of its chain, when the ledgers were scanned last
     tracked: TrackedClient | None = None
     time: UnixNanos = UnixNanos(0)
     height: Height = Height(0, 0)

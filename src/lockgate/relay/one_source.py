@@ -12,6 +12,11 @@ from lockgate.primitives.errors import LockgateError
 class OneSource:
     """A chain that is read from one node."""
 
+    @property
+    def reorganisations(self) -> int:
+        """None, where a block is final when it is there."""
+        return 0
+
     def forget(self, height: int) -> None:
         """Drop a block that is kept: another answer may be better. Nothing is kept here."""
 

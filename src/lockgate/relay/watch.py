@@ -70,6 +70,11 @@ class Watch:
             elif event.type == ibc_events.WRITE_ACKNOWLEDGEMENT:
                 self._answered(sequence_of(event), event, height)
 
+    def forget(self) -> None:
+        """Forget every packet: what was seen of them may have been taken back. A scan finds what stands."""
+        for known in (self.tracks, self.live, self.unknown, self._early):
+            known.clear()
+
     def drop(self, sequence: int) -> bool:
         """Forget a packet: it has ended, or what was known of it is not true. A scan finds it again if it stands."""
         self.live.discard(sequence)

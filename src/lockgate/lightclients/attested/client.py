@@ -1,7 +1,8 @@
 """The attested client module: meets the `LightClient` port of `lockgate.ibc`.
 
 A quorum of named signers attests (height, time, root of the state); proofs are against that root, as
-for any ledger of ours. Stateless: every answer is a function of the view and the arguments.
+for any ledger of ours, or, where the ledger is an EVM, those of its host contract's storage.
+Stateless: every answer is a function of the view and the arguments.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from lockgate.lightclients.attested.states import (
     encode_consensus_state,
 )
 from lockgate.lightclients.attested.update import AttestedStore
+from lockgate.lightclients.evm_storage import StorageProofs, is_evm
 from lockgate.lightclients.standing import (
     ACTIVE,
     UNKNOWN,
@@ -58,7 +60,7 @@ class AttestedClient:
     consensus_state_url: Final = CONSENSUS_STATE
 
     def __init__(self) -> None:
-        self._proofs_by_root: dict[bytes, ProofMemo] = {}
+        self._proofs_by_root: dict[bytes, ProofMemo] = {}  # of ledgers whose proofs are ICS-23
 
     def initialise(
         self,
@@ -163,7 +165,7 @@ class AttestedClient:
         )
         return first, second
 
-    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> ProofMemo:
+    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> ProofMemo | StorageProofs:
         """Return what verifies proofs at a height of an unfrozen client."""
         return fact(view, self._proofs, client_id, height)
 
@@ -269,10 +271,13 @@ class AttestedClient:
         found = _store(view, client_id).find_consensus_state(height)
         return None if found is None else Triple(height, found.timestamp, found.root)
 
-    def _proofs(self, view: View, client_id: ClientId, height: Height) -> ProofMemo:
+    def _proofs(self, view: View, client_id: ClientId, height: Height) -> ProofMemo | StorageProofs:
         store = _store(view, client_id)
-        require_readable(client_id, store.client_state(), height)
+        state = store.client_state()
+        require_readable(client_id, state, height)
         root = store.consensus_state(height).root
+        if is_evm(state.chain_id):
+            return StorageProofs(root)
         found = self._proofs_by_root.get(root)
         if found is None:
             if len(self._proofs_by_root) >= PROOF_MEMOS:

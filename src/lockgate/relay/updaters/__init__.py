@@ -2,8 +2,10 @@
 
 - `tendermint`: headers, verified here first
 - `attested`: a quorum's word on a height
+- `attested_evm`: the same of a host contract on an EVM, with proofs of its storage
+- `evm_attested`: contracts on an EVM that believe a quorum about a ledger of ours
 - `composite`: members brought to one height, and their agreement on it
 - `grounds`: proofs under one root, which all of these end in
 """
 
-__all__ = ("attested", "composite", "grounds", "tendermint")
+__all__ = ("attested", "attested_evm", "composite", "evm_attested", "grounds", "tendermint")

@@ -1,7 +1,7 @@
 """Messages of IBC v2 as calls of the host contract.
 
 Messages of one kind in a row that carry the same proof are one call: it is one proof for all of them
-(`courier.ports.Submitter`). The contract takes timeouts one by one.
+(`courier.ports.Submitter`). The contract takes timeouts one by one. An attestation without packets goes to the client.
 """
 
 from __future__ import annotations
@@ -11,12 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lockgate.codec import abi
 from lockgate.codec import type_urls as urls
+from lockgate.codec.protobuf import parse
+from lockgate.codec.wire import ibc_client_pb2 as client_wire
 from lockgate.ibc import wire
 from lockgate.ibc.packet import Packet
 from lockgate.ibc.wire import AcknowledgeMessage, RelayMessage
+from lockgate.lightclients.evm_attestation import ATTESTATION, TYPE_URL
 from lockgate.machine.transaction import Message
 from lockgate.primitives.errors import Misuse, Refused
+from lockgate.primitives.ids import ClientId
+from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.chains.evm.packets import host_interface, packet_fields
 
 MAX_BATCH: Final = 50  # contracts/host.vy
@@ -31,17 +37,19 @@ class OneAcknowledgement(Refused):
 
 @dataclass(frozen=True, slots=True)
 class PacketCall:
-    """A call, and which packets it is about, in order."""
+    """A call, and which packets it is about, in order. `client` is whose contract is called; the host's for none."""
 
     kind: str  # type URL of its messages
     data: bytes
     packets: tuple[Packet, ...]
+    client: ClientId = ClientId("")
 
 
 def calls_of(messages: Sequence[Message]) -> list[PacketCall]:
     """Raises Misuse for messages that a host contract has no call for, OneAcknowledgement, codec's Malformed."""
-    read = [(kind, _read(kind, content)) for kind, content in messages]
-    calls = []
+    updates = [content for kind, content in messages if kind == urls.MSG_UPDATE_CLIENT]
+    calls = list(map(_update, updates))
+    read = [(kind, _read(kind, content)) for kind, content in messages[len(updates) :]]
     for (kind, proof, height), group in itertools.groupby(
         read, lambda one: (one[0], one[1].proof, one[1].proof_height)
     ):
@@ -51,6 +59,14 @@ def calls_of(messages: Sequence[Message]) -> list[PacketCall]:
             some = ones[at : at + most]
             calls.append(PacketCall(kind, _data(kind, some, proof, tuple(height)), tuple(one.packet for one in some)))
     return calls
+
+
+def _update(content: bytes) -> PacketCall:
+    message = parse(client_wire.MsgUpdateClient, content)
+    if message.client_message.type_url != TYPE_URL:
+        raise Misuse("no client of a host contract takes this", message=message.client_message.type_url)
+    data = interface("attested").call("update", abi.decode(ATTESTATION, message.client_message.value))
+    return PacketCall(urls.MSG_UPDATE_CLIENT, data, (), ClientId(message.client_id))
 
 
 def _read(kind: str, content: Any) -> RelayMessage | AcknowledgeMessage:

@@ -16,6 +16,7 @@ from lockgate.codec.errors import Malformed
 from lockgate.courier.ports import BlockEvents, ChainUnavailable, NotYet, Proven, Tip, TrackedClient
 from lockgate.crypto.keccak import keccak256
 from lockgate.ibc import host as paths
+from lockgate.lightclients.evm_storage import chain_name, slot_of
 from lockgate.primitives.errors import Misuse, PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
@@ -26,7 +27,7 @@ from lockgate.relay.chains.evm.clients import tracked_of
 from lockgate.relay.chains.evm.history import MOST_KEPT, Finality, History, ReorganisedAfterRelease
 from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.chains.evm.node import EvmCalls, ask, ask_all
-from lockgate.relay.chains.evm.packets import TOPICS, events_of, host_interface, slot_of
+from lockgate.relay.chains.evm.packets import TOPICS, events_of, host_interface
 from lockgate.relay.chains.evm.proofs import proofs_of
 from lockgate.relay.one_source import OneSource
 from lockgate.relay.rpc import BadAnswer
@@ -36,6 +37,7 @@ SEQUENCES_AT_ONCE: Final = 200  # alternatives of a topic
 MOST_LOGS: Final = 20_000  # in one answer
 POLL_S: Final = 0.25
 REVISION: Final = 0
+EMPTY: Final = "0x" + "00" * 32  # any slot: the account's proof is what is asked for
 PROOFS_AT_ONCE: Final = 50  # each some kilobytes; the most that one call of the host takes
 T = TypeVar("T")
 
@@ -47,11 +49,6 @@ class NoHost(Refused):
     summary = "There is no host contract at this address of the chain."
     untouched = "Nothing was signed and nothing was sent."
     next_step = "Compare address and chain; `lockgate evm deploy` deploys a host and prints its address."
-
-
-def chain_name(network: int) -> str:
-    """An EVM chain's id as text. Source: CAIP-2."""
-    return f"eip155:{network}"
 
 
 class EvmChain(OneSource):
@@ -295,16 +292,20 @@ class EvmChain(OneSource):
 
     async def client(self, client_id: ClientId, /) -> TrackedClient:
         """A client at the newest block. Raises BadAnswer for one of another kind."""
+        address, own = await self.client_address(client_id), interface("attested")
         _, newest = await self.heads()
-        raw = await self.call(self.host, host_interface().call("getClient", client_id), newest)
+        status = await self.call(address, own.call("status"), newest)
+        signing = await self.call(address, own.call("getSet"), newest)
+        return tracked_of(client_id, address, status, signing, self._followed, newest.time)
+
+    async def client_address(self, client_id: ClientId) -> bytes:
+        """The contract of a client. Raises RpcError for one that the host does not know."""
+        raw = await self.call(self.host, host_interface().call("getClient", client_id))
         try:
             (found,) = host_interface().result("getClient", raw)
         except Malformed as error:
             raise BadAnswer("a client has another shape") from error
-        address, own = found.to_bytes(20), interface("attested")
-        status = await self.call(address, own.call("status"), newest)
-        signing = await self.call(address, own.call("getSet"), newest)
-        return tracked_of(client_id, address, status, signing, self._followed, newest.time)
+        return int(found).to_bytes(20)
 
     async def prove(self, store: str, key: bytes, at: Height, /) -> Proven:
         """A value of the host's under a path of ICS-24, at a final block, in the form of `proofs`."""
@@ -329,6 +330,13 @@ class EvmChain(OneSource):
                 except PeerFault as error:
                     found.append(error)
         return found
+
+    async def storage_root(self, height: int) -> bytes:
+        """The root of the host's storage at a final block, proven under its state root: what is attested of it."""
+        block = await self.block(height)
+        (proof,) = proofs_of(await ask(self.node, "eth_getProof", hexed(self.host), [EMPTY], hex(height)), [bytes(32)])
+        proof.value(block.state_root, self.host, bytes(32))
+        return proof.storage_root
 
     async def call(self, to: bytes, data: bytes, block: EvmBlock | None = None) -> bytes:
         """What a contract answers at a block, or at the newest. Raises RpcError for a revert, NoHost where none is."""
@@ -358,4 +366,4 @@ def _chunks(items: Sequence[T], most: int) -> list[Sequence[T]]:
     return [items[at : at + most] for at in range(0, len(items), most)]
 
 
-__all__ = ("EvmChain", "NoHost", "chain_name")
+__all__ = ("EvmChain", "NoHost")

@@ -20,8 +20,6 @@ from lockgate.relay.chains.evm.answers import Log
 from lockgate.relay.chains.evm.interface import Interface, interface
 from lockgate.relay.rpc import BadAnswer
 
-# ERC-7201 slot of solidity-ibc's store, and of our host's
-COMMITMENTS_SLOT: Final = bytes.fromhex("1260944489272988d9df285149b5aa1b0f48f2136d6f416159f840a3e0747600")
 TOPICS: Final = {
     ibc_events.SEND_PACKET: "SendPacket",
     ibc_events.WRITE_ACKNOWLEDGEMENT: "WriteAcknowledgement",
@@ -32,11 +30,6 @@ TOPICS: Final = {
 
 def host_interface() -> Interface:
     return interface("host")
-
-
-def slot_of(path: bytes) -> bytes:
-    """Where the host keeps the value under an ICS-24 path."""
-    return keccak256(keccak256(path) + COMMITMENTS_SLOT)
 
 
 def packet_fields(packet: Packet) -> tuple[Any, ...]:
@@ -90,4 +83,4 @@ def _events(log: Log) -> tuple[Event, ...]:
     )
 
 
-__all__ = ("COMMITMENTS_SLOT", "TOPICS", "events_of", "host_interface", "packet_fields", "packet_of", "slot_of")
+__all__ = ("TOPICS", "events_of", "host_interface", "packet_fields", "packet_of")

@@ -84,7 +84,7 @@ class EvmSubmitter:
         receipts = [outcome for outcome in done if isinstance(outcome, Receipt)]
         events = events_of([log for one in receipts for log in one.logs if log.address == self.chain.host])
         told = {(event.type, event.get(ibc_events.SEQUENCE)) for event in events}
-        responses = tuple(
+        responses = (b"",) * sum(not call.packets for call in calls) + tuple(
             wire.SUCCESS if (ENDS[call.kind], str(packet.sequence)) in told else wire.NOOP
             for call in calls
             for packet in call.packets
@@ -92,10 +92,13 @@ class EvmSubmitter:
         return Submitted(0, "", "", Height(0, max(one.block for one in receipts)), responses, events)
 
     async def _execute(self, call: PacketCall) -> Receipt:
-        return await self.account.execute(self.chain.host, call.data)
+        to = await self.chain.client_address(call.client) if call.client else self.chain.host
+        return await self.account.execute(to, call.data)
 
     async def _undone(self, call: PacketCall) -> bool:
         """Whether any packet of a call has something to do yet. A call is made whole: its proof is for all of it."""
+        if not call.packets:
+            return True
         sequences = {packet.sequence for packet in call.packets}
         if call.kind == urls.MSG_RECV_PACKET:
             return sequences > await self.chain.received(call.packets[0].destination_client, sequences)
