@@ -31,7 +31,7 @@ from lockgate.node.socket import call
 from lockgate.node.sources import Nodes, nodes_of
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
-from lockgate.relay.kinds import OtherKind, follows_headers
+from lockgate.relay.kinds import KINDS, OtherKind
 from lockgate.runtime.wasm import shipped
 from lockgate.storage.signstate import SignState
 
@@ -285,7 +285,7 @@ def _client(ledger: str, row: tuple[Any, ...], of: str, now: UnixNanos) -> Check
     found = f"Its newest header of {of} is {age} s old; it expires at {period} s."
     if age * REFRESH_FRACTION > period:
         ask = "Start a relayer: it refreshes the client."
-        return Check(label, Level.WARN, found, ask if follows_headers(client) else OtherKind.next_step)
+        return Check(label, Level.WARN, found, ask if client.rpartition("-")[0] in KINDS else OtherKind.next_step)
     return Check(label, Level.OK, found)
 
 

@@ -6,11 +6,11 @@ Each step looks first whether it is done, so running it again on a half-made dep
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from lockgate.courier.ports import Submitted
+from lockgate.courier.ports import Submitted, Updater
 from lockgate.hosting.config import LedgerRef
 from lockgate.keystore.software import Ed25519Signer
 from lockgate.lightclients.cometbft.hashing import header_hash
@@ -20,8 +20,9 @@ from lockgate.machine.records import Lane, LaneOrder
 from lockgate.machine.transaction import Message
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, Height
-from lockgate.relay import pairing
+from lockgate.relay import pairing, pairing_kinds
 from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.pairing_kinds import Following
 from lockgate.relay.rpc import Calls, Rpc, array
 from lockgate.relay.submitter import ANY_PRICE, AccountSubmitter
 
@@ -109,8 +110,21 @@ async def open_chain(rpc: Calls) -> CometBftChain:
     return CometBftChain(rpc, str(status["node_info"]["network"]))
 
 
-async def create_client(on: LedgerAccess, of: LedgerAccess) -> ClientId:
-    return pairing.created(await on.do(await pairing.create_message(of.chain, on.submitter.signer)))
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How a ledger is to be followed by the other, and what brings such a client forward."""
+
+    by: Following = Following()
+    updaters: Mapping[str, Updater] = field(default_factory=dict)
+
+
+HEADERS: Final = Followed()
+
+
+async def create_client(on: LedgerAccess, of: LedgerAccess, following: Following | None = None) -> ClientId:
+    """A client on one ledger of another; by its headers, unless something else is said."""
+    asked = following or Following()
+    return await pairing_kinds.create(on.do, of.chain, of.genesis.domain_id, on.submitter.signer, asked)
 
 
 async def register(on: LedgerAccess, client: ClientId, counterparty: ClientId) -> None:
@@ -118,10 +132,15 @@ async def register(on: LedgerAccess, client: ClientId, counterparty: ClientId) -
 
 
 async def open_lane(
-    on: LedgerAccess, client: ClientId, far: LedgerAccess, far_client: ClientId, order: LaneOrder
+    on: LedgerAccess,
+    client: ClientId,
+    far: LedgerAccess,
+    far_client: ClientId,
+    order: LaneOrder,
+    followed: Followed = HEADERS,
 ) -> None:
     """Update our client of the far ledger, read the four proofs there, open the lane."""
-    at, messages = await pairing.brought(on.chain, client, far.chain, on.submitter.signer)
+    at, messages = await pairing.brought(on.chain, client, far.chain, on.submitter.signer, followed.updaters)
     facing, domain = await asyncio.gather(
         pairing.facing(client, far.chain, far_client, at), far.chain.prove("rules", b"domain", at)
     )
@@ -137,23 +156,34 @@ async def open_lane(
 
 
 async def lane_between(
-    one: LedgerAccess, other: LedgerAccess, say: Callable[[str], None], order: LaneOrder = LaneOrder.UNORDERED
+    one: LedgerAccess,
+    other: LedgerAccess,
+    say: Callable[[str], None],
+    order: LaneOrder = LaneOrder.UNORDERED,
+    followed: tuple[Followed, Followed] = (HEADERS, HEADERS),
 ) -> tuple[Lane, Lane]:
     """The lane between two ledgers, seen from each; opened in this order when there is none. Raises SetupFailed.
 
-    A lane keeps the order it was opened with.
+    `followed` says how each of them is followed by the other. A lane keeps its order and its clients.
     """
     mine, theirs = await find_lane(one, other.genesis.domain_id), await find_lane(other, one.genesis.domain_id)
     if mine is not None and theirs is not None:
         if {mine.order, theirs.order} != {order}:
             raise SetupFailed("the lane was opened with another order", lane=mine.order.name.lower(), asked=order.name)
+        for lane, asked in ((theirs, followed[0]), (mine, followed[1])):
+            if lane.local_client.rpartition("-")[0] != asked.by.kind:
+                raise SetupFailed(
+                    "the lane was opened over another kind of client", client=lane.local_client, asked=asked.by.kind
+                )
         return mine, theirs
     say("clients")
-    client, far = await asyncio.gather(create_client(one, other), create_client(other, one))
+    client, far = await asyncio.gather(
+        create_client(one, other, followed[1].by), create_client(other, one, followed[0].by)
+    )
     await asyncio.gather(register(one, client, far), register(other, far, client))
     say("lane")
-    await open_lane(one, client, other, far, order)
-    await open_lane(other, far, one, client, order)
+    await open_lane(one, client, other, far, order, followed[1])
+    await open_lane(other, far, one, client, order, followed[0])
     mine, theirs = await find_lane(one, other.genesis.domain_id), await find_lane(other, one.genesis.domain_id)
     assert mine is not None
     assert theirs is not None

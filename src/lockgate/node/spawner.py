@@ -31,7 +31,7 @@ from typing import Any, Final
 PROGRAM: Final = "lockgate.cli.main"
 MAX_PACKET: Final = 65_536  # a command line
 STREAMS: Final = 3
-PRELOADED: Final = ("lockgate.node.ledger", "lockgate.node.host", "lockgate.node.relay")
+PRELOADED: Final = ("lockgate.node.ledger", "lockgate.node.host", "lockgate.node.relay", "lockgate.node.attestor")
 # What other packages load by name when they first need it. Only time is lost where one is not there.
 WARMED: Final = (
     "cryptography.hazmat.backends.openssl.backend",

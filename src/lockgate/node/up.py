@@ -1,4 +1,4 @@
-"""A whole deployment in one process tree: ledgers, hosts, a relayer (I18)."""
+"""A whole deployment in one process tree: ledgers, hosts, a relayer, attestors where a client needs some (I18)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from lockgate.engines.embedded.retention import KEEP
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import Lane, LaneOrder
-from lockgate.node import cometbft, net, parameters
+from lockgate.node import cometbft, company, net, parameters
 from lockgate.node import ledger as ledger_node
 from lockgate.node.cluster import Cluster
 from lockgate.node.config import load as load_config
@@ -30,6 +30,7 @@ from lockgate.node.recover import expired, operators
 from lockgate.node.spawner import Spawner
 from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.ids import EndpointId, Hash32
+from lockgate.relay.pairing_kinds import HEADERS, KINDS
 from lockgate.storage.ledger import StoreInUse, take_lock
 
 Say = Callable[[str], None]
@@ -58,6 +59,9 @@ class LedgerSpec:
     validators: int = 4  # on CometBFT
     sources: tuple[str, ...] = ()  # further nodes it is read through
     required_sources: int = 0  # how many of all must agree; 0: two where there are several
+    client: str = HEADERS  # the kind of client by which this ledger follows the other
+    attestors: int = 4  # of the other ledger, where that client rests on some
+    quorum: int = 3  # how many of them it needs
     parameters: Parameters | None = None  # of its genesis; None: the defaults, or what it was made with
 
 
@@ -86,6 +90,8 @@ class Spec:
         for ledger in self.ledgers:
             if ledger.engine not in set(Engine):
                 raise BadConfig(f"an engine is one of {', '.join(Engine)}", ledger=ledger.name, given=ledger.engine)
+            if ledger.client not in KINDS:
+                raise BadConfig(f"a client is one of {', '.join(KINDS)}", ledger=ledger.name, given=ledger.client)
         if len(self.ledgers) != 2 or len(names) != 2 or len(hosts) != len(self.hosts):
             raise BadConfig("a deployment has two ledgers and hosts of different names")
         for host in self.hosts:
@@ -189,10 +195,11 @@ async def start(
         running.spec = spec = replace(spec, ledgers=tuple(_with_nodes(folder, ledger) for ledger in spec.ledgers))
         await asyncio.gather(*(start_ledger(running, ledger, accept_clock, say) for ledger in spec.ledgers))
         write_json(folder.root / RECORD, {"pid": os.getpid(), "ledgers": running.addresses})
-        await provision(running, say)
+        attested = await company.start(folder, spec.ledgers, running.processes, say)
+        await provision(running, say, attested)
         say("hosts and relayer")
         name = "-".join(ledger.name for ledger in spec.ledgers)
-        write_json(folder.relay(name) / "relay.json", _relay(spec))
+        write_json(folder.relay(name) / "relay.json", _relay(spec, attested))
         await asyncio.gather(
             running.processes.start(f"relay {name}", "relay", "run", name),
             *(running.processes.start(f"host {host.name}", "host", "run", host.name) for host in spec.hosts),
@@ -255,12 +262,18 @@ async def start_ledger(running: Running, spec: LedgerSpec, accept_clock: bool, s
     await processes.start(f"ledger {spec.name}", "ledger", "run", spec.name, *options, once=once)
 
 
-async def provision(running: Running, say: Say) -> None:
-    """Clients, lane, endpoints, grants: what is missing of them. Waits while a client is expired."""
+async def provision(running: Running, say: Say, attested: Mapping[str, company.Company]) -> None:
+    """Clients, lane, endpoints, grants: what is missing of them. Waits while a client is expired.
+
+    `attested` are the attestors of ledgers that have some.
+    """
     folder, spec = running.folder, running.spec
     async with operators(folder, [ledger.name for ledger in spec.ledgers]) as accesses:
         one, other = accesses.values()
-        lanes = dict(zip(accesses, await lane_between(one, other, say, spec.order), strict=True))
+        kinds = {far.name: near.client for near, far in zip(spec.ledgers, spec.ledgers[::-1], strict=True)}
+        followed = [company.followed(access, kinds[access.name], attested) for access in (one, other)]
+        sides = await lane_between(one, other, say, spec.order, (followed[0], followed[1]))
+        lanes = dict(zip(accesses, sides, strict=True))
         await _until_active(accesses, say)
         say("endpoints")
         refs = {ledger.name: _read_through(await accesses[ledger.name].ref(), ledger) for ledger in spec.ledgers}
@@ -324,9 +337,11 @@ async def _endpoint(
     save_config(config, path)
 
 
-def _relay(spec: Spec) -> dict[str, object]:
+def _relay(spec: Spec, attested: Mapping[str, company.Company]) -> dict[str, object]:
     """What the deployment's relayer is told."""
     record: dict[str, object] = {"between": [ledger.name for ledger in spec.ledgers]}
+    if attested:
+        record["attestors"] = {name: list(each.addresses) for name, each in attested.items()}
     if any(ledger.sources for ledger in spec.ledgers):
         record["sources"] = {ledger.name: list(ledger.sources) for ledger in spec.ledgers}
         record["required_sources"] = {ledger.name: ledger.required_sources for ledger in spec.ledgers}

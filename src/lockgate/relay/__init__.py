@@ -3,6 +3,7 @@
 - `driver`: one pair of clients; reads, plans, moves, for ever
 - `watch`, `scan`, `search`, `events`: what is in flight, from events and from state
 - `direction`, `mover`, `messages`: one way of a pair, and a packet's next step, proven
+- `pairing`, `pairing_kinds`: two ledgers made clients of each other, by headers, a quorum's word, or both
 - `kinds`, `updaters`, `attestors`: each kind of light client, what brings it forward, and whose word that takes
 - `submitter`: transactions of one account, on nonce lanes of its own
 - `care`, `guard`, `quorum_guard`: clients kept fresh, finished packets pruned; ledgers that signed two histories

@@ -18,9 +18,10 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from lockgate.codec import type_urls as urls
 from lockgate.codec.protobuf import parse, serialize
 from lockgate.codec.wire import ibc_client_pb2 as client_wire
-from lockgate.courier.ports import Submitted, Submitter
+from lockgate.courier.ports import Submitted, Submitter, Updater
 from lockgate.ibc import host
 from lockgate.lightclients.cometbft.commit import Fraction
+from lockgate.lightclients.cometbft.types import Header
 from lockgate.lightclients.tendermint import states
 from lockgate.machine.transaction import Message
 from lockgate.merkle.specs import IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES
@@ -28,6 +29,7 @@ from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, Height, client_id
 from lockgate.primitives.time import DurationNanos, seconds
 from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.kinds import Updaters, kind_of
 from lockgate.relay.rpc import BadAnswer
 
 TRUSTING: Final = seconds(14 * 86_400)
@@ -55,17 +57,21 @@ class Terms:
 
 async def create_message(of: CometBftChain, signer: str, terms: Terms | None = None) -> Message:
     """MsgCreateClient for a client that follows `of` from its newest header."""
-    judged = terms or Terms()
     tip = await of.header_at_least(2)
     header = (await of.signed_header(tip.height.height)).header
+    return header_client(of.chain_id, tip.height, header, signer, terms or Terms())
+
+
+def header_client(chain_id: str, height: Height, header: Header, signer: str, judged: Terms) -> Message:
+    """MsgCreateClient for a client that follows a chain's headers from this one."""
     state = states.ClientState(
-        chain_id=of.chain_id,
+        chain_id=chain_id,
         trust_level=judged.trust_level,
         trusting_period=judged.trusting,
         unbonding_period=judged.unbonding,
         max_clock_drift=judged.drift,
         frozen_height=Height(0, 0),
-        latest_height=tip.height,
+        latest_height=height,
         proof_specs=(IAVL_SPEC_BYTES, TENDERMINT_SPEC_BYTES),
         upgrade_path=("upgrade", "upgradedIBCState"),
     )
@@ -114,14 +120,14 @@ async def pair(
 
 
 async def facing(client: ClientId, far: CometBftChain, far_client: ClientId, at: Height) -> dict[str, object]:
-    """The proofs, under a header of `far`, that its client follows our ledger and names our client (P9).
+    """The proofs, at a height of `far`, that its client follows our ledger and names our client (P9).
 
     They are fields of `lane.open` and all that `lane.foreign` needs. Raises PairingRefused for no such client.
     """
     state = await far.prove(host.STORE, host.client_state(far_client), at)
     if state.value is None:
         raise PairingRefused("no such client there", ledger=far.chain_id, client=far_client, height=at)
-    latest = states.decode_client_state(state.value).latest_height
+    latest = kind_of(far_client).client_state(state.value).latest_height
     counterparty, consensus = await asyncio.gather(
         far.prove(host.STORE, host.counterparty(far_client), at),
         far.prove(host.STORE, host.consensus_state(far_client, latest), at),
@@ -138,15 +144,20 @@ async def facing(client: ClientId, far: CometBftChain, far_client: ClientId, at:
     }
 
 
-async def brought(on: CometBftChain, client: ClientId, far: CometBftChain, signer: str) -> tuple[Height, list[Message]]:
-    """The newest header of `far` and what brings our client to it: nothing where it is there already."""
-    at = (await far.tip()).height
-    tracked = await on.client(client)
-    if tracked.latest >= at:
-        return tracked.latest, []
-    wrapped = AnyMessage.FromString(await far.update_message(client, tracked.latest, at))
-    update = client_wire.MsgUpdateClient(client_id=client, client_message=wrapped, signer=signer)
-    return at, [(urls.MSG_UPDATE_CLIENT, serialize(update))]
+async def brought(
+    on: CometBftChain,
+    client: ClientId,
+    far: CometBftChain,
+    signer: str,
+    updaters: Mapping[str, Updater] = MappingProxyType({}),
+) -> tuple[Height, Sequence[Message]]:
+    """The newest height of `far` and what brings our client to it: nothing where it is there already.
+
+    `updaters` are those of kinds that need more than the ledger's node.
+    """
+    at, now = (await far.tip()).height, (await on.tip()).time
+    ground = await Updaters(far, updaters).reach(await on.client(client), at, now)
+    return ground.height, ground.updates(client, signer)
 
 
 async def open_foreign_lane(
@@ -192,6 +203,7 @@ __all__ = (
     "create_message",
     "created",
     "facing",
+    "header_client",
     "open_foreign_lane",
     "pair",
     "register_message",

@@ -108,6 +108,18 @@ def test_a_deployment_says_the_order_of_its_lane(tmp_path: Path, order: LaneOrde
     assert read_spec(path) == Spec(order=order)
 
 
+def test_another_kind_of_client_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "deployment.toml"
+    hosts = host("x", "a", '["y"]') + host("y", "b", '["x"]')
+    good = hosts + PAIR.replace('name = "a"', 'name = "a"\nclient = "composite"\nattestors = 5\nquorum = 4')
+    path.write_text(good)
+    spec = read_spec(path).ledgers[0]
+    assert (spec.client, spec.attestors, spec.quorum) == ("composite", 5, 4)
+    path.write_text(good.replace("composite", "08-wasm"))
+    with pytest.raises(BadConfig, match="07-tendermint, attested, composite"):
+        read_spec(path)
+
+
 @pytest.mark.parametrize("order", ['"fifo"', "1", "[]"])
 def test_another_order_is_refused_by_name(tmp_path: Path, order: str) -> None:
     path = tmp_path / "deployment.toml"

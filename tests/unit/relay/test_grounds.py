@@ -13,6 +13,7 @@ from lockgate.courier.ports import Chain, Ground, Messages, Proven, TrackedClien
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import DurationNanos, UnixNanos
 from lockgate.relay.kinds import OtherKind, Updaters
+from lockgate.relay.updaters.attested import NoAttestors
 from lockgate.relay.updaters.tendermint import NoHeaders, TendermintUpdater
 from tests.support.relays import Pair, relaying
 
@@ -49,6 +50,9 @@ class JoiningUpdater:
 
     def counts(self) -> Mapping[str, int]:
         return {"joined": len(self.joined)}
+
+    def health(self) -> Mapping[str, object] | None:
+        return self.inner.health()
 
 
 def test_proofs_are_made_for_the_packets_of_one_transaction_and_again_for_each_half() -> None:
@@ -106,11 +110,15 @@ def test_a_client_is_brought_forward_by_the_updater_of_its_kind_only() -> None:
             def counts(self) -> Mapping[str, int]:
                 return {"asked": 1}
 
+            def health(self) -> Mapping[str, object] | None:
+                return {"needs": "somebody"}
+
         updaters = Updaters(chain, {"08-wasm": Given()})
         with pytest.raises(LookupError, match="08-wasm"):
             await updaters.reach(tracked("08-wasm"), Height(0, 2), UnixNanos(2))
         assert updaters.counts() == {"asked": 1}
-        with pytest.raises(OtherKind):
+        assert updaters.health() == {"08-wasm": {"needs": "somebody"}}
+        with pytest.raises(NoAttestors):
             await updaters.reach(tracked("attested"), Height(0, 2), UnixNanos(2))
 
     asyncio.run(work())
