@@ -27,13 +27,14 @@ from lockgate.lightclients.ethereum import (
     ssz_form,
     states,
 )
-from lockgate.lightclients.ethereum.containers import committee_root, fork_data_root
+from lockgate.lightclients.ethereum.containers import NO_HEADER, committee_root, fork_data_root
 from lockgate.lightclients.ethereum.messages import HEADER, encode_header
 from lockgate.lightclients.ethereum.proofs import encode_proof, storage_key
 from lockgate.lightclients.ethereum.states import MAX_TRUSTING_PERIOD
 from lockgate.lightclients.ethereum.sync import Store, force_update, process_update, start
 from lockgate.lightclients.ethereum.verification import check_bootstrap, check_update
 from lockgate.merkle import ethereum
+from lockgate.merkle.errors import ProofMismatch
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds
@@ -297,8 +298,8 @@ class Recorded:
             account = header["account_update"]["account_proof"]
             nodes = list(map(raw, account["proof"]))
             found = ethereum.account(at.execution.state_root, self.state.host, nodes)
-            assert found is not None
-            assert found.storage_root == raw(account["storage_root"])
+            if found is None or found.storage_root != raw(account["storage_root"]):
+                raise ProofMismatch("the account has another storage root than is stated")
             self.accounts[at.beacon.slot] = nodes
 
     def send(self, header: Header) -> None:
@@ -310,14 +311,15 @@ class Recorded:
         self.view.apply(done.outcome)
 
     def prove(self, event: Any) -> None:
-        packet, height = packet_of(event["packet"]), Height(0, event["proof_height"]["revision_height"])
+        packet, height = packet_of(event["packet"]), Height(0, int(event["proof_height"]["revision_height"]))
         stored = event["proof"].get("storage_proof", event["proof"])
         account = event["proof"].get("account_proof")
-        nodes = self.accounts[height.height] if account is None else list(map(raw, account["proof"]))
+        nodes = self.accounts.get(height.height, []) if account is None else list(map(raw, account["proof"]))
         proof = encode_proof(nodes, list(map(raw, stored["proof"])))
         path, word = expectation(event, packet)
-        assert storage_key(path, self.state.commitments) == raw(stored["key"])
-        assert word == int(stored["value"], 16).to_bytes(32)
+        stated = raw(stored["key"]), int(stored["value"], 16).to_bytes(32)
+        if (storage_key(path, self.state.commitments), word) != stated:
+            raise ProofMismatch("the proof is of another key or value than the packet's")
         where = self.view, self.id, height
         if any(word):
             self.client.verify_membership(*where, proof, (path,), word)
@@ -402,7 +404,8 @@ def spoilt(update: Update) -> Iterator[Update]:
     if update.has_finality:
         yield replace(update, finality_branch=flip_branch(update.finality_branch))
         yield replace(update, finality_branch=update.finality_branch[1:])
-        yield replace(update, finality_branch=())
+        if update.finalized_header != NO_HEADER:  # where genesis is final, nothing is left of it without a branch
+            yield replace(update, finality_branch=())
         for header in other_headers(update.finalized_header):
             yield replace(update, finalized_header=header)
     if update.next_sync_committee is not None:

@@ -84,6 +84,13 @@ def test_what_is_not_new_is_refused(chain: Beacon) -> None:
         check(chain, chain.update(ATTESTED, with_next=False), known(chain, ATTESTED))
 
 
+def test_evidence_may_be_old_and_of_no_period_before_the_known_ones(chain: Beacon) -> None:
+    update, late = chain.update(ATTESTED), chain.update(PERIOD + 16)
+    with pytest.raises(UpdateStale, match="a period before"):
+        check_update(chain.network, known(chain, PERIOD), update, chain.committee(0), 10**6, newer=False)
+    check_update(chain.network, known(chain, PERIOD + 24), late, chain.committee(1), 10**6, newer=False)
+
+
 def test_without_finality_without_next_committee(chain: Beacon) -> None:
     update = replace(chain.update(ATTESTED, with_next=False), finalized_header=NO_HEADER, finality_branch=())
     check(chain, update, known(chain, TRUSTED))

@@ -12,7 +12,6 @@ from typing import TypeAlias
 from lockgate.lightclients import heights, store
 from lockgate.lightclients.ethereum.containers import NO_HEADER, Update
 from lockgate.lightclients.ethereum.errors import (
-    HeaderRefused,
     NextCommitteeMissing,
     ParticipationLow,
     SlotAhead,
@@ -20,7 +19,7 @@ from lockgate.lightclients.ethereum.errors import (
     UpdateStale,
 )
 from lockgate.lightclients.ethereum.messages import Header, Misbehaviour
-from lockgate.lightclients.ethereum.network import MAX_UINT64, Fork
+from lockgate.lightclients.ethereum.network import MAX_UINT64
 from lockgate.lightclients.ethereum.states import ClientState, ConsensusState
 from lockgate.lightclients.ethereum.verification import check_update
 from lockgate.lightclients.standing import ClientUpdate, NotMisbehaviour, is_past
@@ -153,9 +152,6 @@ def _verified(
         raise UpdateStale("nothing is final by it")
     slot = network.slot_at(now)
     check_update(network, trusted.known(height), update, header.committee, slot, newer=newer)
-    finalized = update.finalized_header
-    if network.fork(finalized.beacon.slot) < Fork.CAPELLA:
-        raise HeaderRefused("no execution state is shown at that slot", slot=finalized.beacon.slot)
     fresh = _following(state, height, trusted, update)
     if fresh.timestamp > now:
         raise SlotAhead("the execution block is dated ahead", timestamp=fresh.timestamp, now=now)
