@@ -81,6 +81,7 @@ class Evm:
         header, period = self.chain.blocks[slot].header, self.chain.network.period(slot)
         return ConsensusState(
             timestamp=UnixNanos(header.execution.timestamp * NANOS_PER_SECOND),
+            number=header.execution.block_number,
             root=header.execution.state_root,
             block_root=header.beacon.root,
             committee=self.chain.committee(period).root,

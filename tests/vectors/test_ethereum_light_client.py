@@ -257,6 +257,7 @@ class Recorded:
         )
         consensus = ConsensusState(
             timestamp=UnixNanos(first["timestamp"] * NANOS_PER_SECOND),
+            number=int(stated["latest_execution_block_number"]),
             root=raw(first["state_root"]),
             block_root=sha256(raw(first["state_root"])).digest(),  # the recordings do not say it
             committee=self.summary(first["current_sync_committee"]),

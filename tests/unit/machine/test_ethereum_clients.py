@@ -303,6 +303,7 @@ class SignedLedger:
         )
         first = states.ConsensusState(
             timestamp=UnixNanos(block.execution.timestamp * NANOS_PER_SECOND),
+            number=block.execution.block_number,
             root=block.execution.state_root,
             block_root=block.beacon.root,
             committee=self.beacon.committee(0).root,

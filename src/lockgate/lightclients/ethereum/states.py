@@ -59,6 +59,7 @@ class ConsensusState:
     """What one finalized header says. Two are of one history when all but the committees known beside it is equal."""
 
     timestamp: UnixNanos  # of the execution block
+    number: int  # of the execution block: at which an EVM's node is asked for proofs under the root
     root: bytes  # state root of the execution block
     block_root: bytes  # of the beacon header
     committee: bytes = field(compare=False)  # root of the slot's sync committee
@@ -161,7 +162,8 @@ def decode_client_state(raw: bytes) -> ClientState:
 
 
 def encode_consensus_state(state: ConsensusState) -> bytes:
-    value = [FORMAT, int(state.timestamp), state.root, state.block_root, state.committee, state.next_committee]
+    roots = [state.root, state.block_root, state.committee, state.next_committee]
+    value = [FORMAT, int(state.timestamp), state.number, *roots]
     return wrap_any(CONSENSUS_STATE, cbor.encode(value))
 
 
@@ -169,11 +171,13 @@ def decode_consensus_state(raw: bytes) -> ConsensusState:
     """Read a consensus state from its Any; `check_consensus_state` judges it. Raises MalformedState."""
     value = decoded(unwrap_any(raw, CONSENSUS_STATE))
     last = type(None) if type(value) is tuple and value[-1:] == (None,) else bytes
-    form, timestamp, root, block_root, committee, next_committee = items(value, int, int, bytes, bytes, bytes, last)
+    form, timestamp, number, *roots = items(value, int, int, int, bytes, bytes, bytes, last)
     if form != FORMAT:
         raise MalformedState("format", format=form)
+    root, block_root, committee, next_committee = roots
     return ConsensusState(
         timestamp=UnixNanos(timestamp),
+        number=number,
         root=root,
         block_root=block_root,
         committee=committee,

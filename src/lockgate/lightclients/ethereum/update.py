@@ -172,6 +172,7 @@ def _following(state: ClientState, height: Height, trusted: ConsensusState, upda
         following = brought
     return ConsensusState(
         timestamp=UnixNanos(finalized.execution.timestamp * NANOS_PER_SECOND),
+        number=finalized.execution.block_number,
         root=finalized.execution.state_root,
         block_root=finalized.beacon.root,
         committee=committee,
