@@ -5,7 +5,7 @@
 - `network`, `disk`, `parties`, `faults`, `adversaries`: what can go wrong, and to whom
 - `guests`, `journal`, `history`, `outcome`, `checkers`: what is promised, and how that is seen
 - `beacon`, `execution`: a beacon chain in small over an EVM state in small
-- `beacon_blocks`, `beacon_rest`: an EVM node's blocks as a beacon chain carries them, and a beacon's light client API
+- `beacon_node`, `beacon_blocks`, `beacon_rest`: an EVM node's blocks as a beacon chain's, and what its node tells
 - `origin`, `ledgers`, `endpoints`, `paths`, `rpc`: the world a run starts from
 
 `python -m lockgate.lab SEED` prints a run. See docs/explanation/simulation.md.
@@ -15,6 +15,7 @@ __all__ = (
     "adversaries",
     "beacon",
     "beacon_blocks",
+    "beacon_node",
     "beacon_rest",
     "checkers",
     "clock",
