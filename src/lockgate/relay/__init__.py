@@ -5,6 +5,7 @@
 - `direction`, `mover`, `messages`: one way of a pair, and a packet's next step, proven
 - `pairing`, `pairing_kinds`: two ledgers made clients of each other, by headers, a quorum's word, or both
 - `kinds`, `updaters`, `attestors`: each kind of light client, what brings it forward, and whose word that takes
+- `beacon_start`: where a client of a beacon chain starts
 - `submitter`: transactions of one account, on nonce lanes of its own
 - `care`, `guard`, `quorum_guard`: clients kept fresh, finished packets pruned; ledgers that signed two histories
 - `endpoint`, `status`: one ledger of a pair, and what people are shown

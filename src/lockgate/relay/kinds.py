@@ -14,6 +14,7 @@ from typing import Any, Final
 from lockgate.courier.ports import Chain, Ground, TrackedClient, Updater
 from lockgate.lightclients.attested import states as attested
 from lockgate.lightclients.composite import states as composite
+from lockgate.lightclients.ethereum import states as ethereum
 from lockgate.lightclients.tendermint import CLIENT_TYPE
 from lockgate.lightclients.tendermint import states as tendermint
 from lockgate.primitives.errors import Refused
@@ -21,6 +22,7 @@ from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.time import UnixNanos
 from lockgate.relay.updaters.attested import AttestedUpdater
 from lockgate.relay.updaters.composite import CompositeUpdater
+from lockgate.relay.updaters.ethereum import EthereumUpdater
 from lockgate.relay.updaters.tendermint import TendermintUpdater
 
 
@@ -39,6 +41,7 @@ class Kind:
     consensus_state: Callable[[bytes], Any]  # has timestamp
     updater: Callable[[Chain, Updater], Updater]  # of a chain, and of its clients of other kinds
     members: Callable[[Any], Sequence[ClientId]] = lambda _: ()  # clients that one in this state rests on
+    place: Callable[[Any, Any], Height] = lambda state, _: state.latest_height  # on the chain, as its `Chain` counts
 
     def tracked(
         self, client_id: ClientId, status: str, state: Any, consensus: bytes, members: Sequence[TrackedClient] = ()
@@ -50,7 +53,7 @@ class Kind:
             kind=self.client_type,
             status=status,
             chain_id=state.chain_id,
-            latest=state.latest_height,
+            latest=self.place(state, read),
             latest_time=read.timestamp,
             trusting_period=state.trusting_period,
             state=state,
@@ -83,6 +86,13 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
                 composite.decode_consensus_state,
                 CompositeUpdater,
                 members_of,
+            ),
+            Kind(
+                ethereum.CLIENT_TYPE,
+                ethereum.decode_client_state,
+                ethereum.decode_consensus_state,
+                EthereumUpdater.of,
+                place=lambda state, known: Height(state.latest_height.revision, known.number),
             ),
         )
     }

@@ -5,7 +5,8 @@
 - `attested_evm`: the same of a host contract on an EVM, with proofs of its storage
 - `evm_attested`: contracts on an EVM that believe a quorum about a ledger of ours
 - `composite`: members brought to one height, and their agreement on it
-- `grounds`: proofs under one root, which all of these end in
+- `ethereum`: what sync committees signed, and storage proofs under it
+- `grounds`: proofs under one root, which the first three end in
 """
 
-__all__ = ("attested", "attested_evm", "composite", "evm_attested", "grounds", "tendermint")
+__all__ = ("attested", "attested_evm", "composite", "ethereum", "evm_attested", "grounds", "tendermint")
