@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -16,3 +16,19 @@ def go(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoChain]:
         pytest.skip("the ibc-go chain is not built: `make interop` builds it where there is Go")
     with go_chain(tmp_path_factory.mktemp("go"), "simd-1") as chain:
         yield chain
+
+
+_SAID: list[str] = []
+
+
+@pytest.fixture
+def proved() -> Callable[[str], None]:
+    """Takes one sentence that stands at the end of the run: what a test has shown."""
+    return _SAID.append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _SAID:
+        terminalreporter.section("proved")
+    for sentence in _SAID:
+        terminalreporter.write_line(sentence)

@@ -116,6 +116,7 @@ class Deployment:
         ]
 
         self._moved: dict[str, Folder] = {}
+        self._numbers = [0]  # no two messages of its life are the same
 
     def party(self, name: str) -> Party:
         return next(party for party in self.parties if party.name == name)
@@ -165,21 +166,21 @@ class Deployment:
     @asynccontextmanager
     async def load(self, most_open: int = MOST_OPEN) -> AsyncIterator[set[bytes]]:
         """Messages under way from here to the end of the block; yields the bodies whose sending was confirmed."""
-        stop, numbers, known = asyncio.Event(), [0], set[bytes]()
-        sending = [asyncio.create_task(self._send_on(stop, numbers, known, most_open)) for _ in range(SENDERS)]
+        stop, known = asyncio.Event(), set[bytes]()
+        sending = [asyncio.create_task(self._send_on(stop, known, most_open)) for _ in range(SENDERS)]
         try:
             yield known
         finally:
             stop.set()
             await asyncio.gather(*sending)
 
-    async def _send_on(self, stop: asyncio.Event, numbers: list[int], known: set[bytes], most_open: int) -> None:
+    async def _send_on(self, stop: asyncio.Event, known: set[bytes], most_open: int) -> None:
         while not stop.is_set():
             if await self.open() > most_open:
                 await asyncio.sleep(0.1)
                 continue
-            body = b"message %d" % numbers[0]
-            numbers[0] += 1
+            body = b"message %d" % self._numbers[0]
+            self._numbers[0] += 1
             if await self.send(body):
                 known.add(body)
             else:
