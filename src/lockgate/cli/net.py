@@ -124,7 +124,14 @@ def _show_status(found: dict[str, Any]) -> None:
         return
     columns = ["validator", "state", "height", "peers", "RPC", "processes"]
     rows = [
-        [row["validator"], row["state"], row["height"], row["peers"], row["rpc"], _processes(row)]
+        [
+            row["validator"],
+            row["state"],
+            row["height"],
+            row["peers"],
+            row["rpc"].removeprefix("http://"),
+            _processes(row),
+        ]
         for row in found["nodes"]
     ]
     output.table(f"{found['ledger']}, run by `lockgate {found['by']}`, process {found['pid']}", columns, rows)
