@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +33,12 @@ def ledger_run(
     keep_blocks: Annotated[int, typer.Option(help="Past blocks; 0 keeps all, and what is open keeps its own.")] = 0,
     validator: Annotated[int | None, typer.Option(help="Run one validator of a ledger on CometBFT, from 0.")] = None,
     link: Annotated[list[str] | None, typer.Option(hidden=True, help="VALIDATOR=PORT where it is reached.")] = None,
+    state_sync: Annotated[
+        bool, typer.Option("--state-sync", help="A validator that has nothing takes the state from the others.")
+    ] = False,
+    trust: Annotated[
+        str, typer.Option(help="HEIGHT:HASH of the header that state sync starts from; else two others' word.")
+    ] = "",
     reports: Reports = False,
 ) -> None:
     """Run a ledger that `up` or `ledger create` made: the embedded engine, or one validator on CometBFT."""
@@ -40,10 +47,11 @@ def ledger_run(
 
     report = reporter(reports)
     if validator is not None:
-        from lockgate.node import cometbft
+        from lockgate.node import cometbft, statesync
 
         links = {int(far): int(port) for far, _, port in (each.partition("=") for each in link or ())}
-        run(lambda: cometbft.run(Settings.folder, name, validator, report, links))
+        prepare = partial(statesync.prepare, trust=trust) if state_sync or trust else None
+        run(lambda: cometbft.run(Settings.folder, name, validator, report, links, prepare))
         return
 
     async def work() -> None:

@@ -19,13 +19,14 @@ import sys
 import tempfile
 import tomllib
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from lockgate.engines.cometbft.application import CometBftApplication
 from lockgate.engines.cometbft.server import AbciServer
+from lockgate.engines.cometbft.statesync import SNAPSHOT_EVERY
 from lockgate.engines.embedded.retention import KEEP
 from lockgate.engines.embedded.rpc_values import consensus_params_json
 from lockgate.engines.shared.document import genesis_document
@@ -44,6 +45,7 @@ from lockgate.primitives.ids import ChainId
 from lockgate.relay.rpc import Rpc
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.nodes import SqliteNodes
+from lockgate.storage.snapshots import SnapshotFiles
 
 VERSION: Final = "v0.38.26"  # tested with; any of the line is taken
 LINE: Final = "v0.38."
@@ -56,6 +58,9 @@ CONNECT_S: Final = 0.5
 STOP_S: Final = 10.0
 POLL_S: Final = 0.05
 HEARTBEAT_S: Final = 5.0
+
+
+Prepare = Callable[["Node", tuple["Node", ...]], Awaitable[object]]
 
 
 class NoCometBft(Unavailable):
@@ -178,7 +183,7 @@ def create(folder: Folder, name: str, chain_id: str, count: int, parameters: Par
         validators=tuple(GenesisValidator(public_key(node), POWER) for node in nodes),
         accounts=(),
         authority=(authority_signer(keys).key,),
-        parameters=parameters or Parameters(),
+        parameters=replace(parameters or Parameters(), header_trail=True),  # so that nodes can take the state in
     )
     document = genesis_document(genesis, consensus_params_json(genesis.parameters.max_block_bytes))
     ids = [_command(binary, "show-node-id", "--home", str(node.home)).strip() for node in nodes]
@@ -244,10 +249,18 @@ def configured(text: str, settings: dict[tuple[str, str], str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def run(folder: Folder, name: str, index: int, report: Report, links: Mapping[int, int] | None = None) -> None:
+async def run(
+    folder: Folder,
+    name: str,
+    index: int,
+    report: Report,
+    links: Mapping[int, int] | None = None,
+    prepare: Prepare | None = None,
+) -> None:
     """Run one validator until cancelled. Raises NodeEnded, NoCometBft, NotInitialised, or what the store refuses.
 
-    `links`: at which port each other validator is reached, where that is not its own (`node.links`).
+    `links`: at which port each other validator is reached, where that is not its own (`node.links`). `prepare` is
+    asked before a node starts that has nothing yet, with the other nodes.
     """
     nodes = nodes_of(folder, name)
     if not 0 <= index < len(nodes):
@@ -258,7 +271,16 @@ async def run(folder: Folder, name: str, index: int, report: Report, links: Mapp
     store = LedgerStore.open(node.home / "application.sqlite")
     try:
         state = MultiStore(stores.STORES, SqliteNodes(store.connection))
-        application = CometBftApplication(genesis, store, state, keep_versions=KEEP.versions)
+        if prepare is not None and not state.version:
+            await prepare(node, tuple(other for other in nodes if other is not node))
+        application = CometBftApplication(
+            genesis,
+            store,
+            state,
+            keep_versions=KEEP.versions,
+            snapshots=SnapshotFiles(node.home / "snapshots"),
+            snapshot_every=int(read_json(folder.ledger(name) / "cluster.json").get("snapshot_every", SNAPSHOT_EVERY)),
+        )
         with tempfile.TemporaryDirectory(prefix="lockgate-") as short:  # a socket's path has 107 bytes at most
             path = Path(short) / "app"
             server = AbciServer(application, path, lambda error: _tell(report, error))

@@ -141,6 +141,18 @@ class LedgerStore:
     def set_meta(self, name: str, value: bytes) -> None:
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
+    def remove_meta(self, name: str) -> None:
+        self.connection.execute("DELETE FROM meta WHERE name = ?", (name,))
+
+    def bodies(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every packet that waits, ascending by key. Raises StoreBroken when a row holds no bytes."""
+        with named_failures():
+            keys = [row[0] for row in self.connection.execute("SELECT key FROM body ORDER BY key")]
+        for key in keys:
+            data = self.body(key)
+            if data is not None:
+                yield bytes(key), data
+
     def add_block(
         self,
         *,

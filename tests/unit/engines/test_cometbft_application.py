@@ -252,14 +252,14 @@ def test_a_proposal_stays_within_the_nodes_bound(length: int) -> None:
         assert len(ask(app, prepare_proposal=request).prepare_proposal.txs) == taken
 
 
-def test_votes_carry_no_extension_and_snapshots_are_not_offered() -> None:
+def test_votes_carry_no_extension_and_no_snapshot_is_taken_in_without_bound_headers() -> None:
     app = World.make().app
     assert ask(app, extend_vote=abci.RequestExtendVote()).extend_vote.vote_extension == b""
     for extension, status in ((b"", 1), (b"x", 2)):
         request = abci.RequestVerifyVoteExtension(vote_extension=extension)
         assert ask(app, verify_vote_extension=request).verify_vote_extension.status == status
     assert not ask(app, list_snapshots=abci.RequestListSnapshots()).list_snapshots.snapshots
-    assert ask(app, offer_snapshot=abci.RequestOfferSnapshot()).offer_snapshot.result == 3
+    assert ask(app, offer_snapshot=abci.RequestOfferSnapshot()).offer_snapshot.result == 2
     assert ask(app, process_proposal=abci.RequestProcessProposal()).process_proposal.status == 1
     assert app.answer(abci.Request()).WhichOneof("value") == "exception"
 

@@ -14,15 +14,17 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lockgate.codec import cbor
 from lockgate.codec.protobuf import uvarint
 from lockgate.codec.wire import abci_pb2 as abci
 from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.engines.cometbft.headers import KeptHeaders
+from lockgate.engines.cometbft.statesync import SNAPSHOT_EVERY, StateSync
 from lockgate.engines.shared.bodies import WithBodies
-from lockgate.engines.shared.ports import AppStore
+from lockgate.engines.shared.ports import AppStore, SnapshotStore
 from lockgate.engines.shared.queries import Queries
 from lockgate.ibc.ports import Application
 from lockgate.lightclients.cometbft import decoding, hashing
+from lockgate.machine import keys
 from lockgate.machine.context import OwnHeader
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.machine import APP_VERSION, BlockInput, Machine, TxResult
@@ -36,7 +38,6 @@ from lockgate.primitives.time import UnixNanos
 
 ACCEPT: Final = 1
 REJECT: Final = 2
-REJECT_SNAPSHOT: Final = 3
 PRUNE_EVERY: Final = 100  # blocks between two prunings of old versions
 NAME: Final = "lockgate"
 KINDS: Final = {int(kind): kind for kind in Offence}
@@ -69,6 +70,7 @@ class _Pending:
     height: int
     time: UnixNanos
     transaction: AbstractContextManager[None]
+    link: bytes  # over its header, where it changed the state of a ledger that binds them
     bodies: Mapping[bytes, bytes | None]  # written at Commit: until then checks and queries read the table as it was
 
 
@@ -83,7 +85,11 @@ class CometBftApplication:
         *,
         keep_versions: int,
         applications: Mapping[str, Application] | None = None,
+        snapshots: SnapshotStore | None = None,
+        snapshot_every: int = SNAPSHOT_EVERY,
     ) -> None:
+        """A snapshot is made about every `snapshot_every` blocks, where the ledger binds its headers and there is a
+        place for them."""
         self.genesis = genesis
         self.store = store
         self.state = state
@@ -93,6 +99,8 @@ class CometBftApplication:
         self._newest = WithBodies(state, store.body)
         self._checked: Writes = {}
         self._pending: _Pending | None = None
+        self._headers = KeptHeaders(genesis, store)
+        self._sync = StateSync(genesis, store, state, self._headers, snapshots, snapshot_every)
         self._queries = Queries(self)
         self._answers: Final[Mapping[str, Callable[[Any], Any]]] = {
             "echo": lambda request: abci.ResponseEcho(message=request.message),
@@ -102,10 +110,10 @@ class CometBftApplication:
             "query": self._query,
             "check_tx": self._check_tx,
             "commit": self._commit,
-            "list_snapshots": lambda _: abci.ResponseListSnapshots(),
-            "offer_snapshot": lambda _: abci.ResponseOfferSnapshot(result=REJECT_SNAPSHOT),
-            "load_snapshot_chunk": lambda _: abci.ResponseLoadSnapshotChunk(),
-            "apply_snapshot_chunk": lambda _: abci.ResponseApplySnapshotChunk(result=REJECT),
+            "list_snapshots": self._sync.list_snapshots,
+            "offer_snapshot": self._sync.offer_snapshot,
+            "load_snapshot_chunk": self._sync.load_snapshot_chunk,
+            "apply_snapshot_chunk": self._apply_snapshot_chunk,
             "prepare_proposal": _prepare_proposal,
             "process_proposal": lambda _: abci.ResponseProcessProposal(status=ACCEPT),
             "extend_vote": lambda _: abci.ResponseExtendVote(),
@@ -121,8 +129,13 @@ class CometBftApplication:
         return abci.Response(**{kind: self._answers[kind](getattr(request, kind))})
 
     def close(self) -> None:
-        """Let a block go that was not committed."""
+        """Let a block go that was not committed, and a snapshot that was not taken in whole."""
         self._abandon()
+        self._sync.abandon()
+
+    def idle(self) -> bool:
+        """Go on with a snapshot for a moment, where no request waits; tells whether more is to do."""
+        return self._sync.step()
 
     # What queries and the machine need.
 
@@ -147,11 +160,7 @@ class CometBftApplication:
 
     def own_header(self, height: int, /) -> OwnHeader | None:
         """Meets `OwnHeaders`: time, root and next validators of a committed block's header (P9)."""
-        data = self.store.meta(_header_key(height)) if height <= self.height else None
-        if data is None:
-            return None
-        time, app_hash, next_validators_hash = cbor.decode(data)
-        return OwnHeader(UnixNanos(time), app_hash, next_validators_hash)
+        return self._headers.read(height) if height <= self.height else None
 
     @property
     def time(self) -> UnixNanos:
@@ -218,26 +227,30 @@ class CometBftApplication:
     def _finalize_block(self, request: abci.RequestFinalizeBlock) -> abci.ResponseFinalizeBlock:
         """Execute a decided block. It may come twice, and gives the same both times."""
         self._abandon()
+        self._sync.abandon()
         height, time = request.height, decoding.instant(request.time)
         if height != self.height + 1:
             raise OutOfStep("another height", asked=height, expected=self.height + 1)
         before = self.state.hash_at(self.height) if self.height else hashing.EMPTY_HASH
         first = self.machine.initial_state() if not self.height else {}
+        own = OwnHeader(time, before, request.next_validators_hash)
+        link = self._headers.follow(height, own)
         block = BlockInput(
             height=height,
             time=time,
             transactions=tuple(request.txs),
             misbehaviour=tuple(_misbehaviour(request.misbehavior)),
+            link=link,
         )
         decided = self.machine.execute(self.view(), block)
         transaction = self.store.commit()
         transaction.__enter__()
-        self._pending = _Pending(height, time, transaction, decided.bodies)
+        changed = keys.TRAIL in (key for _, key in decided.writes)
+        self._pending = _Pending(height, time, transaction, link if changed else b"", decided.bodies)
         try:
             self.state.apply({**first, **decided.writes})
             app_hash = self.state.commit(height)
-            header = cbor.encode([time, before, request.next_validators_hash])
-            self.store.set_meta(_header_key(height), header)
+            self._headers.keep(height, own, link)
         except BaseException:
             self._abandon()
             raise
@@ -270,10 +283,18 @@ class CometBftApplication:
             self.state.prune(pending.height - self._keep_versions + 1)
         self.store.add_bodies(pending.bodies)
         self._pending = None
+        self._headers.let_go(pending.height)
         pending.transaction.__exit__(None, None, None)
         self.height = pending.height
         self._checked = {}
+        if pending.link:
+            self._sync.committed(pending.height)
         return abci.ResponseCommit()  # retain height 0: the node keeps every block, for others to catch up from
+
+    def _apply_snapshot_chunk(self, request: abci.RequestApplySnapshotChunk) -> abci.ResponseApplySnapshotChunk:
+        answer = self._sync.apply_snapshot_chunk(request)
+        self.height = self.state.version  # 0 until the snapshot is whole
+        return answer
 
     def _abandon(self) -> None:
         pending, self._pending = self._pending, None
@@ -322,10 +343,6 @@ def _events(events: tuple[Event, ...]) -> list[wire.Event]:
         )
         for event in events
     ]
-
-
-def _header_key(height: int) -> str:
-    return f"header/{height}"
 
 
 __all__ = ("CometBftApplication", "OutOfStep", "WrongGenesis")

@@ -21,6 +21,8 @@ from lockgate.primitives.errors import LockgateError, PeerFault
 
 MAX_REQUEST: Final = 128 * 1024 * 1024  # a block of the node's greatest size, with what stands around it
 MAX_LENGTH_BYTES: Final = 5
+BETWEEN_S: Final = 0.01  # between two moments of work that nobody waits for: requests come first
+IDLE_S: Final = 0.2
 Failed = Callable[[LockgateError], None]
 
 
@@ -63,12 +65,14 @@ class AbciServer:
         self._failed = failed
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._idling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen. A socket that an earlier process left is taken over."""
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self._path)
         self._path.chmod(0o600)
+        self._idling = asyncio.create_task(self._idle())
 
     async def stop(self) -> None:
         """Close every connection; a block that was not committed is gone."""
@@ -76,6 +80,8 @@ class AbciServer:
             self._server.close()
         for writer in list(self._open):
             writer.close()
+        if self._idling is not None:
+            self._idling.cancel()
         self._application.close()
         self._path.unlink(missing_ok=True)
 
@@ -99,6 +105,16 @@ class AbciServer:
         finally:
             self._open.discard(writer)
             writer.close()
+
+    async def _idle(self) -> None:
+        """Let the application do what no request waits for, a little at a time. Its failure stops nothing else."""
+        while True:
+            more = False
+            try:
+                more = self._application.idle()
+            except LockgateError as error:
+                self._failed(error)
+            await asyncio.sleep(BETWEEN_S if more else IDLE_S)
 
     def _answer(self, request: abci.Request) -> abci.Response:
         """A failure is told to both sides: the node stops on it, as it must where blocks cannot be executed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -18,9 +18,35 @@ class AppStore(Protocol):
 
     def body(self, key: bytes, /) -> bytes | None: ...
 
+    def bodies(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every packet that waits, ascending by key."""
+        ...
+
     def meta(self, name: str, /) -> bytes | None: ...
 
     def set_meta(self, name: str, value: bytes, /) -> None: ...
 
+    def remove_meta(self, name: str, /) -> None: ...
 
-__all__ = ("AppStore",)
+
+class SnapshotStore(Protocol):
+    """Snapshots on their way out, by height. One is begun at a time, and seen when it is finished."""
+
+    def begin(self, height: int, /) -> None:
+        """Begin one; what was begun before and not finished is gone."""
+        ...
+
+    def add_chunk(self, data: bytes, /) -> None: ...
+
+    def finish(self, metadata: bytes, /) -> None: ...
+
+    def listed(self) -> list[tuple[int, bytes]]:
+        """Height and metadata of each, the newest first."""
+        ...
+
+    def chunk(self, height: int, index: int, /) -> bytes | None: ...
+
+    def remove(self, height: int, /) -> None: ...
+
+
+__all__ = ("AppStore", "SnapshotStore")
