@@ -16,6 +16,9 @@ from lockgate.node.spawner import Spawner
 
 def up(
     config: Annotated[Path | None, typer.Argument(help="TOML file of the deployment; none gives the default.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Settings that the file leaves open; `lockgate profile list`.")
+    ] = None,
     accept_clock: Annotated[bool, typer.Option(help="Confirm a clock that jumped ahead (once).")] = False,
 ) -> None:
     """Start a whole deployment: ledgers, hosts, relayer. Ctrl-C stops it."""
@@ -23,7 +26,7 @@ def up(
     from lockgate.node import up as deployment
 
     async def work() -> None:
-        spec = deployment.read_spec(config)
+        spec = deployment.read_spec(config, profile)
         running = await deployment.start(Settings.folder, spec, _step, _quiet, spawner, accept_clock=accept_clock)
         try:
             rows = [[name, address] for name, address in running.addresses.items()]

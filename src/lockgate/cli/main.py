@@ -21,6 +21,7 @@ from lockgate.cli import (
     net,
     new,
     packets,
+    profile,
     relay,
 )
 from lockgate.cli.context import DEFAULT_DATA, Settings, take_roots
@@ -72,6 +73,7 @@ app.add_typer(net.app, name="net")
 app.add_typer(attestor.app, name="attestor")
 app.add_typer(lane.app, name="lane")
 app.add_typer(client.app, name="client")
+app.add_typer(profile.app, name="profile")
 app.add_typer(new.app, name="new")
 app.add_typer(guest.app, name="guest")
 

@@ -6,6 +6,8 @@
 - `"witnesses": {"alpha": ["http://…"]}`: nodes that must show the same before anything is called misbehaviour
 - `"attestors": {"alpha": ["unix:/…/attest.sock"]}`: who attests it, for a client on the other ledger that rests on them
 - `"max_gas_price": {"alpha": 2}`: what is paid for a unit of gas at most; nothing, unless it is named
+
+And for both: `"batch_most": 16`, packets of one transaction.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
+from lockgate.courier.batches import BATCH_MOST
 from lockgate.courier.ports import Updater
 from lockgate.crypto.keys import KeyRole
 from lockgate.hosting.work import Report
@@ -97,7 +100,15 @@ async def make(
     def keep(what: str, evidence: dict[str, object]) -> None:
         write_json(home / "evidence" / f"{what}.json", evidence)
 
-    return Relayer(ends[0], ends[1], report, OsEntropy(), keep), rpcs
+    return Relayer(ends[0], ends[1], report, OsEntropy(), keep, batch_most(record)), rpcs
+
+
+def batch_most(record: dict[str, Any]) -> int:
+    """How many packets go into one transaction at most. Raises NotInitialised."""
+    given = record.get("batch_most", BATCH_MOST)
+    if type(given) is not int or not 1 <= given <= BATCH_MOST:
+        raise NotInitialised(f"batch_most of a relayer is 1 to {BATCH_MOST}", given=str(given)[:100])
+    return given
 
 
 def attested_by(record: dict[str, Any], ledger: str, chain: CometBftChain, report: Report) -> dict[str, Updater]:

@@ -7,12 +7,13 @@ import os
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from lockgate.courier.batches import BATCH_MOST
 from lockgate.engines.embedded.retention import KEEP
-from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
+from lockgate.hosting.config import BULK_BYTES, HostConfig, LedgerRef, PeerRef
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import Lane, LaneOrder
 from lockgate.node import cometbft, company, net, parameters
@@ -25,6 +26,7 @@ from lockgate.node.folder import DiskFull, Folder, read_json, write_json, writin
 from lockgate.node.identity import inception, open_keys
 from lockgate.node.parameters import BadParameters
 from lockgate.node.processes import Deployment, OnReport
+from lockgate.node.profiles import Profile, named
 from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
 from lockgate.node.recover import expired, operators
 from lockgate.node.spawner import Spawner
@@ -71,6 +73,13 @@ class HostSpec:
     ledger: str
     guest: str
     peers: tuple[str, ...]  # names of other hosts, by which this host's guest knows them
+    bulk_bytes: int = BULK_BYTES  # the longest bulk body it sends or takes
+    bulk_total: int = 4 * BULK_BYTES  # of received bodies together
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySpec:
+    batch_most: int = BATCH_MOST  # packets of one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,7 @@ class Spec:
         HostSpec("solver", "beta", "iv-solver", ("sender",)),
     )
     order: LaneOrder = LaneOrder.UNORDERED  # of the lane, when it is opened
+    relay: RelaySpec = RelaySpec()
 
     def __post_init__(self) -> None:
         names = {spec.name for spec in self.ledgers}
@@ -94,6 +104,8 @@ class Spec:
                 raise BadConfig(f"a client is one of {', '.join(KINDS)}", ledger=ledger.name, given=ledger.client)
         if len(self.ledgers) != 2 or len(names) != 2 or len(hosts) != len(self.hosts):
             raise BadConfig("a deployment has two ledgers and hosts of different names")
+        if type(self.relay.batch_most) is not int or not 1 <= self.relay.batch_most <= BATCH_MOST:
+            raise BadConfig(f"batch_most is 1 to {BATCH_MOST}", given=str(self.relay.batch_most)[:100])
         for host in self.hosts:
             if host.ledger not in names or not set(host.peers) <= hosts - {host.name}:
                 raise BadConfig("a host names a ledger or peer that is not there", host=host.name)
@@ -102,35 +114,69 @@ class Spec:
 ORDERS: Final = {order.name.lower(): order for order in LaneOrder}
 
 
-def read_spec(path: Path | None) -> Spec:
-    """Read a TOML file; no file gives the default. Raises BadConfig."""
-    if path is None:
-        return Spec()
+DEFAULT_LEDGERS: Final = ({"name": "alpha", "chain_id": "alpha-1"}, {"name": "beta", "chain_id": "beta-1"})
+DEFAULT_HOSTS: Final = (
+    {"name": "sender", "ledger": "alpha", "guest": "quote-sender", "peers": ("solver",)},
+    {"name": "solver", "ledger": "beta", "guest": "iv-solver", "peers": ("sender",)},
+)
+
+
+def read_spec(path: Path | None, profile: str | None = None) -> Spec:
+    """Read a TOML file; no file gives the default. What it leaves open is a profile's, the file's own or `profile`.
+
+    Raises BadConfig, NoSuchProfile.
+    """
     try:
-        value = tomllib.loads(path.read_text())
+        value = {} if path is None else tomllib.loads(path.read_text())
     except OSError as error:
         raise BadConfig("the file cannot be read", file=str(path)) from error
     except ValueError as error:
         raise BadConfig(str(error), file=str(path)) from error
+    chosen = named(value.pop("profile", profile or "balanced"))
     try:
-        ledgers = tuple(_ledger_spec(item) for item in value.pop("ledger", []))
-        hosts = tuple(HostSpec(**{**item, "peers": tuple(item.get("peers", ()))}) for item in value.pop("host", []))
-        order = ORDERS[value.pop("order", "unordered")]
+        ledgers = tuple(_ledger_spec(item, chosen) for item in value.pop("ledger", DEFAULT_LEDGERS))
+        hosts = tuple(_host_spec(item, chosen) for item in value.pop("host", DEFAULT_HOSTS))
+        order = ORDERS[value.pop("order", chosen.deployment.get("order", "unordered"))]
+        relay = RelaySpec(**{**chosen.relay, **value.pop("relay", {})})
     except KeyError as error:
         raise BadConfig(f"order is one of {', '.join(ORDERS)}", given=str(error), file=str(path)) from error
     except (TypeError, BadParameters) as error:
         raise BadConfig(str(error), file=str(path)) from error
     if value:
         raise BadConfig("unknown table", table=sorted(value)[0], file=str(path))
-    return Spec(ledgers or Spec().ledgers, hosts or Spec().hosts, order)
+    return Spec(ledgers, hosts, order, relay)
 
 
-def _ledger_spec(item: dict[str, Any]) -> LedgerSpec:
-    given = item.get("parameters")
-    if given is not None and not isinstance(given, dict):
+def _ledger_spec(item: dict[str, Any], profile: Profile) -> LedgerSpec:
+    given = item.get("parameters", {})
+    if not isinstance(given, dict):
         raise TypeError("a ledger's parameters are a table")
-    asked = None if given is None else parameters.read(given)
-    return LedgerSpec(**{**item, "sources": tuple(item.get("sources", ())), "parameters": asked})
+    profile = named(item["profile"]) if "profile" in item else profile
+    said = {**profile.ledger, **item, "sources": tuple(item.get("sources", ()))}
+    values = {**profile.parameters, **given}
+    said["parameters"] = parameters.read(values) if values else None
+    said.pop("profile", None)
+    return LedgerSpec(**said)
+
+
+def _host_spec(item: dict[str, Any], profile: Profile) -> HostSpec:
+    spec = HostSpec(**{**profile.host, **item, "peers": tuple(item.get("peers", ()))})
+    if not all(type(size) is int and size > 0 for size in (spec.bulk_bytes, spec.bulk_total)):
+        raise BadConfig("bulk_bytes and bulk_total are positive numbers of bytes", host=spec.name)
+    return spec
+
+
+def default_of(table: str, name: str) -> Any:
+    """The default of a setting, by where it stands in a deployment file."""
+    kinds: dict[str, Any] = {
+        "ledger": LedgerSpec,
+        "ledger.parameters": Parameters,
+        "host": HostSpec,
+        "relay": RelaySpec,
+    }
+    if table == "":
+        return "unordered"
+    return next(item.default for item in fields(kinds[table]) if item.name == name)
 
 
 class AlreadyRunning(Refused):
@@ -333,6 +379,8 @@ async def _endpoint(
         local=refs[host.ledger],
         remotes=remotes,
         peers=peers,
+        bulk_bytes=host.bulk_bytes,
+        bulk_total=host.bulk_total,
     )
     save_config(config, path)
 
@@ -342,6 +390,8 @@ def _relay(spec: Spec, attested: Mapping[str, company.Company]) -> dict[str, obj
     record: dict[str, object] = {"between": [ledger.name for ledger in spec.ledgers]}
     if attested:
         record["attestors"] = {name: list(each.addresses) for name, each in attested.items()}
+    if spec.relay != RelaySpec():
+        record["batch_most"] = spec.relay.batch_most
     if any(ledger.sources for ledger in spec.ledgers):
         record["sources"] = {ledger.name: list(ledger.sources) for ledger in spec.ledgers}
         record["required_sources"] = {ledger.name: ledger.required_sources for ledger in spec.ledgers}

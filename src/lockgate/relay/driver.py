@@ -52,12 +52,20 @@ class Relayer:
     """Relays both directions of one pair of clients."""
 
     def __init__(
-        self, one: EndPoint, other: EndPoint, report: Report, rng: Rng, keep_evidence: KeepEvidence | None = None
+        self,
+        one: EndPoint,
+        other: EndPoint,
+        report: Report,
+        rng: Rng,
+        keep_evidence: KeepEvidence | None = None,
+        batch_most: int = BATCH_MOST,
     ) -> None:
+        """`batch_most` bounds the packets of one transaction, 1 to BATCH_MOST."""
         self.ends = (one, other)
         self.directions = (Direction(one, other), Direction(other, one))
         self._report = report
         self._pace = Pace()
+        self._batch_most = batch_most
         self._wakers: list[asyncio.Event] = []
         self._last_fresh = float("-inf")
         self._placed = asyncio.Event()  # it is known from where on blocks are read
@@ -251,8 +259,9 @@ class Relayer:
 
     def _size(self, lane: Lane) -> int:
         if lane is Lane.LIVE:
-            return BATCH_MOST
-        return max(BATCH_LEAST, self._pace.size(busy=_now() - self._last_fresh < FRESH_FOR_S))
+            return self._batch_most
+        size = max(BATCH_LEAST, self._pace.size(busy=_now() - self._last_fresh < FRESH_FOR_S))
+        return min(self._batch_most, size)
 
     async def _yield_to_fresh(self) -> None:
         """Let fresh packets go first, for a bounded time: a backlog is not starved either.
