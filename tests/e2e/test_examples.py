@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from lockgate.node.new_app import write
-from lockgate.node.up import read_spec
+from lockgate.node.spec import read_spec
 from tests.arch.sources import REPO
 from tests.e2e.conftest import Running
 

@@ -13,13 +13,14 @@ from lockgate.node import recover, up
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, make_keys
 from lockgate.node.ledger import LEDGER_KEYS
+from lockgate.node.spec import HostSpec, LedgerSpec, Spec
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import seconds
 from lockgate.relay import pairing
 
-SPEC = up.Spec(
-    ledgers=(up.LedgerSpec("alpha", "alpha-1", heartbeat=0.1), up.LedgerSpec("beta", "beta-1", heartbeat=0.1)),
-    hosts=(up.HostSpec("one", "alpha", "echo", ("other",)), up.HostSpec("other", "beta", "echo", ("one",))),
+SPEC = Spec(
+    ledgers=(LedgerSpec("alpha", "alpha-1", heartbeat=0.1), LedgerSpec("beta", "beta-1", heartbeat=0.1)),
+    hosts=(HostSpec("one", "alpha", "echo", ("other",)), HostSpec("other", "beta", "echo", ("one",))),
 )
 TRUSTING_S = 2
 TERMS = pairing.Terms

@@ -19,7 +19,8 @@ import lockgate
 from lockgate.node.doctor import examine
 from lockgate.node.folder import Folder, read_json
 from lockgate.node.socket import call
-from lockgate.node.up import HostSpec, LedgerSpec, Running, Spec, start
+from lockgate.node.spec import HostSpec, LedgerSpec, Spec
+from lockgate.node.up import Running, start
 from lockgate.runtime.wasm import shipped
 from tests.support.proxy import Proxy, honest
 from tests.support.sources import poison

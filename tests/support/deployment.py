@@ -24,14 +24,15 @@ from lockgate.host.staging import GuestTree
 from lockgate.node import check, up
 from lockgate.node.folder import Folder, NotRunning
 from lockgate.node.socket import RemoteRefusal, call
+from lockgate.node.spec import HostSpec, Spec
 from lockgate.storage.host import HostStore, Sent
 from lockgate.storage.nodes import SqliteNodes
 
 COUNTER = Path(__file__).with_name("counter.wat")
-SPEC = up.Spec(
+SPEC = Spec(
     hosts=(
-        up.HostSpec("sender", "alpha", "echo", ("counter",)),
-        up.HostSpec("counter", "beta", str(COUNTER), ("sender",)),
+        HostSpec("sender", "alpha", "echo", ("counter",)),
+        HostSpec("counter", "beta", str(COUNTER), ("sender",)),
     )
 )
 RELAY = "alpha-beta"

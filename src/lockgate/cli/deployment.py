@@ -24,9 +24,10 @@ def up(
     """Start a whole deployment: ledgers, hosts, relayer. Ctrl-C stops it."""
     spawner = Spawner.start()  # it loads the children's program while this process loads its own
     from lockgate.node import up as deployment
+    from lockgate.node.spec import read_spec
 
     async def work() -> None:
-        spec = deployment.read_spec(config, profile)
+        spec = read_spec(config, profile)
         running = await deployment.start(Settings.folder, spec, _step, _quiet, spawner, accept_clock=accept_clock)
         try:
             rows = [[name, address] for name, address in running.addresses.items()]

@@ -28,7 +28,7 @@ def profile_list() -> None:
 def profile_show(name: Annotated[str, typer.Argument(help="A profile, such as `low-latency`.")]) -> None:
     """Show every setting that a profile changes, where it stands in a deployment file, and its default."""
     from lockgate.node.profiles import named
-    from lockgate.node.up import default_of
+    from lockgate.node.spec import default_of
 
     profile = guard(lambda: named(name))
     rows = [[table, key, value, default_of(table, key)] for table, key, value in profile.rows()]

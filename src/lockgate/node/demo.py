@@ -34,6 +34,7 @@ from lockgate.node.provision import open_chain
 from lockgate.node.quotes import Quote, batches, describe
 from lockgate.node.socket import call
 from lockgate.node.spawner import Spawner
+from lockgate.node.spec import Spec
 from lockgate.node.trace import Tracer
 from lockgate.primitives.errors import Unavailable
 from lockgate.primitives.ids import ClientId
@@ -136,9 +137,9 @@ async def run(
     return tally
 
 
-def _spec(engine: Engine) -> up.Spec:
-    first, *others = up.Spec().ledgers
-    return replace(up.Spec(), ledgers=(replace(first, engine=engine), *others))
+def _spec(engine: Engine) -> Spec:
+    first, *others = Spec().ledgers
+    return replace(Spec(), ledgers=(replace(first, engine=engine), *others))
 
 
 def borrow(folder: Folder, record: Record, owner: Folder) -> None:

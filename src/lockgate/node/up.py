@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from lockgate.courier.batches import BATCH_MOST
-from lockgate.engines.embedded.retention import KEEP
-from lockgate.hosting.config import BULK_BYTES, HostConfig, LedgerRef, PeerRef
-from lockgate.machine.genesis import Parameters
-from lockgate.machine.records import Lane, LaneOrder
-from lockgate.node import cometbft, company, net, parameters
+from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
+from lockgate.machine.records import Lane
+from lockgate.node import cometbft, company, net
 from lockgate.node import ledger as ledger_node
 from lockgate.node.cluster import Cluster
 from lockgate.node.config import load as load_config
@@ -24,159 +20,19 @@ from lockgate.node.config import save as save_config
 from lockgate.node.engine import Engine
 from lockgate.node.folder import DiskFull, Folder, read_json, write_json, writing
 from lockgate.node.identity import inception, open_keys
-from lockgate.node.parameters import BadParameters
 from lockgate.node.processes import Deployment, OnReport
-from lockgate.node.profiles import Profile, named
 from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
 from lockgate.node.recover import expired, operators
 from lockgate.node.spawner import Spawner
+from lockgate.node.spec import HostSpec, LedgerSpec, RelaySpec, Spec
 from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.ids import EndpointId, Hash32
-from lockgate.relay.pairing_kinds import HEADERS, KINDS
 from lockgate.storage.ledger import StoreInUse, take_lock
 
 Say = Callable[[str], None]
 RECORD: Final = "up.json"  # who runs the deployment, and where; there while it runs
 EXPIRED_POLL_S: Final = 0.5
 NEEDED_MB: Final = 64  # logs, stores and journals of a day's use
-
-
-class BadConfig(Refused):
-    code = "config.malformed"
-    summary = "The configuration file does not describe a deployment."
-    untouched = "Nothing was started."
-    next_step = "Compare it with docs/reference/configuration.md."
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerSpec:
-    name: str
-    chain_id: str
-    port: int = 0
-    heartbeat: float = 5.0
-    durable: bool = False
-    keep_versions: int = KEEP.versions
-    keep_blocks: int = KEEP.blocks
-    engine: str = Engine.EMBEDDED
-    validators: int = 4  # on CometBFT
-    sources: tuple[str, ...] = ()  # further nodes it is read through
-    required_sources: int = 0  # how many of all must agree; 0: two where there are several
-    client: str = HEADERS  # the kind of client by which this ledger follows the other
-    attestors: int = 4  # of the other ledger, where that client rests on some
-    quorum: int = 3  # how many of them it needs
-    parameters: Parameters | None = None  # of its genesis; None: the defaults, or what it was made with
-
-
-@dataclass(frozen=True, slots=True)
-class HostSpec:
-    name: str
-    ledger: str
-    guest: str
-    peers: tuple[str, ...]  # names of other hosts, by which this host's guest knows them
-    bulk_bytes: int = BULK_BYTES  # the longest bulk body it sends or takes
-    bulk_total: int = 4 * BULK_BYTES  # of received bodies together
-
-
-@dataclass(frozen=True, slots=True)
-class RelaySpec:
-    batch_most: int = BATCH_MOST  # packets of one transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """A deployment as one TOML file says it; the default has two ledgers and two hosts."""
-
-    ledgers: tuple[LedgerSpec, ...] = (LedgerSpec("alpha", "alpha-1"), LedgerSpec("beta", "beta-1"))
-    hosts: tuple[HostSpec, ...] = (
-        HostSpec("sender", "alpha", "quote-sender", ("solver",)),
-        HostSpec("solver", "beta", "iv-solver", ("sender",)),
-    )
-    order: LaneOrder = LaneOrder.UNORDERED  # of the lane, when it is opened
-    relay: RelaySpec = RelaySpec()
-
-    def __post_init__(self) -> None:
-        names = {spec.name for spec in self.ledgers}
-        hosts = {spec.name for spec in self.hosts}
-        for ledger in self.ledgers:
-            if ledger.engine not in set(Engine):
-                raise BadConfig(f"an engine is one of {', '.join(Engine)}", ledger=ledger.name, given=ledger.engine)
-            if ledger.client not in KINDS:
-                raise BadConfig(f"a client is one of {', '.join(KINDS)}", ledger=ledger.name, given=ledger.client)
-        if len(self.ledgers) != 2 or len(names) != 2 or len(hosts) != len(self.hosts):
-            raise BadConfig("a deployment has two ledgers and hosts of different names")
-        if type(self.relay.batch_most) is not int or not 1 <= self.relay.batch_most <= BATCH_MOST:
-            raise BadConfig(f"batch_most is 1 to {BATCH_MOST}", given=str(self.relay.batch_most)[:100])
-        for host in self.hosts:
-            if host.ledger not in names or not set(host.peers) <= hosts - {host.name}:
-                raise BadConfig("a host names a ledger or peer that is not there", host=host.name)
-
-
-ORDERS: Final = {order.name.lower(): order for order in LaneOrder}
-
-
-DEFAULT_LEDGERS: Final = ({"name": "alpha", "chain_id": "alpha-1"}, {"name": "beta", "chain_id": "beta-1"})
-DEFAULT_HOSTS: Final = (
-    {"name": "sender", "ledger": "alpha", "guest": "quote-sender", "peers": ("solver",)},
-    {"name": "solver", "ledger": "beta", "guest": "iv-solver", "peers": ("sender",)},
-)
-
-
-def read_spec(path: Path | None, profile: str | None = None) -> Spec:
-    """Read a TOML file; no file gives the default. What it leaves open is a profile's, the file's own or `profile`.
-
-    Raises BadConfig, NoSuchProfile.
-    """
-    try:
-        value = {} if path is None else tomllib.loads(path.read_text())
-    except OSError as error:
-        raise BadConfig("the file cannot be read", file=str(path)) from error
-    except ValueError as error:
-        raise BadConfig(str(error), file=str(path)) from error
-    chosen = named(value.pop("profile", profile or "balanced"))
-    try:
-        ledgers = tuple(_ledger_spec(item, chosen) for item in value.pop("ledger", DEFAULT_LEDGERS))
-        hosts = tuple(_host_spec(item, chosen) for item in value.pop("host", DEFAULT_HOSTS))
-        order = ORDERS[value.pop("order", chosen.deployment.get("order", "unordered"))]
-        relay = RelaySpec(**{**chosen.relay, **value.pop("relay", {})})
-    except KeyError as error:
-        raise BadConfig(f"order is one of {', '.join(ORDERS)}", given=str(error), file=str(path)) from error
-    except (TypeError, BadParameters) as error:
-        raise BadConfig(str(error), file=str(path)) from error
-    if value:
-        raise BadConfig("unknown table", table=sorted(value)[0], file=str(path))
-    return Spec(ledgers, hosts, order, relay)
-
-
-def _ledger_spec(item: dict[str, Any], profile: Profile) -> LedgerSpec:
-    given = item.get("parameters", {})
-    if not isinstance(given, dict):
-        raise TypeError("a ledger's parameters are a table")
-    profile = named(item["profile"]) if "profile" in item else profile
-    said = {**profile.ledger, **item, "sources": tuple(item.get("sources", ()))}
-    values = {**profile.parameters, **given}
-    said["parameters"] = parameters.read(values) if values else None
-    said.pop("profile", None)
-    return LedgerSpec(**said)
-
-
-def _host_spec(item: dict[str, Any], profile: Profile) -> HostSpec:
-    spec = HostSpec(**{**profile.host, **item, "peers": tuple(item.get("peers", ()))})
-    if not all(type(size) is int and size > 0 for size in (spec.bulk_bytes, spec.bulk_total)):
-        raise BadConfig("bulk_bytes and bulk_total are positive numbers of bytes", host=spec.name)
-    return spec
-
-
-def default_of(table: str, name: str) -> Any:
-    """The default of a setting, by where it stands in a deployment file."""
-    kinds: dict[str, Any] = {
-        "ledger": LedgerSpec,
-        "ledger.parameters": Parameters,
-        "host": HostSpec,
-        "relay": RelaySpec,
-    }
-    if table == "":
-        return "unordered"
-    return next(item.default for item in fields(kinds[table]) if item.name == name)
 
 
 class AlreadyRunning(Refused):

@@ -25,7 +25,7 @@ from lockgate.node.cometbft import (
 )
 from lockgate.node.engine import OtherEngine
 from lockgate.node.folder import Folder, NotInitialised
-from lockgate.node.up import BadConfig, LedgerSpec, Spec, read_spec
+from lockgate.node.spec import BadConfig, LedgerSpec, Spec, read_spec
 from tests.support.lab import START
 
 BUILD_INFO = b"\x00path\tx\nmod\tgithub.com/cometbft/cometbft\t%s\th1:abc=\n\x00"

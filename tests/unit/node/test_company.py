@@ -14,7 +14,7 @@ from lockgate.node import attestor, company
 from lockgate.node.company import NoCompany
 from lockgate.node.folder import Folder
 from lockgate.node.provision import LedgerAccess
-from lockgate.node.up import LedgerSpec
+from lockgate.node.spec import LedgerSpec
 from tests.support.attestors import fingerprint
 from tests.support.relays import Pair
 

@@ -13,7 +13,7 @@ from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.node import ledger, parameters, up
 from lockgate.node.folder import Folder
 from lockgate.node.parameters import BadParameters, OtherParameters
-from lockgate.node.up import BadConfig, LedgerSpec, read_spec
+from lockgate.node.spec import BadConfig, LedgerSpec, read_spec
 from lockgate.primitives.time import seconds
 
 PAIR = """

@@ -21,7 +21,7 @@ from lockgate.machine.records import LaneOrder
 from lockgate.node import relay, up
 from lockgate.node.folder import Folder, NotInitialised, write_json
 from lockgate.node.profiles import PROFILES, NoSuchProfile
-from lockgate.node.up import BadConfig, LedgerSpec, RelaySpec, Spec, read_spec
+from lockgate.node.spec import BadConfig, LedgerSpec, RelaySpec, Spec, default_of, read_spec
 from lockgate.primitives.time import seconds
 from lockgate.relay.driver import Relayer
 from tests.support.relays import Pair, relaying
@@ -40,7 +40,7 @@ def test_every_setting_of_a_profile_arrives_and_is_not_the_default(name: str, tm
     assert spec == read_spec(None, name)
     assert [each.name for each in spec.ledgers] == ["alpha", "beta"]
     for table, key, value in profile.rows():
-        assert up.default_of(table, key) != value, f"{table}.{key} is the default anyway" if table else key
+        assert default_of(table, key) != value, f"{table}.{key} is the default anyway" if table else key
         for ledger in spec.ledgers:
             if table == "ledger":
                 assert getattr(ledger, key) == value

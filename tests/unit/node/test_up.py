@@ -16,7 +16,8 @@ from lockgate.machine.records import LaneOrder
 from lockgate.node import demo, up
 from lockgate.node.demo import NotSettled
 from lockgate.node.folder import DiskFull, Folder, NotWritable, write_json
-from lockgate.node.up import AlreadyRunning, BadConfig, Spec, read_spec
+from lockgate.node.spec import BadConfig, Spec, read_spec
+from lockgate.node.up import AlreadyRunning
 
 PAIR = '[[ledger]]\nname = "a"\nchain_id = "a-1"\n[[ledger]]\nname = "b"\nchain_id = "b-1"\n'
 
