@@ -75,6 +75,7 @@ def test_S65_a_validator_with_an_emptied_folder_comes_back_by_state_sync(
     cluster.acted_once(known)
     assert cluster.agree(range(4)) > EVERY
     assert min(cluster.roots(EMPTIED)) > 1
+    assert cluster.verified(NAME)["validators"] == [0, 1, 2, 3]
     voted = json.loads((cluster.node(EMPTIED).home / "data" / "priv_validator_state.json").read_text())
     assert int(voted["height"]) > min(cluster.roots(EMPTIED))
 

@@ -12,6 +12,7 @@ from typing import Final
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.embedded.ports import BlockRow, BlockStore, SigningState
 from lockgate.engines.embedded.results import BlockResults
+from lockgate.engines.shared.audit import StoreTampered
 from lockgate.engines.shared.validators import ValidatorSets
 from lockgate.lightclients.cometbft import decoding, hashing
 from lockgate.lightclients.cometbft.commit import check_commit_light
@@ -23,13 +24,6 @@ from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.state import View
 
 CHECKED_AT_START: Final = 1_000  # blocks; a second of work, and over an hour of heartbeats
-
-
-class StoreTampered(Refused):
-    code = "ledger.store_tampered"
-    summary = "A stored block, result or root does not match the signed headers."
-    untouched = "The ledger did not start; nothing was written."
-    next_step = "Run `lockgate verify --store` for the first bad height; restore a good copy under a new revision."
 
 
 class StoreBehind(Refused):

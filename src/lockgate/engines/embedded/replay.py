@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.embedded.ports import BlockStore
-from lockgate.engines.embedded.recovery import StoreTampered, check_roots
+from lockgate.engines.embedded.recovery import check_roots
 from lockgate.engines.embedded.results import BlockResults
+from lockgate.engines.shared.audit import StoreTampered, read_all
 from lockgate.engines.shared.bodies import WithBodies
-from lockgate.ibc import host
-from lockgate.ibc import wire as wire_packets
-from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.ports import Application
 from lockgate.lightclients.cometbft import decoding
-from lockgate.machine import history, inbox, keys
+from lockgate.machine import history, keys
 from lockgate.machine.context import OwnHeader
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.machine import BlockInput, Machine
@@ -24,8 +21,6 @@ from lockgate.merkle.ports import NodeStore
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.state import Overlay
 from lockgate.primitives.time import UnixNanos
-
-END_OF_KEYS: Final = b"\xff" * 256  # above every key the machine writes
 
 
 def stored_state(nodes: NodeStore) -> MultiStore:
@@ -37,25 +32,9 @@ def stored_state(nodes: NodeStore) -> MultiStore:
 
 
 def audit(store: BlockStore, state: MultiStore) -> None:
-    """Read the whole newest state and every kept root. Raises StoreTampered with the height.
-
-    Each node is verified against the hash its parent holds as it is read, so nothing can be altered
-    unseen; the packets that wait are compared with the commitments in the tree.
-    """
-    height = state.version
-    try:
-        check_roots(store, state)
-        for name in keys.STORES:
-            for _ in state.scan(name, b"\x00", END_OF_KEYS):
-                pass
-        for client, sequence, entry in inbox.every(state):
-            data = store.body(host.async_packet(client, sequence))
-            if data is None or commit_packet(wire_packets.read_packet(data)) != entry.commitment:
-                raise StoreTampered("a waiting packet is missing or another", height=entry.received_height)
-    except StoreTampered:
-        raise
-    except LockgateError as error:
-        raise StoreTampered("a tree does not verify", height=error.fields.get("version", height)) from error
+    """Read the whole newest state and every kept root. Raises StoreTampered with the height."""
+    check_roots(store, state)
+    read_all(state, store.body)
 
 
 class StoredHeaders:

@@ -1,7 +1,7 @@
 """What every engine needs around the machine.
 
 - `bodies`: the state as the machine reads it; `queries`: abci_query; `document`: genesis.json
-- `validators`: validator sets by height; `ports`: `AppStore`, `SnapshotStore`
+- `audit`: a stored state read back; `validators`: validator sets by height; `ports`: `AppStore`, `SnapshotStore`
 """
 
 __all__ = ("bodies", "document", "ports", "queries", "validators")
