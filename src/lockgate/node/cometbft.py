@@ -54,6 +54,7 @@ MODULE: Final = re.compile(rb"\tgithub\.com/cometbft/cometbft\t(v[0-9A-Za-z.+-]+
 FEWEST: Final = 4  # of a ledger of class bft
 POWER: Final = 10
 START_S: Final = 60.0
+SYNC_S: Final = 3_600.0  # for a node that takes the state from others first
 CONNECT_S: Final = 0.5
 STOP_S: Final = 10.0
 POLL_S: Final = 0.05
@@ -260,7 +261,7 @@ async def run(
     """Run one validator until cancelled. Raises NodeEnded, NoCometBft, NotInitialised, or what the store refuses.
 
     `links`: at which port each other validator is reached, where that is not its own (`node.links`). `prepare` is
-    asked before a node starts that has nothing yet, with the other nodes.
+    asked before a node starts that has nothing yet.
     """
     nodes = nodes_of(folder, name)
     if not 0 <= index < len(nodes):
@@ -271,7 +272,7 @@ async def run(
     store = LedgerStore.open(node.home / "application.sqlite")
     try:
         state = MultiStore(stores.STORES, SqliteNodes(store.connection))
-        if prepare is not None and not state.version:
+        if empty := prepare is not None and not state.version:
             await prepare(node, tuple(other for other in nodes if other is not node))
         application = CometBftApplication(
             genesis,
@@ -286,7 +287,9 @@ async def run(
             server = AbciServer(application, path, lambda error: _tell(report, error))
             await server.start()
             try:
-                await _run_node(binary, node, path, folder.ledger(name), genesis, report, through)
+                await _run_node(
+                    binary, node, path, folder.ledger(name), genesis, report, through, SYNC_S if empty else START_S
+                )
             finally:
                 await server.stop()
     finally:
@@ -309,6 +312,7 @@ async def _run_node(
     genesis: Genesis,
     report: Report,
     through: tuple[str, ...] = (),
+    within_s: float = START_S,
 ) -> None:
     with (node.home / "node.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
@@ -318,7 +322,7 @@ async def _run_node(
     write_json(node.home / "process.json", {"application": os.getpid(), "node": process.pid})
     ended = asyncio.create_task(process.wait())
     try:
-        await _answers(node, ended)
+        await _answers(node, ended, within_s)
         if node.index == 0:
             record = {"rpc": node.address, "pid": os.getpid(), "chain_id": genesis.chain_id}
             write_json(ledger / "address.json", {**record, "domain": genesis.domain_id.hex()})
@@ -336,18 +340,18 @@ async def _run_node(
         ended.cancel()
 
 
-async def _answers(node: Node, ended: asyncio.Task[int]) -> None:
+async def _answers(node: Node, ended: asyncio.Task[int], within_s: float) -> None:
     """Wait until the node serves its RPC and has a block: before that it does not know the ledger's time."""
     rpc = Rpc(node.address)
     try:
-        async with asyncio.timeout(START_S):
+        async with asyncio.timeout(within_s):
             while not ended.done():
                 with contextlib.suppress(LockgateError):
                     if int((await rpc.call("status"))["sync_info"]["latest_block_height"]):
                         return
                 await asyncio.sleep(POLL_S)
     except TimeoutError as error:
-        raise NodeEnded("it does not answer", validator=node.index, within_s=START_S) from error
+        raise NodeEnded("it does not answer", validator=node.index, within_s=within_s) from error
     finally:
         await rpc.close()
     raise NodeEnded("it ended at once", validator=node.index, log=str(node.home / "node.log"))
