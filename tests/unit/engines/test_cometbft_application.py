@@ -252,6 +252,16 @@ def test_a_proposal_stays_within_the_nodes_bound(length: int) -> None:
         assert len(ask(app, prepare_proposal=request).prepare_proposal.txs) == taken
 
 
+def test_no_proposal_holds_what_the_ledger_takes_from_nobody() -> None:
+    app = World.make().app
+    most = app.genesis.parameters.max_tx_bytes
+    for length, fits in ((most, True), (most + 1, False)):
+        request = abci.RequestProcessProposal(txs=[b"x", bytes(length)])
+        assert ask(app, process_proposal=request).process_proposal.status == (1 if fits else 2)
+        prepared = abci.RequestPrepareProposal(max_tx_bytes=1 << 40, txs=[bytes(length), b"x"])
+        assert ask(app, prepare_proposal=prepared).prepare_proposal.txs == ([bytes(most), b"x"] if fits else [b"x"])
+
+
 def test_votes_carry_no_extension_and_no_snapshot_is_taken_in_without_bound_headers() -> None:
     app = World.make().app
     assert ask(app, extend_vote=abci.RequestExtendVote()).extend_vote.vote_extension == b""

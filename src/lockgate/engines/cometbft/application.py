@@ -114,8 +114,8 @@ class CometBftApplication:
             "offer_snapshot": self._sync.offer_snapshot,
             "load_snapshot_chunk": self._sync.load_snapshot_chunk,
             "apply_snapshot_chunk": self._apply_snapshot_chunk,
-            "prepare_proposal": _prepare_proposal,
-            "process_proposal": lambda _: abci.ResponseProcessProposal(status=ACCEPT),
+            "prepare_proposal": self._prepare_proposal,
+            "process_proposal": self._process_proposal,
             "extend_vote": lambda _: abci.ResponseExtendVote(),
             "verify_vote_extension": _verify_vote_extension,
             "finalize_block": self._finalize_block,
@@ -224,6 +224,27 @@ class CometBftApplication:
             gas_used=result.gas_used,
         )
 
+    def _prepare_proposal(self, request: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
+        """The transactions as the mempool has them, up to the node's bound: one more would stop the proposer."""
+        chosen, room = [], request.max_tx_bytes
+        for tx in request.txs:
+            if len(tx) > self.genesis.parameters.max_tx_bytes:
+                continue  # it cannot succeed, and nobody would accept the block
+            room -= 1 + len(uvarint(len(tx))) + len(tx)
+            if room < 0:
+                break
+            chosen.append(tx)
+        return abci.ResponsePrepareProposal(txs=chosen)
+
+    def _process_proposal(self, request: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
+        """Refuse a block with a transaction longer than the ledger takes, which no honest proposer makes.
+
+        By the genesis alone, so that every node says the same; what else fails is in the block's results.
+        """
+        most = self.genesis.parameters.max_tx_bytes
+        fits = all(len(tx) <= most for tx in request.txs)
+        return abci.ResponseProcessProposal(status=ACCEPT if fits else REJECT)
+
     def _finalize_block(self, request: abci.RequestFinalizeBlock) -> abci.ResponseFinalizeBlock:
         """Execute a decided block. It may come twice, and gives the same both times."""
         self._abandon()
@@ -303,17 +324,6 @@ class CometBftApplication:
         with suppress(_Abandoned):
             pending.transaction.__exit__(_Abandoned, _Abandoned(), None)
         self.state.rollback(self.height)
-
-
-def _prepare_proposal(request: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
-    """The transactions as the mempool has them, up to the node's bound: one more would stop the proposer."""
-    chosen, room = [], request.max_tx_bytes
-    for tx in request.txs:
-        room -= 1 + len(uvarint(len(tx))) + len(tx)
-        if room < 0:
-            break
-        chosen.append(tx)
-    return abci.ResponsePrepareProposal(txs=chosen)
 
 
 def _verify_vote_extension(request: abci.RequestVerifyVoteExtension) -> abci.ResponseVerifyVoteExtension:
