@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 SOURCES = REPO / "contracts"
 COMPILED = REPO / "src" / "lockgate" / "relay" / "chains" / "evm"
+IMPORT = re.compile(r"^from modules import (\w+)$", re.M)
 VYPER = REPO / ".venv-tools" / "vyper" / "bin" / "vyper"
 
 
@@ -41,7 +43,7 @@ def main() -> int:
 
 
 def compiled(source: Path) -> str:
-    """Return the artefact of one contract: its interface, its creation code, and the hash of its source."""
+    """Return the artefact of one contract: its interface, its creation code, and the hash of its sources."""
     # compiled from the folder itself: the path is no part of what comes out
     done = subprocess.run(
         [VYPER, "-f", "abi,bytecode", source.name], cwd=SOURCES, capture_output=True, text=True, check=True
@@ -52,7 +54,15 @@ def compiled(source: Path) -> str:
 
 
 def sha256(source: Path) -> str:
-    return hashlib.sha256(source.read_bytes()).hexdigest()
+    """Hash a contract's source with those of the modules it imports, each once, by name."""
+    found: dict[str, bytes] = {}
+    waiting = [source]
+    while waiting:
+        path = waiting.pop()
+        if path.name not in found:
+            found[path.name] = path.read_bytes()
+            waiting += [SOURCES / "modules" / f"{name}.vy" for name in IMPORT.findall(found[path.name].decode())]
+    return hashlib.sha256(b"".join(hashlib.sha256(found[name]).digest() for name in sorted(found))).hexdigest()
 
 
 if __name__ == "__main__":
