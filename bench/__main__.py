@@ -5,7 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
-TOPICS = ("lifecycle", "durable", "growth", "merkle", "verification", "envelope", "bulk", "backlog", "startup", "gas")
+TOPICS = (
+    "lifecycle",
+    "durable",
+    "growth",
+    "merkle",
+    "verification",
+    "envelope",
+    "bulk",
+    "backlog",
+    "startup",
+    "gas",
+    "cluster",
+)
 
 
 def main() -> int:

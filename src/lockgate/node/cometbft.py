@@ -15,7 +15,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import tomllib
 from base64 import b64decode
@@ -31,10 +30,12 @@ from lockgate.engines.embedded.retention import KEEP
 from lockgate.engines.embedded.rpc_values import consensus_params_json
 from lockgate.engines.shared.document import genesis_document
 from lockgate.hosting.work import Report
+from lockgate.ibc.ports import Application
 from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Parameters
 from lockgate.merkle.multistore import MultiStore
 from lockgate.node.clock import SystemClock
+from lockgate.node.cometbft_binary import INSTALL, NoCometBft, find_binary, version_of
 from lockgate.node.engine import OtherEngine
 from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
 from lockgate.node.ledger import authority_signer, ledger_keys
@@ -47,10 +48,6 @@ from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.nodes import SqliteNodes
 from lockgate.storage.snapshots import SnapshotFiles
 
-VERSION: Final = "v0.38.26"  # tested with; any of the line is taken
-LINE: Final = "v0.38."
-INSTALL: Final = f"go install github.com/cometbft/cometbft/cmd/cometbft@{VERSION}"
-MODULE: Final = re.compile(rb"\tgithub\.com/cometbft/cometbft\t(v[0-9A-Za-z.+-]+)\t")
 FEWEST: Final = 4  # of a ledger of class bft
 POWER: Final = 10
 START_S: Final = 60.0
@@ -62,13 +59,6 @@ HEARTBEAT_S: Final = 5.0
 
 
 Prepare = Callable[["Node", tuple["Node", ...]], Awaitable[object]]
-
-
-class NoCometBft(Unavailable):
-    code = "cometbft.missing"
-    summary = "CometBFT of the 0.38 line is not on this machine."
-    untouched = "Nothing was started."
-    next_step = f"Install it with Go: `{INSTALL}`, and put its folder on PATH."
 
 
 class NodeEnded(Unavailable):
@@ -97,24 +87,6 @@ class Node:
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.rpc}"
-
-
-def find_binary() -> Path:
-    """CometBFT on PATH, or where `make interop` builds it. Raises NoCometBft."""
-    beside = Path(sys.prefix).parent / ".venv-tools" / "cometbft"
-    found = shutil.which("cometbft") or (str(beside) if beside.exists() else None)
-    if found is None:
-        raise NoCometBft("no such program")
-    version = version_of(Path(found))
-    if version is None or not version.startswith(LINE):
-        raise NoCometBft("another version", program=found, version=version or "unknown", line=f"{LINE}x")
-    return Path(found)
-
-
-def version_of(binary: Path) -> str | None:
-    """The module version that a Go binary records of itself; its `version` command lags behind."""
-    found = MODULE.search(binary.read_bytes())
-    return found[1].decode() if found else None
 
 
 def is_cluster(folder: Folder, name: str) -> bool:
@@ -257,11 +229,13 @@ async def run(
     report: Report,
     links: Mapping[int, int] | None = None,
     prepare: Prepare | None = None,
+    applications: Mapping[str, Application] | None = None,
 ) -> None:
     """Run one validator until cancelled. Raises NodeEnded, NoCometBft, NotInitialised, or what the store refuses.
 
     `links`: at which port each other validator is reached, where that is not its own (`node.links`). `prepare` is
-    asked before a node starts that has nothing yet.
+    asked before a node starts that has nothing yet. `applications` are bound to ports beside the endpoints; every
+    validator must name the same ones.
     """
     nodes = nodes_of(folder, name)
     if not 0 <= index < len(nodes):
@@ -281,6 +255,7 @@ async def run(
             keep_versions=KEEP.versions,
             snapshots=SnapshotFiles(node.home / "snapshots"),
             snapshot_every=int(read_json(folder.ledger(name) / "cluster.json").get("snapshot_every", SNAPSHOT_EVERY)),
+            applications=applications,
         )
         with tempfile.TemporaryDirectory(prefix="lockgate-") as short:  # a socket's path has 107 bytes at most
             path = Path(short) / "app"
