@@ -42,7 +42,7 @@ def binary(folder: Path, version: bytes) -> Path:
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without CometBFT; programs put into the folder are found."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("lockgate.node.cometbft.sys.prefix", str(tmp_path / "venv"))
+    monkeypatch.setattr("lockgate.node.cometbft_binary.sys.prefix", str(tmp_path / "venv"))
     return tmp_path
 
 

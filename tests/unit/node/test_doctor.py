@@ -81,7 +81,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs = tmp_path / "bin"
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))
-    monkeypatch.setattr("lockgate.node.cometbft.sys.prefix", str(tmp_path / "venv"))
+    monkeypatch.setattr("lockgate.node.cometbft_binary.sys.prefix", str(tmp_path / "venv"))
     return programs
 
 

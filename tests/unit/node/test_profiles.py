@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
@@ -21,7 +23,7 @@ from lockgate.machine.records import LaneOrder
 from lockgate.node import relay, up
 from lockgate.node.folder import Folder, NotInitialised, write_json
 from lockgate.node.profiles import PROFILES, NoSuchProfile
-from lockgate.node.spec import BadConfig, LedgerSpec, RelaySpec, Spec, default_of, read_spec
+from lockgate.node.spec import BadConfig, RelaySpec, Spec, default_of, read_spec
 from lockgate.primitives.time import seconds
 from lockgate.relay.driver import Relayer
 from tests.support.relays import Pair, relaying
@@ -134,7 +136,8 @@ def test_the_ledgers_process_is_started_with_them() -> None:
     async def work() -> None:
         for name in ("small", "regulated"):
             ledger = read_spec(None, name).ledgers[0]
-            await up.start_ledger(Processes(), LedgerSpec(**{**as_fields(ledger), "name": name}), False)  # type: ignore[arg-type]
+            running = cast(Any, SimpleNamespace(folder=Folder(Path("/nonexistent")), processes=Processes()))
+            await up.start_ledger(running, replace(ledger, name=name), False, lambda _: None)
 
     asyncio.run(work())
     small, regulated = started["ledger small"], started["ledger regulated"]
@@ -143,10 +146,6 @@ def test_the_ledgers_process_is_started_with_them() -> None:
     ]  # fmt: skip
     assert "--durable" in regulated
     assert "--durable" not in small
-
-
-def as_fields(ledger: LedgerSpec) -> dict[str, Any]:
-    return {name: getattr(ledger, name) for name in LedgerSpec.__dataclass_fields__}
 
 
 def test_the_relayer_makes_batches_no_longer_than_told() -> None:
@@ -175,8 +174,8 @@ def received_by_block(pair: Pair) -> list[list[int]]:
 
 
 def test_the_relayers_record_says_it_and_nothing_else_is_taken(tmp_path: Path) -> None:
-    assert up._relay(read_spec(None, "low-latency"))["batch_most"] == 16
-    assert "batch_most" not in up._relay(Spec())
+    assert up._relay(read_spec(None, "low-latency"), {})["batch_most"] == 16
+    assert "batch_most" not in up._relay(Spec(), {})
     assert relay.batch_most({}) == BATCH_MOST
     write_json(tmp_path / "relay.json", {"batch_most": 0})
     for bad in (0, BATCH_MOST + 1, "7", True):
