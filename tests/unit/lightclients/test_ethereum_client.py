@@ -615,6 +615,7 @@ def test_states_and_messages_read_back_and_match_their_schemas() -> None:
 def test_two_states_of_one_block_are_equal_whatever_committees_are_known_beside_it() -> None:
     evm = Evm(range(0, 17, EPOCH))
     assert evm.consensus(8) == evm.consensus(8, following=True)
+    assert evm.consensus(8) == replace(evm.consensus(8), committee=b"\x01" * 32)
     assert replace(evm.consensus(8), block_root=b"\x01" * 32) != evm.consensus(8)
 
 

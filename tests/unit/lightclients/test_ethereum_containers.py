@@ -187,9 +187,20 @@ def plain_update() -> Update:
 HEADER_AT = 4 + 33 * 48 + 6 * 32 + 4 + 7 * 32 + 4 + 96 + 8  # where the first offset of an Electra update leads
 
 
+SECOND_AT = 4 + 33 * 48 + 6 * 32  # where the second offset stands
+
+
+def with_a_gap(raw: bytes) -> bytes:
+    """The same fields, and a byte between the fixed ones and the others: both offsets lead past it."""
+    moved = [(int.from_bytes(raw[at : at + 4], "little") + 1).to_bytes(4, "little") for at in (0, SECOND_AT)]
+    fixed = moved[0] + raw[4:SECOND_AT] + moved[1] + raw[SECOND_AT + 4 : HEADER_AT]
+    return fixed + b"\0" + raw[HEADER_AT:]
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
+        with_a_gap,
         lambda raw: raw[:-2],
         lambda raw: raw + bytes(32),
         lambda raw: b"\0" + raw[1:],
@@ -199,7 +210,7 @@ HEADER_AT = 4 + 33 * 48 + 6 * 32 + 4 + 7 * 32 + 4 + 96 + 8  # where the first of
         lambda raw: b"",
         lambda raw: raw * 10,
     ],
-    ids=["cut", "longer", "offset-zero", "offset-gap", "offset-beyond", "no-branch", "nothing", "huge"],
+    ids=["gap", "cut", "longer", "offset-zero", "offset-gap", "offset-beyond", "no-branch", "nothing", "huge"],
 )
 def test_spoilt_ssz_is_refused(spoil: Callable[[bytes], bytes]) -> None:
     raw = ssz_form.encode_update(plain_update(), Fork.ELECTRA, SIZE)

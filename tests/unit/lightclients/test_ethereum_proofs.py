@@ -82,6 +82,11 @@ def test_what_proves_no_word(given: Callable[[], bytes], path: tuple[bytes, ...]
         proofs().membership(given(), path, word)
 
 
+def test_a_proof_is_not_read_beyond_its_bound() -> None:
+    with pytest.raises(ProofMalformed, match="too long"):
+        decode_proof(bytes(MAX_PROOF + 1))
+
+
 def test_a_word_that_is_there_is_not_absent_and_another_path_s_absence_is_not_this_one_s() -> None:
     with pytest.raises(ProofMismatch, match="holds a word"):
         proofs().non_membership(proof(), (PATH,))
