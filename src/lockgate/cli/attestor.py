@@ -85,6 +85,24 @@ def attestor_accept(name: Name, file: Annotated[Path, typer.Argument(help="A sig
     show({"accepted": made.hash.hex(), "epoch": made.epoch, "operators": operators, "file": str(path)})
 
 
+@app.command("rotate")
+def attestor_rotate(
+    client: Annotated[str, typer.Argument(help="An attested client, such as `attested-1`.")],
+    file: Annotated[Path, typer.Argument(help="The next signer set, as a JSON file that its members accepted.")],
+    ledger: Annotated[str, typer.Option(help="The ledger the client is on.", autocompletion=complete_ledger)],
+    attestor_address: Annotated[
+        list[str] | None,
+        typer.Option("--attestor", help="Address of one of the present set; else those of the folder."),
+    ] = None,
+) -> None:
+    """Collect the present quorum's signatures for the next signer set, and have the ledger take it."""
+    from lockgate.node import attestor, signer_sets
+
+    made = guard(lambda: signer_sets.read_set(signer_sets.read_file(file)))
+    where = tuple(attestor_address or ())
+    show(await_(lambda: attestor.rotate(Settings.folder, ledger, client, made, where, reporter(False))))
+
+
 @app.command("run")
 def attestor_run(name: Name, reports: Reports = False, rpc: RpcOption = None, required: RequiredOption = None) -> None:
     """Run an attestor."""

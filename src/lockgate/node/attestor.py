@@ -36,12 +36,14 @@ from lockgate.node.clock import SystemClock
 from lockgate.node.config import ledger_ref
 from lockgate.node.folder import Folder, make_keys, read_json, write_json
 from lockgate.node.patience import patiently
+from lockgate.node.recover import operators
 from lockgate.node.signer_sets import BadSignerSet, member_json, read_file, read_set, to_json
 from lockgate.node.sources import Nodes, open_ledger
 from lockgate.primitives.errors import LockgateError, Refused
-from lockgate.primitives.ids import revision_number
+from lockgate.primitives.ids import ClientId, revision_number
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
-from lockgate.relay.attestors import ASK_S, Attestor
+from lockgate.relay import rotation
+from lockgate.relay.attestors import ASK_S, Attestor, Attestors
 from lockgate.storage.attested import AttestedState
 from lockgate.transport.address import Address
 
@@ -148,6 +150,21 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
         await asyncio.gather(*(rpc.close() for rpc in rpcs), return_exceptions=True)
 
 
+async def rotate(
+    folder: Folder, ledger: str, client: str, following: SignerSet, where: Sequence[str], report: Report
+) -> dict[str, Any]:
+    """Hand a client of a ledger of this folder over to the next set. Raises NotRotated, TooFewAttestors.
+
+    `where` are the attestors of the present set; those of this folder without.
+    """
+    async with operators(folder, [ledger]) as accesses:
+        access = accesses[ledger]
+        addresses = where or [address(folder, name) for name in folder.names("attestors")]
+        attestors = Attestors([Attestor(each) for each in addresses], report)
+        done = await rotation.rotate(access.chain, access.submitter, ClientId(client), attestors, following)
+    return {"client": client, "epoch": following.epoch, "height": str(done.height)}
+
+
 async def status(folder: Folder, where: Sequence[str] = ()) -> list[dict[str, Any]]:
     """What attestors say of themselves: those at these addresses, or all of the folder."""
     asked = where or [address(folder, name) for name in folder.names("attestors")]
@@ -204,4 +221,4 @@ def _loopback(text: str) -> Address:
     return found
 
 
-__all__ = ("BadAttestor", "accept", "accepted", "address", "create", "member", "run", "shown", "status")
+__all__ = ("BadAttestor", "accept", "accepted", "address", "create", "member", "rotate", "run", "shown", "status")

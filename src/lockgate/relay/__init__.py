@@ -4,7 +4,8 @@
 - `watch`, `scan`, `search`, `events`: what is in flight, from events and from state
 - `direction`, `mover`, `messages`: one way of a pair, and a packet's next step, proven
 - `pairing`, `pairing_kinds`: two ledgers made clients of each other, by headers, a quorum's word, or both
-- `kinds`, `updaters`, `attestors`: each kind of light client, what brings it forward, and whose word that takes
+- `kinds`, `updaters`: each kind of light client, and what brings it forward
+- `attestors`, `rotation`: whose word that takes, and handing over to others
 - `beacon_start`: where a client of a beacon chain starts
 - `submitter`: transactions of one account, on nonce lanes of its own
 - `care`, `guard`, `quorum_guard`: clients kept fresh, finished packets pruned; ledgers that signed two histories

@@ -15,12 +15,14 @@ from lockgate.hosting import attestor as attesting
 from lockgate.hosting.attestor import AttestorService
 from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import End
-from lockgate.lightclients.attested import Attestation, ClientState, messages
-from lockgate.lightclients.attested.messages import ATTESTATION, ROTATION, sign
+from lockgate.lightclients.attested import Attestation, ClientState, SignerSet, messages
+from lockgate.lightclients.attested.errors import RotationRefused
+from lockgate.lightclients.attested.messages import ATTESTATION, sign
 from lockgate.primitives.ids import ClientId
 from lockgate.relay import driver
 from lockgate.relay.attestors import TooFewAttestors
 from lockgate.relay.driver import Relayer
+from lockgate.relay.rotation import NotRotated, rotate
 from lockgate.relay.updaters.attested import NoAttestors
 from lockgate.relay.updaters.composite import MembersDiffer, RuleOutOfReach
 from tests.support.attested_lab import client_message
@@ -206,12 +208,7 @@ def test_the_set_rotates_under_traffic_and_no_packet_is_lost(tmp_path: Path) -> 
                 if step == 2:
                     w.company.accepted.append(following)
                     w.company.hire(7)
-                    state = state_of(pair.a.ledger, w.company.signers)
-                    rotation = await w.company.attestors().hand_over(state, following, pair.b.ledger.chain.time)
-                    value = messages.encode_rotation(rotation)
-                    data = pair.b.ledger.signed(pair.b.account, [client_message(pair.b, ROTATION, value)])
-                    _, result = pair.services[1].submit(data)
-                    assert result.code == 0, result.log
+                    await _rotate(w, following)
                 await asyncio.sleep(0.05)
             await pair.ended(18)
             await pair.until(lambda: relayer.ends[1].tracked is not None and _epoch(relayer) == 2)
@@ -220,6 +217,21 @@ def test_the_set_rotates_under_traffic_and_no_packet_is_lost(tmp_path: Path) -> 
             assert pair.reported("parked") == []
 
     asyncio.run(work())
+
+
+async def _rotate(w: World, following: SignerSet) -> None:
+    """By somebody with an account; what does not follow the present set is refused, and nothing is sent."""
+    end, client, asked = w.pair.endpoint(w.pair.b, "somebody"), w.company.client, w.company.attestors()
+    header, lower = ClientId("07-tendermint-0"), set_of(range(5), 3, epoch=2)
+    for at, bad, refusal in (
+        (client, set_of(range(5), 4), NotRotated),
+        (client, set_of(range(5), 4, epoch=3), NotRotated),
+        (client, lower, RotationRefused),
+        (header, following, NotRotated),
+    ):
+        with pytest.raises(refusal):
+            await rotate(end.chain, end.submitter, at, asked, bad)
+    assert (await rotate(end.chain, end.submitter, client, asked, following)).code == 0
 
 
 def _epoch(relayer: Relayer) -> int:
