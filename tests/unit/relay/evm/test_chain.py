@@ -15,8 +15,10 @@ from lockgate.ibc import host, wire
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import Acknowledgement
 from lockgate.merkle.errors import ProofMalformed
+from lockgate.merkle.patricia import EMPTY_ROOT
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault
 from lockgate.primitives.ids import Height
+from lockgate.relay.chains.evm.answers import hexed
 from lockgate.relay.chains.evm.chain import NoHost
 from lockgate.relay.chains.evm.history import MOST_KEPT, Finality, ReorganisedAfterRelease
 from lockgate.relay.chains.evm.proofs import StorageProof
@@ -422,6 +424,24 @@ def test_a_proof_that_does_not_hold_is_not_handed_on(lie: str) -> None:
 
     with pytest.raises(PeerFault):
         run(work())
+
+
+def test_a_storage_root_is_the_accounts_own() -> None:
+    """What attestors sign: a made-up trie proves what it likes, so its root must be the account's."""
+    node = FakeNode()
+    node.send()
+    node.mine(3)
+    chain, _ = chain_of(node, "0")
+
+    async def root() -> bytes:
+        return await chain.storage_root((await chain.tip()).height.height)
+
+    honest = run(root())
+    assert honest == bytes.fromhex(node.eth_getProof("", [], "0x1")["storageHash"][2:])
+    empty = {"storageHash": hexed(EMPTY_ROOT), "storageProof": [{"key": "0x0", "proof": []}]}
+    node.spoil = of("eth_getProof", lambda a: {**a, **empty})
+    with pytest.raises(BadAnswer, match="not the proven one"):
+        run(root())
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc0", rlp.encode((b"", b"", ())), rlp.encode((b"", ((),), ()))])
