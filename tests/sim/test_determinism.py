@@ -12,7 +12,8 @@ import pytest
 from lockgate.lab.adversaries import KINDS
 from lockgate.lab.faults import Fault
 from lockgate.lab.origin import CLASSIC, HYBRID
-from lockgate.lab.simulation import Simulation
+from lockgate.lab.simulation import SKEWED, Simulation
+from lockgate.primitives.time import seconds
 
 TICKS = 8
 
@@ -21,7 +22,7 @@ def log_hash(seed: int) -> str:
     return Simulation(seed).run(TICKS).hash
 
 
-@pytest.mark.parametrize("seed", [0, 4, 9, 12])
+@pytest.mark.parametrize("seed", [0, 4, 5, 9, 12])
 def test_i13_two_runs_of_a_seed_have_one_event_log(seed: int) -> None:
     assert log_hash(seed) == log_hash(seed)
 
@@ -41,6 +42,19 @@ def test_a_run_whose_story_never_ends_is_a_failure_and_no_hang(monkeypatch: pyte
     monkeypatch.setattr(Simulation, "_traffic", for_ever)
     with pytest.raises(TimeoutError):
         Simulation(0).run(1)
+
+
+def test_a_tenth_of_the_seeds_have_a_ledger_whose_clock_is_off() -> None:
+    """By as much as hosts and clients bear, and its headers show it."""
+    skews = {seed: skew_ns(Simulation(seed)) for seed in range(200)}
+    off = {seed for seed, skew in skews.items() if skew}
+    assert off <= set(range(SKEWED, 200, 10))
+    assert len(off) > 15
+    assert min(skews.values()) < -seconds(20) < seconds(5) < max(skews.values()) < seconds(10)
+
+
+def skew_ns(run: Simulation) -> int:
+    return sum(party.clock.now() - run.clock.now() for party in run.cast.ledgers)
 
 
 def test_seeds_differ() -> None:

@@ -17,9 +17,10 @@ from lockgate.codec import cbor
 from lockgate.host.windows import Window
 from lockgate.hosting import steps
 from lockgate.ibc import receiving
+from lockgate.lab import simulation
 from lockgate.lab.checkers import Consistent, ExactlyOnce, InOrder, NoForgery, NoPlaintext, Settled
 from lockgate.lab.outcome import Checker, Outcome, PromiseBroken
-from lockgate.lab.simulation import ORDERS, Simulation
+from lockgate.lab.simulation import ORDERS, SKEWED, Simulation
 from lockgate.lightclients.tendermint.client import TendermintClient
 from lockgate.relay.messages import Stage
 from lockgate.relay.mover import Mover
@@ -117,6 +118,13 @@ def test_a_relayer_that_brings_no_timeouts_is_found(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Mover, "move", lazy)
     assert "packet" in found_by(Settled())
+
+
+def test_a_clock_further_ahead_than_hosts_bear_stops_them_and_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts take no header from ten seconds ahead of their own clock on: the skew of a run is real."""
+    monkeypatch.setattr(simulation, "AHEAD_S", 61)
+    monkeypatch.setattr(simulation, "BEHIND_S", -60)
+    assert "no copy of" in found_by(Settled(), among=iter([SKEWED]))
 
 
 def test_a_block_that_does_not_replay_is_found() -> None:

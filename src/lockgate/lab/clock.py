@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lockgate.primitives.ports import Clock
 from lockgate.primitives.time import DurationNanos, UnixNanos
 
 
@@ -25,3 +26,17 @@ class SimulatedClock:
     def step_wall(self, duration: int) -> None:
         """Move the wall clock alone, as a wrong NTP server or an operator does."""
         self._wall += duration
+
+
+class SkewedClock:
+    """Meets `primitives.ports.Clock`: a machine whose wall clock is off by `skew`, for good."""
+
+    def __init__(self, true: Clock, skew: DurationNanos) -> None:
+        self._true = true
+        self.skew = skew
+
+    def now(self) -> UnixNanos:
+        return UnixNanos(self._true.now() + self.skew)
+
+    def monotonic(self) -> int:
+        return self._true.monotonic()

@@ -48,6 +48,7 @@ from lockgate.lab.rpc import LabRpc
 from lockgate.machine import keys as stores
 from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.ports import Clock
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import EndPoint, Relayer
 from lockgate.relay.submitter import AccountSubmitter
@@ -189,6 +190,7 @@ class LedgerParty(StoredParty):
         self.origin = origin
         self.disk = disk_from(origin.image)
         self.signed = SignStateDisk(*origin.signed)
+        self.clock: Clock = world.clock  # another one where this machine's is off
         self.rpc: LabRpc | None = None
 
     @property
@@ -206,7 +208,7 @@ class LedgerParty(StoredParty):
         nodes = MultiStore(stores.STORES, SqliteNodes(self.disk))
         recover(self.origin.genesis, store, nodes, [(key.public_key, state)])
         validator = LocalValidator(key.public_key, key.sign, state)
-        chain = _WatchedChain(self.origin.genesis, store, nodes, [validator], self.world.clock, accept_clock=True)
+        chain = _WatchedChain(self.origin.genesis, store, nodes, [validator], self.clock, accept_clock=True)
         self.prepare(chain)
         chain.on_block = self._made
         service = LedgerService(chain, heartbeat_s=HEARTBEAT_S)

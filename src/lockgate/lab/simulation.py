@@ -13,7 +13,7 @@ import asyncio
 from typing import Final
 
 from lockgate.lab import adversaries
-from lockgate.lab.clock import SimulatedClock
+from lockgate.lab.clock import SimulatedClock, SkewedClock
 from lockgate.lab.disk import Fuse
 from lockgate.lab.draws import Draws
 from lockgate.lab.entropy import SeededEntropy
@@ -38,6 +38,8 @@ BOUND_S: Final = 240  # virtual seconds after the storm within which every packe
 LOOK_S: Final = 2.0
 HYBRID_ONE_IN: Final = 10
 ORDERS: Final = {7: LaneOrder.GAPS, 8: LaneOrder.ORDERED}  # of a seed by its last digit; the others have none
+SKEWED: Final = 5  # seeds with this last digit: one ledger's clock is off for the whole run
+AHEAD_S, BEHIND_S = 9, 30  # at most: hosts refuse headers from 10 s ahead of their own clock
 MESSAGES: Final = {CLASSIC.name: (3, 6), HYBRID.name: (1, 2)}
 WHAT: Final = ("reply", "reply", "reply", "chain", "refuse", "trap", "defer")
 TIMEOUTS_S: Final = (3, 40)
@@ -60,6 +62,12 @@ class Simulation:
         network = Network(ledgers, draws.fork("network"), self.log, self.journal)
         self.world = Surroundings(self.clock, self.log, entropy, network, self.journal, Fuse(lambda: None))
         ledgers.update({name: LedgerParty(ledger, self.world) for name, ledger in start.ledgers.items()})
+        if seed % 10 == SKEWED:
+            off = Draws(entropy.fork("skew"))
+            party = off.choice(list(ledgers.values()))
+            skew = seconds(off.between(-BEHIND_S, AHEAD_S))
+            party.clock = SkewedClock(self.clock, skew)
+            self.log.add(party.name, "skewed", {"ns": skew})
         hosts = [HostParty(host, self.world) for host in start.hosts.values()]
         relayers = [
             RelayerParty(f"relayer-{number}", start, _accounts(f"relayer {number}", ledgers), self.world)
