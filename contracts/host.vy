@@ -78,6 +78,7 @@ initializes: lanes
 initializes: applications
 exports: (
     applications.bindPort,
+    applications.deliver,
     lanes.addClient,
     lanes.announce,
     lanes.enact,
@@ -207,7 +208,7 @@ def timeoutPacket(msg_: MsgTimeoutPacket):
     if self._ended(packet):
         return
     log TimeoutPacket(clientId=packet.sourceClient, sequence=packet.sequence, packet=packet)
-    applications.timed_out(packet)
+    assert applications.timed_out(packet), "app.reverted"
 
 
 # ---- what others read
@@ -248,7 +249,6 @@ def _receive(packet: ibc.Packet, commitment: bytes32) -> bool:
         answer = concat(ibc.REFUSED, b"")
     else:
         stored = ibc.acknowledgement_commitment_of(answer)
-        assert stored != ibc.REFUSED_COMMITMENT, "answer.sentinel"
     self.commitments[self._slot(ibc.path_of(packet.destClient, 0x03, packet.sequence))] = stored
     log WriteAcknowledgement(
         clientId=packet.destClient, sequence=packet.sequence, packet=packet, acknowledgements=[answer]
@@ -276,4 +276,4 @@ def _acknowledge(packet: ibc.Packet, answer: Bytes[ibc.MAX_ANSWER]):
     if self._ended(packet):
         return
     log AckPacket(clientId=packet.sourceClient, sequence=packet.sequence, packet=packet, acknowledgement=answer)
-    applications.acknowledged(packet, answer)
+    assert applications.acknowledged(packet, answer), "app.reverted"

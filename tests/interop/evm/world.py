@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,11 @@ from lockgate.ibc.packet import Acknowledgement, Packet, Payload
 from lockgate.lightclients import evm_attestation as words
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import UnixSeconds
-from lockgate.relay.chains.evm.artefacts import artefact
+from lockgate.relay.chains.evm.artefacts import Artefact, artefact
 
 REPO = Path(__file__).resolve().parents[3]
 ANVIL = REPO / ".venv-tools" / "node_modules" / ".bin" / "anvil"
+VYPER = REPO / ".venv-tools" / "vyper" / "bin" / "vyper"
 SOURCE = bytes(range(32))  # domain id of the attested ledger
 STATE_ROOT = b"\x11" * 32
 REMOTE = "attested-0"
@@ -217,8 +220,18 @@ def keys_of(seed: int, count: int = SIGNERS) -> list[Any]:
     return [Account.from_key((seed * 1000 + at + 1).to_bytes(32)) for at in range(count)]
 
 
-def deploy(web3: Web3, name: str, *arguments: Any) -> Contract:
-    made = artefact(name)
+@cache
+def compiled(source: Path) -> Artefact:
+    """A contract that only tests have. The compiler is the one of `contracts/`."""
+    if not VYPER.exists():
+        pytest.skip("Vyper is not installed: `make interop` installs it")
+    done = subprocess.run([VYPER, "-f", "abi,bytecode", source], capture_output=True, text=True, check=True)
+    abi, bytecode = [line for line in done.stdout.splitlines() if line][-2:]
+    return Artefact(json.loads(abi), bytecode)
+
+
+def deploy(web3: Web3, name: str | Artefact, *arguments: Any) -> Contract:
+    made = artefact(name) if isinstance(name, str) else name
     contract = web3.eth.contract(abi=made.abi, bytecode=made.bytecode)
     making = contract.constructor(*arguments)
     try:
