@@ -73,6 +73,7 @@ event Frozen:
 
 
 HOST: immutable(address)
+OPENER: immutable(address)
 SOURCE: immutable(bytes32)  # domain id of the attested ledger: P9
 
 # frozen | epoch << 8 | height << 32 | time << 96 | expires << 136 | threshold << 176 | total << 200
@@ -86,16 +87,19 @@ members: HashMap[uint256, uint256]           # epoch << 8 | position: signer | w
 def __init__(host: address, source: bytes32, first: Set):
     assert host.is_contract and source != empty(bytes32), "client.constructor"
     HOST = host
+    OPENER = msg.sender
     SOURCE = source
     self._install(1, first, 0, 0)
 
 
 @external
-def bind(clientId: String[64]):
+def bind(clientId: String[64], opener: address):
     """
-    @notice Learn the id of this client, once, from the host.
+    @notice Learn the id of this client, once, from the host. Only who deployed it may open its lane: whoever was
+            first would be its guardian.
     """
     assert msg.sender == HOST and self.client == empty(bytes32), "client.bound"
+    assert opener == OPENER, "client.opener"
     self.client = keccak256(clientId)
     log Bound(clientId=clientId)
 
@@ -230,7 +234,7 @@ def _accept(attestation: Attestation):
         assert time >= reached, "attestation.time"
         self.head = (head & ~((2**104 - 1) << 32)) | (height << 32) | (time << 96)
     else:
-        assert time <= reached, "attestation.time"
+        assert time == reached or (height < latest and time < reached), "attestation.time"
 
 
 @internal

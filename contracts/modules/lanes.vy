@@ -21,7 +21,7 @@ struct Lane:
     announced: uint256   # limits as in `client` | lawful from << 160 (seconds); zero when nothing is announced
 
 interface Client:
-    def bind(clientId: String[64]): nonpayable
+    def bind(clientId: String[64], opener: address): nonpayable
     def status() -> (bool, uint64, uint64): view
     def verify(
         height: uint64, leaves: DynArray[ibc.Leaf, ibc.MAX_BATCH], proof: Bytes[ibc.MAX_PROOF]
@@ -63,7 +63,7 @@ def addClient(counterparty: String[64], client: address, out_max: uint32, in_max
     self.lanes[lane].counterparty = counterparty
     self.lanes[lane].guardian = msg.sender
     self.lanes[lane].counters = 1
-    extcall Client(client).bind(id)
+    extcall Client(client).bind(id, msg.sender)
     log ClientAdded(clientId=id, counterparty=counterparty, client=client, guardian=msg.sender)
     return id
 

@@ -170,6 +170,8 @@ def test_time_goes_with_height(world: World) -> None:
     for changes, reason in (
         ({"time": UnixSeconds(time - 1)}, r"attestation\.time"),
         ({"height": height - 1, "time": UnixSeconds(time + 1)}, r"attestation\.time"),
+        ({"height": height, "time": UnixSeconds(time - 1)}, r"attestation\.time"),
+        ({"height": height, "time": UnixSeconds(time + 1)}, r"attestation\.time"),
         ({"time": UnixSeconds(world.now() + 600)}, r"attestation\.future"),
     ):
         statement = world.statement([LEAF], **changes)

@@ -6,7 +6,19 @@ import pytest
 
 from lockgate.ibc import host
 from lockgate.lightclients import evm_attestation as words
-from tests.interop.evm.world import Node, Refused, World, answered, fields, make_world, sent
+from tests.interop.evm.world import (
+    SOURCE,
+    Node,
+    Refused,
+    World,
+    answered,
+    deploy,
+    fields,
+    make_world,
+    sent,
+    set_fields,
+    signing_set,
+)
 
 pytestmark = pytest.mark.interop
 
@@ -151,3 +163,13 @@ def test_a_limit_is_state_not_a_default(world: World, limits: tuple[int, int, in
 def test_a_client_serves_one_lane(world: World) -> None:
     with pytest.raises(Refused, match=r"client\.bound"):
         world.do(world.host.functions.addClient("attested-0", world.client.address, 1, 1, 1))
+
+
+def test_only_who_made_a_client_opens_its_lane(world: World) -> None:
+    """Whoever was first with somebody's client would be the guardian of its lane."""
+    first = set_fields(signing_set(world.keys, world.now() + 86400))
+    client = deploy(world.web3, "attested", world.host.address, SOURCE, first)
+    opening = world.host.functions.addClient("attested-0", client.address, 1, 1, 1)
+    with pytest.raises(Refused, match=r"client\.opener"):
+        world.do(opening, **{"from": world.web3.eth.accounts[5]})
+    world.do(opening)

@@ -152,7 +152,7 @@ def test_a7_no_contract_can_be_called_around_the_proof(world: World) -> None:
         (world.host.functions.pause(world.client_id), r"lane\.guardian"),
         (world.host.functions.announce(world.client_id, 1, 1, 1), r"lane\.guardian"),
         (world.host.functions.enact(world.client_id), r"lane\.not_announced"),
-        (world.client.functions.bind("client-0"), r"client\.bound"),
+        (world.client.functions.bind("client-0", stranger), r"client\.bound"),
     ]
     for call, reason in calls:
         with pytest.raises(Refused, match=reason):
