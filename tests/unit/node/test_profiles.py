@@ -21,7 +21,7 @@ from lockgate.lab.entropy import SeededEntropy
 from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.records import LaneOrder
 from lockgate.node import relay, up
-from lockgate.node.folder import Folder, NotInitialised, write_json
+from lockgate.node.folder import Folder, NotInitialised
 from lockgate.node.profiles import PROFILES, NoSuchProfile
 from lockgate.node.spec import BadConfig, RelaySpec, Spec, default_of, read_spec
 from lockgate.primitives.time import seconds
@@ -173,11 +173,10 @@ def received_by_block(pair: Pair) -> list[list[int]]:
     return [[int(e.get("packet_sequence") or 0) for e in r.events if e.type == "recv_packet"] for r in results]
 
 
-def test_the_relayers_record_says_it_and_nothing_else_is_taken(tmp_path: Path) -> None:
+def test_the_relayers_record_says_it_and_nothing_else_is_taken() -> None:
     assert up._relay(read_spec(None, "low-latency"), {})["batch_most"] == 16
     assert "batch_most" not in up._relay(Spec(), {})
     assert relay.batch_most({}) == BATCH_MOST
-    write_json(tmp_path / "relay.json", {"batch_most": 0})
     for bad in (0, BATCH_MOST + 1, "7", True):
         with pytest.raises(NotInitialised):
             relay.batch_most({"batch_most": bad})
