@@ -346,6 +346,7 @@ def _root(leaves: DynArray[Leaf, MAX_BATCH], inclusion: Inclusion) -> bytes32:
     width: uint256 = convert(inclusion.size, uint256)
     count: uint256 = len(leaves)
     assert count != 0 and width >= count and width <= MAX_LEAVES, "proof.size"
+    assert inclusion.positions >> width == 0, "proof.positions"  # no bit of a proof is without meaning (A2)
     nodes: bytes32[MAX_BATCH] = empty(bytes32[MAX_BATCH])
     at: uint256[MAX_BATCH] = empty(uint256[MAX_BATCH])
     used: uint256 = 0

@@ -60,6 +60,7 @@ def test_a4_each_leaf_and_each_sibling_is_used_once(world: World) -> None:
         world.refuses(world.host.functions.recvPackets(which or chosen, proof, (0, statement.height)), reason)
 
     refused(words.Inclusion(good.size, good.positions | 1, good.siblings), r"proof\.positions")
+    refused(words.Inclusion(good.size, good.positions | 1 << 200, good.siblings), r"proof\.positions")
     refused(words.Inclusion(good.size, 1 << 1, good.siblings), r"proof\.positions")
     refused(words.Inclusion(good.size, 1 << 1 | 1 << 9, good.siblings), r"proof\.positions")
     refused(words.Inclusion(good.size, good.positions, (*good.siblings, bytes(32))), r"proof\.siblings")
