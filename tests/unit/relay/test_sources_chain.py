@@ -20,7 +20,7 @@ from lockgate.relay.rpc import BadAnswer, Calls, RpcError
 from lockgate.relay.sources import SourcesDisagree, SourcesTooFew
 from lockgate.relay.sources_chain import SourcedChain
 from lockgate.relay.sources_headers import RefutedBlock
-from lockgate.relay.submitter import KNOWN, AccountSubmitter
+from lockgate.relay.submitter import WAITING, AccountSubmitter
 from tests.support.forgery import forged
 from tests.support.relays import FaultyRpc, Pair
 from tests.support.sources import Alarms, Json, codes, poison, several
@@ -301,7 +301,7 @@ def test_a_transaction_gets_in_although_the_first_source_betrays_it(how: str) ->
                 if how == "is silent":
                     raise ChainUnavailable("gone")
                 if how in ("errs", "knows it"):
-                    raise RpcError("mempool is full" if how == "errs" else KNOWN)
+                    raise RpcError("mempool is full" if how == "errs" else WAITING[0])
                 if how == "no check":
                     return {"check_tx": ["accepted"]}
                 height = str(pair.a.ledger.height + (1_000_000 if how == "swallows for later" else 1))
