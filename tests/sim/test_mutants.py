@@ -121,7 +121,7 @@ def test_a_relayer_that_brings_no_timeouts_is_found(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_clock_further_ahead_than_hosts_bear_stops_them_and_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hosts take no header from ten seconds ahead of their own clock on: the skew of a run is real."""
+    """Hosts take no header from forty seconds ahead of their own clock on: the skew of a run is real."""
     monkeypatch.setattr(simulation, "AHEAD_S", 61)
     monkeypatch.setattr(simulation, "BEHIND_S", -60)
     assert "no copy of" in found_by(Settled(), among=iter([SKEWED]))

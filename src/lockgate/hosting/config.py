@@ -8,6 +8,7 @@ from lockgate.lightclients.cometbft.verification import TrustOptions
 from lockgate.lightclients.follower import Anchor, Follower
 from lockgate.primitives.ids import ChainId, DomainId, Hash32
 from lockgate.primitives.time import seconds
+from lockgate.relay.pairing import DRIFT
 
 TRUSTING_S = 14 * 86_400
 BULK_BYTES = 4 << 30  # a lane of the default grace could not carry more than that in time
@@ -33,7 +34,8 @@ class LedgerRef:
             height=self.height,
             header_hash=Hash32(bytes.fromhex(self.header_hash)),
         )
-        return Follower(anchor, TrustOptions(trusting_period=seconds(TRUSTING_S)))
+        # The drift that the ledgers' own clients bear: where a host bore less, a lane would go on and the host stand.
+        return Follower(anchor, TrustOptions(trusting_period=seconds(TRUSTING_S), clock_drift=DRIFT))
 
 
 @dataclass(frozen=True, slots=True)
