@@ -319,7 +319,7 @@ def _install(epoch: uint256, following: Set, threshold: uint256, total: uint256)
     operators: uint256 = convert(following.operators, uint256)
     expires: uint256 = convert(following.expires, uint256)
     assert required <= weight and 2 * required > weight and heaviest < required, "set.threshold"
-    assert operators >= 2 and operators <= i, "set.operators"
+    assert operators >= 2 and operators <= i and 2 * operators > i, "set.operators"  # two quorums share one (B1)
     assert required * total >= threshold * weight, "set.lowered"
     assert operators >= (self.head >> 224) & 255, "set.lowered"
     assert expires > block.timestamp and expires < 2**40, "set.expired"

@@ -265,14 +265,15 @@ def test_b1_an_operator_counts_once_and_none_suffices_alone(world: World) -> Non
     twice = replace(good, members=(good.members[0], replace(good.members[1], operator=1), *good.members[2:]))
     heavy = replace(good, members=(replace(good.members[0], weight=9), *good.members[1:]), threshold=9)
     shared = replace(good, members=(*good.members[:4], replace(good.members[4], signer=good.members[0].signer)))
-    for bad, reason in ((twice, "operator"), (heavy, "threshold"), (shared, "signer_twice")):
+    few = replace(good, members=tuple(replace(one, weight=3) for one in good.members), threshold=8, operators=2)
+    for bad, reason in ((twice, "operator"), (heavy, "threshold"), (shared, "signer_twice"), (few, "operators")):
         with pytest.raises(Refused, match=rf"set\.{reason}"):
             deploy(world.web3, "attested", world.host.address, SOURCE, set_fields(bad))
 
 
 def test_a_rotation_never_asks_for_less(world: World) -> None:
     for following in (
-        signing_set(keys_of(4, 7), world.now() + 86400, threshold=4, operators=3),  # 4/7 < 3/5
+        signing_set(keys_of(4, 7), world.now() + 86400, threshold=4, operators=4),  # 4/7 < 3/5
         signing_set(keys_of(4, 3), world.now() + 86400, threshold=3, operators=2),
     ):
         signatures = world.sign(following.rotation_digest(world.binding, 1))
