@@ -30,7 +30,7 @@ LIMIT_S = 120.0
 async def with_ledgers(folder: Folder, story: Callable[[up.Running], Awaitable[None]]) -> None:
     """The two ledgers alone, without a relayer that would keep the clients fresh."""
     processes = up.Deployment(folder, lambda *_: None)
-    running = up.Running(folder, SPEC, processes, up.take(folder))
+    running = up.Running(folder, SPEC, processes, up.take(folder), "up")
     try:
         async with asyncio.timeout(LIMIT_S):
             for ledger in SPEC.ledgers:

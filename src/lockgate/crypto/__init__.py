@@ -8,7 +8,7 @@ return a bool and never raise, opening and loading raise typed errors, no secret
 - `hashes`, `mac`, `kdf`, `aead`, `keywrap`: symmetric algorithms as values
 - `ed25519`, `edwards25519`: strict and ZIP-215 acceptance, fixed by formula (P7)
 - `ec`, `ecdsa`, `rsa`, `mldsa`: other signatures
-- `bls12381`, `keccak`: what Ethereum's consensus signs and its state is hashed with
+- `bls12381`, `keccak`, `recoverable`: what Ethereum signs with, its consensus and its accounts, and hashes with
 - `dh`, `dhkem`, `mlkem`, `xwing`, `kem`: key agreement and KEMs, with their registry
 - `labeled`, `hpke`: RFC 9180 in four modes, with associated data and exporter
 - `signatures`, `suites`: algorithms and suites as data, preference, heights, downgrade (P6)
@@ -40,6 +40,7 @@ __all__ = (
     "mldsa",
     "mlkem",
     "ports",
+    "recoverable",
     "rsa",
     "signatures",
     "suites",
