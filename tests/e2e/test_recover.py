@@ -35,7 +35,7 @@ async def with_ledgers(folder: Folder, story: Callable[[up.Running], Awaitable[N
         async with asyncio.timeout(LIMIT_S):
             for ledger in SPEC.ledgers:
                 up.ledger_node.create(folder, ledger.name, ledger.chain_id)
-            await asyncio.gather(*(up.start_ledger(processes, ledger, False) for ledger in SPEC.ledgers))
+            await asyncio.gather(*(up.start_ledger(running, ledger, False, print) for ledger in SPEC.ledgers))
             await story(running)
     finally:
         await running.stop()
