@@ -16,7 +16,7 @@ from lockgate.node.ledger import LEDGER_KEYS
 from lockgate.node.spec import HostSpec, LedgerSpec, Spec
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import seconds
-from lockgate.relay import pairing
+from lockgate.relay import pairing, pairing_kinds
 
 SPEC = Spec(
     ledgers=(LedgerSpec("alpha", "alpha-1", heartbeat=0.1), LedgerSpec("beta", "beta-1", heartbeat=0.1)),
@@ -25,6 +25,12 @@ SPEC = Spec(
 TRUSTING_S = 2
 TERMS = pairing.Terms
 LIMIT_S = 120.0
+
+
+def trusted_for(monkeypatch: pytest.MonkeyPatch, length_s: int) -> None:
+    """Clients made from here on trust a header for so long."""
+    for module in (pairing, pairing_kinds):
+        monkeypatch.setattr(module, "Terms", lambda: TERMS(trusting=seconds(length_s)))
 
 
 async def with_ledgers(folder: Folder, story: Callable[[up.Running], Awaitable[None]]) -> None:
@@ -42,12 +48,12 @@ async def with_ledgers(folder: Folder, story: Callable[[up.Running], Awaitable[N
 
 
 def test_an_expired_client_is_named_and_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairing, "Terms", lambda: TERMS(trusting=seconds(TRUSTING_S)))
+    trusted_for(monkeypatch, TRUSTING_S)
     folder = Folder(tmp_path)
     said: list[str] = []
 
     async def story(running: up.Running) -> None:
-        await up.provision(running, lambda _: None)
+        await up.provision(running, lambda _: None, {})
         with pytest.raises(recover.NothingExpired):
             await recover.recover(folder, said.append)
         old = load_config(folder.host("one") / "endpoint.json")
@@ -57,11 +63,11 @@ def test_an_expired_client_is_named_and_recovered(tmp_path: Path, monkeypatch: p
         assert said == []
 
         told: asyncio.Queue[str] = asyncio.Queue()
-        waiting = asyncio.create_task(up.provision(running, told.put_nowait))
+        waiting = asyncio.create_task(up.provision(running, told.put_nowait, {}))
         while "lockgate client recover" not in (heard := await told.get()):
             assert "has expired" in heard
         assert not waiting.done(), "nothing can go over an expired client"
-        monkeypatch.setattr(pairing, "Terms", lambda: TERMS(trusting=seconds(3_600)))
+        trusted_for(monkeypatch, 3_600)
 
         async def nowhere(*_: object) -> ClientId:
             return ClientId("07-tendermint-99")
