@@ -31,27 +31,26 @@ from lockgate.lightclients.attested.update import AttestedStore
 from lockgate.lightclients.evm_storage import StorageProofs, is_evm
 from lockgate.lightclients.standing import (
     ACTIVE,
-    UNKNOWN,
     ClientUpdate,
     MalformedState,
     SubstituteMismatch,
-    SubstituteUnusable,
     require_active,
     require_readable,
     standing,
 )
 from lockgate.lightclients.store import ClientStore, processed_now
-from lockgate.lightclients.subject import Subject, Triple
+from lockgate.lightclients.stored import StoredClient
+from lockgate.lightclients.subject import Subject
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
-from lockgate.primitives.state import Outcome, View, fact
+from lockgate.primitives.state import Outcome, View
 from lockgate.primitives.time import UnixNanos
 
 PROOF_MEMOS: Final = 16  # roots in use at one time; ProofMemo bounds itself
 
 
-class AttestedClient:
+class AttestedClient(StoredClient[ClientState, ConsensusState, ProofMemo | StorageProofs]):
     """Light clients that believe a quorum of accountable signers."""
 
     __slots__ = ("_proofs_by_root",)
@@ -77,26 +76,11 @@ class AttestedClient:
         check_client_state(state, now)
         first = decode_consensus_state(consensus_state)
         check_consensus_state(first)
-        store = _store(view, client_id)
+        store = self._store(view, client_id)
         outcome = Outcome()
         store.put_client_state(outcome, state)
         store.put_consensus_state(outcome, state.latest_height, first, processed_now(now, own_height))
         return outcome
-
-    def status(self, view: View, client_id: ClientId, now: UnixNanos, /) -> str:
-        """Return "Active", "Frozen", "Expired", or "Unknown" for a client that does not exist."""
-        store = _store(view, client_id)
-        state = store.find_client_state()
-        return UNKNOWN if state is None else standing(store, state, now)
-
-    def latest_height(self, view: View, client_id: ClientId, /) -> Height:
-        """Return the newest height, 0-0 for a client that does not exist."""
-        state = _store(view, client_id).find_client_state()
-        return Height(0, 0) if state is None else state.latest_height
-
-    def timestamp_at(self, view: View, client_id: ClientId, height: Height, /) -> UnixNanos:
-        """Return the attested time of `height`. Raises `ConsensusStateMissing`."""
-        return _store(view, client_id).consensus_state(height).timestamp
 
     def update(
         self,
@@ -112,7 +96,7 @@ class AttestedClient:
         An attestation that contradicts what is stored freezes the client, as Misbehaviour does; that
         outcome must be applied like any other.
         """
-        store = _store(view, client_id)
+        store = self._store(view, client_id)
         state = store.client_state()
         require_active(store, state, now)
         kind, value = message
@@ -131,7 +115,7 @@ class AttestedClient:
 
     def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
         """Freeze another client on what has frozen one already (P20); None when it proves nothing to this one."""
-        store = _store(view, client_id)
+        store = self._store(view, client_id)
         state = store.find_client_state()
         if state is None or standing(store, state, now) != ACTIVE:
             return None
@@ -152,7 +136,7 @@ class AttestedClient:
 
     def equivocation(self, view: View, client_id: ClientId, misbehaviour: bytes) -> tuple[bytes, bytes] | None:
         """Return the digests of two contradicting attestations of this client's signers, or None."""
-        store = _store(view, client_id)
+        store = self._store(view, client_id)
         state = store.client_state()
         evidence = messages.decode_misbehaviour(misbehaviour)
         try:
@@ -165,52 +149,15 @@ class AttestedClient:
         )
         return first, second
 
-    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> ProofMemo | StorageProofs:
-        """Return what verifies proofs at a height of an unfrozen client."""
-        return fact(view, self._proofs, client_id, height)
-
-    def verify_membership(
-        self,
-        view: View,
-        client_id: ClientId,
-        height: Height,
-        proof: bytes,
-        path: tuple[bytes, ...],
-        value: bytes,
-        /,
-    ) -> None:
-        """Require that the attested ledger held `value` under `path` at `height`."""
-        self.proofs_at(view, client_id, height).membership(proof, path, value)
-
-    def verify_non_membership(
-        self, view: View, client_id: ClientId, height: Height, proof: bytes, path: tuple[bytes, ...], /
-    ) -> None:
-        """Require that the attested ledger held nothing under `path` at `height`."""
-        self.proofs_at(view, client_id, height).non_membership(proof, path)
-
     def recover(
         self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, own_height: Height, /
     ) -> Outcome:
         """Revive an expired or frozen client from an active, newer one of the same ledger that asks no less."""
-        old, new = _store(view, subject), _store(view, substitute)
-        state, other = old.client_state(), new.client_state()
-        if standing(old, state, now) == ACTIVE:
-            raise SubstituteUnusable("the subject is active", subject=subject)
-        if standing(new, other, now) != ACTIVE:
-            raise SubstituteUnusable("the substitute is not active", substitute=substitute)
-        if (state.domain, state.chain_id, state.max_clock_drift) != (
-            other.domain,
-            other.chain_id,
-            other.max_clock_drift,
-        ):
+        found = self._recovery(view, subject, substitute, now)
+        if _fixed(found.state) != _fixed(found.other):
             raise SubstituteMismatch(subject=subject, substitute=substitute)
-        if other.latest_height <= state.latest_height:
-            raise SubstituteUnusable("not newer", subject=state.latest_height, substitute=other.latest_height)
-        check_not_lower(state.signers, other.signers)
-        height = other.latest_height
-        outcome = Outcome()
-        old.put_consensus_state(outcome, height, new.consensus_state(height), new.processed(height))
-        old.put_client_state(outcome, other)
+        outcome = found.take_over()
+        check_not_lower(found.state.signers, found.other.signers)
         return outcome
 
     def upgrade(
@@ -248,7 +195,7 @@ class AttestedClient:
 
     def subject(self, view: View, client_id: ClientId) -> Subject:
         """Whom the client follows, on whose word. Raises `ClientUnknown`."""
-        state = _store(view, client_id).client_state()
+        state = self._store(view, client_id).client_state()
         signers = state.signers
         return Subject(
             kind=CLIENT_TYPE,
@@ -266,13 +213,11 @@ class AttestedClient:
             forged_by=f"{signers.operators_needed} of the operators {', '.join(sorted(signers.operators))} together",
         )
 
-    def triple_at(self, view: View, client_id: ClientId, height: Height) -> Triple | None:
-        """What the client holds of a height, if anything."""
-        found = _store(view, client_id).find_consensus_state(height)
-        return None if found is None else Triple(height, found.timestamp, found.root)
+    def _store(self, view: View, client_id: ClientId) -> AttestedStore:
+        return ClientStore(view, client_id, _FORMS)
 
     def _proofs(self, view: View, client_id: ClientId, height: Height) -> ProofMemo | StorageProofs:
-        store = _store(view, client_id)
+        store = self._store(view, client_id)
         state = store.client_state()
         require_readable(client_id, state, height)
         root = store.consensus_state(height).root
@@ -288,10 +233,6 @@ class AttestedClient:
 
 def _fixed(state: ClientState) -> tuple[object, ...]:
     return state.domain, state.chain_id, state.max_clock_drift
-
-
-def _store(view: View, client_id: ClientId) -> AttestedStore:
-    return ClientStore(view, client_id, _FORMS)
 
 
 _FORMS: Final = AttestedForms()

@@ -50,27 +50,26 @@ from lockgate.lightclients.standing import (
     ACTIVE,
     EXPIRED,
     FROZEN,
-    UNKNOWN,
     ClientExpired,
     ClientFrozen,
     ClientUpdate,
     MalformedState,
     SubstituteMismatch,
-    SubstituteUnusable,
     require_readable,
     standing,
 )
 from lockgate.lightclients.store import ClientStore, processed_now
-from lockgate.lightclients.subject import Subject, Triple
+from lockgate.lightclients.stored import StoredClient
+from lockgate.lightclients.subject import Subject
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
-from lockgate.primitives.state import Outcome, View, fact
+from lockgate.primitives.state import Outcome, View
 from lockgate.primitives.time import UnixNanos
 
 CompositeStore: TypeAlias = store.ClientStore[ClientState, ConsensusState]
 
 
-class CompositeClient:
+class CompositeClient(StoredClient[ClientState, ConsensusState, JointProofs]):
     """Light clients that believe what a rule over other clients says."""
 
     __slots__ = ("_modules",)
@@ -100,29 +99,15 @@ class CompositeClient:
         check_rule(self._modules, view, state.rule, state.chain_id, state.domain, now)
         if self._agreed(view, state, state.latest_height, now) != first:
             raise InvalidClientState("the first consensus state is not what the members hold")
-        kept = _store(view, client_id)
+        kept = self._store(view, client_id)
         outcome = Outcome()
         kept.put_client_state(outcome, state)
         kept.put_consensus_state(outcome, state.latest_height, first, processed_now(now, own_height))
         return outcome
 
-    def status(self, view: View, client_id: ClientId, now: UnixNanos, /) -> str:
-        """Return "Active", "Frozen", "Expired", or "Unknown" for a client that does not exist.
-
-        Frozen beats OR: one member that was caught freezes the composite, whether or not the rule needs it.
-        """
-        kept = _store(view, client_id)
-        state = kept.find_client_state()
-        return UNKNOWN if state is None else self._standing(view, kept, state, now)
-
-    def latest_height(self, view: View, client_id: ClientId, /) -> Height:
-        """Return the newest agreed height, 0-0 for a client that does not exist."""
-        state = _store(view, client_id).find_client_state()
-        return Height(0, 0) if state is None else state.latest_height
-
     def timestamp_at(self, view: View, client_id: ClientId, height: Height, /) -> UnixNanos:
         """Return the agreed time of `height`. Raises `ConsensusStateMissing`, `MembersDisagree`."""
-        kept = _store(view, client_id)
+        kept = self._store(view, client_id)
         agreed = kept.consensus_state(height)
         self._require_like(view, kept.client_state(), height, agreed)
         return agreed.timestamp
@@ -137,7 +122,7 @@ class CompositeClient:
         /,
     ) -> ClientUpdate:
         """Look at the height that an Agreement names: store it, or freeze where there are two histories."""
-        kept = _store(view, client_id)
+        kept = self._store(view, client_id)
         state = kept.client_state()
         status = self._standing(view, kept, state, now)
         if status == FROZEN:
@@ -164,7 +149,7 @@ class CompositeClient:
         """Freeze the client for good when a member of it is frozen, which is proof enough, or when its own members
         differ about the height whose Agreement froze another composite.
         """
-        kept = _store(view, client_id)
+        kept = self._store(view, client_id)
         state = kept.find_client_state()
         if state is None or state.is_frozen:
             return None
@@ -179,7 +164,7 @@ class CompositeClient:
         """Return the hashes of two histories, or None: what a member's ledger or signers signed both, or, where
         `misbehaviour` is an Agreement's value, what two members hold of one height.
         """
-        kept = _store(view, client_id)
+        kept = self._store(view, client_id)
         state = kept.client_state()
         with contextlib.suppress(MalformedState):
             contents = sorted(self._contents(view, kept, state, decode_agreement(misbehaviour)))
@@ -194,48 +179,15 @@ class CompositeClient:
                 return found
         return None
 
-    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> JointProofs:
-        """Return what verifies proofs at an agreed height of an unfrozen client."""
-        return fact(view, self._proofs, client_id, height)
-
-    def verify_membership(
-        self,
-        view: View,
-        client_id: ClientId,
-        height: Height,
-        proof: bytes,
-        path: tuple[bytes, ...],
-        value: bytes,
-        /,
-    ) -> None:
-        """Require that a satisfying set of members holds `value` under `path` at `height` for proven."""
-        self.proofs_at(view, client_id, height).membership(proof, path, value)
-
-    def verify_non_membership(
-        self, view: View, client_id: ClientId, height: Height, proof: bytes, path: tuple[bytes, ...], /
-    ) -> None:
-        """Require that a satisfying set of members holds the absence of `path` at `height` for proven."""
-        self.proofs_at(view, client_id, height).non_membership(proof, path)
-
     def recover(
         self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, own_height: Height, /
     ) -> Outcome:
         """Revive a client from an active, newer one of the same ledger under the same rule."""
-        old, new = _store(view, subject), _store(view, substitute)
-        state, other = old.client_state(), new.client_state()
-        if self._standing(view, old, state, now) == ACTIVE:
-            raise SubstituteUnusable("the subject is active", subject=subject)
-        if self._standing(view, new, other, now) != ACTIVE:
-            raise SubstituteUnusable("the substitute is not active", substitute=substitute)
+        found = self._recovery(view, subject, substitute, now)
+        state, other = found.state, found.other
         if (state.domain, state.chain_id, state.rule) != (other.domain, other.chain_id, other.rule):
             raise SubstituteMismatch(subject=subject, substitute=substitute)
-        if other.latest_height <= state.latest_height:
-            raise SubstituteUnusable("not newer", subject=state.latest_height, substitute=other.latest_height)
-        height = other.latest_height
-        outcome = Outcome()
-        old.put_consensus_state(outcome, height, new.consensus_state(height), new.processed(height))
-        old.put_client_state(outcome, other)
-        return outcome
+        return found.take_over()
 
     def upgrade(
         self,
@@ -268,7 +220,7 @@ class CompositeClient:
 
     def subject(self, view: View, client_id: ClientId) -> Subject:
         """Whom the client follows: all of its members. Raises `ClientUnknown`."""
-        state = _store(view, client_id).client_state()
+        state = self._store(view, client_id).client_state()
         members = subjects_of(self._modules, view, state.rule)
         low = [client for client, each in members.items() if not each.above_two_thirds]
         ways = explain(members, state.rule)
@@ -287,12 +239,8 @@ class CompositeClient:
             forged_by="; or ".join(forged for _, forged in ways),
         )
 
-    def triple_at(self, view: View, client_id: ClientId, height: Height) -> Triple | None:
-        """What was agreed of a height, if anything."""
-        found = _store(view, client_id).find_consensus_state(height)
-        return None if found is None else Triple(height, found.timestamp, found.root)
-
-    def _standing(self, view: View, kept: CompositeStore, state: ClientState, now: UnixNanos) -> str:
+    def _standing(self, view: View, kept: CompositeStore, state: ClientState, now: UnixNanos, /) -> str:
+        """Frozen beats OR: one member that was caught freezes the composite, whether or not the rule needs it."""
         if self._caught(view, state, now):
             return FROZEN
         own = standing(kept, state, now)
@@ -339,8 +287,11 @@ class CompositeClient:
         if self._unlike(view, state, height, agreed):
             raise MembersDisagree(height=height)
 
+    def _store(self, view: View, client_id: ClientId) -> CompositeStore:
+        return ClientStore(view, client_id, _FORMS)
+
     def _proofs(self, view: View, client_id: ClientId, height: Height) -> JointProofs:
-        kept = _store(view, client_id)
+        kept = self._store(view, client_id)
         state = kept.client_state()
         require_readable(client_id, state, height)
         self._require_like(view, state, height, kept.consensus_state(height))
@@ -351,10 +302,6 @@ class CompositeClient:
             raise RuleUnsatisfied(height=height, agreeing=", ".join(members), rule=str(state.rule))
         forms = {client: module_of(self._modules, client).subject(view, client).proofs for client in held}
         return JointProofs(state.rule, members, forms)
-
-
-def _store(view: View, client_id: ClientId) -> CompositeStore:
-    return ClientStore(view, client_id, _FORMS)
 
 
 _FORMS: Final = CompositeForms()

@@ -18,6 +18,7 @@ from lockgate.lightclients.ethereum.states import (
     CLIENT_TYPE,
     CONSENSUS_STATE,
     ClientState,
+    ConsensusState,
     EthereumForms,
     check_client_state,
     check_consensus_state,
@@ -27,27 +28,26 @@ from lockgate.lightclients.ethereum.states import (
 from lockgate.lightclients.ethereum.update import EthereumStore
 from lockgate.lightclients.standing import (
     ACTIVE,
-    UNKNOWN,
     ClientUpdate,
     MalformedState,
     SubstituteMismatch,
-    SubstituteUnusable,
     require_active,
     require_readable,
     standing,
 )
 from lockgate.lightclients.store import ClientStore, processed_now
-from lockgate.lightclients.subject import Subject, Triple
+from lockgate.lightclients.stored import StoredClient
+from lockgate.lightclients.subject import Subject
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
-from lockgate.primitives.state import Outcome, View, fact
+from lockgate.primitives.state import Outcome, View
 from lockgate.primitives.time import UnixNanos
 
 PROOFS: Final = "ethereum"  # account and storage proofs
 PROOF_MEMOS: Final = 16  # roots in use at one time; each remembers a few account proofs
 
 
-class EthereumClient:
+class EthereumClient(StoredClient[ClientState, ConsensusState, StorageProofs]):
     """Light clients that believe two thirds of a beacon chain's sync committee."""
 
     __slots__ = ("_proofs_by_root",)
@@ -73,26 +73,11 @@ class EthereumClient:
         check_client_state(state)
         first = decode_consensus_state(consensus_state)
         check_consensus_state(first)
-        store = _store(view, client_id)
+        store = self._store(view, client_id)
         outcome = Outcome()
         store.put_client_state(outcome, state)
         store.put_consensus_state(outcome, state.latest_height, first, processed_now(now, own_height))
         return outcome
-
-    def status(self, view: View, client_id: ClientId, now: UnixNanos, /) -> str:
-        """Return "Active", "Frozen", "Expired", or "Unknown" for a client that does not exist."""
-        store = _store(view, client_id)
-        state = store.find_client_state()
-        return UNKNOWN if state is None else standing(store, state, now)
-
-    def latest_height(self, view: View, client_id: ClientId, /) -> Height:
-        """Return the newest finalized slot, 0-0 for a client that does not exist."""
-        state = _store(view, client_id).find_client_state()
-        return Height(0, 0) if state is None else state.latest_height
-
-    def timestamp_at(self, view: View, client_id: ClientId, height: Height, /) -> UnixNanos:
-        """Return the time of the execution block at `height`. Raises `ConsensusStateMissing`."""
-        return _store(view, client_id).consensus_state(height).timestamp
 
     def update(
         self,
@@ -108,7 +93,7 @@ class EthereumClient:
         A header that contradicts what is stored freezes the client, as Misbehaviour does; that outcome must be
         applied like any other.
         """
-        store = _store(view, client_id)
+        store = self._store(view, client_id)
         state = store.client_state()
         require_active(store, state, now)
         kind, value = message
@@ -125,7 +110,7 @@ class EthereumClient:
 
     def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
         """Freeze another client on what has frozen one already (P20); None when it proves nothing to this one."""
-        store = _store(view, client_id)
+        store = self._store(view, client_id)
         state = store.find_client_state()
         if state is None or standing(store, state, now) != ACTIVE:
             return None
@@ -144,36 +129,13 @@ class EthereumClient:
 
     def equivocation(self, view: View, client_id: ClientId, misbehaviour: bytes) -> tuple[bytes, bytes] | None:
         """Return the roots of two contradicting blocks that this client's chain signed, or None."""
-        store = _store(view, client_id)
+        store = self._store(view, client_id)
         state = store.client_state()
         evidence = messages.decode_misbehaviour(misbehaviour, state.network)
         try:
             return update.check_misbehaviour(store, state, evidence, None)
         except (PeerFault, Refused):
             return None
-
-    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> StorageProofs:
-        """Return what verifies proofs at a height of an unfrozen client."""
-        return fact(view, self._proofs, client_id, height)
-
-    def verify_membership(
-        self,
-        view: View,
-        client_id: ClientId,
-        height: Height,
-        proof: bytes,
-        path: tuple[bytes, ...],
-        value: bytes,
-        /,
-    ) -> None:
-        """Require that the packet host held the word `value` under `path` at `height`."""
-        self.proofs_at(view, client_id, height).membership(proof, path, value)
-
-    def verify_non_membership(
-        self, view: View, client_id: ClientId, height: Height, proof: bytes, path: tuple[bytes, ...], /
-    ) -> None:
-        """Require that the packet host held nothing under `path` at `height`."""
-        self.proofs_at(view, client_id, height).non_membership(proof, path)
 
     def recover(
         self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, own_height: Height, /
@@ -182,21 +144,10 @@ class EthereumClient:
 
         The substitute may know forks that came after the subject's, and another trusting period.
         """
-        old, new = _store(view, subject), _store(view, substitute)
-        state, other = old.client_state(), new.client_state()
-        if standing(old, state, now) == ACTIVE:
-            raise SubstituteUnusable("the subject is active", subject=subject)
-        if standing(new, other, now) != ACTIVE:
-            raise SubstituteUnusable("the substitute is not active", substitute=substitute)
-        if not _same_chain(state, other):
+        found = self._recovery(view, subject, substitute, now)
+        if not _same_chain(found.state, found.other):
             raise SubstituteMismatch(subject=subject, substitute=substitute)
-        if other.latest_height <= state.latest_height:
-            raise SubstituteUnusable("not newer", subject=state.latest_height, substitute=other.latest_height)
-        height = other.latest_height
-        outcome = Outcome()
-        old.put_consensus_state(outcome, height, new.consensus_state(height), new.processed(height))
-        old.put_client_state(outcome, other)
-        return outcome
+        return found.take_over()
 
     def upgrade(
         self,
@@ -233,7 +184,7 @@ class EthereumClient:
 
     def subject(self, view: View, client_id: ClientId) -> Subject:
         """Whom the client follows, on whose word. Raises `ClientUnknown`."""
-        state = _store(view, client_id).client_state()
+        state = self._store(view, client_id).client_state()
         committees = frozenset({f"sync committees of {state.chain_id}"})
         size = state.network.committee_size
         needed = -(-2 * size // 3)
@@ -251,13 +202,11 @@ class EthereumClient:
             forged_by=f"{needed} of the {size} keys in one sync committee of {state.chain_id} together",
         )
 
-    def triple_at(self, view: View, client_id: ClientId, height: Height) -> Triple | None:
-        """What the client holds of a height, if anything."""
-        found = _store(view, client_id).find_consensus_state(height)
-        return None if found is None else Triple(height, found.timestamp, found.root)
+    def _store(self, view: View, client_id: ClientId) -> EthereumStore:
+        return ClientStore(view, client_id, _FORMS)
 
     def _proofs(self, view: View, client_id: ClientId, height: Height) -> StorageProofs:
-        store = _store(view, client_id)
+        store = self._store(view, client_id)
         state = store.client_state()
         require_readable(client_id, state, height)
         key = store.consensus_state(height).root, state.host, state.commitments
@@ -279,10 +228,6 @@ def _fixed(state: ClientState) -> tuple[object, ...]:
     clock = network.genesis_time, network.seconds_per_slot, network.slots_per_epoch, network.epochs_per_period
     chain = state.chain_id, network.genesis_validators_root, network.committee_size
     return *chain, *clock, state.host, state.commitments
-
-
-def _store(view: View, client_id: ClientId) -> EthereumStore:
-    return ClientStore(view, client_id, _FORMS)
 
 
 _FORMS: Final = EthereumForms()

@@ -24,12 +24,12 @@ from lockgate.lightclients.standing import (
     require_readable,
     standing,
 )
-from lockgate.lightclients.subject import Subject, Triple
+from lockgate.lightclients.stored import StoredClient
+from lockgate.lightclients.subject import Subject
 from lockgate.lightclients.tendermint import recovery, update
 from lockgate.lightclients.tendermint.errors import (
     MalformedState,
     RootUnset,
-    SubstituteUnusable,
 )
 from lockgate.lightclients.tendermint.memo import ClientMemo
 from lockgate.lightclients.tendermint.messages import decode_header, decode_misbehaviour
@@ -46,13 +46,13 @@ from lockgate.lightclients.tendermint.states import (
 from lockgate.lightclients.tendermint.store import ClientStore, processed_now
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.primitives.ids import ClientId, Height
-from lockgate.primitives.state import Outcome, View, fact
+from lockgate.primitives.state import Outcome, View
 from lockgate.primitives.time import UnixNanos
 
 CLIENT_TYPE: Final = "07-tendermint"
 
 
-class TendermintClient:
+class TendermintClient(StoredClient[ClientState, ConsensusState, ProofMemo]):
     """Light clients of CometBFT ledgers, embedded ones among them."""
 
     __slots__ = ("_memo",)
@@ -83,21 +83,6 @@ class TendermintClient:
         store.put_client_state(outcome, state)
         store.put_consensus_state(outcome, state.latest_height, first, processed_now(now, own_height))
         return outcome
-
-    def status(self, view: View, client_id: ClientId, now: UnixNanos, /) -> str:
-        """Return "Active", "Frozen", "Expired", or "Unknown" for a client that does not exist."""
-        store = self._store(view, client_id)
-        state = store.find_client_state()
-        return UNKNOWN if state is None else standing(store, state, now)
-
-    def latest_height(self, view: View, client_id: ClientId, /) -> Height:
-        """Return the newest height, 0-0 for a client that does not exist."""
-        state = self._store(view, client_id).find_client_state()
-        return Height(0, 0) if state is None else state.latest_height
-
-    def timestamp_at(self, view: View, client_id: ClientId, height: Height, /) -> UnixNanos:
-        """Return the time of the header at `height`. Raises `ConsensusStateMissing`."""
-        return self._store(view, client_id).consensus_state(height).timestamp
 
     def update(
         self,
@@ -166,39 +151,12 @@ class TendermintClient:
             return None
         return evidence.first.block.commit.block_id.hash, evidence.second.block.commit.block_id.hash
 
-    def proofs_at(self, view: View, client_id: ClientId, height: Height, /) -> ProofMemo:
-        """Return what verifies proofs at a height of an unfrozen client."""
-        return fact(view, self._proofs, client_id, height)
-
-    def verify_membership(
-        self,
-        view: View,
-        client_id: ClientId,
-        height: Height,
-        proof: bytes,
-        path: tuple[bytes, ...],
-        value: bytes,
-        /,
-    ) -> None:
-        """Require that the client's ledger held `value` under `path` at `height`."""
-        self.proofs_at(view, client_id, height).membership(proof, path, value)
-
-    def verify_non_membership(
-        self, view: View, client_id: ClientId, height: Height, proof: bytes, path: tuple[bytes, ...], /
-    ) -> None:
-        """Require that the client's ledger held nothing under `path` at `height`."""
-        self.proofs_at(view, client_id, height).non_membership(proof, path)
-
     def recover(
         self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, own_height: Height, /
     ) -> Outcome:
         """Revive an expired or frozen client from an active one of the same chain."""
-        old, new = self._store(view, subject), self._store(view, substitute)
-        if standing(old, old.client_state(), now) == ACTIVE:
-            raise SubstituteUnusable("the subject is active", subject=subject)
-        if standing(new, new.client_state(), now) != ACTIVE:
-            raise SubstituteUnusable("the substitute is not active", substitute=substitute)
-        return recovery.recover(old, new)
+        found = self._recovery(view, subject, substitute, now)
+        return recovery.recover(found.old, found.new)
 
     def upgrade(
         self,
@@ -261,11 +219,6 @@ class TendermintClient:
             f"{level.denominator} of the power that is trusted",
             forged_by=f"more than 2/3 of the validators of {state.chain_id} together",
         )
-
-    def triple_at(self, view: View, client_id: ClientId, height: Height) -> Triple | None:
-        """What the client holds of a height, if anything."""
-        found = self._store(view, client_id).find_consensus_state(height)
-        return None if found is None else Triple(height, found.timestamp, found.root)
 
     def _store(self, view: View, client_id: ClientId) -> ClientStore:
         return ClientStore(view, client_id, self._memo)
