@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from lockgate.codec.type_urls import TENDERMINT_MISBEHAVIOUR
 from lockgate.lightclients.tendermint.messages import encode_header, encode_misbehaviour
+from lockgate.machine.validators import address
 from lockgate.node import cometbft as node
 from lockgate.node import ledger as embedded
 from lockgate.node.folder import Folder, account_signer, write_json
@@ -27,7 +30,13 @@ from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.relay.messages import update_client
 from lockgate.relay.rpc import Rpc
-from tests.interop.test_cometbft_light import cometbft  # noqa: F401  # a fixture
+from tests.interop.test_cometbft_light import (  # noqa: F401  # a fixture
+    Ledger,
+    cometbft,
+    ended,
+    light_command,
+    wait_until,
+)
 from tests.support.clusters import NAME, Cluster, forked
 from tests.support.deployment import Party
 
@@ -93,6 +102,7 @@ class World:
 def test_P20_two_headers_of_a_forked_cluster_freeze_every_client_of_it(
     cometbft: str,  # noqa: F811
     short: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", str(Path(cometbft).parent), prepend=":")
@@ -124,6 +134,7 @@ def test_P20_two_headers_of_a_forked_cluster_freeze_every_client_of_it(
                     for ledger in ledgers.values():
                         (row,) = [each for each in await described(ledger.chain) if each[3] != "alpha-1"]
                         assert row[2] == "Active", "a ledger that did not lie"
+                await attacked(cometbft, world.cluster, fork, tmp_path, last, height)
             finally:
                 for party in parties:
                     party.kill()
@@ -176,3 +187,45 @@ async def frozen(ledgers: dict[str, LedgerAccess], count: int) -> None:
         if all(status == "Frozen" for statuses in rows for status in statuses):
             return
         await asyncio.sleep(0.2)
+
+
+async def attacked(binary: str, cluster: Cluster, fork: Cluster, folder: Path, last: int, height: int) -> None:
+    """CometBFT's light client, which is shown both, hands its evidence to a node: the machine records all four.
+
+    They are everybody, so they stay; the ledger says of itself what they did.
+    """
+    primary, witness = Ledger(cluster.node(0).address), Ledger(fork.node(0).address)
+    command = light_command(binary, folder, primary, witness, last, primary.hash_at(last))
+    log = folder / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL)
+    try:
+        await asyncio.to_thread(wait_until, lambda: b"Starting RPC HTTP server" in log.read_bytes(), process)
+        served = command[-1].replace("tcp", "http")
+        answer = await asyncio.to_thread(httpx.get, f"{served}/commit", params={"height": height}, timeout=30)
+        assert "error" in answer.json(), "it believes neither history"
+    finally:
+        ended(process)
+    named = await evidence_of(cluster)
+    assert len(named) >= 3, "more than two thirds signed both"
+    while True:
+        rows = await asyncio.to_thread(cluster.command, "ledger", "validators", "list", NAME)
+        caught = {row["validator"] for row in rows if row["offence"].startswith("light client attack at block ")}
+        if caught:
+            break
+        await asyncio.sleep(0.5)
+    addresses = [address(cluster.key(number)) for number in range(4)]
+    assert caught == {number for number in range(4) if addresses[number] in named}
+
+
+async def evidence_of(cluster: Cluster) -> set[bytes]:
+    """Addresses of the validators whom CometBFT's evidence names, when a block holds it."""
+    height = 1
+    while True:
+        while height > await cluster.height(0):
+            await asyncio.sleep(0.2)
+        block = (await cluster.rpc(0, "block", height=str(height)))["block"]
+        for each in block["evidence"]["evidence"]:
+            assert each["type"] == "tendermint/LightClientAttackEvidence"
+            return {bytes.fromhex(validator["address"]) for validator in each["value"]["ByzantineValidators"]}
+        height += 1
