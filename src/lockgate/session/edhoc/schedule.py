@@ -6,7 +6,7 @@ Each function is one line of the RFC; nothing here keeps a secret.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any
 
 from lockgate.codec import cbor
 from lockgate.crypto.hashes import Hash
@@ -31,9 +31,6 @@ class Info(IntEnum):
     IV_4 = 9
     PRK_EXPORTER = 10
     KEY_UPDATE = 11
-
-
-MAX_EXPORTED: Final = 255 * 32  # bytes: what HKDF gives over the shortest hash of a suite
 
 
 def info(label: int, context: bytes, length: int) -> bytes:
@@ -93,7 +90,6 @@ def xor(left: bytes, right: bytes) -> bytes:
 
 
 __all__ = (
-    "MAX_EXPORTED",
     "Info",
     "aad",
     "context_2",

@@ -12,7 +12,6 @@ from lockgate.relay.rpc import BadAnswer
 
 MAX_DATA: Final = 1 << 20  # bytes of one log or one call's result; a packet of our contracts has 2 KiB
 MAX_TOPICS: Final = 4
-MAX_PROOF_NODES: Final = 80  # of a Merkle-Patricia path: one a nibble, and as many again to spare
 WORD: Final = 32
 ADDRESS: Final = 20
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]+\Z")
@@ -155,7 +154,6 @@ def hexed(value: bytes | int) -> str:
 
 __all__ = (
     "ADDRESS",
-    "MAX_PROOF_NODES",
     "WORD",
     "EvmBlock",
     "Log",
