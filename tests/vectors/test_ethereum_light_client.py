@@ -29,10 +29,11 @@ from lockgate.lightclients.ethereum import (
 )
 from lockgate.lightclients.ethereum.containers import NO_HEADER, committee_root, fork_data_root
 from lockgate.lightclients.ethereum.messages import HEADER, encode_header
-from lockgate.lightclients.ethereum.proofs import encode_proof, storage_key
+from lockgate.lightclients.ethereum.proofs import encode_proof
 from lockgate.lightclients.ethereum.states import MAX_TRUSTING_PERIOD
 from lockgate.lightclients.ethereum.sync import Store, force_update, process_update, start
 from lockgate.lightclients.ethereum.verification import check_bootstrap, check_update
+from lockgate.lightclients.evm_storage import slot_of
 from lockgate.merkle import ethereum
 from lockgate.merkle.errors import ProofMismatch
 from lockgate.primitives.errors import LockgateError
@@ -319,7 +320,7 @@ class Recorded:
         proof = encode_proof(nodes, list(map(raw, stored["proof"])))
         path, word = expectation(event, packet)
         stated = raw(stored["key"]), int(stored["value"], 16).to_bytes(32)
-        if (storage_key(path, self.state.commitments), word) != stated:
+        if (slot_of(path, self.state.commitments), word) != stated:
             raise ProofMismatch("the proof is of another key or value than the packet's")
         where = self.view, self.id, height
         if any(word):

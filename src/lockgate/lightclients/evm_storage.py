@@ -8,6 +8,7 @@ chain it is, the client's domain says: `domain_of`. Source: docs/spec/evm.md; Ye
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from lockgate.codec.errors import RlpMalformed
 from lockgate.crypto.keccak import keccak256
 from lockgate.merkle import ethereum
 from lockgate.merkle.errors import ProofMalformed, ProofMismatch
+from lockgate.merkle.ethereum import WORD_BYTES
 
 NAMESPACE: Final = "eip155:"
 # ERC-7201 slot of solidity-ibc's store, and of our host's
@@ -38,9 +40,9 @@ def domain_of(network: int, host: bytes) -> bytes:
     return hashlib.sha256(_DOMAIN + network.to_bytes(32) + host).digest()
 
 
-def slot_of(path: bytes) -> bytes:
-    """Where a host keeps the value under an ICS-24 path."""
-    return keccak256(keccak256(path) + COMMITMENTS_SLOT)
+def slot_of(path: bytes, commitments: bytes = COMMITMENTS_SLOT) -> bytes:
+    """The slot of the word under an ICS-24 path, in a host's mapping at `commitments`: 32 bytes."""
+    return keccak256(keccak256(path) + commitments)
 
 
 def encode_proof(nodes: Sequence[bytes]) -> bytes:
@@ -48,25 +50,37 @@ def encode_proof(nodes: Sequence[bytes]) -> bytes:
     return rlp.encode(tuple(nodes))
 
 
-class StorageProofs:
-    """Verifies proofs under one storage root. Meets `ibc.ports.Proofs`."""
+class WordProofs(ABC):
+    """Verifies what words a host contract holds, whatever leads to its storage root. Meets `ibc.ports.Proofs`."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _word(self, proof: bytes, path: Sequence[bytes]) -> bytes:
+        """The proven word under a path, zero where nothing stands. Raises why it is not proven."""
+
+    def membership(self, proof: bytes, path: Sequence[bytes], value: bytes) -> None:
+        """Require that the host holds `value`, a word that is not zero. Raises ProofMismatch, and what `_word` does."""
+        if len(value) != WORD_BYTES or not any(value):
+            raise ProofMismatch("a commitment is a word that is not zero", size=len(value))
+        found = self._word(proof, path)
+        if found != value:
+            raise ProofMismatch("the contract holds another word", expected=value, computed=found)
+
+    def non_membership(self, proof: bytes, path: Sequence[bytes]) -> None:
+        """Require that the host holds nothing under a path. Raises ProofMismatch, and what `_word` does."""
+        found = self._word(proof, path)
+        if any(found):
+            raise ProofMismatch("the contract holds a word", computed=found)
+
+
+class StorageProofs(WordProofs):
+    """Under the host's storage root."""
 
     __slots__ = ("_root",)
 
     def __init__(self, root: bytes) -> None:
         self._root = root
-
-    def membership(self, proof: bytes, path: Sequence[bytes], value: bytes) -> None:
-        """Require `value` under a path of one element. Raises ProofMalformed, ProofMismatch."""
-        found = self._word(proof, path)
-        if found != value or not any(found):
-            raise ProofMismatch("another value stands there", expected=value, computed=found)
-
-    def non_membership(self, proof: bytes, path: Sequence[bytes]) -> None:
-        """Require that nothing stands under a path. Raises ProofMalformed, ProofMismatch."""
-        found = self._word(proof, path)
-        if any(found):
-            raise ProofMismatch("a value stands there", computed=found)
 
     def _word(self, proof: bytes, path: Sequence[bytes]) -> bytes:
         if len(path) != 1:
@@ -83,6 +97,7 @@ class StorageProofs:
 __all__ = (
     "COMMITMENTS_SLOT",
     "StorageProofs",
+    "WordProofs",
     "chain_name",
     "domain_of",
     "encode_proof",

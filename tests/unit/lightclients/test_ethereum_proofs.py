@@ -13,11 +13,11 @@ from lockgate.lightclients.ethereum.errors import AccountMissing
 from lockgate.lightclients.ethereum.proofs import (
     KNOWN_ACCOUNTS,
     MAX_PROOF,
-    StorageProofs,
+    AccountProofs,
     decode_proof,
     encode_proof,
-    storage_key,
 )
+from lockgate.lightclients.evm_storage import slot_of
 from lockgate.merkle.errors import LayersDiffer, ProofMalformed, ProofMismatch
 from lockgate.primitives.errors import PeerFault
 from tests.support.ethereum_worlds import HOST
@@ -37,8 +37,8 @@ def world() -> StateAt:
     return state.at()
 
 
-def proofs(held: StateAt | None = None, *, host: bytes = HOST, slot: bytes = COMMITMENTS_SLOT) -> StorageProofs:
-    return StorageProofs((held or world()).root, host, slot)
+def proofs(held: StateAt | None = None, *, host: bytes = HOST, slot: bytes = COMMITMENTS_SLOT) -> AccountProofs:
+    return AccountProofs((held or world()).root, host, slot)
 
 
 def proof(path: bytes = PATH, address: bytes = HOST, storage_of: bytes = HOST) -> bytes:
@@ -49,7 +49,7 @@ def test_a_word_and_its_absence_are_proven() -> None:
     good = proofs()
     good.membership(proof(), (PATH,), WORD)
     good.non_membership(proof(ABSENT), (ABSENT,))
-    assert storage_key(PATH, COMMITMENTS_SLOT) == commitment_key(PATH)
+    assert slot_of(PATH, COMMITMENTS_SLOT) == commitment_key(PATH)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_word_that_is_there_is_not_absent_and_another_path_s_absence_is_not_th
     ],
     ids=["other-contract", "other-slot", "stale-root"],
 )
-def test_a_proof_of_another_contract_slot_or_state_is_refused(other: Callable[[], StorageProofs]) -> None:
+def test_a_proof_of_another_contract_slot_or_state_is_refused(other: Callable[[], AccountProofs]) -> None:
     with pytest.raises(PeerFault):
         other().membership(proof(), (PATH,), WORD)
 

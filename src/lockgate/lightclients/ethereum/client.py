@@ -12,7 +12,7 @@ from typing import Final
 from lockgate.lightclients.ethereum import messages, update
 from lockgate.lightclients.ethereum.errors import NotOurs, UpgradeUnknown
 from lockgate.lightclients.ethereum.messages import HEADER, MISBEHAVIOUR
-from lockgate.lightclients.ethereum.proofs import StorageProofs
+from lockgate.lightclients.ethereum.proofs import AccountProofs
 from lockgate.lightclients.ethereum.states import (
     CLIENT_STATE,
     CLIENT_TYPE,
@@ -47,7 +47,7 @@ PROOFS: Final = "ethereum"  # account and storage proofs
 PROOF_MEMOS: Final = 16  # roots in use at one time; each remembers a few account proofs
 
 
-class EthereumClient(StoredClient[ClientState, ConsensusState, StorageProofs]):
+class EthereumClient(StoredClient[ClientState, ConsensusState, AccountProofs]):
     """Light clients that believe two thirds of a beacon chain's sync committee."""
 
     __slots__ = ("_proofs_by_root",)
@@ -56,7 +56,7 @@ class EthereumClient(StoredClient[ClientState, ConsensusState, StorageProofs]):
     consensus_state_url: Final = CONSENSUS_STATE
 
     def __init__(self) -> None:
-        self._proofs_by_root: dict[tuple[bytes, bytes, bytes], StorageProofs] = {}
+        self._proofs_by_root: dict[tuple[bytes, bytes, bytes], AccountProofs] = {}
 
     def initialise(
         self,
@@ -205,7 +205,7 @@ class EthereumClient(StoredClient[ClientState, ConsensusState, StorageProofs]):
     def _store(self, view: View, client_id: ClientId) -> EthereumStore:
         return ClientStore(view, client_id, _FORMS)
 
-    def _proofs(self, view: View, client_id: ClientId, height: Height) -> StorageProofs:
+    def _proofs(self, view: View, client_id: ClientId, height: Height) -> AccountProofs:
         store = self._store(view, client_id)
         state = store.client_state()
         require_readable(client_id, state, height)
@@ -214,7 +214,7 @@ class EthereumClient(StoredClient[ClientState, ConsensusState, StorageProofs]):
         if found is None:
             if len(self._proofs_by_root) >= PROOF_MEMOS:
                 self._proofs_by_root.clear()
-            found = self._proofs_by_root[key] = StorageProofs(*key)
+            found = self._proofs_by_root[key] = AccountProofs(*key)
         return found
 
 

@@ -11,23 +11,17 @@ from typing import Final
 
 from lockgate.codec import cbor
 from lockgate.codec.errors import Malformed
-from lockgate.crypto.keccak import keccak256
 from lockgate.lightclients.ethereum.errors import AccountMissing
+from lockgate.lightclients.evm_storage import WordProofs, slot_of
 from lockgate.lightclients.forms import items
 from lockgate.lightclients.standing import MalformedState
 from lockgate.merkle import ethereum
-from lockgate.merkle.errors import LayersDiffer, ProofMalformed, ProofMismatch
-from lockgate.merkle.ethereum import WORD_BYTES
+from lockgate.merkle.errors import LayersDiffer, ProofMalformed
 from lockgate.merkle.patricia import MAX_NODES
 
 MAX_PROOF: Final = 1 << 17  # bytes; two tries of 65 nodes of 532 bytes take 70 KB, and real ones 5
 KNOWN_ACCOUNTS: Final = 4  # account proofs in use under one root: provers of one height send the same
 Nodes = tuple[bytes, ...]
-
-
-def storage_key(path: bytes, commitments: bytes) -> bytes:
-    """The slot of the word under a path, in a mapping at `commitments`: 32 bytes."""
-    return keccak256(keccak256(path) + commitments)
 
 
 def encode_proof(account: Sequence[bytes], storage: Sequence[bytes]) -> bytes:
@@ -49,8 +43,11 @@ def decode_proof(raw: bytes) -> tuple[Nodes, Nodes]:
     return account, storage
 
 
-class StorageProofs:
-    """Verifies proofs under one state root for one contract; remembers account proofs that held."""
+class AccountProofs(WordProofs):
+    """Under the chain's state root, through the host's account; remembers account proofs that held.
+
+    Raises LayersDiffer, AccountMissing, and what `patricia.get` does.
+    """
 
     __slots__ = ("_commitments", "_host", "_known", "_root")
 
@@ -60,29 +57,12 @@ class StorageProofs:
         self._commitments = commitments
         self._known: dict[Nodes, bytes] = {}  # account proof -> storage root
 
-    def membership(self, proof: bytes, path: Sequence[bytes], value: bytes) -> None:
-        """Require that the host holds `value`, a word that is not zero, under `path`.
-
-        Raises LayersDiffer, AccountMissing, and what `patricia.get` does.
-        """
-        if len(value) != WORD_BYTES or not any(value):
-            raise ProofMismatch("a commitment is a word that is not zero", size=len(value))
-        found = self._word(proof, path)
-        if found != value:
-            raise ProofMismatch("the contract holds another word", expected=value, found=found)
-
-    def non_membership(self, proof: bytes, path: Sequence[bytes]) -> None:
-        """Require that the host holds nothing under `path`. Raises as `membership`."""
-        found = self._word(proof, path)
-        if any(found):
-            raise ProofMismatch("the contract holds a word", found=found)
-
     def _word(self, proof: bytes, path: Sequence[bytes]) -> bytes:
         if len(path) != 1:
             raise LayersDiffer("a contract's mapping is one layer", elements=len(path))
         account, storage = decode_proof(proof)
-        key = storage_key(path[0], self._commitments)
-        return ethereum.storage(self._storage_root(account), key, storage)
+        slot = slot_of(path[0], self._commitments)
+        return ethereum.storage(self._storage_root(account), slot, storage)
 
     def _storage_root(self, nodes: Nodes) -> bytes:
         known = self._known.get(nodes)
@@ -97,4 +77,4 @@ class StorageProofs:
         return found.storage_root
 
 
-__all__ = ("KNOWN_ACCOUNTS", "MAX_PROOF", "StorageProofs", "decode_proof", "encode_proof", "storage_key")
+__all__ = ("KNOWN_ACCOUNTS", "MAX_PROOF", "AccountProofs", "decode_proof", "encode_proof")

@@ -20,7 +20,7 @@ from lockgate.lightclients.ethereum import ClientState, ConsensusState, Ethereum
 from lockgate.lightclients.ethereum.containers import NO_HEADER
 from lockgate.lightclients.ethereum.errors import CommitteeRefused, PeriodSkipped, SlotAhead
 from lockgate.lightclients.ethereum.messages import HEADER, encode_header
-from lockgate.lightclients.ethereum.proofs import StorageProofs, encode_proof
+from lockgate.lightclients.ethereum.proofs import AccountProofs, encode_proof
 from lockgate.lightclients.ethereum.states import EthereumForms, encode_client_state, encode_consensus_state
 from lockgate.lightclients.standing import ClientFrozen
 from lockgate.lightclients.store import ClientStore
@@ -69,7 +69,7 @@ class StorageGround:
     chain: EvmChain
     height: Height  # revision and slot
     block: Height  # of the execution block
-    words: StorageProofs
+    words: AccountProofs
     headers: tuple[bytes, ...] = ()
 
     def updates(self, client: ClientId, signer: str, /) -> list[Message]:
@@ -175,7 +175,7 @@ class EthereumUpdater:
             raise OtherExecution(
                 chain=self.chain.chain_id, number=known.number, root=known.root, shown=block.state_root
             )
-        words = StorageProofs(known.root, state.host, state.commitments)
+        words = AccountProofs(known.root, state.host, state.commitments)
         return StorageGround(self.chain, state.latest_height, block.height, words, headers)
 
 
