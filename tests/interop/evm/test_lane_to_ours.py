@@ -111,7 +111,7 @@ async def received(lane: EvmLane, sequence: int) -> bool:
     return bool(await lane.evm_chain("0").received(lane.client, {sequence}))
 
 
-def test_b4_a_reorganisation_after_release_raises_an_alarm_and_halts_the_lane(run: Run) -> None:
+def test_c6_a_reorganisation_after_release_raises_an_alarm_and_halts_the_lane(run: Run) -> None:
     async def work(lane: EvmLane) -> None:
         async with relaying(lane.relayer()):
             await until(lambda: heard(lane), lane)

@@ -214,7 +214,7 @@ def test_what_is_not_there_is_named(run: Run) -> None:
     run(work)
 
 
-def test_b4_a_reorganisation_before_release_is_followed_and_one_after_it_halts(run: Run) -> None:
+def test_c6_a_reorganisation_before_release_is_followed_and_one_after_it_halts(run: Run) -> None:
     async def work(ours: Ours) -> None:
         chain = ours.chain("4")
         await ours.mine(6)

@@ -181,7 +181,7 @@ def test_a_deeper_and_longer_branch_is_followed_to_where_it_departs(depth: int) 
     run(work())
 
 
-def test_b4_a_reorganisation_after_release_halts_for_good_and_says_so() -> None:
+def test_c6_a_reorganisation_after_release_halts_for_good_and_says_so() -> None:
     node = FakeNode()
     node.mine(9)
     chain, told = chain_of(node, "2")
@@ -202,7 +202,7 @@ def test_b4_a_reorganisation_after_release_halts_for_good_and_says_so() -> None:
     run(work())
 
 
-def test_b4_it_is_noticed_after_a_long_silence_too() -> None:
+def test_c6_it_is_noticed_after_a_long_silence_too() -> None:
     node = FakeNode()
     node.mine(9)
     chain, _ = chain_of(node, "2")

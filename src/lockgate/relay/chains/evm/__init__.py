@@ -1,8 +1,8 @@
 """An EVM chain through the contracts of `contracts/`.
 
 - `artefacts`: their interfaces and creation code, as compiled; `interface`: calls, results and events by them
-- `node`: a node's JSON-RPC; `answers`: its JSON as values
-- `history`: which blocks were shown, which are final, and where the chain departs from them
+- `node`: a node's JSON-RPC; `nodes`: several that must agree; `answers`: their JSON as values
+- `history`: which blocks were shown, which are final, and where the chain departs from them; `memory`: over a restart
 - `chain`: reads packets and their ends (`courier.ports.Chain`); `packets`: how the host contract stores and tells them;
   `clients`: its clients; `proofs`: of its storage
 - `submitter`: does packet messages (`courier.ports.Submitter`); `calls`: messages as calls of the host
@@ -23,7 +23,9 @@ __all__ = (
     "history",
     "interface",
     "journal",
+    "memory",
     "node",
+    "nodes",
     "packets",
     "proofs",
     "refusals",

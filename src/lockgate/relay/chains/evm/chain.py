@@ -26,7 +26,9 @@ from lockgate.relay.chains.evm.answers import EvmBlock, Log, hexed
 from lockgate.relay.chains.evm.clients import tracked_of
 from lockgate.relay.chains.evm.history import MOST_KEPT, Finality, History, ReorganisedAfterRelease
 from lockgate.relay.chains.evm.interface import interface
+from lockgate.relay.chains.evm.memory import Memory
 from lockgate.relay.chains.evm.node import EvmCalls, ask, ask_all
+from lockgate.relay.chains.evm.nodes import EvmNodes
 from lockgate.relay.chains.evm.packets import TOPICS, events_of, host_interface
 from lockgate.relay.chains.evm.proofs import proofs_of
 from lockgate.relay.one_source import OneSource
@@ -55,7 +57,7 @@ class EvmChain(OneSource):
     """Reads one chain through one node; `host` is the host contract's address, 20 bytes.
 
     `first` is the block from which on the host can have emitted anything, `followed` the chain id of the ledger that
-    its clients follow: the contracts keep none.
+    its clients follow: the contracts keep none. `memory` keeps the newest released block over a restart.
     """
 
     def __init__(
@@ -68,13 +70,16 @@ class EvmChain(OneSource):
         *,
         first: int = 0,
         followed: str = "",
+        memory: Memory | None = None,
     ) -> None:
+        """Raises MemoryDamaged, MemoryOfAnother."""
         self.node = node
         self.network = network
         self.host = host
         self.chain_id = chain_name(network)
         self.revision = REVISION
-        self.history = History()
+        self.history = History(None if memory is None else memory.load())
+        self._memory = memory
         self._finality = finality
         self._report = report
         self._first = first
@@ -89,6 +94,10 @@ class EvmChain(OneSource):
     def reorganisations(self) -> int:
         """How often blocks that were shown were replaced. Whoever derived anything from the newest ones looks again."""
         return self.history.reorganisations
+
+    def health(self) -> dict[str, object] | None:
+        """Its nodes for people; None where there is one."""
+        return self.node.health() if isinstance(self.node, EvmNodes) else None
 
     # Blocks.
 
@@ -135,6 +144,8 @@ class EvmChain(OneSource):
         final = known or marked or self.history.released
         if final is None:
             raise NotYet("no block is final yet", newest=newest.number)
+        if self._memory is not None and (released is None or final.number > released.number):
+            self._memory.save(final)  # before anything is derived from it
         return self.history.release(final), newest
 
     async def _run(self, newest: EvmBlock, final: int) -> list[EvmBlock]:
