@@ -194,7 +194,7 @@ class EvmLane:
                 ProvenReader(self.our_chain(), fingerprint(self.ledger).follower(), self.clock),
                 key,
                 self._state(f"alpha-{number}", domain),
-                [(NETWORK, self.contract, self.client)],
+                lambda: [(NETWORK, self.contract, self.client)],
                 domain,
                 lambda *_: None,
             )

@@ -15,6 +15,8 @@ from typing import Any, Final
 from lockgate.codec import cbor
 from lockgate.codec.errors import Malformed
 from lockgate.codec.registry import Schema, Version, cddl_text
+from lockgate.courier import evm_wire
+from lockgate.courier.evm_attesting import EvmAttest, EvmAttested, EvmHandOver
 from lockgate.lightclients.attested import Signer, SignerSet
 from lockgate.lightclients.attested.messages import Signatures, signed
 from lockgate.lightclients.attested.states import ClientState, ConsensusState
@@ -100,8 +102,8 @@ class NotAttested:
     detail: str
 
 
-Request = Who | Attest | HandOver
-Answer = Known | Attested | HandedOver | NotAttested
+Request = Who | Attest | HandOver | EvmAttest | EvmHandOver
+Answer = Known | Attested | HandedOver | EvmAttested | NotAttested
 
 
 def encode_request(request: Request) -> bytes:
@@ -112,6 +114,8 @@ def encode_request(request: Request) -> bytes:
             value = [PROTOCOL, "attest", request.signers, _height(request.height)]
         case HandOver():
             value = [PROTOCOL, "hand-over", request.present, request.following]
+        case EvmAttest() | EvmHandOver():
+            value = [PROTOCOL, *evm_wire.request_value(request)]
     return frame(value)
 
 
@@ -131,6 +135,8 @@ def decode_request(body: bytes) -> Request:
             case "hand-over":
                 _, _, present, following = items(value, str, str, bytes, bytes)
                 return HandOver(_hash(present), _hash(following))
+            case evm_wire.ATTEST | evm_wire.HAND_OVER:
+                return evm_wire.read_request(kind, value)
     except MalformedState as fault:
         raise AttestorUnusable(str(fault)[:MAX_DETAIL]) from fault
     raise AttestorUnusable("no request of this protocol")
@@ -144,6 +150,8 @@ def encode_answer(answer: Answer) -> bytes:
             value = ["attested", int(answer.timestamp), answer.root, answer.key_hash, answer.signature]
         case HandedOver():
             value = ["handed-over", answer.key_hash, answer.signature]
+        case EvmAttested():
+            value = evm_wire.answer_value(answer)
         case NotAttested():
             value = ["refused", answer.code[:MAX_CODE], answer.detail[:MAX_DETAIL]]
     return frame(value)
@@ -163,6 +171,8 @@ def decode_answer(body: bytes) -> Answer:
             case "handed-over":
                 _, key_hash, signature = items(value, str, bytes, bytes)
                 return HandedOver(_hash(key_hash), _signature(signature))
+            case evm_wire.ATTESTED:
+                return evm_wire.read_answer(value)
             case "refused":
                 _, code, detail = items(value, str, str, str)
                 return NotAttested(_printable(code, MAX_CODE), _printable(detail, MAX_DETAIL))
@@ -259,7 +269,8 @@ def _printable(text: str, most: int) -> str:
 
 _V1: Final = Version(1, 0)
 _TEXT: Final = cddl_text("attestor", _V1, package="lockgate.courier")
-SCHEMAS: Final = tuple(Schema(f"attestor/{rule}", _V1, f"root = {rule}\n{_TEXT}") for rule in ("request", "answer"))
+_RULES: Final = ("request", "answer", "evm-request")
+SCHEMAS: Final = tuple(Schema(f"attestor/{rule}", _V1, f"root = {rule}\n{_TEXT}") for rule in _RULES)
 
 __all__ = (
     "LENGTH_BYTES",

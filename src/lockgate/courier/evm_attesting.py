@@ -12,7 +12,16 @@ from dataclasses import dataclass
 
 from lockgate.crypto.keccak import keccak256
 from lockgate.crypto.recoverable import Recoverable, recover
-from lockgate.lightclients.evm_attestation import ABSENT, Binding, Leaf, Member, Signed, Statement, merkle_root
+from lockgate.lightclients.evm_attestation import (
+    ABSENT,
+    Binding,
+    Leaf,
+    Member,
+    Signed,
+    SigningSet,
+    Statement,
+    merkle_root,
+)
 from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import UnixNanos, floor_seconds
@@ -36,8 +45,17 @@ class EvmAttest:
 
 
 @dataclass(frozen=True, slots=True)
+class EvmHandOver:
+    """Sign that the set following that of `epoch` takes over from it."""
+
+    binding: Binding
+    epoch: int
+    following: SigningSet
+
+
+@dataclass(frozen=True, slots=True)
 class EvmAttested:
-    """A signature over a statement: r, and s with the parity in its top bit."""
+    """A signature, over a statement or a rotation: r, and s with the parity in its top bit."""
 
     r: bytes
     vs: bytes
@@ -94,6 +112,7 @@ def quorum(
 __all__ = (
     "EvmAttest",
     "EvmAttested",
+    "EvmHandOver",
     "NotOfTheSet",
     "leaves_of",
     "quorum",

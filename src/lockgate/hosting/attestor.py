@@ -22,6 +22,7 @@ from lockgate.courier.attesting import (
     Known,
     NotAttested,
     Request,
+    Who,
 )
 from lockgate.courier.ports import Chain
 from lockgate.crypto.hybrid import Purpose
@@ -59,6 +60,13 @@ class Lapsed(Refused):
     summary = "The delegation of this attestor's key in the set has ended."
     untouched = "Nothing was signed; the ledger would refuse it."
     next_step = "Rotate to a set with a later end."
+
+
+class NotServed(Refused):
+    code = "attestor.not_served"
+    summary = "The attestor signs for no client of this kind."
+    untouched = "Nothing was signed."
+    next_step = "Ask one that its operator runs for such clients: docs/how-to/attest.md."
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +120,11 @@ class Attesting(ABC):
                     return await self._attest(request)
                 case HandOver():
                     return self._hand_over(request)
-                case _:
+                case Who():
                     newest = self._at(max(0, await self._deepest()))
                     return Known(self._watched.chain_id, self._watched.domain, self._signer.key.hash, newest)
+                case _:
+                    raise NotServed(asked=type(request).__name__)
         except LockgateError as refusal:
             self._report("refused", {"code": refusal.code, "detail": str(refusal)[:300]})
             return NotAttested(refusal.code, refusal.detail or refusal.summary)
@@ -220,4 +230,4 @@ class AttestorService(Attesting):
 
 AHEAD: Final = 64  # blocks that are waited for at most: more do not come within WAIT_S
 
-__all__ = ("Attesting", "AttestorService", "Lapsed", "NotFinal", "UnknownSet", "Watched")
+__all__ = ("Attesting", "AttestorService", "Lapsed", "NotFinal", "NotServed", "UnknownSet", "Watched")

@@ -9,20 +9,23 @@ it has proven there. Both write down what they say of a height before they say i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 
-from lockgate.courier.evm_attesting import EvmAttest, EvmAttested, leaves_of, statement_of
+from lockgate.courier.attesting import Answer, NotAttested, Request
+from lockgate.courier.evm_attesting import EvmAttest, EvmAttested, EvmHandOver, leaves_of, statement_of
 from lockgate.crypto.keys import IdentitySigner
 from lockgate.crypto.recoverable import EvmKey
-from lockgate.hosting.attestor import Attesting, NotFinal, Report, Watched
+from lockgate.hosting.attestor import Attesting, NotFinal, NotServed, Report, UnknownSet, Watched
 from lockgate.hosting.reader import ProvenReader
 from lockgate.ibc import host as paths
 from lockgate.lightclients.attested import ConsensusState, SignerSet
-from lockgate.lightclients.evm_attestation import MAX_LEAVES
-from lockgate.primitives.errors import Refused
+from lockgate.lightclients.evm_attestation import MAX_LEAVES, Binding, SigningSet
+from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.ports import Clock
 from lockgate.relay.chains.evm.chain import EvmChain
 from lockgate.storage.attested import AttestedState
+
+Contract = tuple[int, bytes, str]  # chain id, address, client id
 
 
 class UnknownContract(Refused):
@@ -61,25 +64,57 @@ class StatementSigner:
         reader: ProvenReader,
         key: EvmKey,
         state: AttestedState,
-        contracts: Collection[tuple[int, bytes, str]],
+        contracts: Callable[[], Iterable[Contract]],
         source: bytes,
         report: Report,
+        following: Callable[[], Iterable[tuple[int, SigningSet]]] = tuple,
     ) -> None:
-        """`contracts` are chain id, address and client id each; `source` is the ledger's domain id (P9)."""
+        """`contracts` reads what the operator has accepted: chain id, address and client id each.
+
+        `source` is the ledger's domain id (P9); `following` reads the sets with their epochs that he accepted to hand
+        over to.
+        """
         self.name = name
         self._reader = reader
         self._key = key
         self._state = state
-        self._contracts = frozenset(contracts)
+        self._contracts = contracts
+        self._following = following
         self._source = source
         self._report = report
+
+    async def answer(self, request: Request) -> Answer:
+        """Sign, or say why not. Never raises what a request can cause."""
+        try:
+            match request:
+                case EvmAttest():
+                    return await self.attest(request)
+                case EvmHandOver():
+                    return self.hand_over(request)
+                case _:
+                    raise NotServed(asked=type(request).__name__)
+        except LockgateError as refusal:
+            self._report("refused", {"code": refusal.code, "detail": str(refusal)[:300]})
+            return NotAttested(refusal.code, refusal.detail or refusal.summary)
+
+    def hand_over(self, request: EvmHandOver, /) -> EvmAttested:
+        """Sign a rotation to a set that the operator accepted. Raises UnknownContract, UnknownSet."""
+        self._known(request.binding)
+        if (request.epoch + 1, request.following) not in set(self._following()):
+            raise UnknownSet("not an accepted set of the next epoch", epoch=request.epoch + 1)
+        r, vs = self._key.sign_digest(request.following.rotation_digest(request.binding, request.epoch)).compact
+        self._report("handed_over", {"epoch": request.epoch, "client": request.binding.client_id})
+        return EvmAttested(r, vs)
+
+    def _known(self, binding: Binding) -> None:
+        known = (binding.chain_id, binding.contract, binding.client_id)
+        if known not in set(self._contracts()) or binding.source != self._source:
+            raise UnknownContract(network=binding.chain_id, contract=binding.contract, client=binding.client_id)
 
     async def attest(self, request: EvmAttest, /) -> EvmAttested:
         """Read, verify, write down, sign. Raises UnknownContract, NotFinal, SaidOtherwise, or why it cannot read."""
         binding = request.binding
-        known = (binding.chain_id, binding.contract, binding.client_id)
-        if known not in self._contracts or binding.source != self._source:
-            raise UnknownContract(network=binding.chain_id, contract=binding.contract, client=binding.client_id)
+        self._known(binding)
         if not 1 <= len(request.keys) <= MAX_LEAVES:
             raise UnknownContract("a statement covers between 1 and 256 paths", paths=len(request.keys))
         height = request.height.height
@@ -103,4 +138,4 @@ class StatementSigner:
         return EvmAttested(r, vs)
 
 
-__all__ = ("EvmAttestorService", "StatementSigner", "UnknownContract")
+__all__ = ("Contract", "EvmAttestorService", "StatementSigner", "UnknownContract")

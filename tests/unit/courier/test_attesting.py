@@ -31,20 +31,51 @@ from lockgate.courier.attesting import (
     missing,
     smallest,
 )
+from lockgate.courier.evm_attesting import EvmAttest, EvmAttested, EvmHandOver
+from lockgate.courier.evm_wire import MAX_KEY, MAX_KEYS
 from lockgate.crypto.suites import SIGN_ED25519_MLDSA65
 from lockgate.lightclients.attested import SignerSet
 from lockgate.lightclients.attested.messages import sign
+from lockgate.lightclients.evm_attestation import Binding, Member, SigningSet
 from lockgate.primitives.ids import Height
-from lockgate.primitives.time import UnixNanos
+from lockgate.primitives.time import UnixNanos, UnixSeconds
 from tests.support.attesters import START, attester, client_state, ordered, signer, signer_set
 from tests.support.values import replace as with_fields
 
 HASH, OTHER = b"\x11" * 32, b"\x22" * 32
-REQUESTS: list[Request] = [Who(), Attest(HASH, Height(1, 7)), HandOver(HASH, OTHER)]
+BINDING = Binding(chain_id=31_337, contract=b"\x0a" * 20, client_id="client-0", source=HASH)
+SET = SigningSet((Member(1, b"\x0b" * 20, 1), Member(2, b"\x0c" * 20, 65_535)), 3, 2, UnixSeconds(1_800_000_000))
+REQUESTS: list[Request] = [
+    Who(),
+    Attest(HASH, Height(1, 7)),
+    HandOver(HASH, OTHER),
+    EvmAttest(BINDING, 1, Height(1, 7), (b"path", b"")),
+    EvmAttest(BINDING, 1, Height(1, 7), (b"p" * MAX_KEY,) * MAX_KEYS),
+    EvmHandOver(BINDING, 2, SET),
+    EvmHandOver(BINDING, 2, replace(SET, members=())),
+]
+HEAD = [1, b"\x0a" * 20, "client-0", HASH, 1]
+BAD_EVM: list[list[object]] = [
+    ["attest-evm", HEAD, [1, 7], []],
+    ["attest-evm", HEAD, [1, 7], [b"p"] * (MAX_KEYS + 1)],
+    ["attest-evm", HEAD, [1, 7], [b"p" * (MAX_KEY + 1)]],
+    ["attest-evm", HEAD, [1, 7], ["p"]],
+    ["attest-evm", HEAD, [1, 1 << 63], [b"p"]],
+    ["attest-evm", HEAD[1:], [1, 7], [b"p"]],
+    ["attest-evm", [1 << 63, *HEAD[1:]], [1, 7], [b"p"]],
+    ["attest-evm", [1, b"\x0a" * 19, *HEAD[2:]], [1, 7], [b"p"]],
+    ["attest-evm", [*HEAD[:2], "", *HEAD[3:]], [1, 7], [b"p"]],
+    ["attest-evm", [*HEAD[:2], "c" * 65, *HEAD[3:]], [1, 7], [b"p"]],
+    ["hand-over-evm", HEAD, [[[1, b"\x0b" * 20, 1]] * 17, 3, 2, 5]],
+    ["hand-over-evm", HEAD, [[[1, b"\x0b" * 19, 1]], 3, 2, 5]],
+    ["hand-over-evm", HEAD, [[7], 3, 2, 5]],
+    ["hand-over-evm", HEAD, [[], 3, 2]],
+]
 ANSWERS: list[Answer] = [
     Known("alpha-1", HASH, OTHER, Height(1, 0)),
     Attested(UnixNanos(5), HASH, OTHER, b"s" * 64),
     HandedOver(OTHER, b"s" * 3_373),
+    EvmAttested(HASH, OTHER),
     NotAttested("attestor.not_final", "asked=1-9"),
 ]
 
@@ -54,7 +85,7 @@ def test_a_request_reads_as_it_was_written(request_: Request) -> None:
     framed = encode_request(request_)
     assert frame_length(framed[:LENGTH_BYTES]) == len(framed) - LENGTH_BYTES
     assert decode_request(framed[LENGTH_BYTES:]) == request_
-    SCHEMAS[0].validate(framed[LENGTH_BYTES:])
+    SCHEMAS[2 if isinstance(request_, EvmAttest | EvmHandOver) else 0].validate(framed[LENGTH_BYTES:])
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -81,6 +112,7 @@ def test_an_answer_reads_as_it_was_written(answer: Answer) -> None:
         cbor.encode([attesting.PROTOCOL, "attest", HASH, 7]),
         cbor.encode([attesting.PROTOCOL, "hand-over", HASH]),
         cbor.encode([1, 2]),
+        *(cbor.encode([attesting.PROTOCOL, *value]) for value in BAD_EVM),
         b"\x00" * (MAX_FRAME + 1),
     ],
 )
@@ -102,6 +134,8 @@ def test_what_is_no_request_is_refused(body: bytes) -> None:
         ["refused", "c", "d" * 301],
         ["known", "alpha-1", HASH, OTHER, [1, 0], 0],
         ["gone"],
+        ["attested-evm", HASH],
+        ["attested-evm", HASH, HASH[1:]],
     ],
 )
 def test_what_is_no_answer_is_refused(value: list[object]) -> None:

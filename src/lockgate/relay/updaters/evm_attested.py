@@ -52,6 +52,9 @@ class EvmAttestedUpdater:
     def counts(self) -> dict[str, int]:
         return {"evm_attestations": self._attestors.rounds, "signatures_dropped": self._attestors.dropped}
 
+    def health(self) -> dict[str, object]:
+        return self._attestors.health()
+
     async def reach(self, tracked: TrackedClient, target: Height, now: UnixNanos, /) -> EvmAttestedGround:
         """Ground at `target` itself: the contract takes older heights too. Nothing is asked of attestors yet."""
         header = (await self._chain.light_block(target.height)).header

@@ -11,6 +11,7 @@ import pytest
 from lockgate.courier.evm_attesting import (
     EvmAttest,
     EvmAttested,
+    EvmHandOver,
     NotOfTheSet,
     leaves_of,
     quorum,
@@ -50,7 +51,7 @@ class Says:
     name: str
     answer: EvmAttested | Exception | None
 
-    async def attest(self, _request: EvmAttest, /) -> EvmAttested:
+    async def attest(self, _request: EvmAttest | EvmHandOver, /) -> EvmAttested:
         if self.answer is None:
             await asyncio.sleep(60)
         if isinstance(self.answer, Exception):
@@ -130,7 +131,7 @@ def test_a_signature_of_nobody_in_the_set_is_named() -> None:
 def test_c1_an_attestor_signs_for_no_contract_that_was_not_accepted(request_: EvmAttest) -> None:
     unread: object = None  # nothing is read before the contract is known
     signer = StatementSigner(
-        "one", unread, KEYS[0], unread, [(1, b"\x0a" * 20, "client-0")], b"\x01" * 32, lambda *_: None
+        "one", unread, KEYS[0], unread, lambda: [(1, b"\x0a" * 20, "client-0")], b"\x01" * 32, lambda *_: None
     )  # type: ignore[arg-type]
     with pytest.raises(UnknownContract):
         asyncio.run(signer.attest(request_))
