@@ -6,7 +6,8 @@
 @notice An attestation is an EIP-712 struct, so that it binds network, contract, attested ledger, client and epoch of
         the signing set. It covers height, time and state root, and the Merkle root of the leaves somebody asked for:
         the quorum is verified once, however many packets it brings. Two attestations that cannot both be true freeze
-        the client for good. Operators are listed once each, so no operator counts twice.
+        the client for good, those of a set that handed over too, for as long as EVIDENCE_S. Operators are listed once
+        each, so no operator counts twice.
 """
 
 MAX_BATCH: constant(uint256) = 50     # leaves of one call, as in the host
@@ -14,7 +15,10 @@ MAX_LEAVES: constant(uint256) = 256   # leaves under one root: their positions a
 MAX_DEPTH: constant(uint256) = 8      # levels over MAX_LEAVES
 MAX_MEMBERS: constant(uint256) = 16   # a quorum must fit one transaction beside its packets
 MAX_PROOF: constant(uint256) = 4096   # as in the host
+MAX_UPDATE: constant(uint256) = 1828  # bytes of a call with sixteen signatures, and a word more
+IDENTITY: constant(address) = 0x0000000000000000000000000000000000000004  # how a contract reads its call's bytes
 MAX_DRIFT: constant(uint256) = 60     # seconds an attested time may be ahead of this chain's
+EVIDENCE_S: constant(uint256) = 1_814_400  # three weeks: how long a set answers for its words after it handed over
 EIP712: constant(bytes2) = 0x1901
 DOMAIN: constant(bytes32) = keccak256(
     "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)"
@@ -81,6 +85,7 @@ SOURCE: immutable(bytes32)  # domain id of the attested ledger: P9
 head: uint256
 client: bytes32                              # keccak256 of the id the host knows this client by
 members: HashMap[uint256, uint256]           # epoch << 8 | position: signer | weight << 160
+ended: HashMap[uint256, uint256]             # epoch: as `head`, but expires is when evidence counts no more
 
 
 @deploy
@@ -141,6 +146,12 @@ def update(attestation: Attestation):
     """
     @notice Take a newer height and time, without a packet.
     """
+    told: Bytes[MAX_UPDATE] = raw_call(IDENTITY, msg.data, max_outsize=MAX_UPDATE, is_static_call=True)
+    form: Bytes[MAX_UPDATE] = abi_encode(
+        attestation,
+        method_id=method_id("update((uint64,uint64,uint64,bytes32,bytes32,(uint8,bytes32,bytes32)[]))"),
+    )
+    assert keccak256(told) == keccak256(form), "proof.encoding"
     self._accept(attestation)
 
 
@@ -155,6 +166,8 @@ def verify(height: uint64, leaves: DynArray[Leaf, MAX_BATCH], proof: Bytes[MAX_P
     inclusion: Inclusion = empty(Inclusion)
     attestation, inclusion = abi_decode(proof, (Attestation, Inclusion))
     assert attestation.height == height, "proof.height"
+    # one proof, one form: no gap, order or excess that a decoder passes over
+    assert keccak256(abi_encode(attestation, inclusion)) == keccak256(proof), "proof.encoding"
     assert self._root(leaves, inclusion) == attestation.leavesRoot, "proof.root"
     self._accept(attestation)
     return attestation.time
@@ -170,6 +183,7 @@ def rotate(following: Set, signatures: DynArray[Signature, MAX_MEMBERS]):
     assert head & 1 == 0, "client.frozen"
     content: bytes32 = keccak256(abi_encode(ROTATION, self.client, epoch, keccak256(abi_encode(following))))
     self._quorum(head, epoch, content, signatures)
+    self.ended[epoch] = ((head >> 176) << 176) | ((block.timestamp + EVIDENCE_S) << 136)
     self._install(epoch + 1, following, (head >> 176) & (2**24 - 1), (head >> 200) & (2**24 - 1))
 
 
@@ -241,13 +255,14 @@ def _accept(attestation: Attestation):
 @view
 def _signed(attestation: Attestation):
     """
-    @notice Check a quorum of today's set, for evidence.
+    @notice Check a quorum of today's set, or of one that handed over not long ago, for evidence.
     """
     head: uint256 = self.head
     assert head & 1 == 0, "client.frozen"
     epoch: uint256 = convert(attestation.epoch, uint256)
-    now: uint256 = (head >> 8) & (2**24 - 1)
-    assert epoch == now, "attestation.epoch"
+    if epoch != (head >> 8) & (2**24 - 1):
+        head = self.ended[epoch]
+        assert head != 0, "attestation.epoch"
     self._quorum(head, epoch, self._content(attestation), attestation.signatures)
 
 
@@ -350,12 +365,15 @@ def _root(leaves: DynArray[Leaf, MAX_BATCH], inclusion: Inclusion) -> bytes32:
     nodes: bytes32[MAX_BATCH] = empty(bytes32[MAX_BATCH])
     at: uint256[MAX_BATCH] = empty(uint256[MAX_BATCH])
     used: uint256 = 0
+    # unsafe_add below: none of these counts comes near 2**256, and every index is checked all the same
+    positions: uint256 = inclusion.positions
     for position: uint256 in range(width, bound=MAX_LEAVES):
-        if (inclusion.positions >> position) & 1 == 1:
+        if positions & 1 != 0:
             assert used < count, "proof.positions"
             nodes[used] = keccak256(abi_encode(LEAF, leaves[used].path, leaves[used].value))
             at[used] = position
-            used += 1
+            used = unsafe_add(used, 1)
+        positions >>= 1
     assert used == count, "proof.positions"
     taken: uint256 = 0
     for level: uint256 in range(MAX_DEPTH):
@@ -368,21 +386,21 @@ def _root(leaves: DynArray[Leaf, MAX_BATCH], inclusion: Inclusion) -> bytes32:
                 break
             position: uint256 = at[i]
             node: bytes32 = nodes[i]
-            if position & 1 == 1:
+            i = unsafe_add(i, 1)
+            if position & 1 != 0:
                 node = keccak256(concat(inclusion.siblings[taken], node))
-                taken += 1
-            elif position + 1 < width:
-                if i + 1 < count and at[i + 1] == position + 1:
-                    i += 1
+                taken = unsafe_add(taken, 1)
+            elif unsafe_add(position, 1) < width:
+                if i < count and at[i] == unsafe_add(position, 1):
                     node = keccak256(concat(node, nodes[i]))
+                    i = unsafe_add(i, 1)
                 else:
                     node = keccak256(concat(node, inclusion.siblings[taken]))
-                    taken += 1
+                    taken = unsafe_add(taken, 1)
             nodes[kept] = node
             at[kept] = position >> 1
-            kept += 1
-            i += 1
+            kept = unsafe_add(kept, 1)
         count = kept
-        width = (width + 1) >> 1
+        width = unsafe_add(width, 1) >> 1
     assert taken == len(inclusion.siblings), "proof.siblings"
     return nodes[0]
