@@ -86,3 +86,63 @@ def test_a_remembered_fact_is_not_computed_again_until_its_place_is_written() ->
     draft.take({("one", b"a"): b"x"})
     assert fact(draft, counted, "one") == b"x"
     assert asked == ["one", "one"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(places, st.binary(min_size=1, max_size=1)),
+    st.lists(st.one_of(st.lists(places, min_size=1, max_size=2).map(tuple), writes), max_size=6),
+    writes,
+    writes,
+)
+def test_what_a_draft_notes_is_all_that_a_step_depends_on(
+    stored: dict[tuple[str, bytes], bytes], plan: list[object], known: Writes, changed: Writes
+) -> None:
+    """A step asks facts, directly and above writes of its own, and writes; then the state changes below it."""
+    base = MemoryView()
+    for (store, key), value in stored.items():
+        base.stores.setdefault(store, {})[key] = value
+
+    def step(view: Draft) -> list[object]:
+        said: list[object] = []
+        for what in plan:
+            if isinstance(what, tuple):
+                said += [fact(view, values, what), fact(Overlay(view, known), values, what)]
+                said.append(fact(view, nested, what))
+            else:
+                assert isinstance(what, dict)
+                view.take(what)
+        return said
+
+    def nested(view: View, asked: tuple[tuple[str, bytes], ...]) -> object:
+        return fact(view, values, asked[:1]), view.get("two", b"a")
+
+    draft = Draft(base)
+    for what in plan[::2]:
+        if isinstance(what, tuple):  # remembered before the notes begin
+            fact(draft, values, what)
+            fact(draft, nested, what)
+    mark = draft.mark()
+    draft.watch()
+    said = step(draft)
+    seen = draft.watched()
+    assert seen is not None
+    assert draft.since(mark) == draft.writes
+    draft.undo_to(mark)
+    # What a step wrote and read afterwards is noted, too: then it is run again for nothing, which harms nobody.
+    assert draft.holds(seen) or any(isinstance(what, dict) for what in plan)
+    draft.take(changed)
+    if draft.holds(seen):
+        assert step(Draft(Overlay(base, changed))) == said
+
+
+def test_a_step_that_scans_cannot_be_told_by_its_notes() -> None:
+    draft = Draft(MemoryView())
+    for scan in (draft.scan, Overlay(draft, {}).scan):
+        draft.watch()
+        draft.get("one", b"a")
+        assert list(scan("one", b"", b"\xff")) == []
+        assert draft.watched() is None
+    draft.watch()
+    draft.get("one", b"a")
+    assert draft.watched() == {("one", b"a"): None}

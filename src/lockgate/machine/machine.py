@@ -161,17 +161,19 @@ class Machine:
         newest = validators.newest
         return validators.updates(newest(before, self.genesis), newest(after, self.genesis))
 
-    def check(self, view: View, data: bytes, height: int, now: UnixNanos) -> tuple[TxResult, Writes]:
-        """Would the transaction be admitted on top of `view`? Returns what it would write, too, so that
+    def check(self, draft: Draft, data: bytes, height: int, now: UnixNanos) -> TxResult:
+        """Would the transaction be admitted on top of `draft`? What it would write stays there, so that
         the next transaction of the same account can be checked before this one is in a block.
 
         A transaction whose packet messages are all done already is refused here (redundant), while in
         a block it succeeds and changes nothing. A client update beside them does not save it: whoever relayed
         the packets brought a header too. Source: ibc-go RedundantRelayDecorator.
         """
-        block = BlockInput(height=height, time=now, transactions=())
-        draft = Draft(view)
-        return self._deliver(draft, block, data, check=True), draft.writes
+        before = draft.mark()
+        result = self._deliver(draft, BlockInput(height=height, time=now, transactions=()), data, check=True)
+        if result.code:
+            draft.undo_to(before)
+        return result
 
     def simulate(self, view: View, data: bytes, height: int, now: UnixNanos) -> TxResult:
         """Run a signed transaction for its gas; the sequence and the fee are not checked."""

@@ -101,7 +101,7 @@ class Overlay:
         """A fact that a draft below remembers and that no pending write of this overlay touches."""
         base = self._base
         if type(base) is Draft:
-            found = base._facts.get(name)
+            found = base.known(name)
         else:
             found = base.known(name) if type(base) is Overlay else None
         return found if found is not None and self._writes.keys().isdisjoint(found.places) else None
@@ -134,17 +134,63 @@ class Overlay:
 class Draft(Overlay):
     """The pending writes of a block under construction: taken step by step, undone back to a mark.
 
-    One dictionary holds them all, so a read costs one look-up however many steps came before it.
+    One dictionary holds them all, so a read costs one look-up however many steps came before it. A draft can be
+    asked to note what is read of it, so that a step need not be run again where it would read the same.
     """
 
-    __slots__ = ("_facts", "_readers", "_undo", "writes")
+    __slots__ = ("_facts", "_readers", "_scanned", "_seen", "_undo", "writes")
 
     def __init__(self, base: View) -> None:
         self.writes: Writes = {}
         self._facts: dict[Hashable, _Fact] = {}
         self._readers: dict[tuple[str, bytes], list[Hashable]] = {}  # place -> facts that were read off it
         self._undo: list[tuple[tuple[str, bytes], bytes | None]] = []  # place, value before or `_ABSENT`
+        self._seen: Writes | None = None  # while reads are noted: place -> the value that was found first
+        self._scanned = False
         super().__init__(base, self.writes)
+
+    def get(self, store: str, key: bytes, /) -> bytes | None:
+        place = (store, key)
+        value = self.writes.get(place, _ABSENT)
+        if value is _ABSENT:
+            value = self._base.get(store, key)
+        if self._seen is not None:
+            self._seen.setdefault(place, value)
+        return value
+
+    def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
+        self._scanned = True
+        return super().scan(store, start, end)
+
+    def known(self, name: Hashable) -> _Fact | None:
+        """A fact that is remembered; what it rests on counts as read."""
+        found = self._facts.get(name)
+        if found is not None and self._seen is not None:
+            for store, key in found.places:
+                self.get(store, key)
+        return found
+
+    def watch(self) -> None:
+        """Note from now on what is read."""
+        self._seen, self._scanned = {}, False
+
+    def watched(self) -> Writes | None:
+        """End that: what was found first at each place that was read; None where somebody scanned."""
+        seen, self._seen = self._seen, None
+        return None if self._scanned else seen
+
+    def holds(self, seen: Writes) -> bool:
+        """Would all of these places give the same values now?"""
+        get = self.get
+        return all(get(store, key) == value for (store, key), value in seen.items())
+
+    def since(self, mark: int) -> Writes:
+        """What was taken after a mark, as it stands now."""
+        return {place: self.writes[place] for place, _ in self._undo[mark:]}
+
+    def rebase(self, base: View) -> None:
+        """Read through another view of the very same state from now on."""
+        self._base = base
 
     def take(self, writes: Mapping[tuple[str, bytes], bytes | None]) -> None:
         """Add what a step decided; later writes win."""
@@ -218,7 +264,7 @@ class _Reading:
 
     def learn(self, name: Hashable, compute: Callable[[View], T]) -> T:
         """A fact that another one rests on: the draft remembers it, too, and its places count for both."""
-        found = self._base._facts.get(name)
+        found = self._base.known(name)
         if found is not None:
             self.places |= found.places
             return found.value  # type: ignore[no-any-return]  # what the same function returned before
@@ -239,7 +285,7 @@ def fact(view: View, compute: Callable[[View, *Ts], T], *arguments: *Ts) -> T:
     """
     if type(view) is Draft:
         name = (compute, *arguments)
-        found = view._facts.get(name)
+        found = view._facts.get(name) if view._seen is None else view.known(name)
         if found is None:
             return view.learn(name, lambda reading: compute(reading, *arguments))
     elif type(view) is Overlay:

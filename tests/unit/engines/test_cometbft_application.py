@@ -14,7 +14,8 @@ from lockgate.codec.protobuf import uvarint
 from lockgate.codec.wire import abci_pb2 as abci
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.cometbft.application import CometBftApplication, OutOfStep, WrongGenesis
-from lockgate.engines.cometbft.server import AbciServer, BadRequest, read_message
+from lockgate.engines.cometbft.framing import BadRequest, Frames
+from lockgate.engines.cometbft.server import AT_ONCE, AbciServer
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.ledgers import LabAccount, LabLedger, lab_authority
@@ -242,6 +243,33 @@ def test_a_transaction_is_checked_once_and_anew_after_a_block() -> None:
     assert ask(w.app, check_tx=abci.RequestCheckTx(tx=data, type=abci.RECHECK)).check_tx.code == 5
 
 
+def test_checks_between_execution_and_commit_go_by_the_committed_state() -> None:
+    """A check before, one between, one after: the block's writes count for the last one alone."""
+    w = World.make().begun()
+    w.play()
+    holder = account("holder")
+    register = LabEndpoint(b"one", (holder.id,)).register()
+    ours, another, third = (
+        abci.RequestCheckTx(tx=w.ledger.signed(LabAccount(holder.key), [register], nonce_lane=lane))
+        for lane in (1, 2, 3)
+    )
+    assert ask(w.app, check_tx=ours).check_tx.code == 0
+    ask(w.app, finalize_block=w.block(third.tx))
+    assert ask(w.app, check_tx=another).check_tx.log.startswith("endpoint.exists")  # after the one that waits
+    fresh = account("fresh")
+    other = abci.RequestCheckTx(tx=w.ledger.signed(fresh, [LabEndpoint(b"two", (fresh.id,)).register()]))
+    assert ask(w.app, check_tx=other).check_tx.code == 0
+    sequence = keys.sequence(holder.id, 3)
+    assert w.app._checks._draft is not None
+    assert (w.app._checks._draft.get(keys.ACCOUNT, sequence), w.app.state.get(keys.ACCOUNT, sequence) is None) == (
+        None,
+        False,
+    )
+    ask(w.app, commit=abci.RequestCommit())
+    assert ask(w.app, check_tx=ours).check_tx.log.startswith("endpoint.exists")
+    assert ask(w.app, check_tx=other).check_tx.code == 0
+
+
 @pytest.mark.parametrize("length", [1, 126, 127, 128, 200, 16_383, 16_384])
 def test_a_proposal_stays_within_the_nodes_bound(length: int) -> None:
     """One byte more would stop the proposer."""
@@ -318,13 +346,67 @@ class TestSocket:
         assert answer == b""
         assert [type(failure) for failure in failures] == [BadRequest]
 
-    def test_a_connection_may_end_between_two_messages(self) -> None:
-        async def work() -> bytes | None:
-            reader = asyncio.StreamReader()
-            reader.feed_eof()
-            return await read_message(reader)
+    @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+    def test_messages_are_the_same_in_whatever_pieces_they_arrive(self, size: int) -> None:
+        messages = [b"", b"x", bytes(127), bytes(range(200)) * 100, b"end"]
+        sent = b"".join(uvarint(len(message)) + message for message in messages)
+        frames = Frames()
+        found = [each for at in range(0, len(sent), size) for each in frames.feed(sent[at : at + size])]
+        assert found == messages
+        frames.end()  # a connection may end between two messages
 
-        assert asyncio.run(work()) is None
+    def test_no_block_waits_for_all_the_checks_that_wait(self, tmp_path: Path) -> None:
+        """Checks wait on one connection by the hundred when the node asks for a block on another."""
+        order: list[str] = []
+
+        class Told(CometBftApplication):
+            def answer(self, request: abci.Request) -> abci.Response:
+                order.append(str(request.WhichOneof("value")))
+                return super().answer(request)
+
+        async def work() -> None:
+            w = World.make()
+            state = MultiStore(keys.STORES, SqliteNodes(w.store.connection))
+            server = AbciServer(Told(w.ledger.genesis, w.store, state, keep_versions=KEEP), tmp_path / "app", print)
+            await server.start()
+            try:
+                _, consensus = await asyncio.open_unix_connection(tmp_path / "app")
+                mempool_in, mempool = await asyncio.open_unix_connection(tmp_path / "app")
+                proposal = abci.Request(process_proposal=abci.RequestProcessProposal())
+                mempool.write(framed(abci.Request(flush=abci.RequestFlush())))
+                assert await asyncio.wait_for(mempool_in.read(1), 10)
+                mempool.write(framed(*[abci.Request(check_tx=abci.RequestCheckTx(tx=b"x"))] * 200))
+                consensus.write(framed(proposal))
+                async with asyncio.timeout(10):
+                    while len(order) < 202:  # a flush, the checks, the proposal
+                        await asyncio.sleep(0.001)
+                mempool.close()
+                consensus.close()
+            finally:
+                await server.stop()
+
+        asyncio.run(work())
+        assert order[1:].index("process_proposal") <= 2 * AT_ONCE
+
+    def test_a_defect_of_ours_leaves_no_node_waiting(self, tmp_path: Path) -> None:
+        class Broken(CometBftApplication):
+            def answer(self, request: abci.Request) -> abci.Response:
+                raise AssertionError("a defect")
+
+        async def work() -> bytes:
+            asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+            w = World.make()
+            state = MultiStore(keys.STORES, SqliteNodes(w.store.connection))
+            server = AbciServer(Broken(w.ledger.genesis, w.store, state, keep_versions=KEEP), tmp_path / "app", print)
+            await server.start()
+            try:
+                reader, writer = await asyncio.open_unix_connection(tmp_path / "app")
+                writer.write(framed(abci.Request(flush=abci.RequestFlush())))
+                return await asyncio.wait_for(reader.read(), 10)
+            finally:
+                await server.stop()
+
+        assert asyncio.run(work()) == b""
 
 
 def test_the_node_is_told_once_whose_power_changed() -> None:

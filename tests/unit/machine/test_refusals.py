@@ -27,6 +27,7 @@ from lockgate.machine import accounts, inbox, keys, lanes
 from lockgate.machine.genesis import GenesisAccount, Parameters
 from lockgate.machine.machine import Machine
 from lockgate.machine.transaction import SUITE_ED25519, Transaction, sign
+from lockgate.primitives.state import Draft
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds, seconds
 from tests.support.lab import START, World, account
 from tests.support.traffic import send_many
@@ -228,8 +229,7 @@ def answer_at_the_deadline(world: World) -> str:
     message = world.receiver.answer(world.b.client, packet.sequence, ack=b"late")
     machine, ledger_b = world.b.ledger.chain.machine, world.b.ledger
     data = ledger_b.signed(world.host_b, [message])
-    result, _ = machine.check(ledger_b.chain.view(), data, ledger_b.height + 1, entry.deadline)
-    return result.log
+    return machine.check(Draft(ledger_b.chain.view()), data, ledger_b.height + 1, entry.deadline).log
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from lockgate.engines.shared.queries import Queries
 from lockgate.ibc.ports import Application
 from lockgate.lightclients.cometbft import decoding, hashing
 from lockgate.machine import keys
+from lockgate.machine.checks import Checks
 from lockgate.machine.context import OwnHeader
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.machine import APP_VERSION, BlockInput, Machine, TxResult
@@ -33,7 +34,7 @@ from lockgate.merkle.errors import NotAvailable
 from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.errors import Damaged, Refused
 from lockgate.primitives.ids import Height
-from lockgate.primitives.state import Block, Event, Overlay, View, Writes
+from lockgate.primitives.state import Block, Event, Overlay, View
 from lockgate.primitives.time import UnixNanos
 
 ACCEPT: Final = 1
@@ -97,7 +98,8 @@ class CometBftApplication:
         self.machine = Machine(genesis, self, applications)
         self._keep_versions = keep_versions
         self._newest = WithBodies(state, store.body)
-        self._checked: Writes = {}
+        self._checks = Checks(self.machine)
+        self._newest_time = 0, genesis.time  # of a height
         self._pending: _Pending | None = None
         self._headers = KeptHeaders(genesis, store)
         self._sync = StateSync(genesis, store, state, self._headers, snapshots, snapshot_every)
@@ -165,7 +167,11 @@ class CometBftApplication:
     @property
     def time(self) -> UnixNanos:
         """Time of the newest block: what CheckTx and simulations judge by."""
-        return self.block_at(self.height).time
+        known, time = self._newest_time
+        if known != self.height:
+            time = self.block_at(self.height).time
+            self._newest_time = self.height, time
+        return time
 
     # The requests.
 
@@ -212,10 +218,7 @@ class CometBftApplication:
 
     def _check_tx(self, request: abci.RequestCheckTx) -> abci.ResponseCheckTx:
         """Would it be admitted after those checked since the newest block? A recheck asks the same, anew."""
-        view = Overlay(self.view(), self._checked)
-        result, writes = self.machine.check(view, request.tx, self.height + 1, self.time)
-        if result.code == 0:
-            self._checked.update(writes)
+        result = self._checks.check(self.view(), request.tx, self.height + 1, self.time)
         return abci.ResponseCheckTx(
             code=result.code,
             codespace=result.codespace,
@@ -307,7 +310,7 @@ class CometBftApplication:
         self._headers.let_go(pending.height)
         pending.transaction.__exit__(None, None, None)
         self.height = pending.height
-        self._checked = {}
+        self._checks.begin()
         if pending.link:
             self._sync.committed(pending.height)
         return abci.ResponseCommit()  # retain height 0: the node keeps every block, for others to catch up from
@@ -315,6 +318,7 @@ class CometBftApplication:
     def _apply_snapshot_chunk(self, request: abci.RequestApplySnapshotChunk) -> abci.ResponseApplySnapshotChunk:
         answer = self._sync.apply_snapshot_chunk(request)
         self.height = self.state.version  # 0 until the snapshot is whole
+        self._checks.begin()
         return answer
 
     def _abandon(self) -> None:

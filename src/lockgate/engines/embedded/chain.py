@@ -29,6 +29,7 @@ from lockgate.lightclients.cometbft.signing import VoteFrame
 from lockgate.lightclients.cometbft.types import BlockID, Commit, SignedHeader, ValidatorSet, VoteType
 from lockgate.machine import history, lanes
 from lockgate.machine import validators as machine_validators
+from lockgate.machine.checks import Checks
 from lockgate.machine.context import OwnHeader
 from lockgate.machine.genesis import Genesis, GenesisValidator
 from lockgate.machine.machine import BlockInput, Machine, TxResult
@@ -38,7 +39,7 @@ from lockgate.merkle.multistore import MultiStore
 from lockgate.merkle.tree import root as merkle_root
 from lockgate.primitives.ids import Height
 from lockgate.primitives.ports import Clock
-from lockgate.primitives.state import Block, Overlay, View, Writes
+from lockgate.primitives.state import Block, Overlay, View
 from lockgate.primitives.time import UnixNanos
 
 LINK: Final = "headers/link"  # of the chain over own headers, where the ledger binds them
@@ -99,7 +100,7 @@ class EmbeddedChain:
         self.machine = Machine(genesis, self, applications)
         self._sets = ValidatorSets(genesis)
         self._own = {validator.public_key: validator for validator in validators}
-        self._checked: Writes = {}
+        self._checks = Checks(self.machine)
         self._tip = self._load_tip()
         bound = genesis.parameters.header_trail
         self._link = (store.meta(LINK) or history.START) if bound else b""  # over the newest header
@@ -172,11 +173,7 @@ class EmbeddedChain:
 
     def check(self, data: bytes) -> TxResult:
         """Would the transaction be admitted after those checked since the newest block?"""
-        view = Overlay(self.view(), self._checked)
-        result, writes = self.machine.check(view, data, self.height + 1, self._now())
-        if result.code == 0:
-            self._checked.update(writes)
-        return result
+        return self._checks.check(self.view(), data, self.height + 1, self._now())
 
     def simulate(self, data: bytes) -> TxResult:
         return self.machine.simulate(self.view(), data, self.height + 1, self._now())
@@ -228,7 +225,7 @@ class EmbeddedChain:
         self._tip = _Tip(height, block.block_id, commit, results.hash, app_hash)
         self._time.made(time)
         self._link = link
-        self._checked = {}
+        self._checks.begin()
         before, changed = tip.commit.encoded, app_hash != tip.app_hash
         return NewBlock(height, block.block_id, signed, before, txs, hashes, results, app_hash, changed)
 
