@@ -3,7 +3,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check interop bench bench-lifecycle soak generate requirements clean
+.PHONY: help install dev hardware demo test check interop bench bench-lifecycle soak generate requirements clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -15,6 +15,9 @@ install: ## Lockgate and its shipped guests, in .venv
 dev: install
 	@$(PYTHON) tools/bootstrap.py dev
 
+hardware: install ## what keys in PKCS#11 tokens and TPMs need, into .venv
+	@$(VENV) tools/hardware.py
+
 demo: install ## option quotes across two ledgers: sealed, proven, answered, acknowledged
 	@.venv/bin/lockgate demo
 
@@ -24,9 +27,9 @@ test: dev ## the tests: no root, Go, Node or Java needed
 check: dev ## lint, types, import contracts, generated files, documentation examples
 	@$(VENV) tools/check.py
 
-interop: dev ## the tests against real outside components; what is absent is skipped with the reason
+interop: dev hardware ## the tests against real outside components; what is absent is skipped with the reason
 	@$(VENV) tools/outside.py
-	@$(VENV) -m pytest -m interop tests/interop
+	@$(VENV) -m pytest -m interop tests/interop tests/ports
 
 bench: dev ## every measurement beside its reference, into bench/results
 	@$(VENV) -m bench all

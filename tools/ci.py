@@ -7,11 +7,13 @@ wrong; the exit code is 1 when any of them failed. Written for any Python from 3
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (annotations of collections came with Python 3.9)
 
+import glob
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -55,6 +57,13 @@ def wanted_packages():
     yield "nodejs", shutil.which("node")  # runs Anvil for tests/interop
     yield "npm", shutil.which("npm")
     yield "golang-go", shutil.which("go")  # builds CometBFT for tests/interop
+    yield "softhsm2", shutil.which("softhsm2-util")  # a PKCS#11 token, and a TPM: for keystores in hardware
+    yield "swtpm", shutil.which("swtpm")
+    yield "libtss2-dev", os.path.exists("/usr/include/tss2/tss2_esys.h")
+    yield "libtss2-tcti-swtpm0", glob.glob("/usr/lib/*/libtss2-tcti-swtpm.so.0*")
+    yield "gcc", shutil.which("gcc")  # builds the binding to the TPM's library
+    yield "pkg-config", shutil.which("pkg-config")
+    yield "python3-dev", os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h"))
 
 
 def run(command):

@@ -25,6 +25,8 @@ REPO = Path(__file__).resolve().parents[1]
 FOLDER = REPO / "requirements"
 LAYERS = ("runtime", "install", "dev")  # each contains the one before it
 APART = ("contracts",)  # an environment of its own, made by tools/outside.py
+BESIDE = ("pkcs11", "tpm-build", "tpm")  # into the same environment, by tools/hardware.py: they agree with dev.txt
+OUTSIDE = (*((None, layer) for layer in APART), *((LAYERS[-1], layer) for layer in BESIDE))  # with what bounds them
 OLDEST_PYTHON = "3.11"
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?: ; (?P<marker>[^\\\n]+))?")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
@@ -38,7 +40,7 @@ def main() -> int:
     if not options.check:
         compile_pins(upgrade=options.upgrade)
     complaints = [complaint for layer in LAYERS for complaint in check(layer)] + check_nesting()
-    complaints += [complaint for layer in APART for complaint in check_text(layer)]
+    complaints += [complaint for layer in (*APART, *BESIDE) for complaint in check_text(layer)]
     for complaint in complaints:
         print(complaint)
     return 1 if complaints else 0
@@ -47,7 +49,7 @@ def main() -> int:
 def compile_pins(*, upgrade: bool) -> None:
     """Write every `.txt`; universal, so that one file serves each Python from the oldest on."""
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-    for below, layer in (*zip((None, *LAYERS), LAYERS, strict=False), *((None, layer) for layer in APART)):
+    for below, layer in (*zip((None, *LAYERS), LAYERS, strict=False), *OUTSIDE):
         command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
         command += ["--no-header", "--python-version", OLDEST_PYTHON]
         command += ["--upgrade"] if upgrade else []
@@ -134,6 +136,13 @@ def check_nesting() -> list[str]:
             f"requirements/{layer}.txt: {name}=={outer.get(name)} differs from {below}.txt's {version}"
             for name, version in inner.items()
             if outer.get(name) != version
+        ]
+    whole = pinned(LAYERS[-1])
+    for layer in BESIDE:
+        complaints += [
+            f"requirements/{layer}.txt: {name}=={version} differs from {LAYERS[-1]}.txt's {whole[name]}"
+            for name, version in pinned(layer).items()
+            if whole.get(name, version) != version
         ]
     return complaints
 

@@ -19,7 +19,7 @@ from lockgate.crypto.hpke import HpkeSuite
 from lockgate.crypto.kdf import HKDF_SHA256
 from lockgate.crypto.ports import Kem
 from lockgate.crypto.signatures import ED25519, ES256, ML_DSA_65, SignatureAlgorithm
-from lockgate.crypto.xwing import XWING
+from lockgate.crypto.xwing import MLKEM768_P256, XWING
 from lockgate.primitives.errors import Misuse
 
 
@@ -79,9 +79,12 @@ SEAL_XWING_AES: Final = SealSuite(
 SEAL_XWING_CHACHA: Final = SealSuite(
     id=18, name="X-Wing+ChaCha20-Poly1305", hpke=HpkeSuite(XWING, HKDF_SHA256, 0x0003), post_quantum=True
 )
+SEAL_P256_AES: Final = SealSuite(  # for devices without X25519, TPMs among them (P22)
+    id=19, name="ML-KEM-768+P-256+AES-256-GCM", hpke=HpkeSuite(MLKEM768_P256, HKDF_SHA256, 0x0002), post_quantum=True
+)
 
 SIGNATURE_SUITES: Final = {s.id: s for s in (SIGN_ED25519, SIGN_ED25519_MLDSA65, SIGN_P256_MLDSA65)}
-SEAL_SUITES: Final = {s.id: s for s in (SEAL_X25519, SEAL_XWING_AES, SEAL_XWING_CHACHA)}
+SEAL_SUITES: Final = {s.id: s for s in (SEAL_X25519, SEAL_XWING_AES, SEAL_XWING_CHACHA, SEAL_P256_AES)}
 SUITES: Final[dict[int, Suite]] = {**SIGNATURE_SUITES, **SEAL_SUITES}
 assert all(suite.hpke.aead_id in hpke.AEADS for suite in SEAL_SUITES.values())
 
@@ -168,7 +171,9 @@ def _look_up(table: dict[int, S], suite_id: int) -> S:
 
 
 DEFAULT_IDENTITY: Final = SuiteList((Allowance(SIGN_ED25519_MLDSA65.id), Allowance(SIGN_P256_MLDSA65.id)))
-DEFAULT_SEAL: Final = SuiteList((Allowance(SEAL_XWING_AES.id), Allowance(SEAL_XWING_CHACHA.id)))
+DEFAULT_SEAL: Final = SuiteList(
+    (Allowance(SEAL_XWING_AES.id), Allowance(SEAL_XWING_CHACHA.id), Allowance(SEAL_P256_AES.id))
+)
 LAB_IDENTITY: Final = SuiteList((Allowance(SIGN_ED25519.id),))
 LAB_SEAL: Final = SuiteList((Allowance(SEAL_X25519.id),))
 
@@ -177,6 +182,7 @@ __all__ = (
     "DEFAULT_SEAL",
     "LAB_IDENTITY",
     "LAB_SEAL",
+    "SEAL_P256_AES",
     "SEAL_SUITES",
     "SEAL_X25519",
     "SEAL_XWING_AES",

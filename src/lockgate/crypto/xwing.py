@@ -17,7 +17,7 @@ from lockgate.crypto.errors import BadEncapsulation, BadKey
 from lockgate.crypto.labeled import derive_seed
 from lockgate.crypto.mlkem import MLKEM768, MLKEM1024, SECRET_BYTES, MlKem
 from lockgate.crypto.mlkem import SEED_BYTES as MLKEM_SEED_BYTES
-from lockgate.crypto.ports import Encapsulated, Encapsulator
+from lockgate.crypto.ports import Decapsulator, Encapsulated, Encapsulator
 
 SEED_BYTES: Final = 32
 
@@ -76,6 +76,24 @@ class HybridKem:
         secret = self.combine(post_quantum.shared_secret, shared, ephemeral.public_key, public_key[split:])
         return Encapsulated(secret, post_quantum.enc + ephemeral.public_key)
 
+    def join(self, mlkem: Decapsulator, group: DhKey) -> JoinedKemKey:
+        """A private key whose halves lie in different places. Raises BadKey when one is of another kind."""
+        if mlkem.kem_id != self.mlkem.id:
+            raise BadKey("the post-quantum half is of another KEM", kem=self.name, got=mlkem.kem_id)
+        self.group.check_public_key(group.public_key)
+        return JoinedKemKey(self, mlkem, group)
+
+    def decapsulate(self, mlkem: Decapsulator, group: DhKey, enc: bytes) -> bytes:
+        """The shared secret by both halves. Raises BadEncapsulation on a wrong length or an unusable point."""
+        if len(enc) != self.enc_bytes:
+            raise BadEncapsulation("wrong ciphertext length", kem=self.name, got=len(enc))
+        ct_m, ct_x = enc[: self.mlkem.enc_bytes], enc[self.mlkem.enc_bytes :]
+        try:
+            ss_x = group.exchange(ct_x)
+        except BadKey as error:
+            raise BadEncapsulation(kem=self.name) from error
+        return self.combine(mlkem.decapsulate(ct_m), ss_x, ct_x, group.public_key)
+
     def combine(self, ss_m: bytes, ss_x: bytes, ct_x: bytes, pk_x: bytes) -> bytes:
         return hashlib.sha3_256(ss_m + ss_x + ct_x + pk_x + self.label).digest()
 
@@ -117,18 +135,34 @@ class HybridKemKey:
 
     def decapsulate(self, enc: bytes, /) -> bytes:
         """Return the shared secret. Raises BadEncapsulation on a wrong length or an unusable point."""
-        if len(enc) != self.kem.enc_bytes:
-            raise BadEncapsulation("wrong ciphertext length", kem=self.kem.name, got=len(enc))
-        ct_m, ct_x = enc[: self.kem.mlkem.enc_bytes], enc[self.kem.mlkem.enc_bytes :]
-        try:
-            ss_x = self._group.exchange(ct_x)
-        except BadKey as error:
-            raise BadEncapsulation(kem=self.kem.name) from error
-        return self.kem.combine(self._mlkem.decapsulate(ct_m), ss_x, ct_x, self._group.public_key)
+        return self.kem.decapsulate(self._mlkem, self._group, enc)
+
+
+class JoinedKemKey:
+    """A hybrid private key of two halves that were made apart: one in a device, one in a file."""
+
+    __slots__ = ("_group", "_mlkem", "kem", "public_key")
+
+    def __init__(self, kem: HybridKem, mlkem: Decapsulator, group: DhKey) -> None:
+        self.kem: Final = kem
+        self._mlkem = mlkem
+        self._group = group
+        self.public_key: Final = mlkem.public_key + group.public_key
+
+    def __repr__(self) -> str:
+        return f"JoinedKemKey({self.kem.name})"
+
+    @property
+    def kem_id(self) -> int:
+        return self.kem.id
+
+    def decapsulate(self, enc: bytes, /) -> bytes:
+        """Return the shared secret. Raises BadEncapsulation, and whatever a device that is away raises."""
+        return self.kem.decapsulate(self._mlkem, self._group, enc)
 
 
 XWING: Final = HybridKem(0x647A, "X-Wing", rb"\.//^" + b"\\", MLKEM768, X25519, 32)
 MLKEM768_P256: Final = HybridKem(0x0050, "MLKEM768-P256", b"MLKEM768-P256", MLKEM768, DH_P256, 128)
 MLKEM1024_P384: Final = HybridKem(0x0051, "MLKEM1024-P384", b"MLKEM1024-P384", MLKEM1024, DH_P384, 48)
 
-__all__ = ("MLKEM768_P256", "MLKEM1024_P384", "SEED_BYTES", "XWING", "HybridKem", "HybridKemKey")
+__all__ = ("MLKEM768_P256", "MLKEM1024_P384", "SEED_BYTES", "XWING", "HybridKem", "HybridKemKey", "JoinedKemKey")

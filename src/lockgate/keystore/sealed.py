@@ -3,6 +3,9 @@
 magic (16) ‖ SHA-256 of the rest (32) ‖ deterministic CBOR
     [memory KiB, iterations, lanes, salt (16), file salt (32), commitment (32), ciphertext]
 
+An entry of the ciphertext is name → [role, suite, seed], and a fourth field where a device holds halves of
+the key: {algorithm: [label, public key]}. A half that is said to lie elsewhere is never made from the seed.
+
 The passphrase goes through Argon2id (RFC 9106) into a root, which files of one deployment share with
 their salt; the file's own key is expanded from it under the file salt, which is drawn anew whenever a
 file is written, so no key seals twice and the nonce is zero. A key commitment to the file's key is
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockgate.codec import cbor
@@ -43,12 +46,21 @@ _CHECKSUM_END: Final = len(MAGIC) + 32
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The half of a key that a device holds: its label there, and its public key, so that no other passes for it."""
+
+    label: str
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StoredKey:
-    """One seed with the role and suite its keys are made for."""
+    """One seed with the role and suite its keys are made for, and the halves that a device holds, by algorithm."""
 
     role: KeyRole
     suite: int
     seed: SecretBytes
+    elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.seed) != SEED_BYTES:
@@ -66,7 +78,7 @@ def seal_keys(keys: Mapping[str, StoredKey], passphrase: Passphrase, rng: Rng, c
     salt, file_salt = passphrase.salt(cost, rng), rng.bytes(_FILE_SALT_BYTES)
     header = [cost.memory_kib, cost.iterations, cost.lanes, salt, file_salt]
     key = _file_key(passphrase, salt, cost, file_salt)
-    entries = {name: [k.role.value, k.suite, k.seed.reveal()] for name, k in keys.items()}
+    entries = {name: _entry(key) for name, key in keys.items()}
     commitment = key_commitment(key)
     ciphertext = AES_256_GCM.seal(_cipher_key(key), _NONCE, cbor.encode(entries), _associated(header, commitment))
     body = cbor.encode([*header, commitment, ciphertext])
@@ -115,12 +127,24 @@ def _parse(data: bytes) -> tuple[list[Any], bytes, bytes]:
     return header, commitment, ciphertext
 
 
+def _entry(key: StoredKey) -> list[Any]:
+    entry: list[Any] = [key.role.value, key.suite, key.seed.reveal()]
+    if key.elsewhere:
+        entry.append({algorithm: [half.label, half.public_key] for algorithm, half in key.elsewhere.items()})
+    return entry
+
+
 def _entries(plain: bytes) -> dict[str, StoredKey]:
     # Authenticated, so only another version of this program can have written what fails here.
     try:
         return {
-            name: StoredKey(KeyRole(role), suite, SecretBytes(seed))
-            for name, (role, suite, seed) in cbor.decode(plain).items()
+            name: StoredKey(
+                KeyRole(role),
+                suite,
+                SecretBytes(seed),
+                {algorithm: Elsewhere(*place) for algorithm, place in (rest[0] if rest else {}).items()},
+            )
+            for name, (role, suite, seed, *rest) in cbor.decode(plain).items()
         }
     except UnknownSuite:
         raise
@@ -144,6 +168,7 @@ __all__ = (
     "MAGIC",
     "MAX_FILE_BYTES",
     "MIN_PASSPHRASE",
+    "Elsewhere",
     "StoredKey",
     "open_keys",
     "seal_keys",
