@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from lockgate.keystore.pkcs11 import Pkcs11Token
-from lockgate.keystore.place import TokenPlace, parse
+from lockgate.keystore.place import parse
 from lockgate.keystore.ports import Device
 from lockgate.keystore.software import OsEntropy
+from lockgate.keystore.tpm import Tpm
 from lockgate.lab.device import LabDevice
-from tests.support.tokens import softhsm, softhsm_reason
+from tests.support.tokens import SoftTpm, softhsm, softhsm_reason, swtpm_reason
 
 Make = Callable[[], Device | None]
-REAL = [pytest.param("SoftHSM2", marks=pytest.mark.interop)]
+REAL = [pytest.param(name, marks=pytest.mark.interop) for name in ("SoftHSM2", "swtpm")]
 DEVICES = ["lab", "lab without Ed25519", *REAL]
 
 
@@ -23,27 +25,27 @@ DEVICES = ["lab", "lab without Ed25519", *REAL]
 def real_devices(tmp_path_factory: pytest.TempPathFactory):
     """Name → a device, opened anew at each call; the same one behind it."""
     opened: dict[str, Make] = {}
-    contexts = []
+    contexts = ExitStack()
 
     def start(name: str) -> Make:
         if name not in opened:
             opened[name] = _start(name, tmp_path_factory.mktemp("device"), contexts)
         return opened[name]
 
-    yield start
-    for context in reversed(contexts):
-        context.__exit__(None, None, None)
+    with contexts:
+        yield start
 
 
-def _start(name: str, folder: Path, contexts: list) -> Make:
-    reason = softhsm_reason()
+def _start(name: str, folder: Path, contexts: ExitStack) -> Make:
+    reason = softhsm_reason() if name == "SoftHSM2" else swtpm_reason()
     if reason:
         pytest.skip(reason)
-    context = softhsm(folder, "ports")
-    place = parse(context.__enter__()["ports"].address)
-    contexts.append(context)
-    assert isinstance(place, TokenPlace)
-    return lambda: Pkcs11Token(place)
+    if name == "SoftHSM2":
+        place = parse(contexts.enter_context(softhsm(folder, "ports"))["ports"].address)
+        return lambda: Pkcs11Token(place)
+    simulator = SoftTpm(folder / "state")
+    contexts.callback(simulator.stop)
+    return lambda: Tpm(parse(simulator.address()), folder / "blobs")
 
 
 @pytest.fixture

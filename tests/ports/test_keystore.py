@@ -52,13 +52,13 @@ def path(tmp_path):
 @pytest.fixture
 def store(path, device, wanted):
     path.parent.mkdir()
-    store = Keystore(path, PASSPHRASE, device)
-    store.make(wanted, CHEAP)
+    store = Keystore(path, PASSPHRASE, device, cost=CHEAP)
+    store.make(wanted)
     return store
 
 
 def again(path, device):
-    store = Keystore(path, PASSPHRASE, device)
+    store = Keystore(path, PASSPHRASE, device, cost=CHEAP)
     store.read()
     return store
 
@@ -114,7 +114,7 @@ def test_facts_say_where_each_half_lies(store, device, wanted):
         assert tuple(half.algorithm for half in one.halves) == algorithms_of(one.role, one.suite)
         for half in one.halves:
             inside = device is not None and half.algorithm in device.algorithms
-            assert half.where is (device.describe().kind if inside else Kind.FILE)
+            assert half.where is (device.kind if inside else Kind.FILE)
     assert facts["identity-0"].key_id == store.identity("identity-0").key.key_id
     assert facts["sealing-0"].key_id == SealingKey(wanted["sealing-0"][1], store.sealing("sealing-0").public_key).key_id
 
@@ -131,7 +131,7 @@ def test_what_the_device_can_hold_is_in_it_and_in_no_file(store, device):
 @every_place
 def test_making_again_changes_nothing(store, path, wanted):
     before, facts = path.read_bytes(), store.facts()
-    store.make(wanted, CHEAP)
+    store.make(wanted)
     assert (path.read_bytes(), store.facts()) == (before, facts)
 
 

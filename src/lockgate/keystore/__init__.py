@@ -7,8 +7,24 @@
 - `file`: key files on disk
 - `ports`: what a device can do; `device`: its keys as `crypto` wants them
 - `place`: where keys lie, as configuration says it; `pin`: a token's PIN
-- `pkcs11`: a token as a device
+- `pkcs11`, `tpm`: a token and a TPM as devices; `blobs`: what a TPM has wrapped
 - `store`: the keys of one party, in a file and a device together
+- `opening`: from an address to a keystore
 """
 
-__all__ = ("device", "errors", "file", "pin", "pkcs11", "place", "ports", "sealed", "software", "store", "stretch")
+__all__ = (
+    "blobs",
+    "device",
+    "errors",
+    "file",
+    "opening",
+    "pin",
+    "pkcs11",
+    "place",
+    "ports",
+    "sealed",
+    "software",
+    "store",
+    "stretch",
+    "tpm",
+)

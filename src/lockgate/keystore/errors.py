@@ -150,6 +150,13 @@ class PlatformChanged(Refused):
     next_step = "Start what the keys were made under; after a wanted change, make new ones and rotate."
 
 
+class OtherTpm(Refused):
+    code = "keystore.other_tpm"
+    summary = "This TPM does not open what another one has wrapped, or its owner was reset, or the blob was altered."
+    untouched = "No key was read."
+    next_step = "Bring the disk back to its machine. If the TPM was cleared, its keys are lost: a new identity."
+
+
 __all__ = (
     "BadKeystore",
     "DeviceAbsent",
@@ -166,6 +173,7 @@ __all__ = (
     "KeyFileExposed",
     "KeyFileUnavailable",
     "OtherKeystore",
+    "OtherTpm",
     "PinLocked",
     "PinUnreadable",
     "PlatformChanged",

@@ -81,6 +81,8 @@ _LOGINS: Final[dict[tuple[str, int], _Login]] = {}  # by module and slot
 class Pkcs11Token:
     """Meets `Device` with one token. Opens a session when it is first needed, and again when it was lost."""
 
+    kind: Final = Kind.PKCS11
+
     def __init__(self, place: TokenPlace) -> None:
         """Raises DeviceLibraryAbsent. The token itself is looked for later."""
         self._place = place

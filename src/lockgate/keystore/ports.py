@@ -41,6 +41,9 @@ class Description:
 class Device(Protocol):
     """Keys that a device holds, by label. Every method raises DeviceAbsent when it does not answer."""
 
+    @property
+    def kind(self) -> Kind: ...
+
     def describe(self) -> Description: ...
 
     @property

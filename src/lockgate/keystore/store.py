@@ -72,12 +72,19 @@ class Keystore:
     """Keys by name. Reads and writes one file; the device, if any, is the caller's to close."""
 
     def __init__(
-        self, path: Path, passphrase: Passphrase, device: Device | None = None, *, sealed_by: Description | None = None
+        self,
+        path: Path,
+        passphrase: Passphrase,
+        device: Device | None = None,
+        *,
+        cost: Cost = DEFAULT_COST,
+        sealed_by: Description | None = None,
     ) -> None:
         """`sealed_by` describes what holds the passphrase, where that is no person and no file."""
         self._path = path
         self._passphrase = passphrase
         self._device = device
+        self._cost = cost
         self._file = sealed_by or Description(Kind.FILE, "a file under a passphrase")
         self._keys: dict[str, StoredKey] = {}
 
@@ -95,13 +102,13 @@ class Keystore:
             raise OtherKeystore("the file names keys in a device, and none is configured", file=str(self._path))
         self._keys = keys
 
-    def make(self, wanted: Wanted, cost: Cost = DEFAULT_COST) -> None:
+    def make(self, wanted: Wanted) -> None:
         """Make those of `wanted` that are not there. They lie safe, in file and device, before this returns."""
         missing = {name: kind for name, kind in wanted.items() if name not in self._keys}
         if not missing:
             return
         made = {name: self._made(name, role, suite) for name, (role, suite) in missing.items()}
-        self._write({**self._keys, **made}, cost)
+        self._write({**self._keys, **made})
 
     def drop(self, names: Sequence[str]) -> None:
         """Erase keys: in the device first, because what the file does not name nobody would erase any more."""
@@ -168,8 +175,8 @@ class Keystore:
                     places[algorithm] = Elsewhere(label, self._device.generate(label, algorithm))
         return StoredKey(role, suite, seed, places)
 
-    def _write(self, keys: dict[str, StoredKey], cost: Cost = DEFAULT_COST) -> None:
-        write_key_file(self._path, keys, self._passphrase, overwrite=self.exists and bool(self._keys), cost=cost)
+    def _write(self, keys: dict[str, StoredKey]) -> None:
+        write_key_file(self._path, keys, self._passphrase, overwrite=bool(self._keys), cost=self._cost)
         self._keys = keys
 
     def _signer(self, key: StoredKey, algorithm: str) -> Signer:
@@ -205,7 +212,7 @@ class Keystore:
         return self._device
 
     def _facts(self, name: str, key: StoredKey) -> KeyFacts:
-        beside = Kind.FILE if self._device is None else self._device.describe().kind
+        beside = Kind.FILE if self._device is None else self._device.kind
         parts = self._public_keys(key)
         halves = tuple(
             Half(algorithm, beside if algorithm in key.elsewhere else self._file.kind, public)

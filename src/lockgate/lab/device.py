@@ -25,6 +25,8 @@ ALL: Final = frozenset((*SIGNATURES, *GROUPS))
 class LabDevice:
     """`algorithms` says which of a real device's it has; `present` and `unlocked` are a test's to spoil."""
 
+    kind: Final = Kind.LAB
+
     def __init__(self, rng: Rng, algorithms: Collection[str] = ALL) -> None:
         self._rng = rng
         self._algorithms = frozenset(algorithms)
