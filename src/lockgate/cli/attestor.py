@@ -107,10 +107,13 @@ def attestor_rotate(
 def attestor_run(name: Name, reports: Reports = False, rpc: RpcOption = None, required: RequiredOption = None) -> None:
     """Run an attestor."""
     from lockgate.node import attestor
+    from lockgate.node.foreign import attestors
     from lockgate.node.sources import options
 
     more = guard(lambda: options(rpc or (), required or ()))
-    run(lambda: attestor.run(Settings.folder, name, reporter(reports), more))
+    watched = guard(lambda: attestors.chain_of(Settings.folder, name))
+    work = attestor.run if watched is None else attestors.run
+    run(lambda: work(Settings.folder, name, reporter(reports), more))
 
 
 @app.command("status")

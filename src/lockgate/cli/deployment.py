@@ -50,7 +50,17 @@ def _quiet(name: str, kind: str, fields: dict[str, Any]) -> None:
         output.remark(f"{name} ended: {fields['why']}; it is started again")
     elif kind == "given_up":
         output.remark(f"{name} ended: {fields['why']}; it stays down, its log is {fields['log']}")
-    elif kind in {"fenced", "two_histories", "parked", "trap", "item_failed", "rejected"}:
+    elif kind in {
+        "fenced",
+        "two_histories",
+        "parked",
+        "trap",
+        "item_failed",
+        "rejected",
+        "alarm",
+        "reorganised",
+        "stuck",
+    }:
         output.remark(f"{name}: {kind} {fields}")
 
 

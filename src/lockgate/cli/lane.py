@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lockgate.cli import output
-from lockgate.cli.context import Settings, await_
+from lockgate.cli.context import Settings, await_, guard, reporter, show
+from lockgate.cli.names import complete_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -46,6 +49,38 @@ def lane_show(
         output.print_json(rows)
     for row in () if Settings.as_json else rows:
         output.table(f"Lane over {client} on {row['ledger']}", ["", ""], [[n, v] for n, v in _flat(row) if v != ""])
+
+
+@app.command("open")
+def lane_open(
+    file: Annotated[Path, typer.Argument(help="TOML file of the deployment, with a [[chain]].")],
+    chain: Annotated[str | None, typer.Option("--chain", help="Its name; the only one of the file without.")] = None,
+) -> None:
+    """Open the lane from a running ledger to a chain that is not ours. What of it stands is not made again."""
+    from lockgate.node.foreign.start import named, open_lane
+    from lockgate.node.spec import read_spec
+
+    spec = guard(lambda: read_spec(file))
+    asked = guard(lambda: named(spec.chains, chain))
+    ledger = next(each for each in spec.ledgers if each.name == asked.ledger)
+    work = partial(open_lane, Settings.folder, asked, ledger, spec.relay.batch_most, _step, reporter(False))
+    show(await_(work))
+
+
+@app.command("ask")
+def lane_ask(
+    client: Annotated[str, typer.Argument(help="Our client of the chain, as `lane open` printed it.")],
+    text: Annotated[str, typer.Argument(help="The body.")],
+    ledger: Annotated[str, typer.Option(help="The ledger it is sent from.", autocompletion=complete_ledger)],
+    port: Annotated[str, typer.Option(help="The application that sends.")] = "echo",
+    to: Annotated[str, typer.Option(help="The application there.")] = "echo",
+    timeout: Annotated[int, typer.Option(help="Seconds until it times out.")] = 3_600,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for its end; 0: none.")] = 0.0,
+) -> None:
+    """Send a body from a plain application of a ledger over a lane to a chain that is not ours, as its operator."""
+    from lockgate.node.asking import ask
+
+    show(await_(lambda: ask(Settings.folder, ledger, client, (port, to), text.encode(), timeout, wait)))
 
 
 def client_list(rpc: Nodes = None) -> None:
@@ -93,6 +128,10 @@ def _ask(look: Callable[[Ledgers], Awaitable[list[dict[str, Any]]]], rpc: list[s
             return await look(opened)
 
     return await_(work)
+
+
+def _step(step: str) -> None:
+    output.remark(f"… {step}")
 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -12,6 +12,7 @@ from lockgate.cli import (
     client,
     deployment,
     doctor,
+    evm,
     explain,
     guest,
     host,
@@ -70,6 +71,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(host.app, name="host")
 app.add_typer(relay.app, name="relay")
 app.add_typer(net.app, name="net")
+app.add_typer(evm.app, name="evm")
 app.add_typer(attestor.app, name="attestor")
 app.add_typer(lane.app, name="lane")
 app.add_typer(client.app, name="client")

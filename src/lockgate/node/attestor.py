@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from lockgate.courier.attesting import Known, Who
 from lockgate.crypto.keys import IdentitySigner, KeyRole
 from lockgate.crypto.suites import SIGN_ED25519_MLDSA65
 from lockgate.hosting.attestor import AttestorService, Watched
-from lockgate.hosting.attestor_server import AttestorServer
+from lockgate.hosting.attestor_server import AttestorServer, Serve
 from lockgate.hosting.config import LedgerRef
 from lockgate.hosting.reader import ProvenReader
 from lockgate.hosting.work import Report
@@ -68,7 +68,7 @@ def create(
     `listen` are addresses beside the Unix socket in its folder: `tcp:127.0.0.1:PORT`. Raises BadAttestor.
     """
     home = folder.attestor(name)
-    signer = _signer(folder, name)
+    signer = own_signer(folder, name)
     for text in listen:
         _loopback(text)
     if not (home / "attestor.json").exists():
@@ -81,13 +81,13 @@ def create(
 def member(folder: Folder, name: str, operator: str, source: str, weight: int = 1, days: int = DAYS) -> Signer:
     """This attestor as a member of a signer set."""
     until = UnixNanos((int(time.time()) + days * 86_400) * NANOS_PER_SECOND)
-    key = _signer(folder, name).key
+    key = own_signer(folder, name).key
     return Signer(key=key, weight=weight, operator=operator, source=source, until=until)
 
 
 def shown(folder: Folder, name: str, signer: Signer) -> dict[str, Any]:
     """What other operators and relayers are given of it."""
-    record = _record(folder, name)
+    record = watched_ledger(folder, name)
     return {"attestor": name, "address": address(folder, name), "ledger": record.chain_id, **member_json(signer)}
 
 
@@ -98,9 +98,9 @@ def address(folder: Folder, name: str) -> str:
 
 def accept(folder: Folder, name: str, signers: SignerSet) -> Path:
     """Have an attestor sign for a set, and hand over to it. Raises BadAttestor, SignersRefused."""
-    _record(folder, name)
+    watched_ledger(folder, name)
     check_set(signers, UnixNanos(time.time_ns()))
-    if _signer(folder, name).key.hash not in signers.by_hash:
+    if own_signer(folder, name).key.hash not in signers.by_hash:
         raise BadAttestor("the set does not have this attestor's key", attestor=name)
     path = folder.attestor(name) / "sets" / f"{signers.epoch}-{signers.hash.hex()[:16]}.json"
     write_json(path, to_json(signers))
@@ -117,10 +117,10 @@ def accepted(folder: Folder, name: str) -> list[SignerSet]:
 
 
 async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] | None = None) -> None:
-    """Attest until cancelled. Raises BadAttestor, AttestedStateBroken, SaidOtherwise, StoreInUse."""
-    home, ref = folder.attestor(name), _record(folder, name)
+    """Attest one ledger until cancelled. Raises BadAttestor, AttestedStateBroken, SaidOtherwise, StoreInUse."""
+    home, ref = folder.attestor(name), watched_ledger(folder, name)
     value = read_json(home / "attestor.json")
-    signer = _signer(folder, name)
+    signer = own_signer(folder, name)
     state = AttestedState.open(folder.said(name), bytes.fromhex(ref.domain))
     rpcs = []
     try:
@@ -134,20 +134,30 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
         sets = partial(accepted, folder, name)
         service = AttestorService(watched, reader, signer, state, sets, SystemClock(), report)
         await service.check()
-        server = AttestorServer(service.answer)
-        listeners = [Address.parse(address(folder, name)), *map(_loopback, value.get("listen", ()))]
-        await server.listen([listener for each in listeners if (listener := each.listen()) is not None])
-        try:
-            report("ready", {"attestor": name, "ledger": ref.chain_id, "pid": os.getpid()})
-            while True:
-                _anchor(home, ref, reader)
-                await asyncio.sleep(ANCHOR_EVERY_S)
-        finally:
-            await server.close()
-            (home / SOCKET).unlink(missing_ok=True)
+        report_ready = partial(report, "ready", {"attestor": name, "ledger": ref.chain_id, "pid": os.getpid()})
+        await serve(folder, name, service.answer, report_ready, partial(anchor, home, ref, reader))
     finally:
         state.close()
         await asyncio.gather(*(rpc.close() for rpc in rpcs), return_exceptions=True)
+
+
+async def serve(
+    folder: Folder, name: str, answer: Serve, ready: Callable[[], None], remember: Callable[[], None]
+) -> None:
+    """Answer at an attestor's addresses until cancelled; `remember` is called now and then. Raises BadAttestor."""
+    home = folder.attestor(name)
+    server = AttestorServer(answer)
+    listen = read_json(home / "attestor.json").get("listen", ())
+    listeners = [Address.parse(address(folder, name)), *map(_loopback, listen)]
+    await server.listen([listener for each in listeners if (listener := each.listen()) is not None])
+    try:
+        ready()
+        while True:
+            remember()
+            await asyncio.sleep(ANCHOR_EVERY_S)
+    finally:
+        await server.close()
+        (home / SOCKET).unlink(missing_ok=True)
 
 
 async def rotate(
@@ -183,7 +193,7 @@ async def _status(where: str) -> dict[str, Any]:
     return {"attestor": where, "state": "attests", **shown}
 
 
-def _anchor(home: Path, ref: LedgerRef, reader: ProvenReader) -> None:
+def anchor(home: Path, ref: LedgerRef, reader: ProvenReader) -> None:
     """Record the newest header that was verified: a later start goes on from there (P11)."""
     newest = reader.newest
     value = read_json(home / "attestor.json")
@@ -191,14 +201,15 @@ def _anchor(home: Path, ref: LedgerRef, reader: ProvenReader) -> None:
     write_json(home / "attestor.json", {**value, "ledger": asdict(fresh)})
 
 
-def _record(folder: Folder, name: str) -> LedgerRef:
+def watched_ledger(folder: Folder, name: str) -> LedgerRef:
+    """The ledger that an attestor watches. Raises BadAttestor, NotInitialised."""
     try:
         return ledger_ref(read_json(folder.attestor(name) / "attestor.json")["ledger"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadAttestor(str(error)[:200], attestor=name) from error
 
 
-def _signer(folder: Folder, name: str) -> IdentitySigner:
+def own_signer(folder: Folder, name: str) -> IdentitySigner:
     stored = make_keys(folder.attestor(name) / "keys", KEYS, folder.passphrase())["attester"]
     return identity_signer(stored.suite, stored.seed.reveal(), stored.role)
 
@@ -221,4 +232,19 @@ def _loopback(text: str) -> Address:
     return found
 
 
-__all__ = ("BadAttestor", "accept", "accepted", "address", "create", "member", "rotate", "run", "shown", "status")
+__all__ = (
+    "BadAttestor",
+    "accept",
+    "accepted",
+    "address",
+    "anchor",
+    "create",
+    "member",
+    "own_signer",
+    "rotate",
+    "run",
+    "serve",
+    "shown",
+    "status",
+    "watched_ledger",
+)

@@ -11,6 +11,7 @@ from lockgate.engines.embedded.recovery import check_blocks
 from lockgate.engines.embedded.replay import audit, replay, stored_state
 from lockgate.engines.shared.audit import StoreTampered
 from lockgate.machine.genesis import Genesis
+from lockgate.node import applications
 from lockgate.node.bundle import MAX_BUNDLE, BadBundle
 from lockgate.node.cometbft import is_cluster, nodes_of
 from lockgate.node.findings import Finding, header_hashes, verify
@@ -51,7 +52,9 @@ def store(folder: Folder, name: str) -> dict[str, Any]:
         if height:
             audit(opened, state)
         if first == 1:
-            replay(genesis, opened, MemoryNodes(), height)  # else the blocks to run again are pruned
+            replay(
+                genesis, opened, MemoryNodes(), height, applications.of(path.parent)
+            )  # else the blocks to run again are pruned
     finally:
         opened.close()
     blocks = height - first + 1 if height else 0

@@ -6,6 +6,7 @@
 <data>/signers/<name>.state       what each validator signed, outside every database and backup (P12)
 <data>/hosts/<name>/keys, host.sqlite, host.sock, endpoint.json
 <data>/relays/<name>/keys, relay.json
+<data>/chains/<name>/...                chains that are not ours: `node.foreign.spec`
 <data>/attestors/<name>/keys, attestor.json, sets; <data>/signers/attestor-<name>.said, what it signed
 ```
 """
@@ -94,6 +95,10 @@ class Folder:
 
     def attestor(self, name: str) -> Path:
         return self.root / "attestors" / name
+
+    def chain(self, name: str) -> Path:
+        """A chain that is not ours."""
+        return self.root / "chains" / name
 
     def said(self, attestor: str) -> Path:
         """What an attestor has signed, outside its own folder and every backup."""

@@ -25,7 +25,7 @@ from lockgate.keystore.software import Ed25519Signer, identity_signer
 from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Genesis, GenesisAccount, GenesisValidator, LedgerClass, Parameters
 from lockgate.merkle.multistore import MultiStore
-from lockgate.node import collector
+from lockgate.node import applications, collector
 from lockgate.node.clock import SystemClock
 from lockgate.node.engine import OtherEngine
 from lockgate.node.folder import SUITE_ED25519, Folder, NotInitialised, make_keys, write_json
@@ -71,15 +71,17 @@ def create(
     chain_id: str,
     accounts: tuple[GenesisAccount, ...] = (),
     parameters: Parameters | None = None,
+    ports: tuple[str, ...] = (),
 ) -> Genesis:
-    """Make a one-signer ledger's keys and genesis, once; returns the genesis that is there.
+    """Make a one-signer ledger's keys and genesis, once; returns the genesis that is there. `ports`: its applications.
 
-    Raises OtherEngine, OtherParameters.
+    Raises OtherEngine, OtherParameters, OtherApplications.
     """
     path = folder.ledger(name) / "genesis.cbor"
     if (path.parent / "cluster.json").exists():
         raise OtherEngine("it runs on CometBFT", ledger=name, folder=str(folder.root))
     keys = ledger_keys(folder, name)
+    applications.fix(path.parent, ports, fresh=not path.exists())
     if path.exists():
         return check_same(Genesis.from_bytes(path.read_bytes()), parameters)
     validator = Ed25519Signer(keys["validator"].seed.reveal())
@@ -114,7 +116,15 @@ def open_chain(folder: Folder, name: str, *, durable: bool, accept_clock: bool) 
         recover(genesis, store, nodes, [(signer.public_key, state)])
         check_roots(store, nodes)
         validator = LocalValidator(signer.public_key, signer.sign, state)
-        chain = EmbeddedChain(genesis, store, nodes, [validator], SystemClock(), accept_clock=accept_clock)
+        chain = EmbeddedChain(
+            genesis,
+            store,
+            nodes,
+            [validator],
+            SystemClock(),
+            accept_clock=accept_clock,
+            applications=applications.of(home),
+        )
     except BaseException:
         store.close()
         raise

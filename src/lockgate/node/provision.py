@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockgate.courier.ports import Submitted, Updater
+from lockgate.crypto.keys import KeyRole
 from lockgate.hosting.config import LedgerRef
 from lockgate.keystore.software import Ed25519Signer
 from lockgate.lightclients.cometbft.hashing import header_hash
@@ -18,6 +19,7 @@ from lockgate.machine import keys
 from lockgate.machine.genesis import Genesis, LedgerClass
 from lockgate.machine.records import Lane, LaneOrder
 from lockgate.machine.transaction import Message
+from lockgate.node.folder import SUITE_ED25519
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, Height
 from lockgate.relay import pairing, pairing_kinds
@@ -26,6 +28,7 @@ from lockgate.relay.pairing_kinds import Following
 from lockgate.relay.rpc import Calls, Rpc, array
 from lockgate.relay.submitter import ANY_PRICE, AccountSubmitter
 
+RELAY_KEYS: Final = {"account": (KeyRole.ACCOUNT, SUITE_ED25519)}
 OPERATOR_LANE = 1
 HOST_LANE = 2
 RELAY_LANE = 3

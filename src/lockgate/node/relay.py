@@ -21,14 +21,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
-from lockgate.courier.batches import BATCH_MOST
 from lockgate.courier.ports import Updater
-from lockgate.crypto.keys import KeyRole
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
 from lockgate.lightclients.attested.states import CLIENT_TYPE
 from lockgate.node.folder import (
-    SUITE_ED25519,
     Folder,
     NotInitialised,
     account_signer,
@@ -36,8 +33,11 @@ from lockgate.node.folder import (
     read_json,
     write_json,
 )
+from lockgate.node.foreign import relay as foreign
+from lockgate.node.foreign.relay import Asked
 from lockgate.node.patience import patiently
-from lockgate.node.provision import RELAY_LANE, LedgerAccess, SetupFailed, find_lane
+from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess, SetupFailed, find_lane
+from lockgate.node.relay_record import batch_most, max_gas_prices
 from lockgate.node.sources import Nodes, nodes_of, open_ledger
 from lockgate.primitives.ids import ClientId
 from lockgate.relay.attestors import Attestor, Attestors
@@ -46,7 +46,6 @@ from lockgate.relay.driver import EndPoint, Relayer
 from lockgate.relay.rpc import Rpc
 from lockgate.relay.updaters.attested import AttestedUpdater
 
-RELAY_KEYS: Final = {"account": (KeyRole.ACCOUNT, SUITE_ED25519)}
 STATUS_EVERY_S: Final = 2.0
 STATUS_OLD_S: Final = 10.0  # a status that was not written again by then is nobody's
 ADDRESS: Final = re.compile(r"unix:/.+|tcp:(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d{1,5}", re.DOTALL)
@@ -62,13 +61,18 @@ async def make(
     nonce_lane: int = RELAY_LANE,
     waits: Waits = patiently,
     more: dict[str, Nodes] | None = None,
-) -> tuple[Relayer, list[Rpc]]:
+    *,
+    signs: bool = True,
+) -> tuple[Relayer, list[Any]]:
     """A relayer for the pair recorded under `name`, connected; the connections are the caller's to close.
 
-    `waits` is what becomes of a ledger that does not answer yet; `more` are nodes beside the recorded ones.
+    `waits` is what becomes of a ledger that does not answer yet; `more` are nodes beside the recorded ones; `signs`
+    is false for one that only looks.
     """
     home = folder.relay(name)
     record = read_json(home / "relay.json")
+    if "chain" in record:
+        return await foreign.make(Asked(folder, name, record, report, nonce_lane, waits, more or {}, signs))
     between: list[str] = record["between"]
     signer = account_signer(make_keys(home / "keys", RELAY_KEYS, folder.passphrase()))
     prices = max_gas_prices(record)
@@ -103,14 +107,6 @@ async def make(
     return Relayer(ends[0], ends[1], report, OsEntropy(), keep, batch_most(record)), rpcs
 
 
-def batch_most(record: dict[str, Any]) -> int:
-    """How many packets go into one transaction at most. Raises NotInitialised."""
-    given = record.get("batch_most", BATCH_MOST)
-    if type(given) is not int or not 1 <= given <= BATCH_MOST:
-        raise NotInitialised(f"batch_most of a relayer is 1 to {BATCH_MOST}", given=str(given)[:100])
-    return given
-
-
 def attested_by(record: dict[str, Any], ledger: str, chain: CometBftChain, report: Report) -> dict[str, Updater]:
     """What brings attested clients of a ledger forward, where its attestors are named. Raises NotInitialised."""
     named = record.get("attestors", {})
@@ -120,14 +116,6 @@ def attested_by(record: dict[str, Any], ledger: str, chain: CometBftChain, repor
     if not addresses:
         return {}
     return {CLIENT_TYPE: AttestedUpdater(chain, Attestors([Attestor(each) for each in addresses], report))}
-
-
-def max_gas_prices(record: dict[str, Any]) -> dict[str, int]:
-    """What the relayer pays for a unit of gas at most, by ledger. Raises NotInitialised."""
-    prices = record.get("max_gas_price", {})
-    if not isinstance(prices, dict) or any(type(price) is not int or price < 0 for price in prices.values()):
-        raise NotInitialised("max_gas_price of a relayer is whole numbers by ledger", given=str(prices)[:100])
-    return prices
 
 
 async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] | None = None) -> None:
@@ -154,7 +142,7 @@ async def status(folder: Folder, name: str) -> dict[str, Any]:
         shown = read_json(folder.relay(name) / "status.json")
         if time.time() - float(shown.get("written", 0)) < STATUS_OLD_S:
             return {"from": f"the running relayer (pid {shown['pid']})", **shown}
-    relayer, rpcs = await make(folder, name, _silent, waits=_at_once)
+    relayer, rpcs = await make(folder, name, _silent, waits=_at_once, signs=False)
     try:
         await relayer.look()
         return {"from": "the ledgers; no relayer is running here", **relayer.status()}
@@ -197,7 +185,8 @@ def rows(shown: dict[str, Any]) -> list[list[str]]:
             )
             found.append([f"client on {name}", text])
         found += source_rows(name, end.get("sources"))
-        found += attestor_rows(name, (end.get("attested_by") or {}).get(CLIENT_TYPE))
+        for health in (end.get("attested_by") or {}).values():
+            found += attestor_rows(name, health)
     found.append(["counters", ", ".join(f"{name} {count}" for name, count in shown["counters"].items() if count)])
     return found
 
@@ -217,7 +206,7 @@ def source_rows(ledger: str, sources: dict[str, Any] | None) -> list[list[str]]:
 
 def attestor_rows(ledger: str, health: dict[str, Any] | None) -> list[list[str]]:
     """The attestors of a ledger, and what its attested client waits for."""
-    if health is None:
+    if health is None or "attestors" not in health:
         return []
     signing = sum(each["state"] == "signs" for each in health["attestors"])
     waits = f"; WAITS: {health['waits']}" if health["waits"] else ""
@@ -234,6 +223,6 @@ def _silent(kind: str, fields: dict[str, object]) -> None:
     """What happens on the way is in the status."""
 
 
-async def _close(rpcs: list[Rpc]) -> None:
+async def _close(rpcs: list[Any]) -> None:
     for rpc in rpcs:
         await rpc.close()

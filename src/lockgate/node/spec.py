@@ -14,6 +14,7 @@ from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import LaneOrder
 from lockgate.node import parameters
 from lockgate.node.engine import Engine
+from lockgate.node.foreign.spec import ChainSpec, read_chain
 from lockgate.node.parameters import BadParameters
 from lockgate.node.profiles import Profile, named
 from lockgate.primitives.errors import Refused
@@ -43,6 +44,7 @@ class LedgerSpec:
     client: str = HEADERS  # the kind of client by which this ledger follows the other
     attestors: int = 4  # of the other ledger, where that client rests on some
     quorum: int = 3  # how many of them it needs
+    applications: tuple[str, ...] = ()  # on ports beside the endpoints, for lanes to chains that are not ours
     parameters: Parameters | None = None  # of its genesis; None: the defaults, or what it was made with
 
 
@@ -72,6 +74,7 @@ class Spec:
     )
     order: LaneOrder = LaneOrder.UNORDERED  # of the lane, when it is opened
     relay: RelaySpec = RelaySpec()
+    chains: tuple[ChainSpec, ...] = ()  # that are not ours, each with a lane to one of the ledgers
 
     def __post_init__(self) -> None:
         names = {spec.name for spec in self.ledgers}
@@ -79,10 +82,20 @@ class Spec:
         for ledger in self.ledgers:
             if ledger.engine not in set(Engine):
                 raise BadConfig(f"an engine is one of {', '.join(Engine)}", ledger=ledger.name, given=ledger.engine)
+            if ledger.applications and ledger.engine != Engine.EMBEDDED:
+                raise BadConfig("applications are for ledgers of the embedded engine", ledger=ledger.name)
             if ledger.client not in KINDS:
                 raise BadConfig(f"a client is one of {', '.join(KINDS)}", ledger=ledger.name, given=ledger.client)
-        if len(self.ledgers) != 2 or len(names) != 2 or len(hosts) != len(self.hosts):
-            raise BadConfig("a deployment has two ledgers and hosts of different names")
+        few = 1 if self.chains else 2
+        if not few <= len(self.ledgers) <= 2 or len(names) != len(self.ledgers) or len(hosts) != len(self.hosts):
+            raise BadConfig("a deployment has two ledgers, or one and a chain, and hosts of different names")
+        if len(self.ledgers) == 1 and self.hosts:
+            raise BadConfig("hosts talk over a lane between two ledgers", host=self.hosts[0].name)
+        if len({*names, *(chain.name for chain in self.chains)}) != len(names) + len(self.chains):
+            raise BadConfig("chains and ledgers have different names")
+        for chain in self.chains:
+            if chain.ledger not in names:
+                raise BadConfig("a chain names a ledger that is not there", chain=chain.name, ledger=chain.ledger)
         if type(self.relay.batch_most) is not int or not 1 <= self.relay.batch_most <= BATCH_MOST:
             raise BadConfig(f"batch_most is 1 to {BATCH_MOST}", given=str(self.relay.batch_most)[:100])
         for host in self.hosts:
@@ -101,7 +114,7 @@ DEFAULT_HOSTS: Final = (
 def read_spec(path: Path | None, profile: str | None = None) -> Spec:
     """Read a TOML file; no file gives the default. What it leaves open is a profile's, the file's own or `profile`.
 
-    Raises BadConfig, NoSuchProfile.
+    Raises BadConfig, BadChain, NoSuchProfile.
     """
     try:
         value = {} if path is None else tomllib.loads(path.read_text())
@@ -112,7 +125,9 @@ def read_spec(path: Path | None, profile: str | None = None) -> Spec:
     chosen = named(value.pop("profile", profile or "balanced"))
     try:
         ledgers = tuple(_ledger_spec(item, chosen) for item in value.pop("ledger", DEFAULT_LEDGERS))
-        hosts = tuple(_host_spec(item, chosen) for item in value.pop("host", DEFAULT_HOSTS))
+        given = value.pop("host", () if len(ledgers) == 1 else DEFAULT_HOSTS)
+        hosts = tuple(_host_spec(item, chosen) for item in given)
+        chains = tuple(read_chain(item, path) for item in value.pop("chain", ()))
         order = ORDERS[value.pop("order", chosen.deployment.get("order", "unordered"))]
         relay = RelaySpec(**{**chosen.relay, **value.pop("relay", {})})
     except KeyError as error:
@@ -121,7 +136,7 @@ def read_spec(path: Path | None, profile: str | None = None) -> Spec:
         raise BadConfig(str(error), file=str(path)) from error
     if value:
         raise BadConfig("unknown table", table=sorted(value)[0], file=str(path))
-    return Spec(ledgers, hosts, order, relay)
+    return Spec(ledgers, hosts, order, relay, chains)
 
 
 def _ledger_spec(item: dict[str, Any], profile: Profile) -> LedgerSpec:
@@ -129,7 +144,7 @@ def _ledger_spec(item: dict[str, Any], profile: Profile) -> LedgerSpec:
     if not isinstance(given, dict):
         raise TypeError("a ledger's parameters are a table")
     profile = named(item["profile"]) if "profile" in item else profile
-    said = {**profile.ledger, **item, "sources": tuple(item.get("sources", ()))}
+    said = {**profile.ledger, **item, **{name: tuple(item.get(name, ())) for name in ("sources", "applications")}}
     values = {**profile.parameters, **given}
     said["parameters"] = parameters.read(values) if values else None
     said.pop("profile", None)

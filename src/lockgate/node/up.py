@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
+from lockgate.machine.genesis import Genesis
 from lockgate.machine.records import Lane
 from lockgate.node import cometbft, company, net
 from lockgate.node import ledger as ledger_node
@@ -19,6 +20,7 @@ from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
 from lockgate.node.engine import Engine
 from lockgate.node.folder import DiskFull, Folder, read_json, write_json, writing
+from lockgate.node.foreign import start as foreign
 from lockgate.node.identity import inception, open_keys
 from lockgate.node.processes import Deployment, OnReport
 from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
@@ -32,6 +34,7 @@ from lockgate.storage.ledger import StoreInUse, take_lock
 Say = Callable[[str], None]
 RECORD: Final = "up.json"  # who runs the deployment, and where; there while it runs
 EXPIRED_POLL_S: Final = 0.5
+PAIR: Final = 2  # ledgers, with a lane between them
 NEEDED_MB: Final = 64  # logs, stores and journals of a day's use
 
 
@@ -97,19 +100,27 @@ async def start(
         running.spec = spec = replace(spec, ledgers=tuple(_with_nodes(folder, ledger) for ledger in spec.ledgers))
         await asyncio.gather(*(start_ledger(running, ledger, accept_clock, say) for ledger in spec.ledgers))
         write_json(folder.root / RECORD, {"pid": os.getpid(), "ledgers": running.addresses})
-        attested = await company.start(folder, spec.ledgers, running.processes, say)
-        await provision(running, say, attested)
-        say("hosts and relayer")
-        name = "-".join(ledger.name for ledger in spec.ledgers)
-        write_json(folder.relay(name) / "relay.json", _relay(spec, attested))
-        await asyncio.gather(
-            running.processes.start(f"relay {name}", "relay", "run", name),
-            *(running.processes.start(f"host {host.name}", "host", "run", host.name) for host in spec.hosts),
-        )
+        if len(spec.ledgers) == PAIR:
+            await _start_pair(running, say)
+        await foreign.start(folder, spec.chains, spec.ledgers, spec.relay.batch_most, running.processes, say)
     except BaseException:
         await running.stop()
         raise
     return running
+
+
+async def _start_pair(running: Running, say: Say) -> None:
+    """The lane between two ledgers, its hosts and its relayer."""
+    folder, spec, processes = running.folder, running.spec, running.processes
+    attested = await company.start(folder, spec.ledgers, processes, say)
+    await provision(running, say, attested)
+    say("hosts and relayer")
+    name = "-".join(ledger.name for ledger in spec.ledgers)
+    write_json(folder.relay(name) / "relay.json", _relay(spec, attested))
+    await asyncio.gather(
+        processes.start(f"relay {name}", "relay", "run", name),
+        *(processes.start(f"host {host.name}", "host", "run", host.name) for host in spec.hosts),
+    )
 
 
 def take(folder: Folder) -> int:
@@ -131,12 +142,11 @@ def take(folder: Folder) -> int:
     raise AlreadyRunning("a deployment runs in this folder", folder=str(folder.root), **fields)
 
 
-def create_ledger(folder: Folder, spec: LedgerSpec) -> None:
+def create_ledger(folder: Folder, spec: LedgerSpec) -> Genesis:
     """Make a ledger's keys and genesis where they are not there. Raises NoCometBft, BadCluster, OtherParameters."""
     if spec.engine == Engine.COMETBFT:
-        cometbft.create(folder, spec.name, spec.chain_id, spec.validators, spec.parameters)
-    else:
-        ledger_node.create(folder, spec.name, spec.chain_id, parameters=spec.parameters)
+        return cometbft.create(folder, spec.name, spec.chain_id, spec.validators, spec.parameters)
+    return ledger_node.create(folder, spec.name, spec.chain_id, parameters=spec.parameters, ports=spec.applications)
 
 
 def _with_nodes(folder: Folder, spec: LedgerSpec) -> LedgerSpec:

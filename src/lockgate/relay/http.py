@@ -44,12 +44,13 @@ class HttpPool:
     def __init__(self, address: str, *, timeout_s: float, most: int) -> None:
         parts = urlsplit(address)
         if parts.scheme not in PORTS or not parts.hostname:
-            raise HttpFailed(f"not an http address: {address}")
+            raise HttpFailed("not an http address")  # not shown: it may hold a key of a provider
         self._host = parts.hostname
         self._port = parts.port or PORTS[parts.scheme]
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._path = parts.path or "/"
-        self._netloc = parts.netloc
+        self._query = f"?{parts.query}" if parts.query else ""  # providers take their key there
+        self._netloc = parts.netloc.rpartition("@")[2]
         self._timeout_s = timeout_s
         self._most = most
         self.lost = 0  # kept connections that the node closed
@@ -71,7 +72,7 @@ class HttpPool:
         unless it must reach the node at most `once` and may have been read.
         """
         kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        return await self._call(self._head("POST", self._path, kind) + body, once=once)
+        return await self._call(self._head("POST", self._path + self._query, kind) + body, once=once)
 
     async def get(self, target: str) -> tuple[int, bytes]:
         """Return status and JSON body of a path below the address, with its query. Raises as `post`."""

@@ -10,9 +10,11 @@ from lockgate.lightclients.evm_attestation import SigningSet
 from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.ids import ClientId
 from lockgate.relay.chains.evm.account import EvmAccount
-from lockgate.relay.chains.evm.answers import Receipt
+from lockgate.relay.chains.evm.answers import Receipt, hexed, logs_of
 from lockgate.relay.chains.evm.artefacts import artefact
+from lockgate.relay.chains.evm.chain import LOGS_AT_ONCE, EvmChain
 from lockgate.relay.chains.evm.interface import interface
+from lockgate.relay.chains.evm.node import ask
 
 
 class NotDeployed(PeerFault):
@@ -57,6 +59,24 @@ async def add_client(
     raise NotDeployed("no lane was added", transaction=receipt.transaction)
 
 
+async def client_of(chain: EvmChain, contract: bytes, first: int) -> ClientId | None:
+    """The lane whose client a contract is, if one was opened from block `first` on; none for none."""
+    own = interface("host")
+    last = (await chain.heads())[1].number
+    for low in range(first, last + 1, LOGS_AT_ONCE):
+        asked = {
+            "address": hexed(chain.host),
+            "topics": [hexed(own.topic("ClientAdded"))],
+            "fromBlock": hex(low),
+            "toBlock": hex(min(last, low + LOGS_AT_ONCE - 1)),
+        }
+        for log in logs_of(await ask(chain.node, "eth_getLogs", asked)):
+            found = own.event(log) if log.address == chain.host else None
+            if found is not None and int(found[1][2]).to_bytes(20) == contract:
+                return ClientId(found[1][0])
+    return None
+
+
 async def invoke(account: EvmAccount, to: bytes, name: str, function: str, *arguments: Any) -> Receipt:
     """Call a contract with the interface `name`."""
     return await account.execute(to, interface(name).call(function, *arguments))
@@ -68,4 +88,4 @@ async def read(account: EvmAccount, to: bytes, name: str, function: str, *argume
     return interface(name).result(function, found)
 
 
-__all__ = ("LaneLimits", "NotDeployed", "add_client", "deploy", "deploy_attested", "invoke", "read")
+__all__ = ("LaneLimits", "NotDeployed", "add_client", "client_of", "deploy", "deploy_attested", "invoke", "read")

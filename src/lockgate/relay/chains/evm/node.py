@@ -10,6 +10,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, Self
+from urllib.parse import urlsplit
 
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.relay.http import HttpFailed, HttpPool, TooLong
@@ -52,6 +53,12 @@ async def ask_all(node: EvmCalls, calls: Sequence[Call]) -> list[Any]:
     return answers
 
 
+def public_name(address: str) -> str:
+    """A node as it may be told: its path, query or user part may hold a key of its provider."""
+    parts = urlsplit(address)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
 class EvmNode:
     """A node at an address. Closes with the `async with` block it was opened in.
 
@@ -59,7 +66,7 @@ class EvmNode:
     """
 
     def __init__(self, address: str, *, timeout_s: float = TIMEOUT_S, most: int = MAX_ANSWER) -> None:
-        self.address = address
+        self.name = public_name(address)
         try:
             self._pool = HttpPool(address, timeout_s=timeout_s, most=most)
         except HttpFailed as error:
@@ -93,16 +100,16 @@ class EvmNode:
         if not isinstance(answers, list) or len(answers) != len(requests):
             # One error for the whole: the node's words say which, a limit of a batch most often.
             if isinstance(answers, Mapping) and answers.get("error") is not None:
-                raise _error_of(answers["error"], calls[0][0], self.address)
-            raise BadAnswer("a batch is answered by as many results", node=self.address)
+                raise _error_of(answers["error"], calls[0][0], self.name)
+            raise BadAnswer("a batch is answered by as many results", node=self.name)
         by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, Mapping)}
         found: list[Any] = []
         for request, (method, _) in zip(requests, calls, strict=True):
             answer = by_id.get(request["id"])
             if answer is None or ("result" not in answer and answer.get("error") is None):
-                raise BadAnswer("a call without an answer", method=method, node=self.address)
+                raise BadAnswer("a call without an answer", method=method, node=self.name)
             failure = answer.get("error")
-            found.append(answer["result"] if failure is None else _error_of(failure, method, self.address))
+            found.append(answer["result"] if failure is None else _error_of(failure, method, self.name))
         return found
 
     async def _post(self, requests: list[dict[str, Any]]) -> Any:
@@ -114,17 +121,17 @@ class EvmNode:
                 if status in GATEWAY_ERRORS:
                     raise HttpFailed(f"status {status}")
             except TooLong as error:
-                raise BadAnswer("the answer is too long", node=self.address) from error
+                raise BadAnswer("the answer is too long", node=self.name) from error
             except HttpFailed as error:
                 if attempt > RETRIES or self._closed:
-                    raise ChainUnavailable("the node does not answer", node=self.address, cause=str(error)) from error
+                    raise ChainUnavailable("the node does not answer", node=self.name, cause=str(error)) from error
                 await asyncio.sleep(backoff)
                 backoff *= 2
                 continue
             try:
                 return json.loads(body)
             except (ValueError, RecursionError) as error:
-                raise BadAnswer("not JSON", node=self.address, status=status) from error
+                raise BadAnswer("not JSON", node=self.name, status=status) from error
         raise AssertionError("unreachable")
 
 
@@ -136,4 +143,4 @@ def _error_of(failure: Any, method: str, node: str) -> RpcError:
     return RpcError(str(detail.get("message") or "error")[:500], method=method, node=node, data=text)
 
 
-__all__ = ("BATCH", "Call", "EvmCalls", "EvmNode", "ask", "ask_all")
+__all__ = ("BATCH", "Call", "EvmCalls", "EvmNode", "ask", "ask_all", "public_name")

@@ -26,7 +26,7 @@ from lockgate.relay.rpc import BadAnswer, RpcError
 
 GRACE_S: Final = 1.0  # after enough nodes have answered, for the others
 TAGS: Final = ("latest", "finalized", "safe")
-AT_NEWEST: Final = ("eth_call", "eth_getStorageAt")
+AT_NEWEST: Final = ("eth_call", "eth_getStorageAt", "eth_getCode", "eth_getBalance")
 ABSENT: Final = object()  # a node that gave no usable answer
 Report = Callable[[str, dict[str, object]], None]
 

@@ -1,0 +1,69 @@
+"""Sends a plain packet from an application of a ledger to one of another chain, as the ledger's operator."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final
+
+from lockgate.codec import type_urls as urls
+from lockgate.ibc import events as ibc_events
+from lockgate.ibc import wire
+from lockgate.ibc.packet import Payload
+from lockgate.node.folder import Folder
+from lockgate.node.recover import operators
+from lockgate.primitives.errors import Unavailable
+from lockgate.primitives.ids import ClientId
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
+from lockgate.relay.chains.cometbft import CometBftChain
+
+VERSION: Final = "echo-1"
+ENCODING: Final = "application/octet-stream"
+POLL_S: Final = 0.5
+
+
+class NoEnd(Unavailable):
+    code = "node.no_end"
+    summary = "The packet was sent, and has not ended in the time that was waited for."
+    untouched = "It goes on: it is answered, or times out."
+    next_step = "See with `lockgate relay status NAME` who must act."
+
+
+async def ask(
+    folder: Folder, ledger: str, client: str, ports: tuple[str, str], body: bytes, timeout_s: int, wait_s: float
+) -> dict[str, Any]:
+    """Send, and wait for its end where `wait_s` is not zero. `ports` are the source's and the destination's.
+
+    Raises SetupFailed with the ledger's words, NoEnd.
+    """
+    async with operators(folder, [ledger]) as accesses:
+        access = accesses[ledger]
+        now = max((await access.chain.tip()).time // NANOS_PER_SECOND, int(time.time()))
+        payload = Payload(*ports, VERSION, ENCODING, body)
+        message = wire.SendMessage(ClientId(client), UnixSeconds(now + timeout_s), (payload,), access.submitter.signer)
+        done = await access.do((urls.MSG_SEND_PACKET, wire.encode_send(message)))
+        sent = next(event for event in done.events if event.type == ibc_events.SEND_PACKET)
+        sequence = int(sent.get(ibc_events.SEQUENCE) or 0)
+        shown: dict[str, Any] = {"ledger": ledger, "client": client, "sequence": sequence, "height": str(done.height)}
+        return shown if not wait_s else {**shown, "ended": await _end(access.chain, ClientId(client), sequence, wait_s)}
+
+
+async def _end(chain: CometBftChain, client: ClientId, sequence: int, wait_s: float) -> str:
+    try:
+        async with asyncio.timeout(wait_s):
+            while sequence in await chain.still_open(client, {sequence}):
+                await asyncio.sleep(POLL_S)
+            while True:
+                for kind, ended in (
+                    (ibc_events.ACKNOWLEDGE_PACKET, "acknowledged"),
+                    (ibc_events.TIMEOUT_PACKET, "timed out"),
+                ):
+                    found = await chain.find_events(kind, ibc_events.SOURCE_CLIENT, client, {sequence}, lambda _: True)
+                    if found:
+                        return ended
+                await asyncio.sleep(POLL_S)
+    except TimeoutError as error:
+        raise NoEnd(client=client, sequence=sequence, waited_s=wait_s) from error
+
+
+__all__ = ("NoEnd", "ask")

@@ -1,0 +1,136 @@
+"""One relayer process between a ledger of ours and a chain that is not ours.
+
+`relays/LEDGER-CHAIN/relay.json`: {"between": ["alpha", "anvil"], "chain": "anvil"}, and what `node.relay` says of
+`sources`, `required_sources`, `max_gas_price`, `batch_most`; `"attestors": {"anvil": [address, …]}`, who attests both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from lockgate.courier.ports import Updater
+from lockgate.hosting.work import Report
+from lockgate.keystore.software import OsEntropy
+from lockgate.lightclients.attested.states import CLIENT_TYPE
+from lockgate.node.folder import Folder, write_json
+from lockgate.node.foreign.evm import alone, deployed, host_of, open_account, open_chain, open_nodes
+from lockgate.node.foreign.lane import lane_of, relay_signer
+from lockgate.node.foreign.spec import EvmSpec, kept_evm
+from lockgate.node.provision import LedgerAccess, SetupFailed
+from lockgate.node.relay_record import batch_most, max_gas_prices
+from lockgate.node.sources import Nodes, nodes_of, open_ledger
+from lockgate.primitives.ids import ClientId
+from lockgate.relay.attestors import Attestor, Attestors
+from lockgate.relay.chains.evm.clients import KIND
+from lockgate.relay.chains.evm.submitter import EvmSubmitter
+from lockgate.relay.driver import EndPoint, Relayer
+from lockgate.relay.evm_attestors import EvmAttestors, SocketAttestor
+from lockgate.relay.updaters.attested_evm import AttestedEvmUpdater
+from lockgate.relay.updaters.evm_attested import EvmAttestedUpdater
+
+Waits = Callable[[Callable[[], Awaitable[Any]], Report], Awaitable[Any]]
+
+
+class Held:
+    """What a relayer holds, closed at its end: connections, and the account on the chain."""
+
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+        self.open: list[Any] = []
+
+    async def close(self) -> None:
+        for each in reversed(self.open):
+            await each.close()
+        self.stack.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which relayer is made: `record` is its relay.json, `more` are nodes by ledger beside the recorded ones."""
+
+    folder: Folder
+    name: str
+    record: dict[str, Any]
+    report: Report
+    nonce_lane: int
+    waits: Waits
+    more: dict[str, Nodes]
+    signs: bool  # it moves packets: another of this folder must not at the same time
+
+
+async def make(asked: Asked) -> tuple[Relayer, list[Any]]:
+    """A relayer of the lane to the record's chain; what it returns beside is the caller's to close.
+
+    Raises SetupFailed where there is no lane, AccountInUse, NotInitialised, BadChain.
+    """
+    folder, record, report, waits = asked.folder, asked.record, asked.report, asked.waits
+    spec = kept_evm(folder, str(record["chain"]))
+    lane = lane_of(folder, spec.name)
+    if not {"client", "far_client"} <= lane.keys():
+        raise SetupFailed("there is no lane to the chain: `lockgate lane open FILE`", chain=spec.name)
+    host, held = host_of(folder, spec), Held()
+    try:
+        if asked.signs:
+            held.stack.enter_context(alone(folder, spec.name))
+        further = asked.more.get(spec.ledger, Nodes())
+        nodes = nodes_of(record, spec.ledger).with_more(further.further, further.required)
+        price = max_gas_prices(record).get(spec.ledger, 0)
+        signer = relay_signer(folder, spec.ledger, spec.name)
+
+        async def connect() -> LedgerAccess:
+            chain = await open_ledger(folder, spec.ledger, nodes, report)
+            return await LedgerAccess.over(spec.ledger, chain, signer, asked.nonce_lane, price)
+
+        ours = await waits(connect, report)
+        held.open.append(ours.chain.rpc)
+        node = open_nodes(spec, report)
+        held.open.append(node)
+        theirs = open_chain(
+            node,
+            spec,
+            host,
+            report,
+            first=int(str(deployed(folder, spec).get("first_block", 0))),
+            followed=ours.chain.chain_id,
+            memory=folder.chain(spec.name) / "released.json" if asked.signs else None,
+        )
+        account = open_account(folder, spec, theirs, report)
+        held.open.append(account)
+        if asked.signs:
+            await waits(account.resume, report)
+        addresses = [str(address) for address in record.get("attestors", {}).get(spec.name, ())]
+        here = EndPoint(
+            ours.chain,
+            ours.submitter,
+            ClientId(lane["client"]),
+            own_lane=False,
+            updaters={KIND: _to_contract(ours, spec, addresses, report)},
+        )
+        there = EndPoint(
+            theirs,
+            EvmSubmitter(account),
+            ClientId(lane["far_client"]),
+            own_lane=False,
+            updaters={
+                CLIENT_TYPE: AttestedEvmUpdater(theirs, Attestors([Attestor(each) for each in addresses], report))
+            },
+        )
+    except BaseException:
+        await held.close()
+        raise
+
+    def keep(what: str, evidence: dict[str, object]) -> None:
+        write_json(folder.relay(asked.name) / "evidence" / f"{what}.json", evidence)
+
+    return Relayer(here, there, report, OsEntropy(), keep, batch_most(record)), [held]
+
+
+def _to_contract(ours: LedgerAccess, spec: EvmSpec, addresses: list[str], report: Report) -> Updater:
+    asked = EvmAttestors([SocketAttestor(each) for each in addresses], report)
+    return EvmAttestedUpdater(ours.chain, spec.network, ours.genesis.domain_id, asked)
+
+
+__all__ = ("Asked", "make")

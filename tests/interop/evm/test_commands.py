@@ -1,0 +1,290 @@
+"""A lane to an EVM as a person runs it: a deployment file and commands, against a real node (S20, S21, S28, C6)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+from web3 import Web3
+
+from lockgate.cli.main import app
+from lockgate.crypto.recoverable import EvmKey
+from lockgate.relay.chains.evm.artefacts import artefact
+from tests.interop.evm.world import Node, start_node
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
+
+SCALAR = "4c6f636b67617465" * 4
+ACCOUNT = EvmKey(bytes.fromhex(SCALAR)).address
+LIMIT_S = 120.0
+DEPLOYMENT = """
+[[ledger]]
+name = "alpha"
+chain_id = "alpha-1"
+heartbeat = 0.5
+applications = ["echo"]
+
+[[chain]]
+name = "anvil"
+kind = "evm"
+ledger = "alpha"
+rpc = ["http://127.0.0.1:{port}/?key=path-with-a-secret", "http://localhost:{port}"]
+network = 31337
+finality = "2"
+key_file = "account.key"
+attestors = 3
+quorum = 2
+"""
+
+
+@dataclass
+class Place:
+    """A folder with a deployment file, a node with blocks every second, and what commands have said."""
+
+    folder: Path
+    node: Node
+    said: list[str] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.web3 = Web3(Web3.HTTPProvider(self.node.url))
+        text = DEPLOYMENT.format(port=self.node.url.rpartition(":")[2])
+        (self.folder / "deployment.toml").write_text(text)
+        self.key_file.write_text(SCALAR + "\n")
+        self.key_file.chmod(0o600)
+
+    @property
+    def key_file(self) -> Path:
+        return self.folder / "account.key"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def file(self) -> str:
+        return str(self.folder / "deployment.toml")
+
+    def rpc(self, method: str, *arguments: Any) -> Any:
+        answer = self.web3.provider.make_request(method, list(arguments))  # type: ignore[arg-type]
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def fund(self) -> None:
+        self.rpc("anvil_setBalance", "0x" + ACCOUNT.hex(), hex(10**20))
+
+    def spent(self) -> int:
+        return self.web3.eth.get_transaction_count(Web3.to_checksum_address("0x" + ACCOUNT.hex()))
+
+    def lockgate(self, *arguments: str, code: int = 0) -> Any:
+        """What a command prints as JSON."""
+        done = CliRunner().invoke(app, ["--data", str(self.data), "--json", *arguments])
+        self.said.append(done.output)
+        assert done.exit_code == code, (done.output, done.exception)
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def start(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(self.data), *arguments]
+        self.said.append("")
+        with (self.folder / "out.txt").open("wb") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[None]:
+        """Another process beside it."""
+        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(self.data), *arguments]
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.process.wait(30)
+        self.said.append((self.folder / "out.txt").read_text())
+        self.process = None
+
+    def until(self, true: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
+        deadline = time.monotonic() + limit_s
+        while not (found := true()):
+            out = (self.folder / "out.txt").read_text()
+            assert time.monotonic() < deadline, (out, self.logs())
+            assert self.process is not None
+            assert self.process.poll() is None, out
+            time.sleep(0.2)
+        return found
+
+    def up(self) -> None:
+        self.start("up", self.file)
+        self.until(lambda: "Running." in (self.folder / "out.txt").read_text())
+
+    def logs(self) -> str:
+        return "".join(path.read_text() for path in sorted((self.data / "logs").glob("*.log")))
+
+    def pid(self, name: str) -> int:
+        lines = (self.data / "logs" / f"{name}.log").read_text().splitlines()
+        ready = next(line for line in reversed(lines) if line.startswith("ready "))
+        return int(json.loads(ready.split(" ", 1)[1])["pid"])
+
+    def contract(self, name: str) -> Any:
+        where = json.loads((self.data / "chains" / "anvil" / "deployed.json").read_text())[name]
+        return self.web3.eth.contract(address=Web3.to_checksum_address(where), abi=artefact(name).abi)
+
+    def ask(self, body: bytes) -> None:
+        """Somebody has the example contract ask our ledger's."""
+        timeout = int(self.web3.eth.get_block("latest")["timestamp"]) + 3_600
+        call = self.contract("echo").functions.ask(self.lane()["far_client"], "echo", body, timeout)
+        sent = call.transact({"from": self.web3.eth.accounts[0]})
+        assert self.web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
+
+    def lane(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.data / "chains" / "anvil" / "lane.json").read_text())
+        return found
+
+    def answers(self) -> list[bytes]:
+        """Acknowledgements that the contract has taken, in order."""
+        logs = self.contract("host").events.AckPacket().get_logs(from_block=0)
+        return [bytes(log["args"]["acknowledgement"]) for log in logs]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    node = start_node("--block-time", "1")
+    made = Place(tmp_path, node)
+    try:
+        yield made
+    finally:
+        made.stop()
+        node.process.terminate()
+        node.process.wait(10)
+
+
+def test_a_lane_is_deployed_opened_and_relayed_by_commands(place: Place, proved: Callable[[str], None]) -> None:
+    poor = place.lockgate("evm", "deploy", place.file, "--echo", code=3)
+    assert (poor["error"]["code"], place.spent()) == ("evm.funds", 0)
+    assert poor["error"]["fields"]["address"] == "0x" + ACCOUNT.hex()
+    place.fund()
+    first = place.lockgate("evm", "deploy", place.file, "--echo")
+    assert (first["sent"], place.spent()) == (3, 3)
+    again = place.lockgate("evm", "deploy", place.file, "--echo")
+    assert (again["sent"], place.spent()) == (0, 3), "what stands is not deployed twice"
+    assert {name: again[name] for name in ("host", "attested", "echo", "set")} == {
+        name: first[name] for name in ("host", "attested", "echo", "set")
+    }
+
+    place.up()
+    place.until(lambda: place.lockgate("evm", "status")[0]["attested_to"])  # the contract has heard of the ledger
+    for number in range(3):
+        place.ask(b"question %d" % number)
+    place.until(lambda: len(place.answers()) == 3)
+    assert set(place.answers()) == {sha256(b"question %d" % number).digest() for number in range(3)}
+    lane = place.lane()
+    ours = place.lockgate("lane", "ask", lane["client"], "hello", "--ledger", "alpha", "--wait", "90")
+    assert ours["ended"] == "acknowledged"
+    hasty = place.lockgate("lane", "ask", lane["client"], "slow", "--ledger", "alpha", "--wait", "0.02", code=5)
+    assert hasty["error"]["code"] == "node.no_end"
+
+    os.kill(place.pid("relay-alpha-anvil"), signal.SIGKILL)
+    place.ask(b"while nobody relays")
+    place.until(lambda: sha256(b"while nobody relays").digest() in place.answers())
+    status = place.lockgate("relay", "status", "alpha-anvil")
+    assert status["clients"]["alpha-1"]["status"] == status["clients"]["eip155:31337"]["status"] == "Active"
+    nodes = status["clients"]["eip155:31337"]["sources"]
+    assert (nodes["required"], nodes["alarms"]) == (2, 0)
+    (shown,) = place.lockgate("evm", "status")
+    assert (shown["client"], shown["paused"], shown["counterparty"]) == ("Active", False, "as recorded")
+
+    busy = place.lockgate("evm", "deploy", place.file, code=3)
+    assert busy["error"]["code"] == "evm.account_in_use"
+    place.stop()
+    place.up()
+    assert place.lane() == lane, "a lane that stands is not opened again"
+    assert place.lockgate("lane", "ask", lane["client"], "again", "--ledger", "alpha", "--wait", "90")["ended"]
+    place.stop()
+    heard = "".join(place.said) + place.logs()
+    assert SCALAR not in heard.lower()
+    assert "path-with-a-secret" not in heard
+    proved("EVM by command: deployed once, 4 answers of our ledger at the contract, 2 of the contract's at our ledger")
+
+
+def test_c6_a_reorganisation_while_nothing_ran_halts_the_next_relayer(place: Place) -> None:
+    place.fund()
+    place.lockgate("evm", "deploy", place.file, "--echo")
+    place.up()
+    place.until(lambda: place.lockgate("evm", "status")[0]["attested_to"])
+    place.ask(b"question")
+    place.until(lambda: len(place.answers()) == 1)  # from a block that counted as final
+    place.stop()
+    released = json.loads((place.data / "chains" / "anvil" / "released.json").read_text())["block"]
+    place.rpc("anvil_reorg", int(place.rpc("eth_blockNumber"), 16) - int(released["number"], 16) + 3, [])
+    place.rpc("anvil_mine", hex(20))
+    before, logged = place.spent(), place.logs()
+    place.start("up", place.file)
+    assert place.process is not None
+    assert place.process.wait(60) == 5, "its attestors have signed the other history"
+    assert "attestor.said_otherwise" in (place.folder / "out.txt").read_text()
+    with place.running("ledger", "run", "alpha"):
+        place.start("relay", "run", "alpha-anvil")
+        place.until(lambda: "evm.reorganised_after_release" in (place.folder / "out.txt").read_text())
+        place.ask(b"not any more")
+        time.sleep(5)
+        assert len(place.answers()) == 0, "of the new history"
+        assert place.spent() == before, "nothing is signed any more"
+        place.stop()
+    assert "evm.reorganised_after_release" not in logged
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "code"),
+    [
+        (0o644, SCALAR, "config.key_file"),
+        (0o600, "secret", "config.key_file"),
+        (0o600, "00" * 32, "config.key_file"),
+        (0o600, "f" * 64, "config.key_file"),
+    ],
+)
+def test_a_key_file_that_others_read_or_that_holds_no_key_is_refused(
+    place: Place, mode: int, text: str, code: str
+) -> None:
+    place.fund()
+    place.key_file.write_text(text)
+    place.key_file.chmod(mode)
+    refused = place.lockgate("evm", "deploy", place.file, code=3)
+    assert refused["error"]["code"] == code
+    assert text not in "".join(place.said)
+    assert place.spent() == 0
+
+
+def test_another_chain_or_ledger_than_the_recorded_one_is_refused(place: Place) -> None:
+    place.fund()
+    place.lockgate("evm", "deploy", place.file)
+    text = Path(place.file).read_text()
+    Path(place.file).write_text(text.replace("network = 31337", "network = 1"))
+    assert place.lockgate("evm", "deploy", place.file, code=4)["error"]["code"] == "rpc.bad_answer"
+    Path(place.file).write_text(text)
+    place.rpc("anvil_reset")
+    place.fund()
+    gone = place.lockgate("evm", "deploy", place.file, code=3)
+    assert gone["error"]["code"] == "evm.deployed_otherwise"
+    assert place.spent() == 0
+    assert place.lockgate("evm", "deploy", place.file, "--again")["sent"] == 2
+    assert (place.data / "chains" / "anvil" / "deployed.1.json").exists()
