@@ -38,6 +38,12 @@ class TooLong(HttpFailed):
     """The answer passed its bound; nothing of it was kept."""
 
 
+def origin(address: str) -> str:
+    """A node's address as it may be told: user, path and query may hold a key of its provider."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
 class HttpPool:
     """Connections to one address. Each call has one to itself while it lasts; further calls wait their turn."""
 
@@ -188,4 +194,4 @@ class _Answer:
         self.complete, self.stays = True, self._parser.should_keep_alive()
 
 
-__all__ = ("HttpFailed", "HttpPool", "NotConnected", "TooLong")
+__all__ = ("HttpFailed", "HttpPool", "NotConnected", "TooLong", "origin")

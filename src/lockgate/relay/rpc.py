@@ -20,7 +20,7 @@ from websockets.exceptions import WebSocketException
 from lockgate.codec import cbor
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.primitives.errors import PeerFault, Unavailable
-from lockgate.relay.http import HttpFailed, HttpPool, TooLong
+from lockgate.relay.http import HttpFailed, HttpPool, TooLong, origin
 
 MAX_ANSWER: Final = 64 * 1024 * 1024  # block_results of a full block, base64 and JSON around it
 TIMEOUT_S: Final = 10.0
@@ -184,7 +184,7 @@ class Rpc:
         if failure is not None:
             detail = failure if isinstance(failure, Mapping) else {}
             raise RpcError(
-                str(detail.get("data") or detail.get("message") or "error"), method=method, node=self.address
+                str(detail.get("data") or detail.get("message") or "error"), method=method, node=origin(self.address)
             )
         result = answer.get("result")
         if not isinstance(result, dict):
@@ -228,7 +228,9 @@ class Rpc:
             except HttpFailed as error:
                 await self._find_again()
                 if attempt > RETRIES or self._closed or (once and error.sent):
-                    raise ChainUnavailable("the node does not answer", node=self.address, cause=str(error)) from error
+                    raise ChainUnavailable(
+                        "the node does not answer", node=origin(self.address), cause=str(error)
+                    ) from error
                 await asyncio.sleep(backoff)
                 backoff *= 2
                 continue

@@ -5,30 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 from web3 import Web3
 
-from lockgate.cli.main import app
 from lockgate.crypto.recoverable import EvmKey
 from lockgate.relay.chains.evm.artefacts import artefact
 from tests.interop.evm.world import Node, start_node
+from tests.support.commanded import Commanded
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 
 SCALAR = "4c6f636b67617465" * 4
 ACCOUNT = EvmKey(bytes.fromhex(SCALAR)).address
-LIMIT_S = 120.0
 DEPLOYMENT = """
 [[ledger]]
 name = "alpha"
@@ -49,33 +43,13 @@ quorum = 2
 """
 
 
-@dataclass
-class Place:
-    """A folder with a deployment file, a node with blocks every second, and what commands have said."""
+class Place(Commanded):
+    """A deployment with a node whose blocks come every second."""
 
-    folder: Path
-    node: Node
-    said: list[str] = field(default_factory=list)
-    process: subprocess.Popen[bytes] | None = None
-
-    def __post_init__(self) -> None:
-        self.web3 = Web3(Web3.HTTPProvider(self.node.url))
-        text = DEPLOYMENT.format(port=self.node.url.rpartition(":")[2])
-        (self.folder / "deployment.toml").write_text(text)
-        self.key_file.write_text(SCALAR + "\n")
-        self.key_file.chmod(0o600)
-
-    @property
-    def key_file(self) -> Path:
-        return self.folder / "account.key"
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def file(self) -> str:
-        return str(self.folder / "deployment.toml")
+    def __init__(self, folder: Path, node: Node) -> None:
+        super().__init__(folder, DEPLOYMENT.format(port=node.url.rpartition(":")[2]), SCALAR)
+        self.node = node
+        self.web3 = Web3(Web3.HTTPProvider(node.url))
 
     def rpc(self, method: str, *arguments: Any) -> Any:
         answer = self.web3.provider.make_request(method, list(arguments))  # type: ignore[arg-type]
@@ -87,63 +61,6 @@ class Place:
 
     def spent(self) -> int:
         return self.web3.eth.get_transaction_count(Web3.to_checksum_address("0x" + ACCOUNT.hex()))
-
-    def lockgate(self, *arguments: str, code: int = 0) -> Any:
-        """What a command prints as JSON."""
-        done = CliRunner().invoke(app, ["--data", str(self.data), "--json", *arguments])
-        self.said.append(done.output)
-        assert done.exit_code == code, (done.output, done.exception)
-        return json.loads(done.stdout.strip().splitlines()[-1])
-
-    def start(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(self.data), *arguments]
-        self.said.append("")
-        with (self.folder / "out.txt").open("wb") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
-
-    @contextmanager
-    def running(self, *arguments: str) -> Iterator[None]:
-        """Another process beside it."""
-        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(self.data), *arguments]
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
-
-    def stop(self) -> None:
-        if self.process is None:
-            return
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
-        self.said.append((self.folder / "out.txt").read_text())
-        self.process = None
-
-    def until(self, true: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-        deadline = time.monotonic() + limit_s
-        while not (found := true()):
-            out = (self.folder / "out.txt").read_text()
-            assert time.monotonic() < deadline, (out, self.logs())
-            assert self.process is not None
-            assert self.process.poll() is None, out
-            time.sleep(0.2)
-        return found
-
-    def up(self) -> None:
-        self.start("up", self.file)
-        self.until(lambda: "Running." in (self.folder / "out.txt").read_text())
-
-    def logs(self) -> str:
-        return "".join(path.read_text() for path in sorted((self.data / "logs").glob("*.log")))
-
-    def pid(self, name: str) -> int:
-        lines = (self.data / "logs" / f"{name}.log").read_text().splitlines()
-        ready = next(line for line in reversed(lines) if line.startswith("ready "))
-        return int(json.loads(ready.split(" ", 1)[1])["pid"])
 
     def contract(self, name: str) -> Any:
         where = json.loads((self.data / "chains" / "anvil" / "deployed.json").read_text())[name]
@@ -214,7 +131,7 @@ def test_a_lane_is_deployed_opened_and_relayed_by_commands(place: Place, proved:
     assert (shown["client"], shown["paused"], shown["counterparty"]) == ("Active", False, "as recorded")
 
     busy = place.lockgate("evm", "deploy", place.file, code=3)
-    assert busy["error"]["code"] == "evm.account_in_use"
+    assert busy["error"]["code"] == "chain.account_in_use"
     place.stop()
     place.up()
     assert place.lane() == lane, "a lane that stands is not opened again"

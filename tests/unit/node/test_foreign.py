@@ -17,16 +17,18 @@ from lockgate.node.applications import Echo, OtherApplications
 from lockgate.node.folder import Folder, NotInitialised, write_json
 from lockgate.node.foreign import attestors, keys, sets
 from lockgate.node.foreign.deploy import DeployedOtherwise, _Steps
-from lockgate.node.foreign.evm import AccountInUse, NotDeployedYet, alone, host_of
+from lockgate.node.foreign.evm import NotDeployedYet, host_of
 from lockgate.node.foreign.keys import BadKeyFile, account_scalar, attester_key, derived
+from lockgate.node.foreign.records import AccountInUse, alone
 from lockgate.node.foreign.spec import BadChain, EvmSpec, keep, kept, kept_evm, read_chain
 from lockgate.node.foreign.start import named
 from lockgate.node.signer_sets import BadSignerSet
 from lockgate.node.spec import BadConfig, read_spec
 from lockgate.primitives.time import UnixSeconds
 from lockgate.relay.chains.evm.account import EvmAccount
-from lockgate.relay.chains.evm.node import EvmNode, public_name
+from lockgate.relay.chains.evm.node import EvmNode
 from lockgate.relay.chains.evm.transactions import created_address
+from lockgate.relay.http import origin
 
 GOOD: dict[str, Any] = {
     "name": "anvil",
@@ -172,8 +174,8 @@ def test_one_process_at_a_time_holds_an_account(tmp_path: Path) -> None:
 
 def test_a_node_is_told_without_what_its_provider_gave() -> None:
     secret = "https://user:secret@rpc.example:8443/v3/secret?key=secret"
-    assert public_name(secret) == "rpc.example:8443"
-    assert EvmNode(secret).name == "rpc.example:8443"
+    assert origin(secret) == "https://rpc.example:8443"
+    assert EvmNode(secret).name == "https://rpc.example:8443"
 
 
 # --- signing sets, contracts, attestors
@@ -322,3 +324,42 @@ def test_applications_are_fixed_when_a_ledger_is_made(tmp_path: Path) -> None:
     with pytest.raises(OtherApplications):
         ledger.create(folder, "beta", "beta-1", ports=("echo",))
     assert applications.of(folder.ledger("beta")) == {}
+
+
+# --- chains of the Cosmos SDK
+
+GOOD_COSMOS: dict[str, Any] = {
+    "name": "hub",
+    "kind": "cosmos",
+    "ledger": "alpha",
+    "rpc": ["http://127.0.0.1:1", "http://127.0.0.1:2"],
+    "chain_id": "hub-1",
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"chain_id": ""},
+        {"chain_id": 5},
+        {"prefix": "co smos"},
+        {"gas_price": 25},
+        {"denom": "uatom"},
+        {"gas_price": -1},
+        {"gas_per": 0},
+        {"trusting_days": 21},
+        {"max_packets": 0},
+        {"network": 1},
+    ],
+    ids=str,
+)
+def test_what_describes_no_cosmos_chain_is_refused(changes: dict[str, Any]) -> None:
+    assert read_chain(GOOD_COSMOS).name == "hub"
+    with pytest.raises(BadChain):
+        read_chain({**GOOD_COSMOS, **changes})
+    with pytest.raises(BadChain):
+        kept_evm_of(GOOD_COSMOS)
+
+
+def kept_evm_of(value: dict[str, Any]) -> None:
+    named((read_chain(value),), None, EvmSpec)

@@ -3,7 +3,21 @@
 - `spec`: a chain as the deployment file and the data folder name it; `keys`: the relayer's account there
 - `evm`: an EVM opened; `deploy`: our contracts on it; `status`: what stands there
 - `sets`, `attestors`: signing sets, and the attestors of such a lane
-- `lane`: opens one; `relay`: the relayer of one
+- `lane`: opens one to an EVM, `cosmos` one to a Cosmos SDK chain; `records`: what of one stands; `relay`: its relayer
+- `start`: all lanes of a deployment
 """
 
-__all__ = ("attestors", "deploy", "evm", "keys", "lane", "relay", "sets", "spec", "status")
+__all__ = (
+    "attestors",
+    "cosmos",
+    "deploy",
+    "evm",
+    "keys",
+    "lane",
+    "records",
+    "relay",
+    "sets",
+    "spec",
+    "start",
+    "status",
+)

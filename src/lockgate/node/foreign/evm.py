@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from lockgate.crypto.recoverable import EvmKey
 from lockgate.hosting.work import Report
 from lockgate.node.folder import Folder, NotInitialised, read_json
 from lockgate.node.foreign.keys import account_scalar
+from lockgate.node.foreign.records import alone
 from lockgate.node.foreign.spec import EvmSpec
 from lockgate.primitives.errors import Refused
 from lockgate.relay.chains.evm.account import EvmAccount
@@ -21,19 +21,12 @@ from lockgate.relay.chains.evm.fees import GWEI, FeeRules
 from lockgate.relay.chains.evm.history import Finality
 from lockgate.relay.chains.evm.journal import Journal
 from lockgate.relay.chains.evm.memory import Memory
-from lockgate.relay.chains.evm.node import EvmCalls, EvmNode, ask, public_name
+from lockgate.relay.chains.evm.node import EvmCalls, EvmNode, ask
 from lockgate.relay.chains.evm.nodes import EvmNodes
 from lockgate.relay.chains.evm.refusals import FundsMissing
-from lockgate.storage.ledger import StoreInUse, take_lock
+from lockgate.relay.http import origin
 
 NO_HOST = bytes(20)  # while there is none yet
-
-
-class AccountInUse(Refused):
-    code = "evm.account_in_use"
-    summary = "Another process of this folder signs for the account, and an account has one sequence."
-    untouched = "Nothing was signed."
-    next_step = "Stop the relayer of this chain first; it goes on from its journal afterwards."
 
 
 class NotDeployedYet(Refused):
@@ -45,7 +38,7 @@ class NotDeployedYet(Refused):
 
 def open_nodes(spec: EvmSpec, report: Report) -> EvmCalls:
     """Raises ChainUnavailable for an address that is none."""
-    nodes = [(public_name(address), EvmNode(address)) for address in spec.rpc]
+    nodes = [(origin(address), EvmNode(address)) for address in spec.rpc]
     return nodes[0][1] if len(nodes) == 1 else EvmNodes(nodes, spec.agreeing, report)
 
 
@@ -86,21 +79,6 @@ def open_account(folder: Folder, spec: EvmSpec, chain: EvmChain, report: Report)
     return EvmAccount(chain, key, FeeRules(spec.ceiling, spec.max_tip_gwei * GWEI), journal, report)
 
 
-@contextmanager
-def alone(folder: Folder, name: str) -> Iterator[None]:
-    """Hold the account of a chain for this process. Raises AccountInUse."""
-    home = folder.chain(name)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        lock = take_lock(home / "account.lock")
-    except StoreInUse as error:
-        raise AccountInUse(chain=name) from error
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
 @asynccontextmanager
 async def opened(folder: Folder, spec: EvmSpec, host: bytes, report: Report) -> AsyncIterator[EvmAccount]:
     """The relayer's account on a chain for one command. Raises AccountInUse, BadAnswer for another chain."""
@@ -135,9 +113,7 @@ async def code_at(chain: EvmChain, address: bytes) -> bool:
 
 __all__ = (
     "NO_HOST",
-    "AccountInUse",
     "NotDeployedYet",
-    "alone",
     "balance",
     "code_at",
     "deployed",

@@ -6,8 +6,7 @@ relayer's own accounts do it, since only who created a client may register its c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,57 +17,24 @@ from lockgate.codec.protobuf import serialize
 from lockgate.codec.wire import ibc_client_pb2 as client_wire
 from lockgate.hosting.work import Report
 from lockgate.ibc import host as paths
-from lockgate.keystore.software import Ed25519Signer
 from lockgate.lightclients.attested import ClientState, ConsensusState, SignerSet, states
 from lockgate.lightclients.evm_storage import chain_name, domain_of
-from lockgate.node.folder import Folder, NotInitialised, account_signer, make_keys, read_json, write_json
+from lockgate.node.folder import Folder
 from lockgate.node.foreign import attestors, sets
 from lockgate.node.foreign.deploy import ECHO_PORT, DeployedOtherwise
 from lockgate.node.foreign.evm import NotDeployedYet, deployed, host_of, opened
+from lockgate.node.foreign.records import LaneRecord, Row, ledger_access
 from lockgate.node.foreign.spec import EvmSpec, keep
-from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess
-from lockgate.node.sources import Nodes, open_ledger
+from lockgate.node.provision import LedgerAccess
+from lockgate.node.sources import Nodes
 from lockgate.primitives.ids import ClientId
 from lockgate.relay import pairing, pairing_kinds
 from lockgate.relay.chains.evm import deployment
 from lockgate.relay.chains.evm.refusals import Reverted
 from lockgate.relay.rpc import b64
 
-OPENING_LANE: Final = RELAY_LANE + 32  # a nonce lane of the relayer's account for this alone
 PREFIX: Final = b""  # a host contract has no store names
 Say = Callable[[str], None]
-Row = dict[str, Any]
-
-
-def relay_name(ledger: str, chain: str) -> str:
-    """The relayer of a lane to a chain."""
-    return f"{ledger}-{chain}"
-
-
-def lane_of(folder: Folder, chain: str) -> Row:
-    """What of a lane stands; nothing for nothing."""
-    try:
-        return read_json(folder.chain(chain) / "lane.json")
-    except NotInitialised:
-        return {}
-
-
-def relay_signer(folder: Folder, ledger: str, chain: str) -> Ed25519Signer:
-    """The relayer's account on our ledger, made where it is not there."""
-    home = folder.relay(relay_name(ledger, chain))
-    return account_signer(make_keys(home / "keys", RELAY_KEYS, folder.passphrase()))
-
-
-@asynccontextmanager
-async def ledger_access(folder: Folder, spec: EvmSpec, nodes: Nodes, report: Report) -> AsyncIterator[LedgerAccess]:
-    """The ledger at the lane's other end, with the relayer's account on it."""
-    chain = await open_ledger(folder, spec.ledger, nodes, report)
-    signer = relay_signer(folder, spec.ledger, spec.name)
-    access = await LedgerAccess.over(spec.ledger, chain, signer, OPENING_LANE, 0)
-    try:
-        yield access
-    finally:
-        await chain.rpc.close()
 
 
 async def open_evm(folder: Folder, spec: EvmSpec, nodes: Nodes, say: Say, report: Report) -> Row:
@@ -86,7 +52,7 @@ async def open_evm(folder: Folder, spec: EvmSpec, nodes: Nodes, say: Say, report
             raise DeployedOtherwise("the client contract follows another ledger", ledger=spec.ledger)
         ref = replace(await ours.ref(), sources=nodes.further, required=nodes.required)
         signers = attestors.company(folder, spec, ref)
-        lane = _Lane(folder, spec)
+        lane = LaneRecord(folder, spec)
         async with opened(folder, spec, host, report) as account:
             if not lane.client:
                 say(f"a client of {spec.name} on {spec.ledger}")
@@ -104,27 +70,6 @@ async def open_evm(folder: Folder, spec: EvmSpec, nodes: Nodes, say: Say, report
             await _register(ours, lane)
             await _open_echo(account, record, lane, say)
     return lane.record
-
-
-class _Lane:
-    """`lane.json`."""
-
-    def __init__(self, folder: Folder, spec: EvmSpec) -> None:
-        self._path = folder.chain(spec.name) / "lane.json"
-        self.record = lane_of(folder, spec.name) or {"ledger": spec.ledger, "chain": spec.name}
-
-    @property
-    def client(self) -> ClientId:
-        """On our ledger."""
-        return ClientId(self.record.get("client", ""))
-
-    @property
-    def far_client(self) -> ClientId:
-        return ClientId(self.record.get("far_client", ""))
-
-    def note(self, **fields: object) -> None:
-        self.record |= fields
-        write_json(self._path, self.record)
 
 
 async def _follow(ours: LedgerAccess, chain: Any, spec: EvmSpec, host: bytes, signers: SignerSet) -> ClientId:
@@ -149,7 +94,7 @@ async def _follow(ours: LedgerAccess, chain: Any, spec: EvmSpec, host: bytes, si
     return pairing_kinds.created(done)[0]
 
 
-async def _register(ours: LedgerAccess, lane: _Lane) -> None:
+async def _register(ours: LedgerAccess, lane: LaneRecord) -> None:
     """Register the contract's client as the counterparty of ours, once."""
     found = await ours.chain.query(f"/store/{paths.STORE}/key", paths.counterparty(lane.client))
     if b64(found.get("value")):
@@ -163,7 +108,7 @@ async def _register(ours: LedgerAccess, lane: _Lane) -> None:
     await ours.do((urls.MSG_REGISTER_COUNTERPARTY, serialize(message)))
 
 
-async def _open_echo(account: Any, record: Row, lane: _Lane, say: Say) -> None:
+async def _open_echo(account: Any, record: Row, lane: LaneRecord, say: Say) -> None:
     """Have the example application listen to this lane, once."""
     if "echo" not in record or lane.record.get("echo"):
         return
@@ -177,4 +122,4 @@ async def _open_echo(account: Any, record: Row, lane: _Lane, say: Say) -> None:
     lane.note(echo=ECHO_PORT)
 
 
-__all__ = ("OPENING_LANE", "lane_of", "ledger_access", "open_evm", "relay_name", "relay_signer")
+__all__ = ("open_evm",)

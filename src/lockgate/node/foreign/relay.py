@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from lockgate.courier.ports import Updater
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
 from lockgate.lightclients.attested.states import CLIENT_TYPE
 from lockgate.node.folder import Folder, write_json
-from lockgate.node.foreign.evm import alone, deployed, host_of, open_account, open_chain, open_nodes
-from lockgate.node.foreign.lane import lane_of, relay_signer
-from lockgate.node.foreign.spec import EvmSpec, kept_evm
+from lockgate.node.foreign import cosmos
+from lockgate.node.foreign.evm import deployed, host_of, open_account, open_chain, open_nodes
+from lockgate.node.foreign.records import alone, lane_of, relay_signer
+from lockgate.node.foreign.spec import ChainSpec, CosmosSpec, EvmSpec, kept
 from lockgate.node.provision import LedgerAccess, SetupFailed
 from lockgate.node.relay_record import batch_most, max_gas_prices
 from lockgate.node.sources import Nodes, nodes_of, open_ledger
@@ -66,58 +68,18 @@ async def make(asked: Asked) -> tuple[Relayer, list[Any]]:
 
     Raises SetupFailed where there is no lane, AccountInUse, NotInitialised, BadChain.
     """
-    folder, record, report, waits = asked.folder, asked.record, asked.report, asked.waits
-    spec = kept_evm(folder, str(record["chain"]))
+    folder, record = asked.folder, asked.record
+    spec = kept(folder, str(record["chain"]))
     lane = lane_of(folder, spec.name)
     if not {"client", "far_client"} <= lane.keys():
         raise SetupFailed("there is no lane to the chain: `lockgate lane open FILE`", chain=spec.name)
-    host, held = host_of(folder, spec), Held()
+    held = Held()
     try:
         if asked.signs:
             held.stack.enter_context(alone(folder, spec.name))
-        further = asked.more.get(spec.ledger, Nodes())
-        nodes = nodes_of(record, spec.ledger).with_more(further.further, further.required)
-        price = max_gas_prices(record).get(spec.ledger, 0)
-        signer = relay_signer(folder, spec.ledger, spec.name)
-
-        async def connect() -> LedgerAccess:
-            chain = await open_ledger(folder, spec.ledger, nodes, report)
-            return await LedgerAccess.over(spec.ledger, chain, signer, asked.nonce_lane, price)
-
-        ours = await waits(connect, report)
+        ours = await asked.waits(partial(_connect, asked, spec), asked.report)
         held.open.append(ours.chain.rpc)
-        node = open_nodes(spec, report)
-        held.open.append(node)
-        theirs = open_chain(
-            node,
-            spec,
-            host,
-            report,
-            first=int(str(deployed(folder, spec).get("first_block", 0))),
-            followed=ours.chain.chain_id,
-            memory=folder.chain(spec.name) / "released.json" if asked.signs else None,
-        )
-        account = open_account(folder, spec, theirs, report)
-        held.open.append(account)
-        if asked.signs:
-            await waits(account.resume, report)
-        addresses = [str(address) for address in record.get("attestors", {}).get(spec.name, ())]
-        here = EndPoint(
-            ours.chain,
-            ours.submitter,
-            ClientId(lane["client"]),
-            own_lane=False,
-            updaters={KIND: _to_contract(ours, spec, addresses, report)},
-        )
-        there = EndPoint(
-            theirs,
-            EvmSubmitter(account),
-            ClientId(lane["far_client"]),
-            own_lane=False,
-            updaters={
-                CLIENT_TYPE: AttestedEvmUpdater(theirs, Attestors([Attestor(each) for each in addresses], report))
-            },
-        )
+        ends = await _ENDS[type(spec)](asked, spec, ours, lane, held)
     except BaseException:
         await held.close()
         raise
@@ -125,12 +87,67 @@ async def make(asked: Asked) -> tuple[Relayer, list[Any]]:
     def keep(what: str, evidence: dict[str, object]) -> None:
         write_json(folder.relay(asked.name) / "evidence" / f"{what}.json", evidence)
 
-    return Relayer(here, there, report, OsEntropy(), keep, batch_most(record)), [held]
+    return Relayer(*ends, asked.report, OsEntropy(), keep, batch_most(record)), [held]
+
+
+async def _connect(asked: Asked, spec: ChainSpec) -> LedgerAccess:
+    further = asked.more.get(spec.ledger, Nodes())
+    nodes = nodes_of(asked.record, spec.ledger).with_more(further.further, further.required)
+    price = max_gas_prices(asked.record).get(spec.ledger, 0)
+    chain = await open_ledger(asked.folder, spec.ledger, nodes, asked.report)
+    signer = relay_signer(asked.folder, spec.ledger, spec.name)
+    return await LedgerAccess.over(spec.ledger, chain, signer, asked.nonce_lane, price)
+
+
+async def _evm_ends(
+    asked: Asked, spec: Any, ours: LedgerAccess, lane: dict[str, Any], held: Held
+) -> tuple[EndPoint, EndPoint]:
+    folder, report = asked.folder, asked.report
+    node = open_nodes(spec, report)
+    held.open.append(node)
+    theirs = open_chain(
+        node,
+        spec,
+        host_of(folder, spec),
+        report,
+        first=int(str(deployed(folder, spec).get("first_block", 0))),
+        followed=ours.chain.chain_id,
+        memory=folder.chain(spec.name) / "released.json" if asked.signs else None,
+    )
+    account = open_account(folder, spec, theirs, report)
+    held.open.append(account)
+    if asked.signs:
+        await asked.waits(account.resume, report)
+    addresses = [str(address) for address in asked.record.get("attestors", {}).get(spec.name, ())]
+    to_contract = _to_contract(ours, spec, addresses, report)
+    to_ledger = AttestedEvmUpdater(theirs, Attestors([Attestor(each) for each in addresses], report))
+    return (
+        _end(ours.chain, ours.submitter, lane["client"], {KIND: to_contract}),
+        _end(theirs, EvmSubmitter(account), lane["far_client"], {CLIENT_TYPE: to_ledger}),
+    )
+
+
+async def _cosmos_ends(
+    asked: Asked, spec: Any, ours: LedgerAccess, lane: dict[str, Any], held: Held
+) -> tuple[EndPoint, EndPoint]:
+    theirs = cosmos.open_chain(spec, asked.report)
+    held.open.append(theirs.rpc)
+    account = cosmos.open_account(asked.folder, spec, theirs)
+    return (
+        _end(ours.chain, ours.submitter, lane["client"], {}),
+        _end(theirs, account, lane["far_client"], {}),
+    )
+
+
+def _end(chain: Any, submitter: Any, client: str, updaters: dict[str, Updater]) -> EndPoint:
+    return EndPoint(chain, submitter, ClientId(client), own_lane=False, updaters=updaters)
 
 
 def _to_contract(ours: LedgerAccess, spec: EvmSpec, addresses: list[str], report: Report) -> Updater:
     asked = EvmAttestors([SocketAttestor(each) for each in addresses], report)
     return EvmAttestedUpdater(ours.chain, spec.network, ours.genesis.domain_id, asked)
 
+
+_ENDS: Final = {EvmSpec: _evm_ends, CosmosSpec: _cosmos_ends}
 
 __all__ = ("Asked", "make")

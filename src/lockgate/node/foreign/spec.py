@@ -112,7 +112,35 @@ class EvmSpec(ChainSpec):
         return self.max_fee_gwei * GWEI
 
 
-KINDS: Final[dict[str, type[ChainSpec]]] = {"evm": EvmSpec}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosmosSpec(ChainSpec):
+    """A chain of the Cosmos SDK with ibc-go v11."""
+
+    kind: str = "cosmos"
+    chain_id: str
+    prefix: str = "cosmos"  # of its addresses
+    gas_price: int = 0  # so much of `denom` for `gas_per` units of gas, and never more
+    gas_per: int = 1_000
+    denom: str = ""
+    trusting_days: int = 14  # of our client of it
+    unbonding_days: int = 21  # the chain's own
+    max_packets: int = 1_000  # open at a time, as our ledger counts
+
+    def __post_init__(self) -> None:
+        ChainSpec.__post_init__(self)
+        numbers = (self.gas_per, self.trusting_days, self.unbonding_days, self.max_packets)
+        if not all(type(number) is int and 0 < number <= MOST_NETWORK for number in (*numbers, self.gas_price + 1)):
+            raise BadChain("numbers are positive", chain=self.name)
+        texts = (self.chain_id, self.prefix, self.denom)
+        if not all(type(text) is str for text in texts) or not self.chain_id or not self.prefix.isalnum():
+            raise BadChain("chain_id and prefix are text", chain=self.name)
+        if bool(self.gas_price) != bool(self.denom):
+            raise BadChain("a gas price has a denomination", chain=self.name)
+        if self.trusting_days >= self.unbonding_days:
+            raise BadChain("trust ends before unbonding does", chain=self.name)
+
+
+KINDS: Final[dict[str, type[ChainSpec]]] = {"evm": EvmSpec, "cosmos": CosmosSpec}
 
 
 def read_chain(value: dict[str, Any], base: Path | None = None) -> ChainSpec:
@@ -148,4 +176,4 @@ def kept_evm(folder: Folder, name: str) -> EvmSpec:
     return found
 
 
-__all__ = ("KINDS", "BadChain", "ChainSpec", "EvmSpec", "keep", "kept", "kept_evm", "read_chain")
+__all__ = ("KINDS", "BadChain", "ChainSpec", "CosmosSpec", "EvmSpec", "keep", "kept", "kept_evm", "read_chain")

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from lockgate.hosting.work import Report
 from lockgate.node import attestor
 from lockgate.node.folder import Folder, write_json
-from lockgate.node.foreign import sets
-from lockgate.node.foreign.lane import open_evm, relay_name
-from lockgate.node.foreign.spec import BadChain, ChainSpec, EvmSpec
+from lockgate.node.foreign import cosmos, sets
+from lockgate.node.foreign.lane import open_evm
+from lockgate.node.foreign.records import relay_name
+from lockgate.node.foreign.spec import BadChain, ChainSpec, CosmosSpec, EvmSpec
 from lockgate.node.processes import Deployment
 from lockgate.node.sources import Nodes
 
@@ -43,11 +44,16 @@ async def open_lane(
     folder: Folder, spec: ChainSpec, ledger: Read, batch_most: int, say: Say, report: Report
 ) -> dict[str, Any]:
     """The lane to a chain, opened where it is not, and its relayer's record. Its ledger runs."""
-    assert isinstance(spec, EvmSpec), "there is no other kind"
     nodes = Nodes(ledger.sources, ledger.required_sources)
-    lane = await open_evm(folder, spec, nodes, say, report)
     record: dict[str, Any] = {"between": [spec.ledger, spec.name], "chain": spec.name, "batch_most": batch_most}
-    record["attestors"] = {spec.name: [attestor.address(folder, name) for name in sets.names_of(spec)]}
+    match spec:
+        case EvmSpec():
+            lane = await open_evm(folder, spec, nodes, say, report)
+            record["attestors"] = {spec.name: [attestor.address(folder, name) for name in sets.names_of(spec)]}
+        case CosmosSpec():
+            lane = await cosmos.open_lane(folder, spec, nodes, say, report)
+        case _:
+            raise BadChain("there is no such kind", chain=spec.name, kind=spec.kind)
     if ledger.sources:
         record["sources"] = {spec.ledger: list(ledger.sources)}
         record["required_sources"] = {spec.ledger: ledger.required_sources}

@@ -9,7 +9,7 @@ from lockgate.crypto.recoverable import EvmKey
 from lockgate.node.folder import Folder
 from lockgate.node.foreign.evm import NO_HOST, balance, code_at, deployed, open_account, open_chain, open_nodes
 from lockgate.node.foreign.keys import account_scalar
-from lockgate.node.foreign.lane import lane_of
+from lockgate.node.foreign.records import lane_of
 from lockgate.node.foreign.spec import EvmSpec
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId

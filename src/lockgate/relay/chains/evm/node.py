@@ -10,10 +10,9 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, Self
-from urllib.parse import urlsplit
 
 from lockgate.courier.ports import ChainUnavailable
-from lockgate.relay.http import HttpFailed, HttpPool, TooLong
+from lockgate.relay.http import HttpFailed, HttpPool, TooLong, origin
 from lockgate.relay.rpc import BadAnswer, RpcError
 
 MAX_ANSWER: Final = 32 * 1024 * 1024  # logs of a few full blocks, in hex and JSON
@@ -53,12 +52,6 @@ async def ask_all(node: EvmCalls, calls: Sequence[Call]) -> list[Any]:
     return answers
 
 
-def public_name(address: str) -> str:
-    """A node as it may be told: its path, query or user part may hold a key of its provider."""
-    parts = urlsplit(address)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-
-
 class EvmNode:
     """A node at an address. Closes with the `async with` block it was opened in.
 
@@ -66,7 +59,7 @@ class EvmNode:
     """
 
     def __init__(self, address: str, *, timeout_s: float = TIMEOUT_S, most: int = MAX_ANSWER) -> None:
-        self.name = public_name(address)
+        self.name = origin(address)
         try:
             self._pool = HttpPool(address, timeout_s=timeout_s, most=most)
         except HttpFailed as error:
@@ -143,4 +136,4 @@ def _error_of(failure: Any, method: str, node: str) -> RpcError:
     return RpcError(str(detail.get("message") or "error")[:500], method=method, node=node, data=text)
 
 
-__all__ = ("BATCH", "Call", "EvmCalls", "EvmNode", "ask", "ask_all", "public_name")
+__all__ = ("BATCH", "Call", "EvmCalls", "EvmNode", "ask", "ask_all")
