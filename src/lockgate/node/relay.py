@@ -187,6 +187,10 @@ def rows(shown: dict[str, Any]) -> list[list[str]]:
         found += source_rows(name, end.get("sources"))
         for health in (end.get("attested_by") or {}).values():
             found += attestor_rows(name, health)
+            if health is not None and "beacons" in health:
+                found.append(
+                    [f"beacons of {name}", f"{', '.join(health['beacons'])}; refuted {health['refuted']} times"]
+                )
     found.append(["counters", ", ".join(f"{name} {count}" for name, count in shown["counters"].items() if count)])
     return found
 

@@ -38,6 +38,12 @@ GOOD: dict[str, Any] = {
     "network": 31_337,
     "finality": "finalized",
 }
+COMMITTEES: dict[str, Any] = {
+    "client": "ethereum",
+    "beacons": ["http://127.0.0.1:5052"],
+    "genesis": "0x" + "11" * 32,
+    "trusted_root": "0x" + "22" * 32,
+}
 LEDGER = '[[ledger]]\nname = "alpha"\nchain_id = "alpha-1"\n'
 CHAIN = '[[chain]]\nname = "anvil"\nkind = "evm"\nledger = "alpha"\nnetwork = 1\nfinality = "safe"\n'
 RPC = 'rpc = ["http://127.0.0.1:1", "http://127.0.0.1:2"]\n'
@@ -77,6 +83,14 @@ def spec(**changes: Any) -> EvmSpec:
         {"max_fee_gwei": 0},
         {"key": SCALAR},  # a secret has no place in the file
         {"beacon": "x"},
+        {"client": "07-tendermint"},
+        {"beacons": ["http://127.0.0.1:5052"]},  # for a client that asks none
+        {"client": "ethereum"},
+        {**COMMITTEES, "beacons": []},
+        {**COMMITTEES, "beacons": ["beacon"]},
+        {**COMMITTEES, "genesis": ""},
+        {**COMMITTEES, "trusted_root": "0x12"},
+        {**COMMITTEES, "finality": "64"},
     ],
     ids=str,
 )
@@ -88,6 +102,7 @@ def test_what_describes_no_chain_is_refused(changes: dict[str, Any]) -> None:
 def test_one_node_needs_a_word_why() -> None:
     one = spec(rpc=["http://127.0.0.1:1"], one_node_because="it is mine")
     assert (one.agreeing, spec().agreeing, spec(required=2).agreeing) == (1, 2, 2)
+    assert spec(**COMMITTEES).client == "ethereum"
 
 
 def test_a_file_with_one_ledger_and_a_chain_is_a_deployment(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Lanes from a ledger of this folder to chains that are not ours.
 
 - `spec`: a chain as the deployment file and the data folder name it; `keys`: the relayer's account there
+- `beacons`: beacon nodes, where the ledger follows an EVM by its sync committees
 - `evm`: an EVM opened; `deploy`: our contracts on it; `status`: what stands there
 - `sets`, `attestors`: signing sets, and the attestors of such a lane
 - `lane`: opens one to an EVM, `cosmos` one to a Cosmos SDK chain; `records`: what of one stands; `relay`: its relayer
@@ -9,6 +10,7 @@
 
 __all__ = (
     "attestors",
+    "beacons",
     "cosmos",
     "deploy",
     "evm",

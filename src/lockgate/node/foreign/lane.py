@@ -21,10 +21,11 @@ from lockgate.lightclients.attested import ClientState, ConsensusState, SignerSe
 from lockgate.lightclients.evm_storage import chain_name, domain_of
 from lockgate.node.folder import Folder
 from lockgate.node.foreign import attestors, sets
+from lockgate.node.foreign.beacons import client_message
 from lockgate.node.foreign.deploy import ECHO_PORT, DeployedOtherwise
 from lockgate.node.foreign.evm import NotDeployedYet, deployed, host_of, opened
 from lockgate.node.foreign.records import LaneRecord, Row, ledger_access
-from lockgate.node.foreign.spec import EvmSpec, keep
+from lockgate.node.foreign.spec import SYNC_COMMITTEES, EvmSpec, keep
 from lockgate.node.provision import LedgerAccess
 from lockgate.node.sources import Nodes
 from lockgate.primitives.ids import ClientId
@@ -56,7 +57,12 @@ async def open_evm(folder: Folder, spec: EvmSpec, nodes: Nodes, say: Say, report
         async with opened(folder, spec, host, report) as account:
             if not lane.client:
                 say(f"a client of {spec.name} on {spec.ledger}")
-                lane.note(client=await _follow(ours, account.chain, spec, host, signers))
+                if spec.client == SYNC_COMMITTEES:
+                    now = (await ours.chain.tip()).time
+                    made = await ours.do(await client_message(spec, host, now, ours.submitter.signer))
+                    lane.note(client=pairing_kinds.created(made)[0])
+                else:
+                    lane.note(client=await _follow(ours, account.chain, spec, host, signers))
             if not lane.far_client:
                 say(f"a client of {spec.ledger} on {spec.name}")
                 first = int(str(record.get("first_block", 0)))

@@ -18,9 +18,10 @@ from lockgate.keystore.software import OsEntropy
 from lockgate.lightclients.attested.states import CLIENT_TYPE
 from lockgate.node.folder import Folder, write_json
 from lockgate.node.foreign import cosmos
+from lockgate.node.foreign.beacons import network_of, open_beacons
 from lockgate.node.foreign.evm import deployed, host_of, open_account, open_chain, open_nodes
 from lockgate.node.foreign.records import alone, lane_of, relay_signer
-from lockgate.node.foreign.spec import ChainSpec, CosmosSpec, EvmSpec, kept
+from lockgate.node.foreign.spec import SYNC_COMMITTEES, ChainSpec, CosmosSpec, EvmSpec, kept
 from lockgate.node.provision import LedgerAccess, SetupFailed
 from lockgate.node.relay_record import batch_most, max_gas_prices
 from lockgate.node.sources import Nodes, nodes_of, open_ledger
@@ -31,6 +32,7 @@ from lockgate.relay.chains.evm.submitter import EvmSubmitter
 from lockgate.relay.driver import EndPoint, Relayer
 from lockgate.relay.evm_attestors import EvmAttestors, SocketAttestor
 from lockgate.relay.updaters.attested_evm import AttestedEvmUpdater
+from lockgate.relay.updaters.ethereum import EthereumUpdater
 from lockgate.relay.updaters.evm_attested import EvmAttestedUpdater
 
 Waits = Callable[[Callable[[], Awaitable[Any]], Report], Awaitable[Any]]
@@ -120,10 +122,17 @@ async def _evm_ends(
         await asked.waits(account.resume, report)
     addresses = [str(address) for address in asked.record.get("attestors", {}).get(spec.name, ())]
     to_contract = _to_contract(ours, spec, addresses, report)
-    to_ledger = AttestedEvmUpdater(theirs, Attestors([Attestor(each) for each in addresses], report))
+    to_ledger: dict[str, Updater] = {}
+    if spec.client == SYNC_COMMITTEES:
+        beacons = open_beacons(spec, await asked.waits(partial(network_of, spec), report))
+        held.open += beacons
+        to_ledger[SYNC_COMMITTEES] = EthereumUpdater(theirs, beacons, report)
+    else:
+        attestors = Attestors([Attestor(each) for each in addresses], report)
+        to_ledger[CLIENT_TYPE] = AttestedEvmUpdater(theirs, attestors)
     return (
         _end(ours.chain, ours.submitter, lane["client"], {KIND: to_contract}),
-        _end(theirs, EvmSubmitter(account), lane["far_client"], {CLIENT_TYPE: to_ledger}),
+        _end(theirs, EvmSubmitter(account), lane["far_client"], to_ledger),
     )
 
 

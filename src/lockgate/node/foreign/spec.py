@@ -23,6 +23,10 @@ from lockgate.relay.chains.evm.history import Finality
 
 USUAL: Final = 2  # nodes that must agree
 ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
+ROOT: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+SCHEMES: Final = ("http://", "https://")
+SYNC_COMMITTEES: Final = "ethereum"
+EVM_CLIENTS: Final = ("attested", SYNC_COMMITTEES)
 MOST_NETWORK: Final = 2**63 - 1
 
 
@@ -51,7 +55,7 @@ class ChainSpec:
             raise BadChain("a field has another type", chain=str(self.name)[:60])
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", self.name):
             raise BadChain("a name is small letters, digits and hyphens", given=self.name[:60])
-        if not self.rpc or not all(each.startswith(("http://", "https://")) for each in self.rpc):
+        if not self.rpc or not all(each.startswith(SCHEMES) for each in self.rpc):
             raise BadChain("rpc is a list of http addresses", chain=self.name)
         if len(set(self.rpc)) != len(self.rpc) or not 0 <= self.required <= len(self.rpc):
             raise BadChain("nodes are different, and no more are required than there are", chain=self.name)
@@ -82,6 +86,10 @@ class EvmSpec(ChainSpec):
     set_days: int = 365  # until the contract's signing set lapses
     packets_per_window: int = 1_000  # each way
     window_s: int = 3_600
+    client: str = "attested"  # by which the ledger follows it; "ethereum": by its sync committees
+    beacons: tuple[str, ...] = ()  # beacon nodes, for such a client; what any of them shows is proven or nothing
+    genesis: str = ""  # genesis validators root of the beacon chain, as its publishers say it
+    trusted_root: str = ""  # of a beacon block that the client starts from, as they say it
 
     def __post_init__(self) -> None:
         ChainSpec.__post_init__(self)
@@ -101,10 +109,25 @@ class EvmSpec(ChainSpec):
             raise BadChain("a quorum is more than half of 2 to 16 attestors", chain=self.name)
         if self.host and not (type(self.host) is str and ADDRESS.fullmatch(self.host)):
             raise BadChain("host is an address: 0x and 40 hex digits", chain=self.name)
+        self._check_client()
         try:
             Finality.parse(str(self.finality))
         except Misuse as error:
             raise BadChain(error.detail, chain=self.name, given=str(self.finality)[:40]) from error
+
+    def _check_client(self) -> None:
+        if self.client not in EVM_CLIENTS:
+            raise BadChain(f"a client is one of {', '.join(EVM_CLIENTS)}", chain=self.name, given=str(self.client)[:40])
+        if self.client != SYNC_COMMITTEES:
+            if self.beacons or self.genesis or self.trusted_root:
+                raise BadChain("beacons, genesis and trusted_root are for the client `ethereum`", chain=self.name)
+            return
+        if not self.beacons or not all(type(each) is str and each.startswith(SCHEMES) for each in self.beacons):
+            raise BadChain("beacons is a list of http addresses", chain=self.name)
+        if not all(type(root) is str and ROOT.fullmatch(root) for root in (self.genesis, self.trusted_root)):
+            raise BadChain("genesis and trusted_root are 0x and 64 hex digits", chain=self.name)
+        if self.finality != "finalized":
+            raise BadChain("what sync committees make final is tagged `finalized`", chain=self.name)
 
     @property
     def ceiling(self) -> int:
@@ -149,7 +172,7 @@ def read_chain(value: dict[str, Any], base: Path | None = None) -> ChainSpec:
     if kind is None:
         raise BadChain(f"a kind is one of {', '.join(KINDS)}", given=str(value.get("kind"))[:40])
     try:
-        lists = {name: tuple(value[name]) for name in ("rpc",) if isinstance(value.get(name), list | tuple)}
+        lists = {name: tuple(value[name]) for name in ("rpc", "beacons") if isinstance(value.get(name), list | tuple)}
         made = kind(**{**value, **lists})
     except TypeError as error:
         raise BadChain(str(error)[:200], chain=str(value.get("name"))[:60]) from error

@@ -15,7 +15,7 @@ from lockgate.lightclients.ethereum import Bootstrap, Fork, Network, Scheduled, 
 from lockgate.lightclients.ethereum.containers import ROOT_BYTES
 from lockgate.lightclients.ethereum.errors import MalformedBeaconData
 from lockgate.lightclients.ethereum.network import MAX_UINT64, VERSION_BYTES
-from lockgate.relay.http import HttpFailed, HttpPool, TooLong
+from lockgate.relay.http import HttpFailed, HttpPool, TooLong, origin
 from lockgate.relay.rpc import BadAnswer
 
 TIMEOUT_S: Final = 10.0
@@ -50,7 +50,7 @@ class BeaconApi:
 
     def __init__(self, address: str, size: int, *, get: BeaconGet | None = None, timeout_s: float = TIMEOUT_S) -> None:
         """Raises ChainUnavailable for what is no HTTP address."""
-        self.address = address
+        self.address = origin(address)
         self._size = size
         try:
             self._get = get or HttpPool(address, timeout_s=timeout_s, most=MAX_ANSWER)
