@@ -11,7 +11,8 @@ import pytest
 
 from lockgate.node import recover, up
 from lockgate.node.config import load as load_config
-from lockgate.node.folder import Folder, make_keys
+from lockgate.node.folder import Folder
+from lockgate.node.keystores import open_keystore
 from lockgate.node.ledger import LEDGER_KEYS
 from lockgate.node.spec import HostSpec, LedgerSpec, Spec
 from lockgate.primitives.ids import ClientId
@@ -100,7 +101,7 @@ def test_only_the_authority_recovers(tmp_path: Path) -> None:
     async def story(_: up.Running) -> None:
         path = folder.ledger("beta") / "keys"
         path.unlink()
-        make_keys(path, LEDGER_KEYS, folder.passphrase())
+        open_keystore(folder, path.parent, LEDGER_KEYS)
         with pytest.raises(recover.NotTheAuthority) as refusal:
             await recover.recover(folder, lambda _: None)
         assert refusal.value.fields["ledger"] == "beta"

@@ -23,7 +23,7 @@ from lockgate.lightclients.tendermint.messages import encode_header, encode_misb
 from lockgate.machine.validators import address
 from lockgate.node import cometbft as node
 from lockgate.node import ledger as embedded
-from lockgate.node.folder import Folder, account_signer, write_json
+from lockgate.node.folder import Folder, write_json
 from lockgate.node.ledger import ledger_keys
 from lockgate.node.provision import LedgerAccess, create_client, described, lane_between, open_chain
 from lockgate.primitives.errors import LockgateError
@@ -90,7 +90,7 @@ class World:
             await asyncio.gather(*(access.chain.rpc.close() for access in found.values()))
 
     async def _connect(self, name: str) -> LedgerAccess:
-        signer = account_signer(ledger_keys(self.folder, name), "operator")
+        signer = ledger_keys(self.folder, name).signer("operator")
         while True:
             with contextlib.suppress(LockgateError):
                 access = await LedgerAccess.connect(name, partial(node.address_now, self.folder, name), signer, 1)

@@ -30,7 +30,6 @@ from tests.support.tokens import SoftTpm, swtpm_reason
 
 pytestmark = pytest.mark.interop
 PASSPHRASE = Passphrase("not what opens a sealed file")
-WANTED = {"identity": (KeyRole.IDENTITY, 3), "sealing": (KeyRole.SEALING, 19), "account": (KeyRole.ACCOUNT, 1)}
 
 
 @pytest.fixture
@@ -191,18 +190,18 @@ def home(tmp_path):
 
 @pytest.fixture
 def sealed(simulator, home):
-    opened = open_place(parse(simulator.address("tpm-sealed")), home, PASSPHRASE)
-    opened.keystore.make({"identity": (KeyRole.IDENTITY, 2), "account": (KeyRole.ACCOUNT, 1)})
-    return opened
+    keystore = open_place(parse(simulator.address("tpm-sealed")), home, PASSPHRASE)
+    keystore.make({"identity": (KeyRole.IDENTITY, 2), "account": (KeyRole.ACCOUNT, 1)})
+    return keystore
 
 
 def test_P22_a_sealed_file_opens_under_its_policy_alone(simulator, other, sealed, home):
     """[P22] It is named for what it is, and never hardware."""
-    key = sealed.keystore.identity("identity").key
+    key = sealed.identity("identity").key
     place = parse(simulator.address("tpm-sealed"))
-    assert open_place(place, home, PASSPHRASE).keystore.identity("identity").key == key
-    assert {half.where for one in sealed.keystore.facts() for half in one.halves} == {Kind.TPM_SEALED}
-    assert [said.kind for said in sealed.keystore.descriptions()] == [Kind.TPM_SEALED]
+    assert open_place(place, home, PASSPHRASE).identity("identity").key == key
+    assert {half.where for one in sealed.facts() for half in one.halves} == {Kind.TPM_SEALED}
+    assert [said.kind for said in sealed.descriptions()] == [Kind.TPM_SEALED]
     simulator.extend(7)
     with pytest.raises(PlatformChanged):
         open_place(place, home, PASSPHRASE)
@@ -222,7 +221,7 @@ def test_a_sealed_file_without_its_blob_is_not_made_anew(simulator, sealed, home
 
 
 def test_nothing_of_the_sealed_secret_is_on_disk(sealed, home):
-    secret = sealed.keystore._passphrase.text
+    secret = sealed._passphrase.text
     for path in home.rglob("*"):
         if path.is_file():
             assert secret.encode() not in path.read_bytes()

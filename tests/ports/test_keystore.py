@@ -13,7 +13,7 @@ from lockgate.keystore.errors import DeviceKeyMissing, DeviceKeyReplaced, OtherK
 from lockgate.keystore.ports import SIGNATURES, Kind
 from lockgate.keystore.sealed import StoredKey
 from lockgate.keystore.software import OsEntropy
-from lockgate.keystore.store import Keystore, algorithms_of, identity_suite, sealing_suite
+from lockgate.keystore.store import Keystore, algorithms_of
 from lockgate.keystore.stretch import Cost, Passphrase
 from tests.ports.devices import DEVICES
 
@@ -34,13 +34,14 @@ def device(reopen):
 
 
 @pytest.fixture
-def wanted(device):
+def wanted(path, device):
+    empty = Keystore(path, PASSPHRASE, device)
     return {
         "account": (KeyRole.ACCOUNT, 1),
-        "identity-0": (KeyRole.IDENTITY, identity_suite(device)),
-        "identity-1": (KeyRole.IDENTITY, identity_suite(device)),
-        "sealing-0": (KeyRole.SEALING, sealing_suite(device)),
-        "authority": (KeyRole.AUTHORITY, identity_suite(device)),
+        "identity-0": (KeyRole.IDENTITY, empty.identity_suite),
+        "identity-1": (KeyRole.IDENTITY, empty.identity_suite),
+        "sealing-0": (KeyRole.SEALING, empty.sealing_suite),
+        "authority": (KeyRole.AUTHORITY, empty.identity_suite),
     }
 
 

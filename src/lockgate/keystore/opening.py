@@ -7,7 +7,6 @@ it is never called hardware (P22).
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -27,20 +26,7 @@ SECRET_BYTES: Final = 32
 RANDOM_COST: Final = Cost(memory_kib=8, iterations=1, lanes=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A keystore, and the device beside it that is to be closed after it."""
-
-    place: Place
-    keystore: Keystore
-    device: Device | None
-
-    def close(self) -> None:
-        if self.device is not None:
-            self.device.close()
-
-
-def open_place(place: Place, home: Path, passphrase: Passphrase) -> Opened:
+def open_place(place: Place, home: Path, passphrase: Passphrase) -> Keystore:
     """The keystore of a party whose folder is `home`. Its file is read if it is there; nothing is made.
 
     The passphrase opens the file, except in a `tpm-sealed` one, whose own is made with the first key.
@@ -64,10 +50,9 @@ def open_place(place: Place, home: Path, passphrase: Passphrase) -> Opened:
         if keystore.exists:
             keystore.read()
     except BaseException:
-        if device is not None:
-            device.close()
+        keystore.close()
         raise
-    return Opened(place, keystore, device)
+    return keystore
 
 
 def _sealed(tpm: Tpm, path: Path) -> tuple[Passphrase, Description, Cost]:
@@ -84,4 +69,4 @@ def _sealed(tpm: Tpm, path: Path) -> tuple[Passphrase, Description, Cost]:
     return Passphrase(secret.hex()), by, RANDOM_COST
 
 
-__all__ = ("BLOBS", "KEY_FILE", "Opened", "open_place")
+__all__ = ("BLOBS", "KEY_FILE", "open_place")

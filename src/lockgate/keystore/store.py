@@ -69,7 +69,7 @@ class KeyFacts:
 
 
 class Keystore:
-    """Keys by name. Reads and writes one file; the device, if any, is the caller's to close."""
+    """Keys by name: one file, and a device that is closed with it."""
 
     def __init__(
         self,
@@ -94,6 +94,23 @@ class Keystore:
     @property
     def exists(self) -> bool:
         return self._path.exists()
+
+    @property
+    def identity_suite(self) -> int:
+        """The signature suite of identities whose classical half the device can hold (P22)."""
+        inside = self._device is None or ED25519.name in self._device.algorithms
+        return SIGN_ED25519_MLDSA65.id if inside else SIGN_P256_MLDSA65.id
+
+    @property
+    def sealing_suite(self) -> int:
+        """The seal suite whose classical half the device can hold (P22)."""
+        inside = self._device is None or X25519.name in self._device.algorithms
+        return SEAL_XWING_AES.id if inside else SEAL_P256_AES.id
+
+    def close(self) -> None:
+        """Let the device go. Keys that were taken out of here open it again when they are used."""
+        if self._device is not None:
+            self._device.close()
 
     def read(self) -> None:
         """Read the file. Raises what `read_key_file` raises, and OtherKeystore when its keys want a device."""
@@ -246,18 +263,4 @@ def algorithms_of(role: KeyRole, suite: int) -> tuple[str, ...]:
     return (kem.mlkem.name, kem.group.name) if isinstance(kem, HybridKem) else (kem.name,)
 
 
-def identity_suite(device: Device | None) -> int:
-    """The signature suite of identities whose classical half the device can hold (P22)."""
-    if device is None or ED25519.name in device.algorithms:
-        return SIGN_ED25519_MLDSA65.id
-    return SIGN_P256_MLDSA65.id
-
-
-def sealing_suite(device: Device | None) -> int:
-    """The seal suite whose classical half the device can hold (P22)."""
-    if device is None or X25519.name in device.algorithms:
-        return SEAL_XWING_AES.id
-    return SEAL_P256_AES.id
-
-
-__all__ = ("Half", "KeyFacts", "Keystore", "Wanted", "algorithms_of", "identity_suite", "sealing_suite")
+__all__ = ("Half", "KeyFacts", "Keystore", "Wanted", "algorithms_of")

@@ -22,19 +22,19 @@ from typing import Any, Final
 
 from lockgate.courier.attesting import Known, Who
 from lockgate.crypto.keys import IdentitySigner, KeyRole
-from lockgate.crypto.suites import SIGN_ED25519_MLDSA65
 from lockgate.hosting.attestor import AttestorService, Watched
 from lockgate.hosting.attestor_server import AttestorServer, Serve
 from lockgate.hosting.config import LedgerRef
 from lockgate.hosting.reader import ProvenReader
 from lockgate.hosting.work import Report
-from lockgate.keystore.software import identity_signer
+from lockgate.keystore.store import Keystore, Wanted
 from lockgate.lightclients.attested import Signer, SignerSet
 from lockgate.lightclients.attested.signers import check_set
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import ledger_ref
-from lockgate.node.folder import Folder, make_keys, read_json, write_json
+from lockgate.node.folder import Folder, read_json, write_json
+from lockgate.node.keystores import open_keystore
 from lockgate.node.patience import patiently
 from lockgate.node.recover import operators
 from lockgate.node.signer_sets import BadSignerSet, member_json, read_file, read_set, to_json
@@ -47,7 +47,6 @@ from lockgate.relay.attestors import ASK_S, Attestor, Attestors
 from lockgate.storage.attested import AttestedState
 from lockgate.transport.address import Address
 
-KEYS: Final = {"attester": (KeyRole.ATTESTER, SIGN_ED25519_MLDSA65.id)}
 SOCKET: Final = "attest.sock"
 ANCHOR_EVERY_S: Final = 600.0  # trust ends a trusting period after the recorded header: a newer one is recorded
 DAYS: Final = 365  # of a delegation, where nothing else is said
@@ -209,9 +208,12 @@ def watched_ledger(folder: Folder, name: str) -> LedgerRef:
         raise BadAttestor(str(error)[:200], attestor=name) from error
 
 
+def _wanted(keystore: Keystore) -> Wanted:
+    return {"attester": (KeyRole.ATTESTER, keystore.identity_suite)}
+
+
 def own_signer(folder: Folder, name: str) -> IdentitySigner:
-    stored = make_keys(folder.attestor(name) / "keys", KEYS, folder.passphrase())["attester"]
-    return identity_signer(stored.suite, stored.seed.reveal(), stored.role)
+    return open_keystore(folder, folder.attestor(name), _wanted).identity("attester")
 
 
 def _depth(value: dict[str, Any]) -> int:

@@ -24,7 +24,9 @@ from typing import Any, Final
 from lockgate.node import cometbft
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
+from lockgate.node.custody import HARDWARE, custody
 from lockgate.node.folder import Folder, read_json
+from lockgate.node.keystores import Party, parties
 from lockgate.node.ledgers import Ledger, Ledgers
 from lockgate.node.provision import described
 from lockgate.node.socket import call
@@ -81,6 +83,8 @@ async def examine(folder: Folder) -> list[Check]:
     for kind in ("hosts", "relays"):
         for name in folder.names(kind):
             checks += _sources(folder, kind, name)
+    for party in parties(folder):
+        checks += _keys(folder, party)
     clusters = [name for name in folder.names("ledgers") if cometbft.is_cluster(folder, name)]
     return [*checks, _tried("go", _go), _tried("cometbft", lambda: _cometbft(clusters))]
 
@@ -180,7 +184,13 @@ def _data_folder(folder: Folder) -> Check:
     root = folder.root
     if not root.is_dir():
         return Check("data folder", Level.NOTE, f"There is none at {root}.", "`lockgate up` makes it.")
-    private = [root, root / "passphrase", *root.glob("*/*/keys"), *root.glob("hosts/*/host.sqlite")]
+    private = [
+        root,
+        root / "passphrase",
+        *root.glob("*/*/keys"),
+        *root.glob("*/*/tpm"),
+        *root.glob("hosts/*/host.sqlite"),
+    ]
     open_ones = [path for path in private if path.exists() and path.stat().st_mode & 0o077]
     if open_ones:
         names = ", ".join(str(path.relative_to(root.parent)) for path in open_ones[:3])
@@ -237,6 +247,16 @@ async def _height(folder: Folder, name: str, ledger: Ledger | None) -> int | Non
             return int(connection.execute("SELECT coalesce(max(height), 0) FROM block").fetchone()[0])
     except sqlite3.Error:
         return None
+
+
+def _keys(folder: Folder, party: Party) -> list[Check]:
+    """Where each half of a party's keys lies, and for which thief that is enough (P22)."""
+    found = custody(folder, party)
+    if not found:
+        return [Check(f"keys of {party.label}", Level.NOTE, "In a file; it was made before places were recorded.")]
+    kept = [each.kind in HARDWARE and not each.warning for each in found]
+    levels = [Level.OK if good else Level.NOTE for good in kept]
+    return [Check(f"keys of {party.label}", level, each.sentence()) for level, each in zip(levels, found, strict=True)]
 
 
 # What runs.

@@ -24,10 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lockgate.crypto.keys import KeyRole, SecretBytes
-from lockgate.keystore.file import read_key_file, write_key_file
-from lockgate.keystore.sealed import StoredKey
-from lockgate.keystore.software import Ed25519Signer, OsEntropy
+from lockgate.crypto.keys import SecretBytes
 from lockgate.keystore.stretch import Cost, Passphrase
 from lockgate.primitives.errors import Refused, Unavailable
 
@@ -131,22 +128,6 @@ class Folder:
                     path.hardlink_to(name)
                 os.unlink(name)
             return path.read_text()
-
-
-def make_keys(path: Path, wanted: dict[str, tuple[KeyRole, int]], passphrase: Passphrase) -> dict[str, StoredKey]:
-    """Create a key file with fresh seeds, or read the one that is there."""
-    if path.exists():
-        return read_key_file(path, passphrase)
-    with writing(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    entropy = OsEntropy()
-    keys = {name: StoredKey(role, suite, SecretBytes(entropy.bytes(32))) for name, (role, suite) in wanted.items()}
-    write_key_file(path, keys, passphrase)
-    return keys
-
-
-def account_signer(keys: dict[str, StoredKey], name: str = "account") -> Ed25519Signer:
-    return Ed25519Signer(keys[name].seed.reveal())
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

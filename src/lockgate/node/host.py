@@ -79,6 +79,7 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
         (home / "host.sock").unlink(missing_ok=True)
         sandbox.close()
         store.close()
+        cabinet.close()
         await asyncio.gather(*(rpc.close() for rpc in rpcs), return_exceptions=True)
 
 

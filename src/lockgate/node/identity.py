@@ -1,42 +1,44 @@
-"""An endpoint's keys on disk, and its inception record (P5, P6).
+"""An endpoint's keys where its keystore has them, and its inception record (P5, P6).
 
-One key file holds the seeds: identity of each generation, sealing key, account. The next identity is
-made with the first one, because the inception record commits to it.
+Identity of each generation, sealing key, account. The next identity is made with the first one, because
+the inception record commits to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lockgate.crypto.keys import SEED_BYTES, IdentitySigner, KeyRole, SealingKey, SecretBytes
-from lockgate.crypto.ports import Decapsulator
-from lockgate.crypto.suites import SEAL_XWING_AES, SIGN_ED25519_MLDSA65, seal_suite
+from lockgate.crypto.keys import IdentitySigner, KeyRole, SealingKey
+from lockgate.crypto.ports import Decapsulator, Signer
 from lockgate.host.keyring import AccountKey, KeyRing, Opener
-from lockgate.keystore.file import write_key_file
-from lockgate.keystore.sealed import StoredKey
-from lockgate.keystore.software import Ed25519Signer, OsEntropy, identity_signer
+from lockgate.keystore.store import Keystore, Wanted
 from lockgate.machine.accounts import account_id
 from lockgate.machine.identity import KeyRecord, SignedRecord, next_keys_commitment, record_signing_bytes
-from lockgate.node.folder import SUITE_ED25519, Folder, account_signer, make_keys
+from lockgate.node.folder import SUITE_ED25519, Folder
+from lockgate.node.keystores import open_keystore, publish
 
-HOST_KEYS = {
-    "account": (KeyRole.ACCOUNT, SUITE_ED25519),
-    "identity-0": (KeyRole.IDENTITY, SIGN_ED25519_MLDSA65.id),
-    "identity-1": (KeyRole.IDENTITY, SIGN_ED25519_MLDSA65.id),
-    "sealing-0": (KeyRole.SEALING, SEAL_XWING_AES.id),
-}
+
+def wanted_keys(keystore: Keystore) -> Wanted:
+    """A host's first keys, of the suites that its keystore is for."""
+    return {
+        "account": (KeyRole.ACCOUNT, SUITE_ED25519),
+        "identity-0": (KeyRole.IDENTITY, keystore.identity_suite),
+        "identity-1": (KeyRole.IDENTITY, keystore.identity_suite),
+        "sealing-0": (KeyRole.SEALING, keystore.sealing_suite),
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class HostKeys:
-    """A host's keys, opened."""
+    """A host's first keys, opened; `close` lets the device go that some of them may lie in."""
 
-    account: Ed25519Signer
+    account: Signer
     identity: IdentitySigner
     next_identity: IdentitySigner
     sealing: Decapsulator
     sealing_suite: int
+    close: Callable[[], None]
 
     @property
     def account_id(self) -> str:
@@ -44,14 +46,15 @@ class HostKeys:
 
 
 def open_keys(folder: Folder, name: str) -> HostKeys:
-    """Read a host's key file, or make it."""
-    keys = make_keys(folder.host(name) / "keys", HOST_KEYS, folder.passphrase())
+    """Read a host's keys, or make them."""
+    keystore = open_keystore(folder, folder.host(name), wanted_keys)
     return HostKeys(
-        account=account_signer(keys),
-        identity=identity_of(keys["identity-0"]),
-        next_identity=identity_of(keys["identity-1"]),
-        sealing=seal_suite(keys["sealing-0"].suite).kem.private_key(keys["sealing-0"].seed.reveal()),
-        sealing_suite=keys["sealing-0"].suite,
+        account=keystore.signer("account"),
+        identity=keystore.identity("identity-0"),
+        next_identity=keystore.identity("identity-1"),
+        sealing=keystore.sealing("sealing-0"),
+        sealing_suite=keystore.kinds()["sealing-0"][1],
+        close=keystore.close,
     )
 
 
@@ -71,15 +74,18 @@ def inception(keys: HostKeys) -> tuple[KeyRecord, SignedRecord]:
 
 
 class Cabinet:
-    """A host's key file through rotations. Meets `host.keyring.KeyCabinet`.
+    """A host's keystore through rotations. Meets `host.keyring.KeyCabinet`.
 
     Keys of record i are named after i; the next identity is there already, because record i commits to it.
     """
 
     def __init__(self, folder: Folder, name: str) -> None:
-        self._path = folder.host(name) / "keys"
-        self._passphrase = folder.passphrase()
-        self._keys = make_keys(self._path, HOST_KEYS, self._passphrase)
+        self._home = folder.host(name)
+        self._keys = open_keystore(folder, self._home, wanted_keys)
+
+    def close(self) -> None:
+        """Let the keystore's device go."""
+        self._keys.close()
 
     def ring(self, chain: Sequence[KeyRecord], /) -> KeyRing:
         record = chain[-1]
@@ -88,15 +94,15 @@ class Cabinet:
             Opener(old, self._sealing(old.index)) for old in reversed(chain[:-1]) if _sealing(old.index) in self._keys
         )
         return KeyRing(
-            identity_of(self._keys[f"identity-{record.index}"]),
+            self._keys.identity(f"identity-{record.index}"),
             Opener(record, self._sealing(record.index)),
             older,
             AccountKey(signer.public_key, signer.sign),
         )
 
-    def account(self, index: int) -> Ed25519Signer:
+    def account(self, index: int) -> Signer:
         """The account that the record of `index` lists."""
-        return account_signer(self._keys, _account(index))
+        return self._keys.signer(_account(index))
 
     def next_record(self, current: KeyRecord, /) -> SignedRecord:
         index = current.index + 1
@@ -107,7 +113,7 @@ class Cabinet:
                 _account(index): (KeyRole.ACCOUNT, SUITE_ED25519),
             }
         )
-        old, new, following = (identity_of(self._keys[f"identity-{i}"]) for i in range(index - 1, index + 2))
+        old, new, following = (self._keys.identity(f"identity-{i}") for i in range(index - 1, index + 2))
         account = self.account(index)
         record = KeyRecord(
             endpoint=current.endpoint_id,
@@ -129,24 +135,17 @@ class Cabinet:
         self._drop([_sealing(i) for i in range(index)])
 
     def _sealing(self, index: int) -> Decapsulator:
-        stored = self._keys[_sealing(index)]
-        return seal_suite(stored.suite).kem.private_key(stored.seed.reveal())
+        return self._keys.sealing(_sealing(index))
 
-    def _make(self, wanted: dict[str, tuple[KeyRole, int]]) -> None:
-        missing = {name: kind for name, kind in wanted.items() if name not in self._keys}
-        if missing:
-            entropy = OsEntropy()
-            made = {name: StoredKey(*kind, SecretBytes(entropy.bytes(SEED_BYTES))) for name, kind in missing.items()}
-            self._write({**self._keys, **made})
+    def _make(self, wanted: Wanted) -> None:
+        if not all(name in self._keys for name in wanted):
+            self._keys.make(wanted)
+            publish(self._home, self._keys)
 
     def _drop(self, names: Sequence[str]) -> None:
-        kept = {name: key for name, key in self._keys.items() if name not in names}
-        if len(kept) < len(self._keys):
-            self._write(kept)
-
-    def _write(self, keys: dict[str, StoredKey]) -> None:
-        write_key_file(self._path, keys, self._passphrase, overwrite=True)
-        self._keys = keys
+        if any(name in self._keys for name in names):
+            self._keys.drop(names)
+            publish(self._home, self._keys)
 
 
 def _account(index: int) -> str:
@@ -155,7 +154,3 @@ def _account(index: int) -> str:
 
 def _sealing(index: int) -> str:
     return f"sealing-{index}"
-
-
-def identity_of(stored: StoredKey) -> IdentitySigner:
-    return identity_signer(stored.suite, stored.seed.reveal(), KeyRole.IDENTITY)

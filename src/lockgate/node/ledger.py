@@ -20,15 +20,15 @@ from lockgate.engines.embedded.roster import LocalValidator
 from lockgate.engines.embedded.rpc_methods import Methods
 from lockgate.engines.embedded.rpc_server import application
 from lockgate.engines.embedded.service import HEARTBEAT_S, LedgerService
-from lockgate.keystore.sealed import StoredKey
-from lockgate.keystore.software import Ed25519Signer, identity_signer
+from lockgate.keystore.store import Keystore, Wanted
 from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Genesis, GenesisAccount, GenesisValidator, LedgerClass, Parameters
 from lockgate.merkle.multistore import MultiStore
 from lockgate.node import applications, collector
 from lockgate.node.clock import SystemClock
 from lockgate.node.engine import OtherEngine
-from lockgate.node.folder import SUITE_ED25519, Folder, NotInitialised, make_keys, write_json
+from lockgate.node.folder import SUITE_ED25519, Folder, NotInitialised, write_json
+from lockgate.node.keystores import open_keystore
 from lockgate.node.parameters import check_same
 from lockgate.node.ports import listen
 from lockgate.primitives.errors import Refused
@@ -51,18 +51,23 @@ LEDGER_KEYS = {
 }
 
 
-def ledger_keys(folder: Folder, name: str) -> dict[str, StoredKey]:
+def wanted_keys(keystore: Keystore) -> Wanted:
+    """`LEDGER_KEYS`, with the authority's of the suite that the keystore is for."""
+    return {**LEDGER_KEYS, "authority": (KeyRole.AUTHORITY, keystore.identity_suite)}
+
+
+def ledger_keys(folder: Folder, name: str) -> Keystore:
     """The keys of a ledger of this folder, made once. Raises OlderLedger."""
-    keys = make_keys(folder.ledger(name) / "keys", LEDGER_KEYS, folder.passphrase())
-    if {item: (key.role, key.suite) for item, key in keys.items()} != LEDGER_KEYS:
+    keys = open_keystore(folder, folder.ledger(name), wanted_keys)
+    if keys.kinds() != wanted_keys(keys):
+        keys.close()
         raise OlderLedger("its key file holds other keys", ledger=name, folder=str(folder.root))
     return keys
 
 
-def authority_signer(keys: dict[str, StoredKey]) -> IdentitySigner:
+def authority_signer(keys: Keystore) -> IdentitySigner:
     """The authority's hybrid keys, which sign no transaction and no block (P16)."""
-    stored = keys["authority"]
-    return identity_signer(stored.suite, stored.seed.reveal(), stored.role)
+    return keys.identity("authority")
 
 
 def create(
@@ -84,7 +89,7 @@ def create(
     applications.fix(path.parent, ports, fresh=not path.exists())
     if path.exists():
         return check_same(Genesis.from_bytes(path.read_bytes()), parameters)
-    validator = Ed25519Signer(keys["validator"].seed.reveal())
+    validator = keys.signer("validator")
     genesis = Genesis(
         chain_id=ChainId(chain_id),
         ledger_class=LedgerClass.OPERATED,
@@ -108,7 +113,7 @@ def open_chain(folder: Folder, name: str, *, durable: bool, accept_clock: bool) 
         raise NotInitialised("no such ledger", name=name, folder=str(folder.root))
     keys = ledger_keys(folder, name)
     genesis = Genesis.from_bytes(path.read_bytes())
-    signer = Ed25519Signer(keys["validator"].seed.reveal())
+    signer = keys.signer("validator")
     store = LedgerStore.open(home / "ledger.sqlite", durable=durable)
     try:
         state = SignState.open(folder.sign_state(name), fresh=store.tip() is None)

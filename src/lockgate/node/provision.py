@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from lockgate.courier.ports import Submitted, Updater
 from lockgate.crypto.keys import KeyRole
+from lockgate.crypto.ports import Signer
 from lockgate.hosting.config import LedgerRef
-from lockgate.keystore.software import Ed25519Signer
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.machine import keys
 from lockgate.machine.genesis import Genesis, LedgerClass
@@ -55,7 +55,7 @@ class LedgerAccess:
         cls,
         name: str,
         address: str | Callable[[], str],
-        signer: Ed25519Signer,
+        signer: Signer,
         nonce_lane: int,
         most_price: int = ANY_PRICE,
     ) -> LedgerAccess:
@@ -70,7 +70,7 @@ class LedgerAccess:
 
     @classmethod
     async def over(
-        cls, name: str, chain: CometBftChain, signer: Ed25519Signer, nonce_lane: int, most_price: int
+        cls, name: str, chain: CometBftChain, signer: Signer, nonce_lane: int, most_price: int
     ) -> LedgerAccess:
         """As `connect`, to a ledger that is open; where this fails it is closed."""
         try:
@@ -81,7 +81,7 @@ class LedgerAccess:
         submitter = AccountSubmitter(chain, genesis.domain_id, signer.public_key, signer.sign, nonce_lane, most_price)
         return cls(name, chain, genesis, submitter)
 
-    def as_account(self, signer: Ed25519Signer, nonce_lane: int) -> AccountSubmitter:
+    def as_account(self, signer: Signer, nonce_lane: int) -> AccountSubmitter:
         """Another account beside this one's, which pays no more for gas."""
         most = self.submitter.most_price
         return AccountSubmitter(self.chain, self.genesis.domain_id, signer.public_key, signer.sign, nonce_lane, most)

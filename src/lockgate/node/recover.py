@@ -28,7 +28,7 @@ from lockgate.node.clock import SystemClock
 from lockgate.node.cometbft import address_now
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
-from lockgate.node.folder import Folder, account_signer, writing
+from lockgate.node.folder import Folder, writing
 from lockgate.node.ledger import authority_signer, ledger_keys
 from lockgate.node.provision import OPERATOR_LANE, LedgerAccess, create_client, lanes_of
 from lockgate.primitives.errors import Refused
@@ -120,7 +120,7 @@ async def operators(folder: Folder, names: Sequence[str]) -> AsyncIterator[dict[
     accesses: dict[str, LedgerAccess] = {}
     try:
         for name in names:
-            signer = account_signer(ledger_keys(folder, name), "operator")
+            signer = ledger_keys(folder, name).signer("operator")
             address = partial(address_now, folder, name)
             accesses[name] = await LedgerAccess.connect(name, address, signer, OPERATOR_LANE)
         yield accesses

@@ -28,13 +28,12 @@ from lockgate.lightclients.attested.states import CLIENT_TYPE
 from lockgate.node.folder import (
     Folder,
     NotInitialised,
-    account_signer,
-    make_keys,
     read_json,
     write_json,
 )
 from lockgate.node.foreign import relay as foreign
 from lockgate.node.foreign.relay import Asked
+from lockgate.node.keystores import open_keystore
 from lockgate.node.patience import patiently
 from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess, SetupFailed, find_lane
 from lockgate.node.relay_record import batch_most, max_gas_prices
@@ -74,7 +73,7 @@ async def make(
     if "chain" in record:
         return await foreign.make(Asked(folder, name, record, report, nonce_lane, waits, more or {}, signs))
     between: list[str] = record["between"]
-    signer = account_signer(make_keys(home / "keys", RELAY_KEYS, folder.passphrase()))
+    signer = open_keystore(folder, home, RELAY_KEYS).signer("account")
     prices = max_gas_prices(record)
     accesses = []
     for ledger in between:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from lockgate.courier.batches import BATCH_MOST
 from lockgate.engines.embedded.retention import KEEP
 from lockgate.hosting.config import BULK_BYTES
+from lockgate.keystore.place import parse as parse_place
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import LaneOrder
 from lockgate.node import parameters
@@ -46,6 +47,7 @@ class LedgerSpec:
     quorum: int = 3  # how many of them it needs
     applications: tuple[str, ...] = ()  # on ports beside the endpoints, for lanes to chains that are not ours
     parameters: Parameters | None = None  # of its genesis; None: the defaults, or what it was made with
+    keystore: str = ""  # where its keys lie (`keystore.place`); empty: where they are, else in a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,13 @@ class HostSpec:
     peers: tuple[str, ...]  # names of other hosts, by which this host's guest knows them
     bulk_bytes: int = BULK_BYTES  # the longest bulk body it sends or takes
     bulk_total: int = 4 * BULK_BYTES  # of received bodies together
+    keystore: str = ""  # as of a ledger
 
 
 @dataclass(frozen=True, slots=True)
 class RelaySpec:
     batch_most: int = BATCH_MOST  # packets of one transaction
+    keystore: str = ""  # as of a ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,9 @@ class Spec:
                 raise BadConfig("a chain names a ledger that is not there", chain=chain.name, ledger=chain.ledger)
         if type(self.relay.batch_most) is not int or not 1 <= self.relay.batch_most <= BATCH_MOST:
             raise BadConfig(f"batch_most is 1 to {BATCH_MOST}", given=str(self.relay.batch_most)[:100])
+        places = [ledger.keystore for ledger in self.ledgers] + [host.keystore for host in self.hosts]
+        for place in filter(None, (*places, self.relay.keystore)):
+            parse_place(place)
         for host in self.hosts:
             if host.ledger not in names or not set(host.peers) <= hosts - {host.name}:
                 raise BadConfig("a host names a ledger or peer that is not there", host=host.name)
@@ -114,7 +121,7 @@ DEFAULT_HOSTS: Final = (
 def read_spec(path: Path | None, profile: str | None = None) -> Spec:
     """Read a TOML file; no file gives the default. What it leaves open is a profile's, the file's own or `profile`.
 
-    Raises BadConfig, BadChain, NoSuchProfile.
+    Raises BadConfig, BadChain, BadKeystore, NoSuchProfile.
     """
     try:
         value = {} if path is None else tomllib.loads(path.read_text())

@@ -21,7 +21,8 @@ from lockgate.node.config import save as save_config
 from lockgate.node.engine import Engine
 from lockgate.node.folder import DiskFull, Folder, read_json, write_json, writing
 from lockgate.node.foreign import start as foreign
-from lockgate.node.identity import inception, open_keys
+from lockgate.node.identity import HostKeys, inception, open_keys
+from lockgate.node.keystores import choose
 from lockgate.node.processes import Deployment, OnReport
 from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
 from lockgate.node.recover import expired, operators
@@ -116,6 +117,7 @@ async def _start_pair(running: Running, say: Say) -> None:
     await provision(running, say, attested)
     say("hosts and relayer")
     name = "-".join(ledger.name for ledger in spec.ledgers)
+    _place(folder.relay(name), spec.relay.keystore)
     write_json(folder.relay(name) / "relay.json", _relay(spec, attested))
     await asyncio.gather(
         processes.start(f"relay {name}", "relay", "run", name),
@@ -143,7 +145,11 @@ def take(folder: Folder) -> int:
 
 
 def create_ledger(folder: Folder, spec: LedgerSpec) -> Genesis:
-    """Make a ledger's keys and genesis where they are not there. Raises NoCometBft, BadCluster, OtherParameters."""
+    """Make a ledger's keys and genesis where they are not there.
+
+    Raises NoCometBft, BadCluster, OtherParameters, OtherKeystore.
+    """
+    _place(folder.ledger(spec.name), spec.keystore)
     if spec.engine == Engine.COMETBFT:
         return cometbft.create(folder, spec.name, spec.chain_id, spec.validators, spec.parameters)
     return ledger_node.create(folder, spec.name, spec.chain_id, parameters=spec.parameters, ports=spec.applications)
@@ -188,8 +194,15 @@ async def provision(running: Running, say: Say, attested: Mapping[str, company.C
         lanes = dict(zip(accesses, sides, strict=True))
         await _until_active(accesses, say)
         say("endpoints")
+        for host in spec.hosts:  # all of them first: an endpoint's grants name the others, which makes their keys
+            _place(folder.host(host.name), host.keystore)
         refs = {ledger.name: _read_through(await accesses[ledger.name].ref(), ledger) for ledger in spec.ledgers}
         await asyncio.gather(*(_endpoint(folder, spec, host, accesses, lanes, refs) for host in spec.hosts))
+
+
+def _place(home: Path, keystore: str) -> None:
+    if keystore:
+        choose(home, keystore)
 
 
 async def _until_active(accesses: dict[str, LedgerAccess], say: Say) -> None:
@@ -220,6 +233,21 @@ async def _endpoint(
         _reread(path, spec)
         return
     keys = open_keys(folder, host.name)
+    try:
+        await _register(folder, spec, host, access, lane, refs, keys)
+    finally:
+        keys.close()  # the host opens them itself, and a device may have one user at a time
+
+
+async def _register(
+    folder: Folder,
+    spec: Spec,
+    host: HostSpec,
+    access: LedgerAccess,
+    lane: Lane,
+    refs: dict[str, LedgerRef],
+    keys: HostKeys,
+) -> None:
     record, signed = inception(keys)
     endpoint = record.endpoint_id
     by = access.as_account(keys.account, HOST_LANE)
@@ -248,7 +276,7 @@ async def _endpoint(
         bulk_bytes=host.bulk_bytes,
         bulk_total=host.bulk_total,
     )
-    save_config(config, path)
+    save_config(config, folder.host(host.name) / "endpoint.json")
 
 
 def _relay(spec: Spec, attested: Mapping[str, company.Company]) -> dict[str, object]:
@@ -256,7 +284,7 @@ def _relay(spec: Spec, attested: Mapping[str, company.Company]) -> dict[str, obj
     record: dict[str, object] = {"between": [ledger.name for ledger in spec.ledgers]}
     if attested:
         record["attestors"] = {name: list(each.addresses) for name, each in attested.items()}
-    if spec.relay != RelaySpec():
+    if spec.relay.batch_most != RelaySpec().batch_most:
         record["batch_most"] = spec.relay.batch_most
     if any(ledger.sources for ledger in spec.ledgers):
         record["sources"] = {ledger.name: list(ledger.sources) for ledger in spec.ledgers}
@@ -284,4 +312,8 @@ def endpoint_of(folder: Folder, name: str) -> EndpointId:
     path = folder.host(name) / "endpoint.json"
     if path.exists():
         return EndpointId(Hash32(bytes.fromhex(load_config(path).endpoint)))
-    return inception(open_keys(folder, name))[0].endpoint_id
+    keys = open_keys(folder, name)
+    try:
+        return inception(keys)[0].endpoint_id
+    finally:
+        keys.close()

@@ -16,10 +16,10 @@ from lockgate.node.folder import (
     NotInitialised,
     NotRunning,
     NotWritable,
-    make_keys,
     read_json,
     write_json,
 )
+from lockgate.node.keystores import open_keystore
 
 KEYS = {"account": (KeyRole.ACCOUNT, 1)}
 
@@ -66,10 +66,10 @@ def test_a_passphrase_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_key_files_of_a_folder_cost_one_run(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    made = [make_keys(tmp_path / name, KEYS, folder.passphrase()) for name in ("one", "other")]
+    made = [open_keystore(folder, tmp_path / name, KEYS).facts() for name in ("one", "other")]
     assert len(folder.roots) == 1
     fresh = Folder(tmp_path)
-    assert [make_keys(tmp_path / name, KEYS, fresh.passphrase()) for name in ("one", "other")] == made
+    assert [open_keystore(fresh, tmp_path / name, KEYS).facts() for name in ("one", "other")] == made
     assert len(fresh.roots) == 1
 
 

@@ -11,7 +11,8 @@ import pytest
 from lockgate.crypto.keys import KeyRole
 from lockgate.crypto.suites import SIGN_ED25519_MLDSA65
 from lockgate.node import ledger
-from lockgate.node.folder import SUITE_ED25519, Folder, account_signer, make_keys
+from lockgate.node.folder import SUITE_ED25519, Folder
+from lockgate.node.keystores import open_keystore
 from lockgate.node.ledger import LEDGER_KEYS, OlderLedger
 from lockgate.node.ports import PortBusy, listen
 
@@ -49,7 +50,7 @@ def test_P16_I2_a_new_ledgers_authority_is_hybrid_and_neither_signs_blocks_nor_p
     (authority,) = genesis.authority
     assert authority.suite == SIGN_ED25519_MLDSA65.id
     assert authority == ledger.authority_signer(keys).key
-    others = {genesis.validators[0].public_key, account_signer(keys, "operator").public_key}
+    others = {genesis.validators[0].public_key, keys.signer("operator").public_key}
     assert len(others) == 2
     assert others.isdisjoint(authority.parts)
     assert ledger.create(folder, "alpha", "alpha-1") == genesis
@@ -59,7 +60,7 @@ def test_a_ledger_of_an_earlier_build_is_named(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     earlier = {"validator": LEDGER_KEYS["validator"], "authority": (KeyRole.ACCOUNT, SUITE_ED25519)}
     path = folder.ledger("alpha") / "keys"
-    make_keys(path, earlier, folder.passphrase())
+    open_keystore(folder, path.parent, earlier)
     before = path.read_bytes()
     genesis = path.with_name("genesis.cbor")
     genesis.write_bytes(b"of that build")
@@ -71,4 +72,4 @@ def test_a_ledger_of_an_earlier_build_is_named(tmp_path: Path) -> None:
             opening()
         assert refusal.value.fields["ledger"] == "alpha"
     assert (path.read_bytes(), genesis.read_bytes()) == (before, b"of that build")
-    assert sorted(item.name for item in path.parent.iterdir()) == ["genesis.cbor", "keys"]
+    assert sorted(item.name for item in path.parent.iterdir()) == ["genesis.cbor", "keys", "keystore.json"]

@@ -14,15 +14,19 @@ from typing import Final
 
 from lockgate.crypto.hashes import SHA256
 from lockgate.crypto.kdf import hkdf_expand
-from lockgate.crypto.keys import KeyRole
+from lockgate.crypto.keys import SEED_BYTES, KeyRole, SecretBytes
 from lockgate.crypto.recoverable import EvmKey
-from lockgate.node.folder import SUITE_ED25519, Folder, make_keys
+from lockgate.keystore.file import read_key_file, write_key_file
+from lockgate.keystore.sealed import StoredKey
+from lockgate.keystore.software import OsEntropy
+from lockgate.node.folder import SUITE_ED25519, Folder, writing
 from lockgate.node.foreign.spec import ChainSpec
 from lockgate.primitives.errors import Refused
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 SCALAR_BYTES: Final = 32
 WIDE: Final = 48  # so that the scalar is as good as uniform
+_NAME: Final = "secp256k1"
 _LABEL: Final = b"lockgate/secp256k1/1\x00"
 _HEX: Final = re.compile(rb"(?:0x)?([0-9a-fA-F]{64})\s*")
 MAX_FILE: Final = 200
@@ -50,8 +54,14 @@ def attester_key(folder: Folder, attestor: str) -> EvmKey:
 
 
 def derived(folder: Folder, path: Path, role: KeyRole) -> bytes:
-    """A scalar of a sealed seed, made where it is not there."""
-    seed = make_keys(path, {"secp256k1": (role, SUITE_ED25519)}, folder.passphrase())["secp256k1"].seed.reveal()
+    """A scalar of a sealed seed, made where it is not there. Its curve is in no keystore: it lies in a file (P22)."""
+    passphrase = folder.passphrase()
+    if not path.exists():
+        with writing(path.parent):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = StoredKey(role, SUITE_ED25519, SecretBytes(OsEntropy().bytes(SEED_BYTES)))
+        write_key_file(path, {_NAME: made}, passphrase)
+    seed = read_key_file(path, passphrase)[_NAME].seed.reveal()
     wide = hkdf_expand(SHA256, seed, _LABEL + role.value.encode(), WIDE)
     return (int.from_bytes(wide) % (ORDER - 1) + 1).to_bytes(SCALAR_BYTES)
 

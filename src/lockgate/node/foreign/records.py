@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
+from lockgate.crypto.ports import Signer
 from lockgate.hosting.work import Report
-from lockgate.keystore.software import Ed25519Signer
-from lockgate.node.folder import Folder, NotInitialised, account_signer, make_keys, read_json, write_json
+from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
 from lockgate.node.foreign.spec import ChainSpec
+from lockgate.node.keystores import open_keystore
 from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess
 from lockgate.node.sources import Nodes, open_ledger
 from lockgate.primitives.errors import Refused
@@ -56,10 +57,9 @@ def lane_of(folder: Folder, chain: str) -> Row:
         return {}
 
 
-def relay_signer(folder: Folder, ledger: str, chain: str) -> Ed25519Signer:
+def relay_signer(folder: Folder, ledger: str, chain: str) -> Signer:
     """The relayer's account on our ledger, made where it is not there."""
-    home = folder.relay(relay_name(ledger, chain))
-    return account_signer(make_keys(home / "keys", RELAY_KEYS, folder.passphrase()))
+    return open_keystore(folder, folder.relay(relay_name(ledger, chain)), RELAY_KEYS).signer("account")
 
 
 @asynccontextmanager

@@ -1,0 +1,151 @@
+"""The same exchange between two endpoints, with their keys in files, in SoftHSM2 tokens and in TPMs alike (P22).
+
+Each run starts ledgers, hosts and relayer by `lockgate up`, sends both ways, rotates one endpoint's keys, sends again.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lockgate.cli.main import app
+from lockgate.runtime.wasm import shipped
+from tests.support.tokens import SoftTpm, softhsm, softhsm_reason, swtpm_reason
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+START_S = 150.0
+SPEC = """
+[[ledger]]
+name = "alpha"
+chain_id = "alpha-1"
+{ledger}
+
+[[ledger]]
+name = "beta"
+chain_id = "beta-1"
+
+[[host]]
+name = "alice"
+ledger = "alpha"
+guest = "echo"
+peers = ["bob"]
+keystore = "{alice}"
+
+[[host]]
+name = "bob"
+ledger = "beta"
+guest = "echo"
+peers = ["alice"]
+keystore = "{bob}"
+"""
+# Where the halves of an identity, a sealing key and an account lie.
+EXPECTED = {
+    "file": {"identity": "file file", "sealing": "file file", "account": "file"},
+    "SoftHSM2": {"identity": "pkcs11 file", "sealing": "file pkcs11", "account": "pkcs11"},
+    "swtpm": {"identity": "tpm file", "sealing": "file tpm", "account": "file"},
+    "tpm-sealed": {"identity": "tpm-sealed tpm-sealed", "sealing": "tpm-sealed tpm-sealed", "account": "tpm-sealed"},
+}
+
+
+class Running:
+    """A deployment that runs; the tool asks it."""
+
+    def __init__(self, folder: Path, places: dict[str, str]) -> None:
+        self.folder = folder / "data"
+        config = folder / "deployment.toml"
+        config.write_text(SPEC.format(**places))
+        self._log = folder / "up.log"
+        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(self.folder), "up", str(config)]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        timer = threading.Timer(START_S, self._process.kill)
+        timer.start()
+        assert self._process.stdout is not None
+        ready = any("Running" in line for line in self._process.stdout)
+        timer.cancel()
+        assert ready, self._log.read_text()[-2000:]
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(30)
+        finally:
+            self._process.kill()
+            self._process.wait()
+
+    def tool(self, *arguments: str) -> Any:
+        done = CliRunner().invoke(app, ["--data", str(self.folder), "--json", *arguments])
+        assert done.exit_code == 0, done.output[-2000:]
+        return json.loads(done.stdout)
+
+    def exchange(self, one: str, other: str, text: str) -> None:
+        sent = self.tool("send", one, other, text, "--wait")
+        assert bytes.fromhex(sent["reply"]).decode() == text[::-1]
+
+    def record(self, host: str) -> dict[str, Any]:
+        return json.loads((self.folder / "hosts" / host / "keystore.json").read_text())
+
+
+@pytest.fixture(params=list(EXPECTED))
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    if not (shipped.build_folder() / "echo.wasm").exists():
+        pytest.skip("the shipped guests are not built; `make install` builds them")
+    kind = request.param
+    reason = {"file": None, "SoftHSM2": softhsm_reason()}.get(kind, swtpm_reason())
+    if reason:
+        pytest.skip(reason)
+    with ExitStack() as stack:
+        if kind == "SoftHSM2":
+            tokens = stack.enter_context(softhsm(tmp_path / "hsm", "alice", "bob", "ledger"))
+            found = {name: token.address for name, token in tokens.items()}
+            found["ledger"] = f'keystore = "{found["ledger"]}"'
+        elif kind == "file":
+            found = {"alice": "file", "bob": "file", "ledger": ""}
+        else:
+            found = {"ledger": ""}
+            for name in ("alice", "bob"):
+                simulator = SoftTpm(tmp_path / f"{name}-tpm")
+                stack.callback(simulator.stop)
+                found[name] = simulator.address("tpm" if kind == "swtpm" else kind)
+        yield kind, found
+
+
+def halves(record: dict[str, Any], name: str) -> str:
+    return " ".join(half["where"] for half in record["keys"][name]["halves"])
+
+
+def test_P22_the_same_exchange_with_keys_in_each_keystore(places, tmp_path, proved):
+    """[P22]"""
+    kind, found = places
+    running = Running(tmp_path, found)
+    try:
+        running.exchange("alice", "bob", "forth")
+        running.exchange("bob", "alice", "back")
+        for host in ("alice", "bob"):
+            record = running.record(host)
+            assert record["place"] == found[host]
+            for name, where in EXPECTED[kind].items():
+                full = name if name == "account" else f"{name}-0"
+                assert halves(record, full) == where
+        before = running.record("alice")["keys"]
+        assert running.tool("host", "rotate", "alice")["index"] == 1
+        running.exchange("alice", "bob", "after the rotation")
+        running.exchange("bob", "alice", "to the new key")
+        after = running.record("alice")["keys"]
+        assert "identity-0" not in after
+        assert after["identity-1"] == before["identity-1"]
+        assert after["sealing-1"]["key_id"] != before["sealing-0"]["key_id"]
+        assert halves({"keys": after}, "sealing-1") == EXPECTED[kind]["sealing"]
+    finally:
+        running.stop()
+    proved(f"two endpoints exchanged messages and one rotated, with keys in: {kind}")
