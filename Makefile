@@ -29,7 +29,7 @@ check: dev ## lint, types, import contracts, generated files, documentation exam
 
 interop: dev hardware ## the tests against real outside components; what is absent is skipped with the reason
 	@$(VENV) tools/outside.py
-	@$(VENV) -m pytest -m interop tests/interop tests/ports
+	@$(VENV) -m pytest -m interop tests/interop tests/ports tests/e2e
 
 bench: dev ## every measurement beside its reference, into bench/results
 	@$(VENV) -m bench all

@@ -16,6 +16,7 @@ from lockgate.cli import (
     explain,
     guest,
     host,
+    keys,
     lane,
     ledger,
     messages,
@@ -70,6 +71,7 @@ app.command()(doctor.doctor)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(host.app, name="host")
 app.add_typer(relay.app, name="relay")
+app.add_typer(keys.app, name="keys")
 app.add_typer(net.app, name="net")
 app.add_typer(evm.app, name="evm")
 app.add_typer(attestor.app, name="attestor")

@@ -25,6 +25,12 @@ def complete_attestor(ctx: typer.Context, incomplete: str) -> list[str]:
     return _names(ctx, "attestors", incomplete)
 
 
+def complete_party(ctx: typer.Context, incomplete: str) -> list[str]:
+    kinds = ("host", "ledger", "relay", "attestor")
+    names = [f"{kind}/{name}" for kind in kinds for name in _names(ctx, f"{kind}s", "")]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def complete_code(incomplete: str) -> list[str]:
     from lockgate.node.explain import load_codes
     from lockgate.primitives.errors import error_codes

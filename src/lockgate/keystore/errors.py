@@ -103,9 +103,9 @@ class PinLocked(Refused):
 
 class PinUnreadable(Refused):
     code = "keystore.pin_unreadable"
-    summary = "There is no PIN: its file is missing, empty or open to others, or nobody is there to be asked."
-    untouched = "The token was not asked."
-    next_step = "Write the PIN into a file of your own with mode 0600, and name it as pin-source."
+    summary = "There is no PIN or passphrase: its file is missing, empty or open to others, or nobody can be asked."
+    untouched = "Nothing was opened with it."
+    next_step = "Write it into a file of your own with mode 0600; a token's address names that as pin-source."
 
 
 class DeviceLacksAlgorithm(Refused):

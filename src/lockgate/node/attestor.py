@@ -208,12 +208,12 @@ def watched_ledger(folder: Folder, name: str) -> LedgerRef:
         raise BadAttestor(str(error)[:200], attestor=name) from error
 
 
-def _wanted(keystore: Keystore) -> Wanted:
+def wanted_keys(keystore: Keystore) -> Wanted:
     return {"attester": (KeyRole.ATTESTER, keystore.identity_suite)}
 
 
 def own_signer(folder: Folder, name: str) -> IdentitySigner:
-    return open_keystore(folder, folder.attestor(name), _wanted).identity("attester")
+    return open_keystore(folder, folder.attestor(name), wanted_keys).identity("attester")
 
 
 def _depth(value: dict[str, Any]) -> int:
@@ -249,4 +249,5 @@ __all__ = (
     "shown",
     "status",
     "watched_ledger",
+    "wanted_keys",
 )

@@ -14,6 +14,7 @@ from lockgate.hosting.reader import ProvenReader
 from lockgate.hosting.rules import require_pins
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
+from lockgate.node import schedule
 from lockgate.node.bulk import open_bulk
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
@@ -73,8 +74,13 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
             )  # fmt: skip
             server = await serve(home / "host.sock", Desk(host).handle)
             report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
-            async with server:
-                await patiently(host.run, report)
+            rotating = asyncio.create_task(schedule.keep(home, host, store, clock, report))
+            try:
+                async with server:
+                    await patiently(host.run, report)
+            finally:
+                rotating.cancel()
+                await asyncio.gather(rotating, return_exceptions=True)
     finally:
         (home / "host.sock").unlink(missing_ok=True)
         sandbox.close()

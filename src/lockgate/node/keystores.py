@@ -33,6 +33,11 @@ class Party:
     home: Path
 
     @property
+    def path(self) -> str:
+        """Its name in commands."""
+        return f"{self.kind.removesuffix('s')}/{self.name}"
+
+    @property
     def label(self) -> str:
         return f"{self.kind.removesuffix('s')} {self.name}"
 
@@ -108,6 +113,7 @@ def public(one: KeyFacts) -> dict[str, Any]:
 
 
 __all__ = (
+    "KINDS",
     "Choice",
     "Party",
     "choose",

@@ -18,6 +18,7 @@ from lockgate.node.engine import Engine
 from lockgate.node.foreign.spec import ChainSpec, read_chain
 from lockgate.node.parameters import BadParameters
 from lockgate.node.profiles import Profile, named
+from lockgate.node.schedule import parse as parse_period
 from lockgate.primitives.errors import Refused
 from lockgate.relay.pairing_kinds import HEADERS, KINDS
 
@@ -59,6 +60,7 @@ class HostSpec:
     bulk_bytes: int = BULK_BYTES  # the longest bulk body it sends or takes
     bulk_total: int = 4 * BULK_BYTES  # of received bodies together
     keystore: str = ""  # as of a ledger
+    rotate_every: str = ""  # `30 d`; `never`; empty: as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class Spec:
         for place in filter(None, (*places, self.relay.keystore)):
             parse_place(place)
         for host in self.hosts:
+            if host.rotate_every:
+                parse_period(host.rotate_every)
             if host.ledger not in names or not set(host.peers) <= hosts - {host.name}:
                 raise BadConfig("a host names a ledger or peer that is not there", host=host.name)
 
@@ -121,7 +125,7 @@ DEFAULT_HOSTS: Final = (
 def read_spec(path: Path | None, profile: str | None = None) -> Spec:
     """Read a TOML file; no file gives the default. What it leaves open is a profile's, the file's own or `profile`.
 
-    Raises BadConfig, BadChain, BadKeystore, NoSuchProfile.
+    Raises BadConfig, BadChain, BadKeystore, BadSchedule, NoSuchProfile.
     """
     try:
         value = {} if path is None else tomllib.loads(path.read_text())

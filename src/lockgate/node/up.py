@@ -13,8 +13,9 @@ from typing import Final
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.records import Lane
-from lockgate.node import cometbft, company, net
+from lockgate.node import cometbft, company, net, schedule
 from lockgate.node import ledger as ledger_node
+from lockgate.node.clock import SystemClock
 from lockgate.node.cluster import Cluster
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
@@ -196,6 +197,8 @@ async def provision(running: Running, say: Say, attested: Mapping[str, company.C
         say("endpoints")
         for host in spec.hosts:  # all of them first: an endpoint's grants name the others, which makes their keys
             _place(folder.host(host.name), host.keystore)
+            if host.rotate_every:
+                schedule.write(folder.host(host.name), schedule.parse(host.rotate_every), SystemClock().now())
         refs = {ledger.name: _read_through(await accesses[ledger.name].ref(), ledger) for ledger in spec.ledgers}
         await asyncio.gather(*(_endpoint(folder, spec, host, accesses, lanes, refs) for host in spec.hosts))
 

@@ -1,0 +1,125 @@
+"""`lockgate keys`: the keys of a folder's parties. Private keys are shown by no verb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lockgate.cli import output
+from lockgate.cli.context import Settings, await_, guard, show
+from lockgate.cli.names import complete_party
+
+Party = Annotated[str, typer.Argument(help="KIND/NAME, as `keys list` shows it.", autocompletion=complete_party)]
+app = typer.Typer(help="Keys of hosts, ledgers, relayers and attestors.", no_args_is_help=True)
+
+
+@app.command("list")
+def keys_list(
+    party: Annotated[str, typer.Argument(help="Only this party.", autocompletion=complete_party)] = "",
+) -> None:
+    """List the keys of every party with their suites and places. Opens nothing."""
+    from lockgate.node import keys
+
+    rows = guard(lambda: keys.listed(Settings.folder, party))
+    if Settings.as_json:
+        output.print_json(rows)
+        return
+    heads = ["party", "key", "role", "suite", "key id", "where"]
+    output.table("", heads, [[r["party"], r["key"], r["role"], r["suite"], r["key_id"], _where(r)] for r in rows])
+
+
+@app.command("show")
+def keys_show(party: Party) -> None:
+    """Open a party's keystore, look every key up where it lies, and show what is public."""
+    from lockgate.node import keys
+
+    _party(guard(lambda: keys.shown(Settings.folder, party)))
+
+
+@app.command("new")
+def keys_new(
+    party: Party,
+    keystore: Annotated[str, typer.Option(help="file, pkcs11:…, tpm:… or tpm-sealed:…")] = "",
+) -> None:
+    """Make a party's first keys. Where there are keys, nothing is made."""
+    from lockgate.node import keys
+
+    _party(guard(lambda: keys.made(Settings.folder, party, keystore)))
+
+
+@app.command("export-public")
+def keys_export_public(party: Party, key: Annotated[str, typer.Argument(help="Only this key.")] = "") -> None:
+    """Print public keys whole, as JSON; of a host its signed inception record too."""
+    from lockgate.node import keys
+
+    output.print_json(guard(lambda: keys.exported(Settings.folder, party, key)))
+
+
+@app.command("import")
+def keys_import(
+    party: Party,
+    file: Annotated[Path, typer.Argument(help="A key file from elsewhere.")],
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="What opens it, in a file of mode 0600; else you are asked.")
+    ] = None,
+) -> None:
+    """Take a key file from elsewhere, and seal it anew for this folder. Never over keys that are there."""
+    from lockgate.keystore.pin import read_pin
+    from lockgate.keystore.stretch import Passphrase
+    from lockgate.node import keys
+
+    def work() -> dict[str, Any]:
+        path = None if passphrase_file is None else str(passphrase_file)
+        text = read_pin(path, f"the key file {file.name}").reveal().decode()
+        return keys.imported(Settings.folder, party, file, Passphrase(text))
+
+    _party(guard(work))
+
+
+@app.command("rotate")
+def keys_rotate(party: Party) -> None:
+    """Replace a host's keys by the next ones, on its ledger. The host must run."""
+    from lockgate.node import keys
+
+    show(await_(lambda: keys.rotate(Settings.folder, party)))
+
+
+@app.command("revoke")
+def keys_revoke(
+    party: Party,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: a revoked endpoint stays revoked.")] = False,
+) -> None:
+    """Have the ledger's authority revoke a host's endpoint, for good. Waits until that stands."""
+    from lockgate.node import keys
+
+    if not yes:
+        typer.confirm(f"Revoke {party} for good? Its endpoint id can never be used again", abort=True, err=True)
+    show(await_(lambda: keys.revoke(Settings.folder, party, output.remark)))
+
+
+@app.command("schedule")
+def keys_schedule(
+    party: Party, every: Annotated[str, typer.Option(help="Set it: hours or days, `90 d`, or `never`.")] = ""
+) -> None:
+    """Show when a host rotates its keys by itself, and when next. A running host takes a change up in a minute."""
+    from lockgate.node import keys
+
+    show(guard(lambda: keys.scheduled(Settings.folder, party, every)))
+
+
+def _party(shown: dict[str, Any]) -> None:
+    if Settings.as_json:
+        output.print_json(shown)
+        return
+    rows = [[name, k["role"], k["suite_name"], k["key_id"], _where(k)] for name, k in sorted(shown["keys"].items())]
+    output.table(f"{shown['party']}, {shown['place']}", ["key", "role", "suite", "key id", "where"], rows)
+    for sentence in shown["custody"]:
+        output.say(sentence)
+    for label in shown.get("unnamed_in_device", ()):
+        output.remark(f"In the device and named by no key file: {label}")
+
+
+def _where(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{half['algorithm']}: {half['where']}" for half in facts["halves"])

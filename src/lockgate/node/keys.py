@@ -1,0 +1,285 @@
+"""What people do with the keys of a folder's parties: make, look at, rotate, revoke, bring in.
+
+A party is named `host/alice`, `ledger/alpha`, `relay/alpha-beta`, `attestor/one`. No private key is ever shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from lockgate.crypto.keys import KeyRole
+from lockgate.crypto.suites import SUITES
+from lockgate.keystore.errors import KeyFileExists, OtherKeystore
+from lockgate.keystore.file import read_key_file, write_key_file
+from lockgate.keystore.opening import KEY_FILE
+from lockgate.keystore.place import FilePlace
+from lockgate.keystore.store import Keystore, algorithms_of
+from lockgate.keystore.stretch import Passphrase
+from lockgate.machine.accounts import account_id
+from lockgate.node import attestor, identity, keystores, ledger, relay, schedule
+from lockgate.node.clock import SystemClock
+from lockgate.node.config import load as load_config
+from lockgate.node.custody import custody
+from lockgate.node.folder import Folder, writing
+from lockgate.node.keystores import KINDS, Choice, Party
+from lockgate.node.recover import DELAY_S, Authority, operators
+from lockgate.node.socket import call
+from lockgate.primitives.errors import Refused
+from lockgate.primitives.time import NANOS_PER_SECOND
+from lockgate.storage.host import HostStore
+
+Row = dict[str, Any]
+Say = Callable[[str], None]
+WANTED: Final[dict[str, Choice]] = {
+    "hosts": identity.wanted_keys,
+    "ledgers": ledger.wanted_keys,
+    "relays": relay.RELAY_KEYS,
+    "attestors": attestor.wanted_keys,
+}
+ELSEWHERE: Final = {
+    "ledgers": "validators change by `lockgate ledger validators`; authority and operator have no successor yet",
+    "relays": "a relayer's account is any account: make another relayer, and stop this one",
+    "attestors": "signer sets change by `lockgate attestor rotate`",
+}
+
+ROLES: Final = {
+    "hosts": {KeyRole.ACCOUNT, KeyRole.IDENTITY, KeyRole.SEALING},
+    "ledgers": {KeyRole.VALIDATOR, KeyRole.AUTHORITY, KeyRole.ACCOUNT},
+    "relays": {KeyRole.ACCOUNT},
+    "attestors": {KeyRole.ATTESTER},
+}
+
+
+class NoSuchParty(Refused):
+    code = "keys.no_such_party"
+    summary = "The folder holds no keys of such a party."
+    next_step = "Name one of those that `lockgate keys list` shows, as `host/NAME`."
+
+
+class NoSuchKey(Refused):
+    code = "keys.no_such_key"
+    summary = "The party has no key of that name."
+    next_step = "Name one of those that `lockgate keys list` shows for it."
+
+
+class NotCovered(Refused):
+    code = "keys.not_covered"
+    summary = "Keys of this kind are not rotated, revoked or scheduled by this command."
+    untouched = "The keys are what they were."
+    next_step = "Do what the refusal says for this kind."
+
+
+class NotRevoked(Refused):
+    code = "keys.not_revoked"
+    summary = "The announced revocation came due and was not carried out."
+    untouched = "The endpoint is what it was."
+    next_step = "Read the cause in the error with `lockgate explain`; an endpoint is revoked once."
+
+
+def named(folder: Folder, text: str) -> Party:
+    """A party by its name; whether it has keys is not asked. Raises NoSuchParty."""
+    kind, slash, name = text.partition("/")
+    if not slash or f"{kind}s" not in KINDS or not name or name != Path(name).name or name.startswith("."):
+        raise NoSuchParty("a party is named KIND/NAME", party=text[:80], kinds=" ".join(k[:-1] for k in KINDS))
+    return Party(f"{kind}s", name, folder.root / f"{kind}s" / name)
+
+
+def existing(folder: Folder, text: str) -> Party:
+    """The same of one that has keys. Raises NoSuchParty."""
+    party = named(folder, text)
+    if not (party.home / KEY_FILE).exists():
+        raise NoSuchParty(party=text, folder=str(folder.root))
+    return party
+
+
+def listed(folder: Folder, text: str = "") -> list[Row]:
+    """A row for each key, from the public record; nothing is opened. Raises NoSuchParty."""
+    found = [existing(folder, text)] if text else keystores.parties(folder)
+    rows: list[Row] = []
+    for party in found:
+        keys = keystores.recorded(party.home).get("keys", {})
+        rows += [{"party": party.path, "key": name, **facts} for name, facts in sorted(keys.items())]
+        if not keys:  # made before there was a record
+            rows.append({"party": party.path, "key": "", "role": "", "suite": 0, "key_id": "", "halves": []})
+    return rows
+
+
+def shown(folder: Folder, text: str) -> Row:
+    """A party's keys as its key file has them, which is opened; a device is asked for each of its halves.
+
+    Raises NoSuchParty, and what the keystore raises: a half that is missing or another is a refusal.
+    """
+    party = existing(folder, text)
+    keystore = _opened(folder, party)
+    try:
+        keys = {one.name: _described(keystore, one.name) for one in keystore.facts()}
+        orphans = list(keystore.orphans(f"{party.home.name}/"))
+    finally:
+        keystore.close()
+    record: Row = {
+        "party": party.path,
+        "place": str(keystores.place_of(party.home)),
+        "custody": [each.sentence() for each in custody(folder, party)],
+        "keys": keys,
+    }
+    return {**record, "unnamed_in_device": orphans} if orphans else record
+
+
+def made(folder: Folder, text: str, place: str) -> Row:
+    """Make a party's first keys in a place. Raises NoSuchParty, KeyFileExists, BadKeystore, what the place raises."""
+    party = named(folder, text)
+    if (party.home / KEY_FILE).exists():
+        raise KeyFileExists(path=party.home / KEY_FILE)
+    if place:
+        keystores.choose(party.home, place)
+    keystores.open_keystore(folder, party.home, WANTED[party.kind]).close()
+    return shown(folder, party.path)
+
+
+def exported(folder: Folder, text: str, name: str = "") -> Row:
+    """Public keys, whole, and of a host its signed inception record. Raises NoSuchParty, NoSuchKey."""
+    party = existing(folder, text)
+    keystore = _opened(folder, party)
+    try:
+        facts = {one.name: one for one in keystore.facts()}
+        if name and name not in facts:
+            raise NoSuchKey(party=text, key=name)
+        keys = {
+            one.name: {
+                **keystores.public(one),
+                "suite_name": SUITES[one.suite].name,
+                "public_keys": {half.algorithm: half.public_key.hex() for half in one.halves},
+            }
+            for one in facts.values()
+            if not name or one.name == name
+        }
+    finally:
+        keystore.close()
+    configured = party.home / "endpoint.json"
+    if party.kind != "hosts" or name or not configured.exists():
+        return {"party": party.path, "keys": keys}
+    config = load_config(configured)
+    return {"party": party.path, "keys": keys, "endpoint": config.endpoint, "records": list(config.records)}
+
+
+def imported(folder: Folder, text: str, file: Path, passphrase: Passphrase) -> Row:
+    """Take a key file from elsewhere, sealed anew under this folder's passphrase. Never over keys that are there.
+
+    Raises KeyFileExists, OtherKeystore for a file whose keys lie partly in a device, and what reading it raises.
+    """
+    party = named(folder, text)
+    if (party.home / KEY_FILE).exists():
+        raise KeyFileExists(path=party.home / KEY_FILE)
+    if not isinstance(keystores.place_of(party.home), FilePlace):
+        raise OtherKeystore("keys are made in a device and not brought into one", party=text)
+    keys = read_key_file(file, passphrase)
+    if any(key.elsewhere for key in keys.values()):
+        raise OtherKeystore("halves of these keys lie in a device", file=str(file))
+    roles = {key.role for key in keys.values()}
+    if not roles <= ROLES[party.kind]:
+        raise NoSuchParty(
+            "these are the keys of another kind of party",
+            party=text,
+            roles=" ".join(sorted(role.value for role in roles)),
+        )
+    with writing(party.home):
+        party.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_key_file(party.home / KEY_FILE, keys, folder.passphrase())
+    keystore = _opened(folder, party)
+    keystores.publish(party.home, keystore)
+    keystore.close()
+    return shown(folder, party.path)
+
+
+async def rotate(folder: Folder, text: str) -> Row:
+    """Replace a running host's keys by the next ones, on its ledger. Raises NotCovered, and what the host answers."""
+    party = _host(folder, text, "rotate")
+    return await call(party.home / "host.sock", "rotate")
+
+
+async def revoke(folder: Folder, text: str, say: Say) -> Row:
+    """Have the ledger's authority revoke a host's endpoint, for good; waits until that stands.
+
+    Raises NotCovered, NotTheAuthority, NotRunning, SetupFailed, NotRevoked.
+    """
+    party = _host(folder, text, "revoke")
+    config = load_config(party.home / "endpoint.json")
+    name = config.local.name
+    async with operators(folder, [name]) as accesses:
+        access = accesses[name]
+        by = Authority.of(folder, access)
+        done = await by.announce("endpoint.revoke", {"endpoint": bytes.fromhex(config.endpoint)})
+        due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
+        say(f"announced on {name} at block {done.height.height}; it takes effect at block {due}")
+        await access.chain.header_at_least(due + 1, DELAY_S)
+        events = (await access.chain.block_events(due)).events
+        failed = next((event.get("code") for event in events if event.type == "gov_failed"), None)
+        revoked = any(e.type == "endpoint_revoked" and e.get("endpoint") == config.endpoint for e in events)
+    if not revoked:
+        raise NotRevoked("it was dropped", ledger=name, due=due, cause=failed)
+    return {"endpoint": config.endpoint, "ledger": name, "announced_at": done.height.height, "revoked_at": due}
+
+
+def scheduled(folder: Folder, text: str, every: str = "") -> Row:
+    """A host's rotation period and the next time; with `every`, set before. Raises NotCovered, BadSchedule."""
+    party = _host(folder, text, "schedule")
+    now = SystemClock().now()
+    found = schedule.write(party.home, schedule.parse(every), now) if every else schedule.read(party.home)
+    path = party.home / "host.sqlite"
+    last = None
+    if path.exists():
+        store = HostStore.reading(path)
+        try:
+            last = schedule.last_rotation(store)
+        finally:
+            store.close()
+    due = found.due(last)
+    seconds = {"last_rotation": last, "next_rotation": due}
+    shown_s = {name: None if at is None else at // NANOS_PER_SECOND for name, at in seconds.items()}
+    return {"party": party.path, "every_s": found.every_s, **shown_s}
+
+
+def _host(folder: Folder, text: str, verb: str) -> Party:
+    party = existing(folder, text)
+    if party.kind != "hosts":
+        raise NotCovered(ELSEWHERE[party.kind], party=text, verb=verb)
+    return party
+
+
+def _opened(folder: Folder, party: Party) -> Keystore:
+    return keystores.open_keystore(folder, party.home, WANTED[party.kind])
+
+
+def _described(keystore: Keystore, name: str) -> Row:
+    """Facts of a key, after its halves were looked up where they lie."""
+    one = next(one for one in keystore.facts() if one.name == name)
+    facts: Row = {**keystores.public(one), "suite_name": SUITES[one.suite].name}
+    if one.role is KeyRole.SEALING:
+        keystore.sealing(name)
+    elif len(algorithms_of(one.role, one.suite)) > 1:
+        keystore.identity(name)
+    else:
+        public_key = keystore.signer(name).public_key
+        if one.role is KeyRole.ACCOUNT:
+            facts["account"] = account_id(one.suite, public_key)
+    return facts
+
+
+__all__ = (
+    "NoSuchKey",
+    "NoSuchParty",
+    "NotCovered",
+    "NotRevoked",
+    "existing",
+    "exported",
+    "imported",
+    "listed",
+    "made",
+    "named",
+    "revoke",
+    "rotate",
+    "scheduled",
+    "shown",
+)

@@ -1,0 +1,119 @@
+"""When a host replaces its keys by itself: a period in its folder, counted from the last rotation (S11).
+
+`rotation.json` of a host's folder holds the period and since when it is set. A running host looks at it every
+minute. A rotation that was due while the host was down is made when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from lockgate.hosting.rotation import KEPT, ROTATED
+from lockgate.hosting.work import Report
+from lockgate.node.folder import read_json, write_json
+from lockgate.primitives.errors import LockgateError, Refused
+from lockgate.primitives.ports import Clock
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
+
+RECORD: Final = "rotation.json"
+UNITS: Final = {"h": 3_600, "d": 86_400}
+# Old sealing keys are kept for KEPT after the newest rotation: rotating more often would never erase one.
+LEAST_S: Final = KEPT // NANOS_PER_SECOND
+MOST_S: Final = 3_660 * 86_400  # ten years
+LOOK_S: Final = 60.0
+
+
+class BadSchedule(Refused):
+    code = "keys.bad_schedule"
+    summary = "This is no period after which keys can be rotated."
+    untouched = "The schedule is what it was."
+    next_step = "Give hours or days, `26 h` to `3660 d`, or `never`."
+
+
+class Rotates(Protocol):
+    """What is asked of a host."""
+
+    async def rotate(self) -> dict[str, Any]: ...
+
+
+class Remembers(Protocol):
+    """What is asked of its store."""
+
+    def meta(self, name: str, /) -> bytes | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """`every_s` is 0 where keys are rotated by hand alone; `since` is when that was said."""
+
+    every_s: int = 0
+    since: UnixNanos = UnixNanos(0)
+
+    def due(self, rotated: UnixNanos | None) -> UnixNanos | None:
+        """When the next rotation is due, given when the last one was; None without a period."""
+        return UnixNanos(max(self.since, rotated or 0) + self.every_s * NANOS_PER_SECOND) if self.every_s else None
+
+
+def parse(text: str) -> int:
+    """Seconds of a period as people give it; 0 for `never`. Raises BadSchedule."""
+    if text == "never":
+        return 0
+    match = re.fullmatch(r"([0-9]{1,6}) ?([hd])", text, re.ASCII)
+    seconds = int(match[1]) * UNITS[match[2]] if match else -1
+    if not LEAST_S < seconds <= MOST_S:
+        raise BadSchedule(given=text[:40], least=f"{LEAST_S // 3_600 + 1} h")
+    return seconds
+
+
+def read(home: Path) -> Schedule:
+    """Raises BadSchedule when the record does not read."""
+    path = home / RECORD
+    if not path.exists():
+        return Schedule()
+    try:
+        value = read_json(path)
+        schedule = Schedule(int(value["every_s"]), UnixNanos(int(value["since_ns"])))
+    except (LockgateError, KeyError, TypeError, ValueError) as error:
+        raise BadSchedule("the record does not read", file=str(path)) from error
+    if schedule.every_s and not LEAST_S < schedule.every_s <= MOST_S:
+        raise BadSchedule("the record is out of range", file=str(path))
+    return schedule
+
+
+def write(home: Path, every_s: int, now: UnixNanos) -> Schedule:
+    """Set the period, from now on; one that stands already goes on as it is."""
+    if read(home).every_s != every_s:
+        write_json(home / RECORD, {"every_s": every_s, "since_ns": int(now)})
+    return read(home)
+
+
+def last_rotation(store: Remembers) -> UnixNanos | None:
+    """Ledger time of the newest rotation, as the host's store remembers it."""
+    kept = store.meta(ROTATED)
+    return None if kept is None else UnixNanos(int.from_bytes(kept, "big"))
+
+
+async def keep(home: Path, host: Rotates, store: Remembers, clock: Clock, report: Report) -> None:
+    """Rotate whenever it is due, until cancelled. What fails is reported, and tried again at the next look."""
+    while True:
+        try:
+            await rotate_if_due(home, host, store, clock)
+        except LockgateError as error:
+            report("rotation_failed", {"code": error.code, "detail": str(error)})
+        await asyncio.sleep(LOOK_S)
+
+
+async def rotate_if_due(home: Path, host: Rotates, store: Remembers, clock: Clock) -> bool:
+    """One look. Raises BadSchedule, and what a rotation raises."""
+    due = read(home).due(last_rotation(store))
+    if due is None or clock.now() < due:
+        return False
+    await host.rotate()
+    return True
+
+
+__all__ = ("BadSchedule", "Schedule", "keep", "last_rotation", "parse", "read", "rotate_if_due", "write")
