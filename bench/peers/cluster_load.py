@@ -20,22 +20,26 @@ PORT: Final = "mock"
 
 
 class Packets:
-    """Transactions of ours: each sends one packet of MESSAGE bytes; a new account for each connection of a cell."""
+    """Transactions of ours: each sends packets of MESSAGE bytes; a new account for each connection of a cell."""
 
-    def __init__(self, genesis: Genesis, client: ClientId) -> None:
-        self.genesis, self.client = genesis, client
+    def __init__(self, genesis: Genesis, client: ClientId, each: int = 1) -> None:
+        """`each`: packets of one transaction, as whoever has several to send at a time puts them into one."""
+        self.genesis, self.client, self.each = genesis, client, each
         self.revision = int(str(genesis.chain_id).rpartition("-")[2])
         self._accounts = 0
 
     def make(self, connection: int, count: int) -> list[bytes]:
         self._accounts += 1
-        key = ed25519.SigningKey(b"connection %021d" % self._accounts)
+        key = ed25519.SigningKey(b"connection %8d/%012d" % (self.each, self._accounts))
         signer, timeout = account_id(SUITE_ED25519, key.public_key), UnixSeconds(int(time.time()) + 3_000)
         made = []
         for number_ in range(count):
-            body = (b"%d/%d " % (self._accounts, number_)).ljust(MESSAGE, b".")
-            payload = Payload(PORT, PORT, "mock-version", "application/x-protobuf", body)
-            message = wire.SendMessage(self.client, timeout, (payload,), signer)
+            messages = []
+            for place in range(self.each):
+                body = (b"%d/%d/%d " % (self._accounts, number_, place)).ljust(MESSAGE, b".")
+                payload = Payload(PORT, PORT, "mock-version", "application/x-protobuf", body)
+                message = wire.SendMessage(self.client, timeout, (payload,), signer)
+                messages.append((MSG_SEND_PACKET, wire.encode_send(message)))
             transaction = Transaction(
                 domain=self.genesis.domain_id,
                 chain_id=self.genesis.chain_id,
@@ -43,9 +47,9 @@ class Packets:
                 nonce_lane=0,
                 sequence=number_,
                 valid_until=timeout,
-                gas_limit=1_000_000,
+                gas_limit=1_000_000 * self.each,
                 fee=0,
-                messages=((MSG_SEND_PACKET, wire.encode_send(message)),),
+                messages=tuple(messages),
             )
             made.append(sign(transaction, self.revision, key.sign))
         return made

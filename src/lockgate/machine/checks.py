@@ -62,14 +62,13 @@ class Checks:
                 draft.take(known.writes)
                 return known.result
             self._forget(digest)
-        before = draft.mark()
-        draft.watch()
+        before = draft.watch()
         try:
             result = self._machine.check(draft, data, height, now)
         except BaseException:
             self._draft = None  # it may hold half of a transaction
             raise
-        seen = draft.watched()
+        seen = draft.watched(before)
         if not result.code and seen is not None:
             self._remember(digest, _Judged(result, seen, draft.since(before), now))
         return result

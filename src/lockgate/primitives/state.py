@@ -138,14 +138,15 @@ class Draft(Overlay):
     asked to note what is read of it, so that a step need not be run again where it would read the same.
     """
 
-    __slots__ = ("_facts", "_readers", "_scanned", "_seen", "_undo", "writes")
+    __slots__ = ("_facts", "_leaned", "_readers", "_scanned", "_seen", "_undo", "writes")
 
     def __init__(self, base: View) -> None:
         self.writes: Writes = {}
         self._facts: dict[Hashable, _Fact] = {}
         self._readers: dict[tuple[str, bytes], list[Hashable]] = {}  # place -> facts that were read off it
         self._undo: list[tuple[tuple[str, bytes], bytes | None]] = []  # place, value before or `_ABSENT`
-        self._seen: Writes | None = None  # while reads are noted: place -> the value that was found first
+        self._seen: set[tuple[str, bytes]] | None = None  # while reads are noted: their places
+        self._leaned: dict[int, _Fact] = {}  # facts that were used meanwhile, by identity
         self._scanned = False
         super().__init__(base, self.writes)
 
@@ -155,7 +156,7 @@ class Draft(Overlay):
         if value is _ABSENT:
             value = self._base.get(store, key)
         if self._seen is not None:
-            self._seen.setdefault(place, value)
+            self._seen.add(place)
         return value
 
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
@@ -166,18 +167,27 @@ class Draft(Overlay):
         """A fact that is remembered; what it rests on counts as read."""
         found = self._facts.get(name)
         if found is not None and self._seen is not None:
-            for store, key in found.places:
-                self.get(store, key)
+            self._leaned[id(found)] = found
         return found
 
-    def watch(self) -> None:
-        """Note from now on what is read."""
-        self._seen, self._scanned = {}, False
+    def watch(self) -> int:
+        """Note from now on what is read; returns the mark for `watched`."""
+        self._seen, self._scanned = set(), False
+        self._leaned.clear()
+        return self.mark()
 
-    def watched(self) -> Writes | None:
-        """End that: what was found first at each place that was read; None where somebody scanned."""
+    def watched(self, mark: int) -> Writes | None:
+        """End that: each place that was read, with its value at the mark; None where somebody scanned."""
         seen, self._seen = self._seen, None
-        return None if self._scanned else seen
+        if seen is None or self._scanned:
+            return None
+        seen.update(*[found.places for found in self._leaned.values()])
+        before, base = dict(reversed(self._undo[mark:])), self._base
+        found: Writes = {}
+        for place in seen:
+            value = before.get(place, _ABSENT) if place in before else self.writes.get(place, _ABSENT)
+            found[place] = base.get(*place) if value is _ABSENT else value
+        return found
 
     def holds(self, seen: Writes) -> bool:
         """Would all of these places give the same values now?"""
