@@ -30,7 +30,7 @@ def ledger_run(
     durable: Annotated[bool, typer.Option(help="Sync the database at every block, against power loss.")] = False,
     accept_clock: Annotated[bool, typer.Option(help="Confirm a clock that jumped ahead (once).")] = False,
     keep_versions: Annotated[int, typer.Option(help="Past states that answer queries and proofs.")] = 10_000,
-    keep_blocks: Annotated[int, typer.Option(help="Past blocks; 0 keeps all, and what is open keeps its own.")] = 0,
+    keep_blocks: Annotated[int, typer.Option(help="Past blocks; 0 keeps all. On CometBFT: net up --keep-blocks.")] = 0,
     validator: Annotated[int | None, typer.Option(help="Run one validator of a ledger on CometBFT, from 0.")] = None,
     link: Annotated[list[str] | None, typer.Option(hidden=True, help="VALIDATOR=PORT where it is reached.")] = None,
     state_sync: Annotated[

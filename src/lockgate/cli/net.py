@@ -28,14 +28,17 @@ def net_up(
     validators: Annotated[int | None, typer.Option(help="How many: 1, or 4 and more; 4 where nothing is said.")] = None,
     ledger: Annotated[str, typer.Option(help="Name of the ledger in the data folder.")] = "net",
     chain_id: Annotated[str | None, typer.Option(help="Of a new ledger; else its name and -1.")] = None,
+    keep_blocks: Annotated[
+        int | None, typer.Option(help="Blocks that each node keeps, from now on: 0 keeps all, else at least 100,000.")
+    ] = None,
     foreground: Annotated[bool, typer.Option(help="Stay here until ctrl-C, which ends the cluster.")] = False,
     detached: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Start a cluster, make it where there is none, and return when every validator answers."""
     if foreground or detached:
-        _stay(ledger, chain_id or f"{ledger}-1", validators, detached=detached)
+        _stay(ledger, chain_id or f"{ledger}-1", validators, keep_blocks, detached=detached)
     else:
-        _leave(ledger, chain_id or f"{ledger}-1", validators)
+        _leave(ledger, chain_id or f"{ledger}-1", validators, keep_blocks)
 
 
 @app.command("status")
@@ -152,7 +155,7 @@ def _groups(groups: list[list[int]]) -> str:
     return " | ".join(",".join(map(str, group)) for group in groups)
 
 
-def _stay(ledger: str, chain_id: str, validators: int | None, *, detached: bool) -> None:
+def _stay(ledger: str, chain_id: str, validators: int | None, keep_blocks: int | None, *, detached: bool) -> None:
     """Be the process that runs the cluster."""
     from lockgate.node.spawner import Spawner
 
@@ -173,15 +176,16 @@ def _stay(ledger: str, chain_id: str, validators: int | None, *, detached: bool)
         else:
             output.say("Running. In another terminal: lockgate net status, kill, restart, partition. Ctrl-C stops.")
 
-    run(lambda: cluster.run(Settings.folder, ledger, chain_id, validators, say, _quiet, ready, spawner))
+    run(lambda: cluster.run(Settings.folder, ledger, chain_id, validators, say, _quiet, ready, spawner, keep_blocks))
 
 
-def _leave(ledger: str, chain_id: str, validators: int | None) -> None:
+def _leave(ledger: str, chain_id: str, validators: int | None, keep_blocks: int | None) -> None:
     """Start that process, wait until it says that the cluster is ready, and leave it."""
     log = Settings.folder.root / "logs" / f"net-{ledger}.log"
     command = [sys.executable, "-m", "lockgate.cli.main", "--json", "--data", str(Settings.folder.root), "net", "up"]
     command += ["--ledger", ledger, "--chain-id", chain_id, "--detached"]
     command += [] if validators is None else ["--validators", str(validators)]
+    command += [] if keep_blocks is None else ["--keep-blocks", str(keep_blocks)]
     with guard(lambda: _opened(log)) as errors:
         process = subprocess.Popen(  # noqa: S603  # this very program
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True

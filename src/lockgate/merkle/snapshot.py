@@ -39,6 +39,12 @@ def find(root: Node | None, key: bytes, fill: Fill) -> Node | None:
 
 def scan(root: Node | None, start: bytes, end: bytes, fill: Fill) -> Iterator[tuple[bytes, bytes]]:
     """Yield (key, value) with start <= key < end, ascending by key."""
+    for leaf in leaves(root, start, end, fill):
+        yield leaf.key, leaf.value
+
+
+def leaves(root: Node | None, start: bytes, end: bytes, fill: Fill) -> Iterator[Node]:
+    """Yield the leaves with start <= key < end, ascending by key."""
     if root is None or start >= end:
         return
     waiting = [root]
@@ -52,7 +58,7 @@ def scan(root: Node | None, start: bytes, end: bytes, fill: Fill) -> Iterator[tu
             if start < node.key:
                 waiting.append(node.left)
         elif start <= node.key < end:
-            yield node.key, node.value
+            yield node
 
 
 class Snapshot:
@@ -79,6 +85,10 @@ class Snapshot:
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) with start <= key < end, ascending by key."""
         return scan(self.root, start, end, self._fill)
+
+    def written(self, start: bytes, end: bytes) -> Iterator[int]:
+        """The version that wrote each key with start <= key < end, ascending by key."""
+        return (leaf.version for leaf in leaves(self.root, start, end, self._fill))
 
     def prove(self, key: bytes) -> tuple[bytes | None, bytes]:
         """Return the value (None: absent) and the CommitmentProof of that. Raises EmptyTree."""
@@ -181,4 +191,4 @@ def _to_children(height: int, size: int, version: int) -> tuple[bytes, bytes]:
     )
 
 
-__all__ = ("Snapshot", "find", "scan")
+__all__ = ("Snapshot", "find", "leaves", "scan")

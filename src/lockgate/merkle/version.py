@@ -75,6 +75,10 @@ class Version:
         """Yield (key, value) with start <= key < end, ascending by key. Raises UnknownStore."""
         return self._snapshot(store).scan(start, end)
 
+    def written(self, store: str, start: bytes, end: bytes, /) -> Iterator[int]:
+        """The version that wrote each key with start <= key < end, ascending by key. Raises UnknownStore."""
+        return self._snapshot(store).written(start, end)
+
     def prove(self, store: str, key: bytes) -> StoreProof:
         """Prove presence or absence of `key`. Raises UnknownStore and EmptyTree."""
         value, inner = self._snapshot(store).prove(key)

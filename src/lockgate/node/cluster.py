@@ -18,8 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from lockgate.machine.genesis import Genesis
-from lockgate.node import cometbft, socket
+from lockgate.node import cometbft, kept, socket
 from lockgate.node.folder import Folder, write_json
 from lockgate.node.links import Links
 from lockgate.node.net import RECORD, NetRefused, answers
@@ -77,7 +76,7 @@ class Cluster:
 
     async def start(self, say: Say = lambda _: None) -> Self:
         """Start every validator, and return when all have a block. Raises ProcessEnded, PortBusy."""
-        genesis = Genesis.from_bytes((self.folder.ledger(self.name) / "genesis.cbor").read_bytes())
+        genesis = kept.genesis_of(self.folder, self.name)
         try:
             self._lock = take_lock(self.record.with_suffix(".lock"))
         except StoreInUse as error:
@@ -339,10 +338,15 @@ async def run(
     on_report: OnReport,
     ready: Callable[[], None],
     spawner: Spawner,
+    keep_blocks: int | None = None,
 ) -> None:
-    """Prepare a cluster and run it until cancelled or asked to end. Raises ProcessEnded, PortBusy, DiskFull."""
+    """Prepare a cluster and run it until cancelled or asked to end.
+
+    Raises ProcessEnded, PortBusy, DiskFull, TooFewBlocks.
+    """
     try:
         count = await prepare(folder, name, chain_id, validators)
+        kept.keep(folder, name, blocks=keep_blocks)
     except BaseException:
         spawner.stop()
         raise

@@ -26,7 +26,6 @@ from typing import Final
 from lockgate.engines.cometbft.application import CometBftApplication
 from lockgate.engines.cometbft.server import AbciServer
 from lockgate.engines.cometbft.statesync import SNAPSHOT_EVERY
-from lockgate.engines.embedded.retention import KEEP
 from lockgate.engines.embedded.rpc_values import consensus_params_json
 from lockgate.engines.shared.document import genesis_document
 from lockgate.hosting.work import Report
@@ -38,6 +37,7 @@ from lockgate.node.clock import SystemClock
 from lockgate.node.cometbft_binary import INSTALL, NoCometBft, find_binary, version_of
 from lockgate.node.engine import OtherEngine
 from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
+from lockgate.node.kept import genesis_of, kept
 from lockgate.node.ledger import authority_signer, ledger_keys
 from lockgate.node.parameters import check_same
 from lockgate.node.ports import free_listener
@@ -138,7 +138,7 @@ def create(folder: Folder, name: str, chain_id: str, count: int, parameters: Par
     """
     home = folder.ledger(name)
     if (home / "cluster.json").exists():
-        return check_same(Genesis.from_bytes((home / "genesis.cbor").read_bytes()), parameters)
+        return check_same(genesis_of(folder, name), parameters)
     if (home / "genesis.cbor").exists() and not (home / "validators").exists():
         raise OtherEngine("it runs on the embedded engine", ledger=name, folder=str(folder.root))
     if count != 1 and count < FEWEST:
@@ -231,7 +231,8 @@ async def run(
     prepare: Prepare | None = None,
     applications: Mapping[str, Application] | None = None,
 ) -> None:
-    """Run one validator until cancelled. Raises NodeEnded, NoCometBft, NotInitialised, or what the store refuses.
+    """Run one validator until cancelled. Raises NodeEnded, NoCometBft, NotInitialised, TooFewBlocks, or what the store
+    refuses.
 
     `links`: at which port each other validator is reached, where that is not its own (`node.links`). `prepare` is
     asked before a node starts that has nothing yet. `applications` are bound to ports beside the endpoints; every
@@ -242,7 +243,7 @@ async def run(
         raise NotInitialised("no such validator", ledger=name, validator=index, validators=len(nodes))
     node, binary = nodes[index], find_binary()
     through = ("--p2p.persistent_peers", _peers(node, nodes, links)) if links else ()
-    genesis = Genesis.from_bytes((folder.ledger(name) / "genesis.cbor").read_bytes())
+    genesis, (versions, blocks) = genesis_of(folder, name), kept(folder, name)
     store = LedgerStore.open(node.home / "application.sqlite")
     try:
         state = MultiStore(stores.STORES, SqliteNodes(store.connection))
@@ -252,7 +253,8 @@ async def run(
             genesis,
             store,
             state,
-            keep_versions=KEEP.versions,
+            keep_versions=versions,
+            keep_blocks=blocks,
             snapshots=SnapshotFiles(node.home / "snapshots"),
             snapshot_every=int(read_json(folder.ledger(name) / "cluster.json").get("snapshot_every", SNAPSHOT_EVERY)),
             applications=applications,

@@ -13,7 +13,7 @@ from typing import Final
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.records import Lane
-from lockgate.node import cometbft, company, net, schedule
+from lockgate.node import cometbft, company, kept, net, schedule
 from lockgate.node import ledger as ledger_node
 from lockgate.node.clock import SystemClock
 from lockgate.node.cluster import Cluster
@@ -171,6 +171,7 @@ async def start_ledger(running: Running, spec: LedgerSpec, accept_clock: bool, s
         if await net.answers(folder, spec.name):
             say(f"the cluster of {spec.name} runs already")
             return
+        kept.keep(folder, spec.name, versions=spec.keep_versions, blocks=spec.keep_blocks)
         cluster = Cluster(folder, spec.name, processes, running.by)
         running.clusters.append(cluster)
         await cluster.start(say)

@@ -146,7 +146,7 @@ class Draft(Overlay):
         self._readers: dict[tuple[str, bytes], list[Hashable]] = {}  # place -> facts that were read off it
         self._undo: list[tuple[tuple[str, bytes], bytes | None]] = []  # place, value before or `_ABSENT`
         self._seen: set[tuple[str, bytes]] | None = None  # while reads are noted: their places
-        self._leaned: dict[int, _Fact] = {}  # facts that were used meanwhile, by identity
+        self._leaned: list[frozenset[tuple[str, bytes]]] = []  # places of the facts that were used meanwhile
         self._scanned = False
         super().__init__(base, self.writes)
 
@@ -167,7 +167,7 @@ class Draft(Overlay):
         """A fact that is remembered; what it rests on counts as read."""
         found = self._facts.get(name)
         if found is not None and self._seen is not None:
-            self._leaned[id(found)] = found
+            self._leaned.append(found.places)
         return found
 
     def watch(self) -> int:
@@ -181,7 +181,7 @@ class Draft(Overlay):
         seen, self._seen = self._seen, None
         if seen is None or self._scanned:
             return None
-        seen.update(*[found.places for found in self._leaned.values()])
+        seen.update(*self._leaned)
         before, base = dict(reversed(self._undo[mark:])), self._base
         found: Writes = {}
         for place in seen:

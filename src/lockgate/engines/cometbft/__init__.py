@@ -3,7 +3,8 @@
 - `application`: each request answered from a store, without I/O of its own
 - `headers`: own headers that openings are compared with
 - `statesync`, `sending`, `receiving`, `snapshot`: the state for nodes that have nothing
-- `server`: the socket protocol
+- `retention`: what a node may let go of its blocks
+- `server`, `framing`: the socket protocol
 """
 
 __all__ = ("application", "server")

@@ -18,6 +18,7 @@ from lockgate.codec.protobuf import uvarint
 from lockgate.codec.wire import abci_pb2 as abci
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.cometbft.headers import KeptHeaders
+from lockgate.engines.cometbft.retention import Retaining
 from lockgate.engines.cometbft.statesync import SNAPSHOT_EVERY, StateSync
 from lockgate.engines.shared.bodies import WithBodies
 from lockgate.engines.shared.ports import AppStore, SnapshotStore
@@ -40,6 +41,7 @@ from lockgate.primitives.time import UnixNanos
 ACCEPT: Final = 1
 REJECT: Final = 2
 PRUNE_EVERY: Final = 100  # blocks between two prunings of old versions
+MAX_INDEXED: Final = 256  # characters of an attribute; nobody searches for a whole packet
 NAME: Final = "lockgate"
 KINDS: Final = {int(kind): kind for kind in Offence}
 
@@ -85,12 +87,13 @@ class CometBftApplication:
         state: MultiStore,
         *,
         keep_versions: int,
+        keep_blocks: int = 0,
         applications: Mapping[str, Application] | None = None,
         snapshots: SnapshotStore | None = None,
         snapshot_every: int = SNAPSHOT_EVERY,
     ) -> None:
         """A snapshot is made about every `snapshot_every` blocks, where the ledger binds its headers and there is a
-        place for them."""
+        place for them. `keep_blocks`: below how many the node's blocks may go (`retention`); 0 keeps all of them."""
         self.genesis = genesis
         self.store = store
         self.state = state
@@ -103,6 +106,7 @@ class CometBftApplication:
         self._pending: _Pending | None = None
         self._headers = KeptHeaders(genesis, store)
         self._sync = StateSync(genesis, store, state, self._headers, snapshots, snapshot_every)
+        self._retaining = Retaining(store, state, keep_blocks, self._sync.heights)
         self._queries = Queries(self)
         self._answers: Final[Mapping[str, Callable[[Any], Any]]] = {
             "echo": lambda request: abci.ResponseEcho(message=request.message),
@@ -136,8 +140,8 @@ class CometBftApplication:
         self._sync.abandon()
 
     def idle(self) -> bool:
-        """Go on with a snapshot for a moment, where no request waits; tells whether more is to do."""
-        return self._sync.step()
+        """Do for a moment what no request waits for; tells whether more is to do."""
+        return self._sync.step() or self._retaining.step()
 
     # What queries and the machine need.
 
@@ -275,6 +279,7 @@ class CometBftApplication:
             self.state.apply({**first, **decided.writes})
             app_hash = self.state.commit(height)
             self._headers.keep(height, own, link)
+            self._retaining.executed(height, time)
         except BaseException:
             self._abandon()
             raise
@@ -313,7 +318,8 @@ class CometBftApplication:
         self._checks.begin()
         if pending.link:
             self._sync.committed(pending.height)
-        return abci.ResponseCommit()  # retain height 0: the node keeps every block, for others to catch up from
+        self._retaining.committed(pending.height, pending.time)
+        return abci.ResponseCommit(retain_height=self._retaining.height)
 
     def _apply_snapshot_chunk(self, request: abci.RequestApplySnapshotChunk) -> abci.ResponseApplySnapshotChunk:
         answer = self._sync.apply_snapshot_chunk(request)
@@ -353,7 +359,10 @@ def _events(events: tuple[Event, ...]) -> list[wire.Event]:
     return [
         wire.Event(
             type=event.type,
-            attributes=[wire.EventAttribute(key=key, value=value, index=True) for key, value in event.attributes],
+            attributes=[
+                wire.EventAttribute(key=key, value=value, index=len(value) <= MAX_INDEXED)
+                for key, value in event.attributes
+            ],
         )
         for event in events
     ]

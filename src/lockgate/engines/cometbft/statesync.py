@@ -70,6 +70,10 @@ class StateSync:
         """Go on with a snapshot for a moment; tells whether more is to do."""
         return self._sending is not None and self._sending.step()
 
+    def heights(self) -> list[int]:
+        """Of which blocks there is a snapshot, the newest first."""
+        return [height for height, _, _ in self._sending.listed()] if self._sending is not None else []
+
     def list_snapshots(self, _: abci.RequestListSnapshots) -> abci.ResponseListSnapshots:
         found = self._sending.listed() if self._sending is not None else []
         return abci.ResponseListSnapshots(
