@@ -17,7 +17,9 @@ import pytest
 
 from lockgate.machine.genesis import Genesis, LedgerClass
 from lockgate.node.findings import verify
+from lockgate.node.folder import read_json, write_json
 from lockgate.node.quotes import computed_chain
+from lockgate.relay.rpc import Rpc
 from lockgate.runtime.wasm import shipped
 from tests.interop.test_cometbft_light import cometbft  # noqa: F401  # a fixture
 from tests.support.net_cluster import Clustered, lockgate
@@ -125,11 +127,33 @@ def test_S65_an_emptied_validator_gets_every_block_from_the_others(world: Cluste
     async def fault(world: Clustered) -> None:
         await world.net("kill", validator=1)
         before = signed.read_bytes()
-        assert (await world.net("restart", validator=1, empty=True))["caught_up"]
+        found = await world.net("restart", validator=1, empty=True)
+        assert (found["caught_up"], found["from"]) == (True, "blocks")
         assert before
         assert signed.exists()
 
     proved(f"an emptied validator: {during(world, fault)}{WHOLE}")
+
+
+def test_S65_an_emptied_validator_begins_at_a_snapshot_where_there_is_one(world: Clustered, proved: Proved) -> None:
+    ledger = world.folder.ledger("alpha")
+    write_json(ledger / "cluster.json", {**read_json(ledger / "cluster.json"), "snapshot_every": 10})
+
+    async def fault(world: Clustered) -> None:
+        for index in (0, 2, 3):
+            assert (await world.net("restart", validator=index))["caught_up"], index
+        async with asyncio.timeout(120):
+            while not all(
+                list((ledger / "validators" / str(index) / "snapshots").glob("*/metadata")) for index in (0, 2, 3)
+            ):
+                await asyncio.sleep(0.5)
+        found = await world.net("restart", validator=1, empty=True)
+        assert (found["caught_up"], found["from"]) == (True, "snapshot")
+        rpc = (await world.net("status"))["nodes"][1]["rpc"]
+        async with Rpc(rpc) as node:
+            assert int((await node.call("status"))["sync_info"]["earliest_block_height"]) > 1
+
+    proved(f"an emptied validator, from a snapshot: {during(world, fault)}{WHOLE}")
 
 
 def test_S65_the_demo_over_a_running_cluster_loses_nothing_while_validators_are_killed(

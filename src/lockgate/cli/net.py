@@ -73,8 +73,9 @@ def net_restart(
         if not Settings.as_json:
             output.remark(f"… validator {index}")
         found = _ask(ledger, "restart", validator=index, empty=empty, wait=wait)
-        caught = ", and has caught up" if found["caught_up"] else ""
-        _said(found, f"validator {index} runs, at height {found['height']}{caught} ({found['seconds']} s)")
+        begun = {"snapshot": ", from a snapshot of the others", "blocks": ", from the first block on"}
+        words = begun.get(found.get("from", ""), "") + (", and has caught up" if found["caught_up"] else "")
+        _said(found, f"validator {index} runs, at height {found['height']}{words} ({found['seconds']} s)")
 
 
 @app.command("partition")

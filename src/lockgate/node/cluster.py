@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from lockgate.node import cometbft, kept, socket
+from lockgate.node import cometbft, kept, socket, statesync
 from lockgate.node.folder import Folder, write_json
 from lockgate.node.links import Links
 from lockgate.node.net import RECORD, NetRefused, answers
@@ -27,6 +27,7 @@ from lockgate.node.spawner import Spawner
 from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.relay.rpc import Rpc, number
 from lockgate.storage.ledger import StoreInUse, take_lock
+from lockgate.storage.snapshots import SnapshotFiles
 
 VALIDATORS: Final = 4
 ASK_S: Final = 2.0  # a node of this machine that has not answered by then is said not to answer
@@ -43,6 +44,13 @@ class Half(enum.StrEnum):
     NODE = "node"
     APPLICATION = "application"
     BOTH = "both"
+
+
+class Source(enum.StrEnum):
+    """What an emptied validator gets its state back from."""
+
+    SNAPSHOT = "snapshot"
+    BLOCKS = "blocks"
 
 
 class NetRunning(Refused):
@@ -142,7 +150,8 @@ class Cluster:
     async def restart(self, index: int, *, empty: bool = False, wait: bool = True) -> dict[str, Any]:
         """Start a validator that is down, or end one politely and start it again.
 
-        `empty`: without its blocks and its application's store, which it gets back from the others. What it has
+        `empty`: without its blocks and its application's store, which it gets back from the others: by state sync
+        where one of them has a snapshot, else by playing every block; `from` says which. What it has
         signed last stays: a validator that forgot it could sign a height twice. `wait` until it has caught up.
         Raises NetRefused, ProcessEnded.
         """
@@ -151,11 +160,17 @@ class Cluster:
         async with self._turns:
             await self._processes.hold(name)
             await self._gone(index)
+            found: dict[str, Any] = {"validator": index, "caught_up": False}
+            once: tuple[str, ...] = ()
             if empty:
+                found["from"] = source = await self._source(index)
                 self._empty(index)
+                if source is Source.SNAPSHOT:
+                    once = ("--state-sync",)
+                else:
+                    statesync.play_blocks(self.nodes[index])
             self._killed.pop(index, None)
-            await self._processes.resume(name)
-        found: dict[str, Any] = {"validator": index, "caught_up": False}
+            await self._processes.resume(name, once=once)
         if wait:
             found["caught_up"] = await self._caught_up(index)
         found["height"] = (await self._seen(index))["height"]
@@ -235,8 +250,17 @@ class Cluster:
                     os.kill(pid, signal.SIGKILL)
             await asyncio.sleep(POLL_S)
 
+    async def _source(self, index: int) -> Source:
+        """Where a validator with nothing begins: at a snapshot, if one that it reaches has some and enough answer."""
+        group = next(group for group in self._groups() if index in group)
+        rows = await asyncio.gather(*(self._seen(each) for each in group if each != index))
+        there = [self.nodes[row["validator"]].home for row in rows if row["state"] == "up"]
+        kept = any(SnapshotFiles(home / "snapshots").listed() for home in there)
+        return Source.SNAPSHOT if kept and len(there) >= statesync.AGREE else Source.BLOCKS
+
     def _empty(self, index: int) -> None:
         home = self.nodes[index].home
+        shutil.rmtree(home / "snapshots", ignore_errors=True)
         for path in home.glob("application.sqlite*"):
             path.unlink()
         for path in (home / "data").iterdir():
@@ -362,4 +386,4 @@ async def run(
         await cluster.stop()
 
 
-__all__ = ("Cluster", "Half", "NetRunning", "prepare", "run")
+__all__ = ("Cluster", "Half", "NetRunning", "Source", "prepare", "run")

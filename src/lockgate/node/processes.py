@@ -141,13 +141,16 @@ class Deployment:
             _kill(child.run)
             await child.run.over()
 
-    async def resume(self, name: str) -> None:
-        """Start a held child, or one that was given up, and wait until it is ready. Raises ProcessEnded, DiskFull."""
+    async def resume(self, name: str, *, once: tuple[str, ...] = ()) -> None:
+        """Start a held child, or one that was given up, and wait until it is ready. Raises ProcessEnded, DiskFull.
+
+        What is in `once` is said to its next life only.
+        """
         child = self.children[name]
         child.held = False
         child.restarts.clear()
         child.run.hang_up()
-        child.run = self._launch(child.name, child.arguments, child.log)
+        child.run = self._launch(child.name, child.arguments + once, child.log)
         await self._ready(child)
 
     async def _ready(self, child: Child) -> None:

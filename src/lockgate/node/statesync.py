@@ -75,6 +75,12 @@ async def prepare(node: Node, others: tuple[Node, ...], trust: str = "") -> tupl
     return height, digest
 
 
+def play_blocks(node: Node) -> None:
+    """Configure an empty node to play every block, whatever it was configured for before."""
+    path = node.home / "config" / "config.toml"
+    path.write_text(configured(path.read_text(), {("statesync", "enable"): "false"}))
+
+
 def _guard_votes(path: Path, height: int) -> None:
     """A validator that lost what it remembers of its votes gives none up to a height that nobody has reached (P12)."""
     if path.exists():
@@ -116,4 +122,4 @@ async def _each(nodes: tuple[Node, ...], ask: Callable[[Node], Awaitable[T]]) ->
     return found
 
 
-__all__ = ("BadTrustedHeader", "NoState", "prepare")
+__all__ = ("AGREE", "BadTrustedHeader", "NoState", "play_blocks", "prepare")

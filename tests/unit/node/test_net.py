@@ -34,6 +34,8 @@ def homes(folder: Folder, name: str = "net", count: int = 4) -> None:
     home = folder.ledger(name)
     for index in range(count):
         (home / "validators" / str(index) / "data").mkdir(parents=True)
+        (home / "validators" / str(index) / "config").mkdir()
+        (home / "validators" / str(index) / "config" / "config.toml").write_text("[statesync]\nenable = true\n")
     rows = [{"rpc": 1, "p2p": 2 + index} for index in range(count)]
     (home / "cluster.json").write_text(json.dumps({"nodes": rows}))
     (home / "genesis.cbor").write_bytes(LabLedger(f"{name}-1", SimulatedClock(START)).genesis.to_bytes())
@@ -171,9 +173,52 @@ def test_an_emptied_validator_keeps_what_it_signed_last(data: Folder, told: Call
         (home / "data" / "state.db" / "one").write_text("")
         await cluster.restart(1, wait=False)
         assert (home / "data" / "state.db").exists()
-        await cluster.restart(1, empty=True, wait=False)
+        assert (await cluster.restart(1, empty=True, wait=False))["from"] == "blocks"
         assert [path.name for path in (home / "data").iterdir()] == ["priv_validator_state.json"]
         assert not list(home.glob("application.sqlite*"))
+
+    told(story)
+
+
+@pytest.mark.parametrize(
+    ("up", "snapshots", "cut", "begins"),
+    [
+        ({0, 2, 3}, {3}, set(), "snapshot"),
+        ({0, 2}, {2}, set(), "snapshot"),
+        ({0, 2, 3}, set(), set(), "blocks"),  # nobody has one
+        ({0, 2, 3}, {1}, set(), "blocks"),  # its own goes, too
+        ({0, 2}, {3}, set(), "blocks"),  # who has it is down
+        ({2}, {2}, set(), "blocks"),  # nobody confirms the header
+        ({0, 2, 3}, {3}, {3}, "blocks"),  # who has it is cut off
+    ],
+)
+def test_an_emptied_validator_begins_at_a_snapshot_where_it_can(
+    data: Folder, told: Callable[..., None], up: set[int], snapshots: set[int], cut: set[int], begins: str
+) -> None:
+    async def story(cluster: Cluster) -> None:
+        said: list[tuple[str, ...]] = []
+        seen, resume = cluster._seen, cluster._processes.resume
+
+        async def shown(index: int) -> dict[str, Any]:
+            return {**await seen(index), "state": "up" if index in up else "starting"}
+
+        async def resumed(name: str, *, once: tuple[str, ...] = ()) -> None:
+            said.append(once)
+            await resume(name)
+
+        cluster._seen, cluster._processes.resume = shown, resumed  # type: ignore[method-assign]  # no node runs here
+        for index in snapshots:
+            path = cluster.nodes[index].home / "snapshots" / "10"
+            path.mkdir(parents=True)
+            (path / "metadata").write_bytes(b"x")
+        if cut:
+            cluster.partition(sorted(cut))
+        found = await cluster.restart(1, empty=True, wait=False)
+        assert found["from"] == begins
+        assert said == [("--state-sync",) if begins == "snapshot" else ()]
+        config = (cluster.nodes[1].home / "config" / "config.toml").read_text()
+        assert ("enable = true" in config) == (begins == "snapshot")  # what an earlier start left is not gone by
+        assert not (cluster.nodes[1].home / "snapshots").exists()
 
     told(story)
 
