@@ -11,7 +11,7 @@
 - `care`, `guard`, `quorum_guard`: clients kept fresh, finished packets pruned; ledgers that signed two histories
 - `endpoint`, `status`: one ledger of a pair, and what people are shown
 - `sources`, `sources_headers`, `sources_chain`, `sources_calls`: several nodes of a ledger, of which some must agree
-- `rpc`, `http`: calls to one node; `chains`: how each kind of ledger is read
+- `rpc`, `http`, `pages`: calls to one node, and how far it is followed; `chains`: how each kind of ledger is read
 """
 
 __all__ = ("chains", "driver", "rpc", "search", "submitter")

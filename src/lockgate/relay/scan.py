@@ -17,6 +17,7 @@ from lockgate.ibc import events as ibc_events
 from lockgate.primitives.ids import Height
 from lockgate.primitives.state import Event
 from lockgate.relay.events import event_of
+from lockgate.relay.pages import MOST_HITS, check_hits
 from lockgate.relay.rpc import BadAnswer, Calls, number
 
 PER_PAGE: Final = 30  # transactions in one answer; each may hold hundreds of packets in hex
@@ -88,7 +89,9 @@ class EventSearch:
     async def _ask(self, terms: str, page: int, *, by_block: bool) -> dict[str, Any]:
         method = "block_search" if by_block else "tx_search"
         self.pages += 1
-        return await self.chain.rpc.call(method, query=terms, page=str(page), per_page=str(PER_PAGE), order_by="asc")
+        answer = await self.chain.rpc.call(method, query=terms, page=str(page), per_page=str(PER_PAGE), order_by="asc")
+        check_hits(len(answer.get("blocks" if by_block else "txs") or ()), MOST_HITS, method)
+        return answer
 
     @property
     def _client_term(self) -> str:

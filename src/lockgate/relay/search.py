@@ -15,6 +15,7 @@ from lockgate.primitives.ids import Height
 from lockgate.primitives.state import Event
 from lockgate.primitives.time import UnixNanos
 from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.pages import MOST_HITS, check_hits
 from lockgate.relay.rpc import BadAnswer, number
 
 PER_PAGE: Final = 100  # results asked for; a narrowing attribute leaves fewer
@@ -34,7 +35,9 @@ async def search(chain: CometBftChain, kind: str, narrow: tuple[str, str], **mat
     heights: set[int] = set()
     for method, field in (("tx_search", "txs"), ("block_search", "blocks")):
         answer = await chain.rpc.call(method, query=f"{kind}.{name}='{value}'", per_page=str(PER_PAGE))
-        heights |= set(_heights(answer.get(field) or ()))
+        hits = answer.get(field) or ()
+        check_hits(len(hits), MOST_HITS, method)
+        heights |= set(_heights(hits))
     wanted = {name: value, **match}
     found: list[Found] = []
     for height in sorted(heights):

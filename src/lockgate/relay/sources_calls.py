@@ -16,12 +16,14 @@ from typing import Any, Final
 
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.pages import check_hits
 from lockgate.relay.rpc import BadAnswer, Pushes, RpcError, number
 from lockgate.relay.sources import STUMBLES, Source, SourceLied, SourceOutvoted, Sources, SourcesDisagree, now
 
 CONFIRM_S: Final = 5.0  # a source that has not indexed a block by then does not have it
 CONFIRM_EVERY_S: Final = 0.02
 BEATS_EVERY_S: Final = 0.02  # a source that announces without end wakes nobody more often
+DEFAULT_HITS: Final = 30  # of a page whose length nobody named
 SEARCHES: Final = {"tx_search": "txs", "block_search": "blocks"}
 Json = dict[str, Any]
 
@@ -81,7 +83,9 @@ class SourcedCalls:
 
         async def ask(chain: CometBftChain) -> dict[tuple[int, int, str], Json]:
             answer = await chain.rpc.call(method, **params)
-            hits = {_place(item): item for item in answer.get(field) or ()}
+            items = answer.get(field) or ()
+            check_hits(len(items), number(params.get("per_page", DEFAULT_HITS)), method)
+            hits = {_place(item): item for item in items}
             most[chain] = number(answer.get("total_count", 0))
             return hits
 

@@ -30,8 +30,9 @@ from lockgate.lightclients.cometbft.types import (
     ValidatorSet,
     VoteType,
 )
-from lockgate.primitives.errors import PeerFault, Refused, Unavailable
+from lockgate.primitives.errors import Unavailable
 from lockgate.relay.chains.cometbft import MAX_PAGES, PER_PAGE, CometBftChain
+from lockgate.relay.pages import EndlessAnswer
 from tests.support.chain import TestLedger
 from tests.support.sources import codes, several
 
@@ -61,9 +62,10 @@ def block_of(count: int) -> LightBlock:
 class Node:
     """Serves one block, its validators in pages."""
 
-    def __init__(self, block: LightBlock, *, endless: bool = False) -> None:
+    def __init__(self, block: LightBlock, *, endless: bool = False, total: int = 1 << 40) -> None:
         self.block = block
         self.endless = endless
+        self.total = total
         self.pages = 0
         self._members = [rpc_json.validator_to_json(member) for member in block.validators.validators]
 
@@ -72,8 +74,8 @@ class Node:
             return {"signed_header": rpc_json.signed_header_to_json(self.block.signed_header)}
         assert method == "validators"
         self.pages += 1
-        start = 0 if self.endless else PER_PAGE * (int(params["page"]) - 1)
-        total = 1 << 40 if self.endless else len(self._members)
+        start = PER_PAGE * (int(params["page"]) - 1)
+        total = self.total if self.endless else len(self._members)
         return {"validators": self._members[start : start + PER_PAGE], "total": str(total)}
 
     async def close(self) -> None: ...
@@ -102,12 +104,14 @@ def test_ten_thousand_validators_through_several_nodes_come_from_one() -> None:
     assert alarms == []
 
 
-def test_a_validator_set_without_end_is_left_after_so_many_pages() -> None:
+@pytest.mark.parametrize(("total", "pages"), [(1 << 40, 1), (MAX_VALIDATORS, 2)])
+def test_a_validator_set_without_end_is_left(total: int, pages: int) -> None:
+    """It says that there are more than there can be, or serves nothing where there is more to come."""
     block = block_of(PER_PAGE)
-    node = Node(block, endless=True)
-    with pytest.raises((PeerFault, Refused)):
+    node = Node(block, endless=True, total=total)
+    with pytest.raises(EndlessAnswer):
         asyncio.run(CometBftChain(node, block.header.chain_id).light_block(3))
-    assert node.pages == MAX_PAGES
+    assert node.pages == pages
     chain, alarms = several([node, Node(block), Node(block)], chain_id=block.header.chain_id)
     assert asyncio.run(chain.light_block(3)).validators.hash == block.validators.hash
     assert codes(alarms) == ["sources.unusable"]

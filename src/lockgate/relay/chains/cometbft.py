@@ -27,6 +27,7 @@ from lockgate.primitives.time import UnixNanos
 from lockgate.relay.chains.cometbft_state import CometBftState, response_of
 from lockgate.relay.events import events_of
 from lockgate.relay.heights import of_heights, results_of
+from lockgate.relay.pages import EndlessAnswer
 from lockgate.relay.rpc import BadAnswer, Calls, Pushes, RpcError, b64, call_many, number
 from lockgate.relay.scan import EventSearch, Found
 
@@ -117,12 +118,15 @@ class CometBftChain(CometBftState):
         return signed
 
     async def validators(self, height: int) -> ValidatorSet:
-        """All pages of the validator set of a height."""
+        """All pages of the validator set of a height. Raises EndlessAnswer."""
         members: list[Any] = []
         for page in range(1, MAX_PAGES + 1):
             answer = await self.rpc.call("validators", height=str(height), page=str(page), per_page=str(PER_PAGE))
-            members += answer.get("validators") or ()
-            if len(members) >= number(answer.get("total", 0)):
+            total, some = number(answer.get("total", 0)), answer.get("validators") or ()
+            if total > MAX_PAGES * PER_PAGE or not 0 < len(some) <= PER_PAGE:
+                raise EndlessAnswer("not the pages of a set", of="validators", total=total, page=page, items=len(some))
+            members += some
+            if len(members) >= total:
                 break
         return ValidatorSet.of(rpc_json.validators_from_json(members))
 

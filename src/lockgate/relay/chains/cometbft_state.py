@@ -19,6 +19,7 @@ from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.relay.kinds import kind_of
 from lockgate.relay.one_source import OneSource
+from lockgate.relay.pages import Walk
 from lockgate.relay.rpc import BadAnswer, Calls, RpcError, array, b64, number
 
 STATES_PER_PAGE: Final = 10_000  # the most one query service answers; half a megabyte
@@ -57,18 +58,17 @@ class CometBftState(OneSource):
 
     async def outstanding(self, client_id: ClientId, /) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
-        following = b""
-        while True:
-            page = ibc_query_pb2.PageRequest(key=following, limit=STATES_PER_PAGE)
+        walk = Walk("packet commitments")
+        while not walk.done:
+            page = ibc_query_pb2.PageRequest(key=walk.key, limit=STATES_PER_PAGE)
             request = ibc_query_pb2.QueryPacketCommitmentsRequest(client_id=client_id, pagination=page)
             answer = self._parsed(
                 ibc_query_pb2.QueryPacketCommitmentsResponse,
                 await self._ask("channel.v2", "PacketCommitments", request),
             )
+            walk.took(len(answer.commitments), answer.pagination.next_key)
             found |= {state.sequence: state.data for state in answer.commitments}
-            if not answer.pagination.next_key or answer.pagination.next_key == following:
-                return found
-            following = answer.pagination.next_key
+        return found
 
     async def received(self, client_id: ClientId, sequences: Collection[int], /) -> set[int]:
         missing: set[int] = set()
@@ -125,33 +125,31 @@ class CometBftState(OneSource):
     async def consensus_heights(self, client_id: ClientId) -> list[Height]:
         """Every height a client keeps, ascending."""
         found: list[Height] = []
-        following = b""
-        while True:
-            page = ibc_query_pb2.PageRequest(key=following, limit=STATES_PER_PAGE)
+        walk = Walk("heights of a client")
+        while not walk.done:
+            page = ibc_query_pb2.PageRequest(key=walk.key, limit=STATES_PER_PAGE)
             request = ibc_query_pb2.QueryConsensusStateHeightsRequest(client_id=client_id, pagination=page)
             raw = await self._ask("client.v1", "ConsensusStateHeights", request)
             answer = self._parsed(ibc_query_pb2.QueryConsensusStateHeightsResponse, raw)
+            walk.took(len(answer.consensus_state_heights), answer.pagination.next_key)
             found += [Height(h.revision_number, h.revision_height) for h in answer.consensus_state_heights]
-            if not answer.pagination.next_key or answer.pagination.next_key == following:
-                return sorted(found)
-            following = answer.pagination.next_key
+        return sorted(found)
 
     async def clients_of(self, chain_id: str, kind: str = CLIENT_TYPE) -> list[ClientId]:
         """Clients of one kind on this ledger that track `chain_id`."""
         read = kind_of(f"{kind}-0").client_state
         found: list[ClientId] = []
-        following = b""
-        while True:
-            page = ibc_query_pb2.PageRequest(key=following, limit=CLIENTS_PER_PAGE)
+        walk = Walk("clients")
+        while not walk.done:
+            page = ibc_query_pb2.PageRequest(key=walk.key, limit=CLIENTS_PER_PAGE)
             raw = await self._ask("client.v1", "ClientStates", ibc_query_pb2.QueryClientStatesRequest(pagination=page))
             answer = self._parsed(ibc_query_pb2.QueryClientStatesResponse, raw)
+            walk.took(len(answer.client_states), answer.pagination.next_key)
             for item in answer.client_states:
                 with contextlib.suppress(LockgateError):  # another kind of client
                     if read(item.client_state.SerializeToString()).chain_id == chain_id:
                         found.append(ClientId(item.client_id))
-            if not answer.pagination.next_key or answer.pagination.next_key == following:
-                return found
-            following = answer.pagination.next_key
+        return found
 
     async def _ask(self, service: str, method: str, request: Any) -> bytes:
         path = f"/ibc.core.{service}.Query/{method}"
