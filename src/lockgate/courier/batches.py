@@ -1,8 +1,7 @@
-"""How many packets go into one transaction: bounded by messages, bytes and gas, and by time.
+"""How many packets go into one transaction: bounded by messages, bytes and gas, the ledger's limits.
 
-The first three are the ledger's limits. Time is ours: a ledger executes one transaction in one go, so
-a large batch of an old backlog is what a fresh packet would wait for. `Pace` keeps such batches short
-while there is fresh traffic, and large while there is none.
+Time is a limit of ours (`pace`): a ledger executes one transaction in one go, so a large batch of an old
+backlog is what a fresh packet would wait for.
 """
 
 from __future__ import annotations
@@ -20,11 +19,7 @@ PROOF_ROOM: Final = 4_096  # bytes of a proof and the message around it: two pat
 ENVELOPE_ROOM: Final = 1_024  # of the transaction around its messages
 UPDATE_ROOM: Final = 8_192  # of client updates in front, with a small validator set
 BATCH_MOST: Final = 250  # the cost per packet hardly falls beyond it
-BATCH_LEAST: Final = 4
-IDLE_TARGET_S: Final = 0.5  # a batch of a backlog while nothing fresh is about
-BUSY_SHARE: Final = 0.125  # of a fresh packet's life, which passes through several places where it may wait
-BUSY_LEAST_S: Final = 0.004
-SMOOTHING: Final = 0.3  # weight of the newest measurement
+BATCH_LEAST: Final = 8  # below it a batch mostly pays for itself: a header, a signature, a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +45,3 @@ def fitting(tracks: Sequence[Track], message: str, limits: Limits, most: int = B
             break
         count += 1
     return tuple(tracks[:count])
-
-
-class Pace:
-    """Chooses the size of a backlog's next batch from how long the ones before took."""
-
-    def __init__(self) -> None:
-        self._per_packet_s: float | None = None
-        self._life_s = 0.1  # of a fresh packet, from seen to ended
-
-    def took(self, packets: int, seconds: float) -> None:
-        """A batch was on its way for this long."""
-        self._per_packet_s = _smoothed(self._per_packet_s, seconds / max(packets, 1))
-
-    def lived(self, seconds: float) -> None:
-        """A fresh packet ended this long after it was first seen."""
-        self._life_s = _smoothed(self._life_s, seconds)
-
-    def size(self, *, busy: bool) -> int:
-        """Packets for the next batch; `busy` says that fresh packets are about."""
-        target = max(BUSY_LEAST_S, BUSY_SHARE * self._life_s) if busy else IDLE_TARGET_S
-        if self._per_packet_s is None:
-            return BATCH_LEAST
-        return max(BATCH_LEAST, min(BATCH_MOST, int(target / max(self._per_packet_s, 1e-6))))
-
-
-def _smoothed(old: float | None, new: float) -> float:
-    return new if old is None else (1 - SMOOTHING) * old + SMOOTHING * new

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from lockgate.courier.batches import BATCH_LEAST, BATCH_MOST, Pace
+from lockgate.courier.batches import BATCH_MOST
+from lockgate.courier.pace import Pace, Target
 from lockgate.courier.plan import Lane
 from lockgate.courier.ports import Submitted
 from lockgate.ibc import events as ibc_events
@@ -28,6 +29,7 @@ from lockgate.relay.guard import Guard, KeepEvidence
 from lockgate.relay.jitter import Jitter
 from lockgate.relay.messages import Stage
 from lockgate.relay.mover import Counters, Mover, Report
+from lockgate.relay.precedence import Precedence, Yielding, at_once
 from lockgate.relay.quorum_guard import QuorumGuard
 from lockgate.relay.status import added, direction_status, end_status
 from lockgate.relay.updaters.grounds import OtherHistory
@@ -37,8 +39,6 @@ SCAN_EVERY_S: Final = 30.0
 READ_AT_ONCE: Final = 32  # blocks in one question
 GAP_BLOCKS: Final = 2_000  # behind by more than this, a scan costs less than reading every block
 IDLE_S: Final = 1.0  # a worker looks again after this, whatever it heard
-YIELD_S: Final = 0.25  # a backlog's batch waits this long for fresh packets, then goes ahead
-FRESH_FOR_S: Final = 2.0  # after a fresh packet, batches of a backlog stay short
 BACKOFF_S: Final = 1.0
 BACKOFF_MAX_S: Final = 60.0
 CLEAR_DEADLINE_S: Final = 30.0  # without any progress
@@ -64,10 +64,10 @@ class Relayer:
         self.ends = (one, other)
         self.directions = (Direction(one, other), Direction(other, one))
         self._report = report
-        self._pace = Pace()
+        self._target = Target()
         self._batch_most = batch_most
         self._wakers: list[asyncio.Event] = []
-        self._last_fresh = float("-inf")
+        self._precedence = Precedence(self.ends, self.directions, _now)
         self._placed = asyncio.Event()  # it is known from where on blocks are read
         self.ready = asyncio.Event()  # both ledgers were scanned
         self._jitter = Jitter(rng)
@@ -200,7 +200,7 @@ class Relayer:
         first = end.next_height
         for block in await end.chain.blocks_events(range(first, min(end.height.height + 1, first + READ_AT_ONCE))):
             for direction in self.directions:
-                self._ended(direction, direction.on_events(end, block.events, block.height, self._pace.lived, _now()))
+                self._ended(direction, direction.on_events(end, block.events, block.height, self._target.lived, _now()))
             for event in block.events:
                 if event.type == ibc_events.UPDATE_CLIENT:
                     self._guard.saw(end, event, block.height)
@@ -217,12 +217,12 @@ class Relayer:
     def _took_in(self, end: EndPoint, done: Submitted) -> None:
         """Results of our own transactions are read at once, before their block is."""
         for direction in self.directions:
-            self._ended(direction, direction.on_events(end, done.events, done.height, self._pace.lived, _now()))
+            self._ended(direction, direction.on_events(end, done.events, done.height, self._target.lived, _now()))
         self._wake()
 
     def _ended(self, direction: Direction, count: int) -> None:
         if direction.watch.live:
-            self._last_fresh = _now()
+            self._precedence.saw_fresh()
         if count:
             self._care.ended(direction, count)
 
@@ -231,50 +231,41 @@ class Relayer:
     def _worker(self, direction: Direction, lane: Lane, stages: tuple[Stage, ...]) -> Callable[[], Awaitable[None]]:
         end = direction.dest if stages is RECEIVES else direction.source
         submitter = end.submitters[_slot(lane, stages)]
+        pace = Pace()
         woken = asyncio.Event()
         self._wakers.append(woken)
 
         async def step() -> None:
             await (self._placed if lane is Lane.LIVE else self.ready).wait()
             woken.clear()
-            if lane is Lane.BACKLOG:
-                await self._yield_to_fresh()
-            limits = await submitter.limits()
-            taken = direction.take(stages, lane, _now(), self._size(lane), limits)
-            if taken is None:
+            if lane is Lane.LIVE:
+                moved = await go(self._batch_most, at_once)
+            else:
+                yielding = Yielding(self._precedence)
+                async with yielding.alone():
+                    begun = _now() - yielding.waited_s
+                    target_s = self._target.seconds(busy=self._precedence.busy)
+                    moved = await go(min(self._batch_most, pace.size(target_s)), yielding.turn)
+                if moved:
+                    pace.took(moved, _now() - begun - yielding.waited_s)
+            if not moved:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(IDLE_S):
                         await woken.wait()
-                return
+
+        async def go(most: int, turn: Callable[[], Awaitable[None]]) -> int:
+            """Move one batch a step further; returns how many packets it has."""
+            taken = direction.take(stages, lane, _now(), most, await submitter.limits())
+            if taken is None:
+                return 0
             stage, batch = taken
-            begun = _now()
             try:
-                await self._mover.move(direction, stage, batch, submitter)
+                await self._mover.move(direction, stage, batch, submitter, turn)
             finally:
                 direction.release(batch)
-            if lane is Lane.BACKLOG:
-                self._pace.took(len(batch), _now() - begun)
+            return len(batch)
 
         return step
-
-    def _size(self, lane: Lane) -> int:
-        if lane is Lane.LIVE:
-            return self._batch_most
-        size = max(BATCH_LEAST, self._pace.size(busy=_now() - self._last_fresh < FRESH_FOR_S))
-        return min(self._batch_most, size)
-
-    async def _yield_to_fresh(self) -> None:
-        """Let fresh packets go first, for a bounded time: a backlog is not starved either.
-
-        Blocks that are not read yet may hold some, so reading goes first as well.
-        """
-        deadline = _now() + YIELD_S
-        while _now() < deadline:
-            if any(d.waits_for_a_step(_now()) for d in self.directions):
-                self._last_fresh = _now()
-            elif all(end.read_beat == end.chain.beat for end in self.ends):
-                return
-            await asyncio.sleep(YIELD_S / 10)
 
     def _wake(self) -> None:
         for waker in self._wakers:

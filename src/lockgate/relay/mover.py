@@ -7,7 +7,7 @@ client or the ledger, and a lane's quarantine, concerns the whole lane, and no p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -93,8 +93,18 @@ class Mover:
     jitter: Jitter
     counters: Counters = field(default_factory=Counters)
 
-    async def move(self, direction: Direction, stage: Stage, batch: tuple[Track, ...], submitter: Submitter) -> None:
-        """Take one batch a step further. Raises what concerns more than its packets; then none is marked."""
+    async def move(
+        self,
+        direction: Direction,
+        stage: Stage,
+        batch: tuple[Track, ...],
+        submitter: Submitter,
+        turn: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Take one batch a step further, submitting when it is its `turn`.
+
+        Raises what concerns more than its packets; then none is marked.
+        """
         on, of = _ends(direction, stage)
         ground = await self._ground(direction, stage, batch)
         parts, unproven = await self._look(direction, stage, batch, ground)
@@ -108,6 +118,7 @@ class Mover:
             self._failed(direction, track, str(error))
         if parts:
             limits = await submitter.limits()
+            await turn()
             await self._submit(direction, stage, parts, ground, submitter, limits.bytes)
 
     async def _ground(self, direction: Direction, stage: Stage, batch: Sequence[Track]) -> Ground:

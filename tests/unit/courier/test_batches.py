@@ -1,9 +1,9 @@
-"""Batches stay inside a ledger's limits, and a backlog's stay short while fresh packets are about."""
+"""Batches stay inside a ledger's limits."""
 
 from __future__ import annotations
 
 from lockgate.codec import type_urls as urls
-from lockgate.courier.batches import BATCH_LEAST, BATCH_MOST, PROOF_ROOM, Limits, Pace, fitting
+from lockgate.courier.batches import BATCH_MOST, PROOF_ROOM, Limits, fitting
 from lockgate.courier.plan import Track
 from lockgate.primitives.ids import Height, Sequence
 from lockgate.primitives.time import UnixSeconds
@@ -37,17 +37,3 @@ def test_a_batch_is_bounded_by_gas() -> None:
 
 def test_a_packet_that_fits_nowhere_still_goes_alone() -> None:
     assert len(fitting(tracks(2, 900_000), urls.MSG_RECV_PACKET, Limits())) == 1
-
-
-def test_the_pace_follows_what_batches_took() -> None:
-    pace = Pace()
-    assert pace.size(busy=False) == BATCH_LEAST, "nothing is known yet"
-    for _ in range(20):
-        pace.took(100, 0.1)  # 1 ms a packet
-        pace.lived(0.08)
-    assert pace.size(busy=False) == BATCH_MOST
-    assert BATCH_LEAST < pace.size(busy=True) <= 10, "an eighth of a fresh packet's life"
-    for _ in range(20):
-        pace.took(10, 1.0)
-    assert pace.size(busy=False) == 5
-    assert pace.size(busy=True) == BATCH_LEAST

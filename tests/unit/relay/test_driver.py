@@ -13,6 +13,7 @@ from lockgate.relay import watch as watching
 from lockgate.relay.driver import Relayer
 from lockgate.relay.endpoint import Slot
 from lockgate.relay.messages import News, Stage
+from lockgate.relay.precedence import at_once
 from lockgate.relay.rpc import Calls
 from tests.support.relays import FaultyRpc, Pair, relaying
 
@@ -107,6 +108,30 @@ def test_fresh_packets_overtake_a_backlog() -> None:
     asyncio.run(work())
 
 
+def test_a_batch_is_submitted_only_when_it_is_its_turn() -> None:
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(20)
+            await pair.until(lambda: len(pair.open_packets()) == 20)
+            relayer = pair.relayer()
+            await relayer.look()
+            direction = relayer.directions[0]
+            batch = tuple(direction.watch.tracks.values())
+            turns = []
+
+            async def turn() -> None:
+                turns.append(relayer.counters.transactions)
+                raise ChainUnavailable("something fresh goes first, for ever")
+
+            with pytest.raises(ChainUnavailable):
+                await relayer._mover.move(direction, Stage.RECEIVE, batch, relayer.ends[1].submitters[Slot.CARE], turn)
+            assert turns == [0]
+            assert pair.received() == []
+
+    asyncio.run(work())
+
+
 def test_a_burst_beyond_the_window_is_a_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "LIVE_WINDOW", 10)
 
@@ -179,7 +204,9 @@ def test_a_timeout_finds_that_the_packet_was_received_and_acknowledges_it() -> N
             for end in relayer.ends:
                 await end.see_tip()
             # What this one believes is old: the packet as sent. Only the proof tells it otherwise.
-            await relayer._mover.move(direction, Stage.TIME_OUT, (track,), relayer.ends[0].submitters[Slot.CARE])
+            await relayer._mover.move(
+                direction, Stage.TIME_OUT, (track,), relayer.ends[0].submitters[Slot.CARE], at_once
+            )
             assert direction.watch.tracks[1].phase is Phase.ANSWERED
             assert await relayer.clear() == 0
         ended_once(pair, 1)
@@ -200,7 +227,9 @@ def test_a_receive_that_comes_too_late_becomes_a_timeout() -> None:
             direction = relayer.directions[0]
             (track,) = direction.watch.tracks.values()
             pair.clock.advance(seconds(110))
-            await relayer._mover.move(direction, Stage.RECEIVE, (track,), relayer.ends[1].submitters[Slot.CARE])
+            await relayer._mover.move(
+                direction, Stage.RECEIVE, (track,), relayer.ends[1].submitters[Slot.CARE], at_once
+            )
             assert direction.watch.tracks[1].late
             assert direction.quarantine.held(0.0) == set(), "the packet is not to blame"
             await pair.until(lambda: pair.b.ledger.chain.time >= pair.clock.now())

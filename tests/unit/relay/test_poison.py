@@ -14,6 +14,7 @@ from lockgate.primitives.time import UnixNanos
 from lockgate.relay.endpoint import Slot
 from lockgate.relay.messages import Stage
 from lockgate.relay.mover import LaneRefused, Poisoned
+from lockgate.relay.precedence import at_once
 from tests.support.relays import Pair, relaying
 
 
@@ -88,7 +89,9 @@ def test_a_relayer_that_may_not_act_blames_no_packet() -> None:
             limits = await submitter.limits()
             submitter._limits = type(limits)(gas_price=1)  # type: ignore[attr-defined]  # a fee nobody can pay
             with pytest.raises(LaneRefused, match=r"tx\.fee"):
-                await relayer._mover.move(direction, Stage.RECEIVE, tuple(direction.watch.tracks.values()), submitter)
+                await relayer._mover.move(
+                    direction, Stage.RECEIVE, tuple(direction.watch.tracks.values()), submitter, at_once
+                )
             assert direction.quarantine.held(0.0) == set()
             assert pair.received() == []
 
