@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -25,6 +26,7 @@ from lockgate.lightclients.ethereum import (
     json_form,
 )
 from lockgate.lightclients.ethereum.network import MAX_UINT64
+from lockgate.lightclients.ethereum.ssz_form import MAX_COMMITTEE
 from lockgate.primitives.errors import LockgateError
 from lockgate.relay.chains import beacon
 from lockgate.relay.chains.beacon import BeaconApi, BeaconUnknown
@@ -108,6 +110,29 @@ def test_all_that_a_beacon_tells_is_read_over_http() -> None:
                 await absent
 
     against_a_beacon(work)
+
+
+@pytest.mark.parametrize("size", [32, 512, MAX_COMMITTEE])
+def test_no_more_updates_are_asked_for_than_one_answer_holds(size: int) -> None:
+    class Full:
+        """Has every period; its answers are cut off where the reader stops."""
+
+        async def get(self, target: str) -> tuple[int, bytes]:
+            count = int(target.rpartition("=")[2])
+            keys = SyncCommittee(KEYS.pubkeys[:1] * size, KEYS.aggregate_pubkey)
+            aggregate = SyncAggregate(b"\xff" * (size // 8), b"\x05" * 96)
+            whole = replace(update(1), next_sync_committee=keys, sync_aggregate=aggregate)
+            each = {"version": "electra", "data": json_form.update_to_json(whole)}
+            body = json.dumps([each] * count).encode()
+            if len(body) > beacon.MAX_ANSWER:
+                raise TooLong("cut off")
+            return 200, body
+
+        async def close(self) -> None:
+            """Nothing is held open."""
+
+    found = asyncio.run(BeaconApi("http://127.0.0.1:1", size, get=Full()).updates(1, beacon.UPDATES_AT_ONCE))
+    assert 0 < len(found) <= beacon.UPDATES_AT_ONCE
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,47 @@ def test_a_client_starts_where_its_next_committee_is_shown() -> None:
     on_world(work)
 
 
+def test_a_node_that_remembers_no_earlier_period_shows_the_committee_by_its_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(globals(), "LAST", 120)  # the newest header is signed in the client's own period
+
+    async def work(w: World) -> None:
+        block = w.node.beacon.blocks[72].header.beacon
+        first = w.node.network.period(block.slot)
+        assert first == 1
+        whole = w.api.updates
+
+        async def late(period: int, count: int = 1) -> list[Any]:
+            return await whole(period, count) if period >= first else []
+
+        w.api.updates = late  # type: ignore[method-assign]
+        terms = {"chain_id": "eip155:1", "host": HOST, "commitments": COMMITMENTS_SLOT}
+        state, known = await first_states(w.api, w.node.network, block.root, w.now, **terms)
+        tracked = KINDS["ethereum"].tracked(CLIENT, "Active", state, encode_consensus_state(known))
+        assert (await w.updater().reach(tracked, w.final, w.now)).block == w.final
+        assert w.told == []
+
+    on_world(work)
+
+
+def test_a_node_that_lacks_a_period_is_not_taken_for_a_liar() -> None:
+    async def work(w: World) -> None:
+        whole = w.api.updates
+
+        async def gap(period: int, count: int = 1) -> list[Any]:
+            return [
+                update for update in await whole(period, count) if w.node.network.period(update.signature_slot) != 1
+            ]
+
+        w.api.updates = gap  # type: ignore[method-assign]
+        with pytest.raises(NotYet, match="period"):
+            await w.updater().reach(w.tracked, w.final, w.now)
+        assert w.told == []
+
+    on_world(work)
+
+
 def test_without_a_beacon_node_there_is_no_updater() -> None:
     async def work(w: World) -> None:
         with pytest.raises(NoBeacon):

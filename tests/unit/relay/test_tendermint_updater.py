@@ -17,7 +17,7 @@ from lockgate.primitives.time import UnixNanos, seconds
 from lockgate.relay.kinds import kind_of
 from lockgate.relay.one_source import OneSource
 from lockgate.relay.updaters.grounds import OtherHistory
-from lockgate.relay.updaters.tendermint import TendermintUpdater, consensus_of
+from lockgate.relay.updaters.tendermint import GROUNDS_KEPT, TendermintUpdater, consensus_of
 from tests.support.chain import TestLedger, client_state_of, resigned
 
 
@@ -85,6 +85,32 @@ def test_what_the_client_has_already_needs_no_header() -> None:
     now = UnixNanos(ledger.latest.header.time + seconds(1))
     ground = asyncio.run(updater(Node(ledger)).reach(tracked_at(ledger.block(8)), Height(1, 5), now))
     assert (ground.height, ground.brought) == (Height(1, 8), ())
+
+
+def test_headers_that_others_brought_are_not_kept_for_ever() -> None:
+    ledger = TestLedger()
+    ledger.run(3 * GROUNDS_KEPT)
+    now = UnixNanos(ledger.latest.header.time + seconds(1))
+    brought = updater(Node(ledger))
+
+    async def reached(height: int) -> object:
+        return await brought.reach(tracked_at(ledger.block(height)), Height(1, 1), now)
+
+    for height in range(1, 3 * GROUNDS_KEPT):
+        assert asyncio.run(reached(height)) is asyncio.run(reached(height)), "what was checked is remembered"
+    assert len(brought._grounds) <= GROUNDS_KEPT
+
+
+def test_a_client_that_was_given_another_history_is_looked_at_again() -> None:
+    ledger = TestLedger()
+    ledger.run(10)
+    now = UnixNanos(ledger.latest.header.time + seconds(1))
+    brought = updater(Node(ledger))
+    asyncio.run(brought.reach(tracked_at(ledger.block(8)), Height(1, 5), now))
+    recovered = tracked_at(resigned(ledger.block(8), app_hash=b"\x55" * 32))
+    for target in (Height(1, 5), Height(1, 9)):
+        with pytest.raises(OtherHistory):
+            asyncio.run(brought.reach(recovered, target, now))
 
 
 def test_another_history_below_the_target_is_named() -> None:

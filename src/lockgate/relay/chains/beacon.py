@@ -20,7 +20,8 @@ from lockgate.relay.rpc import BadAnswer
 
 TIMEOUT_S: Final = 10.0
 MAX_ANSWER: Final = json_form.MAX_TEXT
-UPDATES_AT_ONCE: Final = 8  # of 512 keys each: half of what one answer may be
+UPDATES_AT_ONCE: Final = 8  # of USUAL_KEYS each: half of what one answer may be
+USUAL_KEYS: Final = 512
 LIGHT: Final = "/eth/v1/beacon/light_client"
 FOUND: Final = 200
 UNKNOWN: Final = 404
@@ -66,8 +67,8 @@ class BeaconApi:
         return _versioned(await self._json(target), lambda data: json_form.bootstrap_from_json(data, self._size))
 
     async def updates(self, period: int, count: int = 1) -> list[Update]:
-        """The best update of each period from `period` on: as many as the node has, `UPDATES_AT_ONCE` at most."""
-        count = min(count, UPDATES_AT_ONCE)
+        """The best update of each period from `period` on: those that the node has, as many as one answer may hold."""
+        count = min(count, UPDATES_AT_ONCE, max(1, UPDATES_AT_ONCE * USUAL_KEYS // self._size))
         found = await self._json(f"{LIGHT}/updates?start_period={period}&count={count}")
         if not isinstance(found, list) or len(found) > count:
             raise BadAnswer("no list of updates, or a longer one than was asked for", node=self.address)

@@ -252,8 +252,8 @@ class _Walk:
     async def _update(self, period: int) -> Update:
         """The best update of a period; those after it come along."""
         if period not in self._updates:
-            for place, found in enumerate(await self._beacon.updates(period, UPDATES_AT_ONCE)):
-                self._updates[period + place] = found
+            for found in await self._beacon.updates(period, UPDATES_AT_ONCE):  # a node may lack some in between
+                self._updates[self._network.period(found.attested_header.beacon.slot)] = found
         if period not in self._updates:
             raise NotYet("the beacon node has no update of the period", period=period)
         return self._updates[period]
@@ -272,8 +272,11 @@ class _Walk:
         return self._committees[root]
 
     async def _named_before(self, period: int) -> SyncCommittee | None:
-        """The committee of a period as an update of the period before names it."""
-        return (await self._update(period - 1)).next_sync_committee if period else None
+        """The committee of a period as an update of the period before names it; a node may not go back so far."""
+        try:
+            return (await self._update(period - 1)).next_sync_committee if period else None
+        except NotYet:
+            return None
 
     async def _at_start(self, period: int) -> SyncCommittee | None:
         """The committee of the client's own period, as its newest block's state has it."""

@@ -42,7 +42,7 @@ class TendermintUpdater:
 
     def __init__(self, chain: HeaderChain) -> None:
         self._chain = chain
-        self._grounds: OrderedDict[tuple[Height, Height], RootGround] = OrderedDict()
+        self._grounds: OrderedDict[tuple[Height, Height, ConsensusState], RootGround] = OrderedDict()
         self.bisections = 0
 
     @classmethod
@@ -64,15 +64,15 @@ class TendermintUpdater:
         `now` is the time of the ledger the client is on. Raises OtherHistory, NotYet for a header from
         the future, or why a header is not to be believed.
         """
-        if tracked.latest >= target:
-            key = (tracked.latest, tracked.latest)
-            if key not in self._grounds:
-                await self._same_history(tracked)
-            return self._ground(tracked, tracked.latest, tracked.consensus)
-        key = (tracked.latest, target)
+        key = (tracked.latest, max(tracked.latest, target), tracked.consensus)
         known = self._grounds.get(key)
         if known is None:
-            known = self._grounds[key] = await self._walk(tracked, target, now)
+            if tracked.latest >= target:
+                await self._same_history(tracked)
+                known = self._ground(tracked, tracked.latest, tracked.consensus)
+            else:
+                known = await self._walk(tracked, target, now)
+            self._grounds[key] = known
             while len(self._grounds) > GROUNDS_KEPT:
                 self._grounds.popitem(last=False)
         return known
@@ -124,15 +124,8 @@ class TendermintUpdater:
         held: ConsensusState,
         headers: tuple[tuple[str, bytes], ...] = (),
     ) -> RootGround:
-        key = (height, height)
-        known = self._grounds.get(key)
-        if known is None or headers:
-            specs = [ProofSpec.from_bytes(spec) for spec in tracked.state.proof_specs]
-            memo = ProofMemo(held.root, specs)
-            known = RootGround(self._chain, height, held.timestamp, held.root, memo, headers)
-        if not headers:
-            self._grounds[key] = known
-        return known
+        specs = [ProofSpec.from_bytes(spec) for spec in tracked.state.proof_specs]
+        return RootGround(self._chain, height, held.timestamp, held.root, ProofMemo(held.root, specs), headers)
 
 
 def consensus_of(block: LightBlock) -> ConsensusState:
