@@ -21,13 +21,13 @@ from typing import Any
 from tests.support.relays import Pair, relaying
 from tests.support.sources import relayer_through
 
-from bench.report import RESULTS, machine
+from bench.report import RESULTS, full_or, machine
 from lockgate.node import collector
 from lockgate.relay.driver import Relayer
 
-SIZES = (1_000, 5_000)
+SIZES = full_or((1_000, 5_000), (200, 1_000))
 NODES = 3  # of each ledger, two of which must agree
-ROUNDS = 3
+ROUNDS = full_or(3, 1)
 FRESH_EVERY_S = 0.2
 IDLE_PACKETS = 40
 MUST_LATENCY = 2.0  # p95 of fresh packets while a backlog is cleared, against an idle lane

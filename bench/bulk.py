@@ -26,14 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.envelope import SOCKET_FRAMES, socket_rates
-from bench.report import machine
+from bench.report import RESULTS, full_or, machine
 from lockgate.envelope.bulk import BLOB_ID_BYTES, BlobId, blob_of
 from lockgate.envelope.chunks import CHUNK_BYTES, Descriptor
 from lockgate.transport import BlobServer, Bodies, Shelf, receive, seal_file, unix
 
-RESULTS = Path(__file__).parent / "results" / "bulk.json"
 MIB = 1 << 20
-SMALL_MIB = 64
+SMALL_MIB = full_or(64, 8)
 MEMORY = Path("/dev/shm")
 ALGORITHM = 3  # AES-256-GCM, as hosts seal
 MAY_GROW_MIB = 8  # between a small body and a large one: allocator noise
@@ -154,8 +153,8 @@ def show(row: dict[str, Any]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mebibytes", type=int, default=1_024)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--mebibytes", type=int, default=full_or(1_024, 64))
+    parser.add_argument("--rounds", type=int, default=full_or(5, 1))
     parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--receive", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -180,8 +179,8 @@ def main() -> int:
     )
     print(f"\npeak memory grows by {grown:.1f} MiB between the two (may: {MAY_GROW_MIB})")
     result = {"machine": machine(), "socket_frames": SOCKET_FRAMES, "rows": rows, "grown": grown}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "bulk.json").write_text(json.dumps(result, indent=1) + "\n")
     return int(grown > MAY_GROW_MIB)
 
 

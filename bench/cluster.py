@@ -31,7 +31,7 @@ from typing import Any, Final
 from websockets.asyncio.client import connect
 
 from bench.peers.cluster_load import MESSAGE, Packets, Pairs
-from bench.report import keep, machine, shown, spread
+from bench.report import full_or, keep, machine, shown, spread
 from lockgate.crypto import ed25519
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
@@ -55,7 +55,7 @@ GRID: Final = (  # connections, transactions a second on each
 BATCH: Final = 10  # packets in one transaction of the third side
 BATCHED: Final = f"lockgate x {BATCH}"
 SATURATED: Final = 0.7  # a side that keeps up with less of what is offered is not offered more
-ROUNDS: Final = 3  # of each cell, in turns
+ROUNDS: Final = full_or(3, 1)  # of each cell, in turns
 DRAIN_S: Final = 20.0  # what was sent and is not in a block by then was not accepted
 EMPTY_S: Final = 120.0  # until nothing waits any more, before the next cell
 START_S: Final = 120.0

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cycle import Pair, Stores, measure
-from bench.report import RESULTS, keep, machine, shown, spread
+from bench.report import RESULTS, full_or, keep, machine, shown, spread
 from lockgate.engines.embedded.ports import BlockStore
 from lockgate.machine import keys
 from lockgate.merkle.multistore import MultiStore
@@ -28,7 +28,7 @@ from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.nodes import SqliteNodes
 
 BATCHES = (1, 50)
-TURNS = 5
+TURNS = full_or(5, 2)
 PROBES = 40
 PROBE_BYTES = 4_096
 MODES = ("in memory", "NORMAL", "FULL")

@@ -25,7 +25,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from tests.unit.envelope.world import World
 
-from bench.report import machine
+from bench.report import RESULTS, full_or, machine
 from lockgate.crypto.suites import SEAL_X25519, SEAL_XWING_AES, SIGN_ED25519, SIGN_ED25519_MLDSA65
 from lockgate.envelope.chunks import CHUNK_BYTES, ChunkOpener, ChunkSealer, Descriptor
 from lockgate.envelope.cose.algorithms import content_algorithm
@@ -35,7 +35,6 @@ from lockgate.envelope.cose.headers import Acceptance
 from lockgate.envelope.cose.keys import CoseKey
 from lockgate.envelope.cose.wire import Wire
 
-RESULTS = Path(__file__).parent / "results" / "envelope.json"
 AAD = b"associated data of forty bytes, as a hash"
 CIPHERS: dict[int, type[AESGCM] | type[ChaCha20Poly1305]] = {3: AESGCM, 24: ChaCha20Poly1305}
 LIMITS = {(3, 65_536): 1.25, (24, 65_536): 1.10}
@@ -232,13 +231,13 @@ def show(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path, default=RESULTS)
+    parser.add_argument("--json", type=Path, default=RESULTS / "envelope.json")
     arguments = parser.parse_args()
-    rounds = max(5, arguments.rounds)
+    rounds = max(5, full_or(arguments.rounds, 5))
     rows = frames_table(rounds) + socket_table(min(rounds, 9)) + envelope_table(min(rounds, 9))
     show(rows)
     result = {"machine": machine(), "rounds": rounds, "rows": rows}
-    arguments.json.parent.mkdir(exist_ok=True)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -19,7 +19,7 @@ from itertools import chain
 from typing import Any
 
 from bench.cycle import Pair, Split
-from bench.report import keep, machine, shown, spread
+from bench.report import full_or, keep, machine, shown, spread
 from lockgate.engines.embedded.ports import BlockStore
 from lockgate.ibc import host
 from lockgate.machine import keys
@@ -30,9 +30,9 @@ from lockgate.storage.blocks import MemoryBlocks
 from lockgate.storage.memory import MemoryNodes
 
 BATCH = 50
-TURNS = 9
-SIZES = (1_000, 10_000, 100_000, 1_000_000)
-PACKETS = 100_000
+TURNS = full_or(9, 2)
+SIZES = full_or((1_000, 10_000, 100_000, 1_000_000), (1_000, 10_000))
+PACKETS = full_or(100_000, 5_000)
 LEFT_BATCH = 250
 KEPT_CLIENT = "07-tendermint-77"  # its packets ended long ago
 ROW_BYTES = 8  # the number of a node, its key in a node store

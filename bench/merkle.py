@@ -15,14 +15,14 @@ from collections.abc import Callable
 from time import process_time_ns
 from typing import Any
 
-from bench.report import keep, machine, shown, spread
+from bench.report import full_or, keep, machine, shown, spread
 from lockgate.merkle import ics23
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.merkle.multistore import MultiStore
 from lockgate.merkle.specs import IAVL_SPEC, TENDERMINT_SPEC
 
 BLOCK = 50
-ROUNDS = 15
+ROUNDS = full_or(15, 3)
 SPECS = (IAVL_SPEC, TENDERMINT_SPEC)
 STORES = ("ibc", *(f"store{i:02d}" for i in range(14)))
 Times = dict[str, list[float]]
@@ -83,7 +83,7 @@ def measure(size: int) -> Times:
 
 def main() -> dict[str, Any]:
     """Measure, print, keep."""
-    sizes = [int(argument) for argument in sys.argv[1:]] or [1_000, 100_000]
+    sizes = [int(argument) for argument in sys.argv[1:]] or full_or([1_000, 100_000], [1_000, 10_000])
     report: dict[str, Any] = {"machine": machine(), "keys_per_block": BLOCK, "us_per_key": {}}
     for size in sizes:
         report["us_per_key"][size] = {name: spread(found) for name, found in measure(size).items()}

@@ -6,12 +6,20 @@ import json
 import os
 import platform
 import statistics
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-RESULTS = Path(__file__).parent / "results"
+QUICK = bool(os.environ.get("LOCKGATE_BENCH_QUICK"))  # few rounds of less: that everything runs, not how fast
+RESULTS = Path(tempfile.gettempdir()) / "lockgate-bench-quick" if QUICK else Path(__file__).parent / "results"
 README = Path(__file__).with_name("README.md")
+T = TypeVar("T")
+
+
+def full_or(full: T, quick: T) -> T:
+    """What a measurement takes, and what a quick run of it does."""
+    return quick if QUICK else full
 
 
 def machine() -> dict[str, Any]:
@@ -36,12 +44,14 @@ def shown(values: dict[str, float], digits: int = 2) -> str:
 
 def keep(name: str, report: dict[str, Any], table: Sequence[str]) -> None:
     """Write the results, print the table, and put it between its two marks in the README."""
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
     where = report["machine"]
     note = f"CPython {where['python']}, {where['cpu']}, {where['cores']} cores, load {where['load']} at the start."
     text = "\n".join((*table, "", note))
     print(text, flush=True)
+    if QUICK:
+        return
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     before, _, rest = README.read_text().partition(begin)
     _, found, after = rest.partition(end)

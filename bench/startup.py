@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.report import keep, machine, shown, spread
+from bench.report import full_or, keep, machine, shown, spread
 
-ROUNDS = 5
+ROUNDS = full_or(5, 1)
 FIRST_MUST_S = 5.0
 DATA = Path(os.environ.get("LOCKGATE_DATA") or Path(__file__).parents[2] / "shared" / "data")
 RECORDED = DATA / "option-chains" / "spx_2017_sample.csv"

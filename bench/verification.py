@@ -22,7 +22,7 @@ from typing import Any
 from tests.support.chain import DRIFT, TRUSTING, TestLedger
 
 from bench.peers.go_program import GoProgram, PeerAbsent
-from bench.report import keep, machine, shown, spread
+from bench.report import full_or, keep, machine, shown, spread
 from lockgate.codec.wire import ibc_commitment_pb2 as commitment_wire
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.lightclients.cometbft import decoding, encoding
@@ -38,7 +38,7 @@ HEADERS = 8  # of each kind, so that no round judges one header twice in a row
 SKIP = 10  # heights
 KEYS, BATCH = 100_000, 50
 STORES = ("ibc", *(f"store{i:02d}" for i in range(14)))
-TURNS = 11
+TURNS = full_or(11, 2)
 TIMES = {"adjacent": 2, "skipping": 2, "membership": 10}
 WITHIN = 1.5  # of the Go verifier's time, for one
 
