@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from tests.interop.evm.world import World, answered, fields, make_world, running_node, sent
+from tests.interop.evm.world import World, answered, fields, item, make_world, running_node, sent
 
 from bench.report import RESULTS, keep, machine
 
@@ -37,7 +37,7 @@ def life(world: World, count: int, first: int) -> dict[str, int]:
     out = []
     for at, body in enumerate(bodies):
         packet = world.incoming(first + at, body, timeout=timeout)
-        payload = packet.payloads[0]._replace(source_port="echo", destination_port="remote")
+        payload = packet.payloads[0]._replace(source_port=world.port, destination_port="remote")
         source, destination = packet.destination_client, packet.source_client
         out.append(packet._replace(payloads=(payload,), source_client=source, destination_client=destination))
     coming = [world.incoming(first + at, body, timeout=timeout) for at, body in enumerate(bodies)]
@@ -45,14 +45,16 @@ def life(world: World, count: int, first: int) -> dict[str, int]:
     if count == 1:
         used["receive"] = gas(world, world.receive(coming[0], proof, height))
     else:
-        call = world.host.functions.recvPackets([fields(packet) for packet in coming], proof, height)
+        items = [item(packet) for packet in coming]
+        call = world.host.functions.recvPackets(destination, source, items, proof, height)
         used["receive"] = gas(world, call)
     answers = [bytes([at + 1]) * 32 for at in range(count)]
     proof, height = world.proof([answered(*pair) for pair in zip(out, answers, strict=True)])
     if count == 1:
         ending = world.host.functions.ackPacket((fields(out[0]), answers[0], proof, height))
     else:
-        ending = world.host.functions.ackPackets([fields(packet) for packet in out], answers, proof, height)
+        items = [item(packet) for packet in out]
+        ending = world.host.functions.ackPackets(source, destination, items, answers, proof, height)
     used["acknowledge"] = gas(world, ending)
     return used
 
@@ -62,11 +64,13 @@ def gas(world: World, call: Any) -> int:
 
 
 def measure() -> dict[str, dict[str, int]]:
-    """Gas per packet by batch size and step, on a lane that was used before."""
+    """Gas per packet by batch size and step, on a lane that was used before and admitted the application."""
     found = {}
     for node in running_node("--gas-limit", "60000000"):
         for count in BATCHES:
             world = make_world(node)
+            world.do(world.host.functions.admit(world.client_id, world.port, True))
+            world.advance(3_601)
             life(world, 1, 1)
             used = life(world, count, 2)
             parts = {step: -(-amount // count) for step, amount in used.items()}

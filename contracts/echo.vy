@@ -48,7 +48,7 @@ struct OnTimeoutPacketCallback:
     relayer: address
 
 interface Host:
-    def bindPort(port: String[64], gas_max: uint256): nonpayable
+    def bindPort(gas_max: uint256) -> String[42]: nonpayable
     def sendPacket(msg_: MsgSendPacket) -> uint64: nonpayable
 
 event Answered:
@@ -60,16 +60,21 @@ event Lapsed:
 
 HOST: immutable(address)
 OWNER: immutable(address)
-port: public(String[64])
+PORT: immutable(String[42])  # this contract's address, as others name it
 lane: bytes32  # keccak256 of the one client id it talks over
 
 
 @deploy
-def __init__(host: address, port: String[64]):
+def __init__(host: address):
     HOST = host
     OWNER = msg.sender
-    self.port = port
-    extcall Host(host).bindPort(port, 100_000)
+    PORT = extcall Host(host).bindPort(100_000)
+
+
+@external
+@view
+def port() -> String[42]:
+    return PORT
 
 
 @external
@@ -88,7 +93,7 @@ def ask(clientId: String[64], destPort: String[64], body: Bytes[MAX_BODY], timeo
             sourceClient=clientId,
             timeoutTimestamp=timeout,
             payload=Payload(
-                sourcePort=self.port, destPort=destPort, version="echo-1", encoding="application/octet-stream", value=body
+                sourcePort=PORT, destPort=destPort, version="echo-1", encoding="application/octet-stream", value=body
             ),
         )
     )
@@ -102,7 +107,7 @@ def askMany(
         sourceClient=clientId,
         timeoutTimestamp=timeout,
         payload=Payload(
-            sourcePort=self.port, destPort=destPort, version="echo-1", encoding="application/octet-stream", value=b""
+            sourcePort=PORT, destPort=destPort, version="echo-1", encoding="application/octet-stream", value=b""
         ),
     )
     for body: Bytes[MAX_ASKED] in bodies:

@@ -5,7 +5,8 @@
 @title  Packet host: IBC v2 packets between this chain and another ledger
 @notice Commitments, paths, receipts, acknowledgements and their order are those of ICS-04 v2; the packet, its calls
         and its events have the ABI of solidity-ibc's ICS26 router. Anyone may relay. Nothing reaches an application
-        except a packet that the lane's client has proven, and only through the port the application bound itself.
+        except a packet that the lane's client has proven, and only through its own port. What cannot be done of a batch
+        is left as it was and named (`Skipped`); the rest is done.
         State is written before any other contract is called. docs/spec/evm.md says what each refusal means.
 """
 
@@ -68,6 +69,11 @@ event TimeoutPacket:
 event Noop:
     pass
 
+event Skipped:
+    clientId: indexed(String[64])
+    sequence: indexed(uint64)
+    reason: String[32]  # what it would have reverted with, had it come alone
+
 
 # Stands first, at slot 0, and spans nearly every slot, so that an index *is* a slot: `keccak256(path hash ‖ slot)`
 # as Solidity lays out its mappings, which Vyper's own are the reverse of. What is declared below it takes the last
@@ -80,10 +86,12 @@ exports: (
     applications.bindPort,
     applications.deliver,
     lanes.addClient,
+    lanes.admit,
     lanes.announce,
     lanes.enact,
     lanes.getClient,
     lanes.getLane,
+    lanes.getShare,
     lanes.pause,
 )
 
@@ -97,24 +105,29 @@ def sendPacket(msg_: MsgSendPacket) -> uint64:
     @notice Commit to a packet. Only the application that bound the source port may.
     @return The packet's sequence: 1, 2, … per client.
     """
-    assert msg.sender == applications.app_of(msg_.payload.sourcePort), "port.sender"
+    port: bytes32 = keccak256(msg_.payload.sourcePort)
+    applications.check_sender(port)
     assert len(msg_.payload.value) != 0 and len(msg_.payload.destPort) >= 2, "packet.invalid"
     lane: bytes32 = keccak256(msg_.sourceClient)
     timeout: uint256 = convert(msg_.timeoutTimestamp, uint256)
     assert timeout > block.timestamp, "packet.expired"
     assert timeout <= block.timestamp + MAX_TIMEOUT, "packet.timeout_too_far"
     assert lanes.newest_time(lane) < msg_.timeoutTimestamp, "packet.expired"
-    sequence: uint256 = lanes.count(lane, 1, 0)
-    packet: ibc.Packet = ibc.Packet(
-        sequence=convert(sequence, uint64),
-        sourceClient=msg_.sourceClient,
-        destClient=lanes.lanes[lane].counterparty,
-        timeoutTimestamp=msg_.timeoutTimestamp,
-        payloads=[msg_.payload],
+    sequence: uint64 = convert(lanes.next_sequence(lane), uint64)
+    assert lanes.count(lane, port, 1, 0), "lane.limit"
+    item: ibc.Item = ibc.Item(sequence=sequence, timeoutTimestamp=msg_.timeoutTimestamp, payload=msg_.payload)
+    dest: String[64] = lanes.lanes[lane].counterparty
+    self.commitments[self._slot(ibc.path_of(msg_.sourceClient, 0x01, sequence))] = ibc.commitment_of(sha256(dest), item)
+    log SendPacket(
+        clientId=msg_.sourceClient, sequence=sequence, packet=ibc.Packet(
+            sequence=item.sequence,
+            sourceClient=msg_.sourceClient,
+            destClient=dest,
+            timeoutTimestamp=item.timeoutTimestamp,
+            payloads=[item.payload],
+        )
     )
-    self.commitments[self._slot(ibc.path_of(packet.sourceClient, 0x01, packet.sequence))] = ibc.commitment_of(packet)
-    log SendPacket(clientId=packet.sourceClient, sequence=packet.sequence, packet=packet)
-    return packet.sequence
+    return sequence
 
 
 @external
@@ -123,34 +136,38 @@ def recvPacket(msg_: MsgRecvPacket):
     """
     @notice Deliver a packet with the proof of its commitment. A second delivery changes nothing.
     """
-    leaf: ibc.Leaf = ibc.sent(msg_.packet)
-    lane: bytes32 = keccak256(msg_.packet.destClient)
+    item: ibc.Item = ibc.item_of(msg_.packet)
+    leaf: ibc.Leaf = ibc.sent(msg_.packet.sourceClient, sha256(msg_.packet.destClient), item)
+    lane: bytes32 = self._facing(msg_.packet.destClient, msg_.packet.sourceClient)
     lanes.verify(lane, msg_.proofHeight.revisionHeight, [leaf], msg_.proofCommitment)
-    lanes.check_counterparty(lane, msg_.packet.sourceClient)
-    if self._receive(msg_.packet, leaf.value):
-        lanes.count(lane, 0, 1)
+    refusal: String[32] = self._receive(lane, msg_.packet.sourceClient, msg_.packet.destClient, item, leaf.value)
+    assert len(refusal) == 0, refusal
 
 
 @external
 @nonreentrant
-def recvPackets(packets: DynArray[ibc.Packet, ibc.MAX_BATCH], proof: Bytes[ibc.MAX_PROOF], height: Height):
+def recvPackets(
+    sourceClient: String[64],
+    destClient: String[64],
+    items: DynArray[ibc.Item, ibc.MAX_BATCH],
+    proof: Bytes[ibc.MAX_PROOF],
+    height: Height,
+):
     """
     @notice As `recvPacket`, for packets of one lane in the order of their leaves: one proof, one quorum.
     """
-    assert len(packets) != 0, "packet.none"
-    lane: bytes32 = keccak256(packets[0].destClient)
-    source: bytes32 = lanes.check_counterparty(lane, packets[0].sourceClient)
+    assert len(items) != 0, "packet.none"
+    lane: bytes32 = self._facing(destClient, sourceClient)
+    dest: bytes32 = sha256(destClient)
     leaves: DynArray[ibc.Leaf, ibc.MAX_BATCH] = []
-    for i: uint256 in range(len(packets), bound=ibc.MAX_BATCH):
-        assert keccak256(packets[i].destClient) == lane, "packet.lanes_mixed"
-        assert keccak256(packets[i].sourceClient) == source, "packet.counterparty"
-        leaves.append(ibc.sent(packets[i]))
+    for i: uint256 in range(len(items), bound=ibc.MAX_BATCH):
+        leaves.append(ibc.sent(sourceClient, dest, items[i]))
     lanes.verify(lane, height.revisionHeight, leaves, proof)
-    taken: uint256 = 0
-    for i: uint256 in range(len(packets), bound=ibc.MAX_BATCH):
-        if self._receive(packets[i], leaves[i].value):
-            taken = unsafe_add(taken, 1)
-    lanes.count(lane, 0, taken)
+    left: uint256 = 0
+    for i: uint256 in range(len(items), bound=ibc.MAX_BATCH):
+        refusal: String[32] = self._receive(lane, sourceClient, destClient, items[i], leaves[i].value)
+        if len(refusal) != 0:
+            left = self._skipped(destClient, items[i].sequence, refusal, left, len(items))
 
 
 @external
@@ -159,18 +176,20 @@ def ackPacket(msg_: MsgAckPacket):
     """
     @notice Bring back the answer to a packet that was sent, with its proof. A second one changes nothing.
     """
-    leaf: ibc.Leaf = ibc.answered(msg_.packet, msg_.acknowledgement)
-    lane: bytes32 = keccak256(msg_.packet.sourceClient)
+    item: ibc.Item = ibc.item_of(msg_.packet)
+    leaf: ibc.Leaf = ibc.answered(msg_.packet.destClient, item.sequence, msg_.acknowledgement)
+    lane: bytes32 = self._facing(msg_.packet.sourceClient, msg_.packet.destClient)
     lanes.verify(lane, msg_.proofHeight.revisionHeight, [leaf], msg_.proofAcked)
-    lanes.check_open(lane)
-    lanes.check_counterparty(lane, msg_.packet.destClient)
-    self._acknowledge(msg_.packet, msg_.acknowledgement)
+    refusal: String[32] = self._end(msg_.packet.sourceClient, msg_.packet.destClient, item, msg_.acknowledgement)
+    assert len(refusal) == 0, refusal
 
 
 @external
 @nonreentrant
 def ackPackets(
-    packets: DynArray[ibc.Packet, ibc.MAX_BATCH],
+    sourceClient: String[64],
+    destClient: String[64],
+    items: DynArray[ibc.Item, ibc.MAX_BATCH],
     acknowledgements: DynArray[Bytes[ibc.MAX_ANSWER], ibc.MAX_BATCH],
     proof: Bytes[ibc.MAX_PROOF],
     height: Height,
@@ -178,18 +197,17 @@ def ackPackets(
     """
     @notice As `ackPacket`, for packets of one lane in the order of their leaves.
     """
-    assert len(packets) != 0 and len(packets) == len(acknowledgements), "packet.none"
-    lane: bytes32 = keccak256(packets[0].sourceClient)
-    lanes.check_open(lane)
-    dest: bytes32 = lanes.check_counterparty(lane, packets[0].destClient)
+    assert len(items) != 0 and len(items) == len(acknowledgements), "packet.none"
+    lane: bytes32 = self._facing(sourceClient, destClient)
     leaves: DynArray[ibc.Leaf, ibc.MAX_BATCH] = []
-    for i: uint256 in range(len(packets), bound=ibc.MAX_BATCH):
-        assert keccak256(packets[i].sourceClient) == lane, "packet.lanes_mixed"
-        assert keccak256(packets[i].destClient) == dest, "packet.counterparty"
-        leaves.append(ibc.answered(packets[i], acknowledgements[i]))
+    for i: uint256 in range(len(items), bound=ibc.MAX_BATCH):
+        leaves.append(ibc.answered(destClient, items[i].sequence, acknowledgements[i]))
     lanes.verify(lane, height.revisionHeight, leaves, proof)
-    for i: uint256 in range(len(packets), bound=ibc.MAX_BATCH):
-        self._acknowledge(packets[i], acknowledgements[i])
+    left: uint256 = 0
+    for i: uint256 in range(len(items), bound=ibc.MAX_BATCH):
+        refusal: String[32] = self._end(sourceClient, destClient, items[i], acknowledgements[i])
+        if len(refusal) != 0:
+            left = self._skipped(sourceClient, items[i].sequence, refusal, left, len(items))
 
 
 @external
@@ -198,17 +216,13 @@ def timeoutPacket(msg_: MsgTimeoutPacket):
     """
     @notice End a packet that was not received in time: proven absent at a height whose time is at or past its timeout.
     """
-    packet: ibc.Packet = msg_.packet
-    lane: bytes32 = keccak256(packet.sourceClient)
-    leaf: ibc.Leaf = ibc.Leaf(path=ibc.path_of(packet.destClient, 0x02, packet.sequence), value=empty(bytes32))
+    item: ibc.Item = ibc.item_of(msg_.packet)
+    lane: bytes32 = self._facing(msg_.packet.sourceClient, msg_.packet.destClient)
+    leaf: ibc.Leaf = ibc.Leaf(path=ibc.path_of(msg_.packet.destClient, 0x02, item.sequence), value=empty(bytes32))
     time: uint64 = lanes.verify(lane, msg_.proofHeight.revisionHeight, [leaf], msg_.proofTimeout)
-    assert time >= packet.timeoutTimestamp, "packet.timeout_not_reached"
-    lanes.check_open(lane)
-    lanes.check_counterparty(lane, packet.destClient)
-    if self._ended(packet):
-        return
-    log TimeoutPacket(clientId=packet.sourceClient, sequence=packet.sequence, packet=packet)
-    assert applications.timed_out(packet), "app.reverted"
+    assert time >= item.timeoutTimestamp, "packet.timeout_not_reached"
+    refusal: String[32] = self._end(msg_.packet.sourceClient, msg_.packet.destClient, item, b"")
+    assert len(refusal) == 0, refusal
 
 
 # ---- what others read
@@ -233,47 +247,98 @@ def _slot(path: bytes32) -> uint256:
 
 
 @internal
-def _receive(packet: ibc.Packet, commitment: bytes32) -> bool:
+@view
+def _facing(ours: String[64], theirs: String[64]) -> bytes32:
     """
-    @return Whether it is new. The caller counts what is against the lane, which refuses everything if it is stopped.
+    @return The lane of our client, which is not stopped, and whose other end is theirs.
     """
-    assert block.timestamp < convert(packet.timeoutTimestamp, uint256), "packet.expired"
-    receipt: uint256 = self._slot(ibc.path_of(packet.destClient, 0x02, packet.sequence))
+    lane: bytes32 = keccak256(ours)
+    lanes.check_open(lane)
+    lanes.check_counterparty(lane, theirs)
+    return lane
+
+
+@internal
+def _skipped(client: String[64], sequence: uint64, refusal: String[32], left: uint256, size: uint256) -> uint256:
+    """
+    @notice Leave a packet of a batch as it was. A batch of which nothing is done is refused, so that it costs nothing.
+    @return How many are left by now.
+    """
+    assert left + 1 != size, refusal
+    log Skipped(clientId=client, sequence=sequence, reason=refusal)
+    return left + 1
+
+
+@internal
+def _receive(
+    lane: bytes32, source: String[64], dest: String[64], item: ibc.Item, commitment: bytes32
+) -> String[32]:
+    """
+    @return Why it is not received, and nothing was written; empty if it is, now or before.
+    """
+    if block.timestamp >= convert(item.timeoutTimestamp, uint256):
+        return "packet.expired"
+    receipt: uint256 = self._slot(ibc.path_of(dest, 0x02, item.sequence))
     if self.commitments[receipt] != empty(bytes32):
         log Noop()
-        return False
+        return ""
+    port: bytes32 = keccak256(item.payload.destPort)
+    if not lanes.count(lane, port, 0, 1):
+        return "lane.limit"
     self.commitments[receipt] = commitment
-    answer: Bytes[ibc.MAX_ANSWER] = applications.received(packet)
+    answer: Bytes[ibc.MAX_ANSWER] = applications.received(source, dest, item, port)
     stored: bytes32 = ibc.REFUSED_COMMITMENT
     if len(answer) == 0:
         answer = concat(ibc.REFUSED, b"")
     else:
         stored = ibc.acknowledgement_commitment_of(answer)
-    self.commitments[self._slot(ibc.path_of(packet.destClient, 0x03, packet.sequence))] = stored
+    self.commitments[self._slot(ibc.path_of(dest, 0x03, item.sequence))] = stored
     log WriteAcknowledgement(
-        clientId=packet.destClient, sequence=packet.sequence, packet=packet, acknowledgements=[answer]
+        clientId=dest,
+        sequence=item.sequence,
+        packet=ibc.Packet(
+            sequence=item.sequence,
+            sourceClient=source,
+            destClient=dest,
+            timeoutTimestamp=item.timeoutTimestamp,
+            payloads=[item.payload],
+        ),
+        acknowledgements=[answer],
     )
-    return True
+    return ""
 
 
 @internal
-def _ended(packet: ibc.Packet) -> bool:
+def _end(source: String[64], dest: String[64], item: ibc.Item, answer: Bytes[ibc.MAX_ANSWER]) -> String[32]:
     """
-    @notice Delete the commitment of a packet that ended here. True, and a Noop, if there is none any more.
+    @notice End a packet with its answer or, where that is empty, by timeout.
+    @return Why it goes on, and nothing was written; empty if it ended, now or before.
     """
-    slot: uint256 = self._slot(ibc.path_of(packet.sourceClient, 0x01, packet.sequence))
+    slot: uint256 = self._slot(ibc.path_of(source, 0x01, item.sequence))
     stored: bytes32 = self.commitments[slot]
     if stored == empty(bytes32):
         log Noop()
-        return True
-    assert stored == ibc.commitment_of(packet), "packet.mismatch"
+        return ""
+    if stored != ibc.commitment_of(sha256(dest), item):
+        return "packet.mismatch"
     self.commitments[slot] = empty(bytes32)
-    return False
-
-
-@internal
-def _acknowledge(packet: ibc.Packet, answer: Bytes[ibc.MAX_ANSWER]):
-    if self._ended(packet):
-        return
-    log AckPacket(clientId=packet.sourceClient, sequence=packet.sequence, packet=packet, acknowledgement=answer)
-    assert applications.acknowledged(packet, answer), "app.reverted"
+    taken: bool = False
+    if len(answer) == 0:
+        taken = applications.timed_out(source, dest, item)
+    else:
+        taken = applications.acknowledged(source, dest, item, answer)
+    if not taken:
+        self.commitments[slot] = stored  # what the application did is undone, and so is this
+        return "app.reverted"
+    packet: ibc.Packet = ibc.Packet(
+        sequence=item.sequence,
+        sourceClient=source,
+        destClient=dest,
+        timeoutTimestamp=item.timeoutTimestamp,
+        payloads=[item.payload],
+    )
+    if len(answer) == 0:
+        log TimeoutPacket(clientId=source, sequence=item.sequence, packet=packet)
+    else:
+        log AckPacket(clientId=source, sequence=item.sequence, packet=packet, acknowledgement=answer)
+    return ""

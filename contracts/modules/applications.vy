@@ -2,13 +2,14 @@
 # pragma evm-version cancun
 """
 @title  Ports, and the applications behind them
-@notice A body reaches only the contract that bound its port, and only the three methods an application has. Nothing an
-        application does holds up a packet that is received.
+@notice A port is its application's address, so that it is nobody's to take. A body reaches only the contract that its
+        port names, and only the three methods an application has. Nothing an application does holds up the others.
 """
 
 from modules import ibc
 
-MAX_CALL: constant(uint256) = 1860       # bytes of a call with the longest packet
+MAX_CALL: constant(uint256) = 1924       # bytes of a call with the longest packet
+MAX_TOLD: constant(uint256) = 2500       # and the longest acknowledgement
 MAX_RETURNED: constant(uint256) = 576    # bytes of the longest acknowledgement as an application returns it
 MAX_APP_GAS: constant(uint256) = 5_000_000  # an application's receive must fit a block beside its packet
 
@@ -30,7 +31,7 @@ struct OnAcknowledgementPacketCallback:
     relayer: address
 
 event PortBound:
-    port: String[64]
+    port: String[42]
     app: address
     gas_max: uint256
 
@@ -39,16 +40,19 @@ ports: HashMap[bytes32, uint256]  # by keccak256 of the port: app | gas of each 
 
 
 @external
-def bindPort(port: String[64], gas_max: uint256):
+def bindPort(gas_max: uint256) -> String[42]:
     """
-    @notice Become the application of a port; first come, first served. `gas_max` is what each of its three calls needs
-            at most: it gets no more, and a relayer that brings less is refused, so that he cannot make it fail.
+    @notice Become an application, once. `gas_max` is what each of its three calls needs at most: it gets no more, and
+            a relayer that brings less is refused, so that he cannot make it fail.
+    @return Its port: the sender's address in small hexadecimal digits, as solidity-ibc's router has it.
     """
-    assert len(port) >= 2 and gas_max != 0 and gas_max <= MAX_APP_GAS, "port.invalid"
+    assert gas_max != 0 and gas_max <= MAX_APP_GAS, "port.invalid"
+    port: String[42] = self._port_of(convert(msg.sender, uint256))
     key: bytes32 = keccak256(port)
     assert self.ports[key] == 0, "port.taken"
     self.ports[key] = convert(msg.sender, uint256) | (gas_max << 160)
     log PortBound(port=port, app=msg.sender, gas_max=gas_max)
+    return port
 
 
 @external
@@ -72,19 +76,21 @@ def deliver(app: address, gas_max: uint256, message: Bytes[MAX_CALL]) -> Bytes[M
 
 @internal
 @view
-def app_of(port: String[64]) -> address:
-    app: address = self._address(self.ports[keccak256(port)])
-    assert app != empty(address), "port.unknown"
-    return app
+def check_sender(port: bytes32):
+    """
+    @notice Refuse whoever is not the application of a port (keccak256).
+    """
+    bound: uint256 = self.ports[port]
+    assert bound != 0 and msg.sender == self._address(bound), "port.sender"
 
 
 @internal
-def received(packet: ibc.Packet) -> Bytes[ibc.MAX_ANSWER]:
+def received(source: String[64], dest: String[64], item: ibc.Item, port: bytes32) -> Bytes[ibc.MAX_ANSWER]:
     """
-    @notice Ask the application. Whatever goes wrong in it is its refusal (an empty answer), and undone with it;
-            only a relayer's lack of gas is not, since that is not the application's word.
+    @notice Ask the application of a port (keccak256). Whatever goes wrong in it is its refusal (an empty answer), and
+            undone with it; only a relayer's lack of gas is not, since that is not the application's word.
     """
-    bound: uint256 = self.ports[keccak256(packet.payloads[0].destPort)]
+    bound: uint256 = self.ports[port]
     if bound == 0:
         return b""
     done: bool = False
@@ -96,10 +102,10 @@ def received(packet: ibc.Packet) -> Bytes[ibc.MAX_ANSWER]:
             self._gas(bound),
             abi_encode(
                 OnPacketCallback(
-                    sourceClient=packet.sourceClient,
-                    destinationClient=packet.destClient,
-                    sequence=packet.sequence,
-                    payload=packet.payloads[0],
+                    sourceClient=source,
+                    destinationClient=dest,
+                    sequence=item.sequence,
+                    payload=item.payload,
                     relayer=msg.sender,
                 ),
                 method_id=method_id(
@@ -117,19 +123,18 @@ def received(packet: ibc.Packet) -> Bytes[ibc.MAX_ANSWER]:
 
 
 @internal
-def acknowledged(packet: ibc.Packet, answer: Bytes[ibc.MAX_ANSWER]) -> bool:
+def acknowledged(source: String[64], dest: String[64], item: ibc.Item, answer: Bytes[ibc.MAX_ANSWER]) -> bool:
     """
     @notice Tell the sender its answer. False if it reverted.
     """
-    bound: uint256 = self.ports[keccak256(packet.payloads[0].sourcePort)]
-    return raw_call(
-        self._address(bound),
+    return self._tell(
+        item,
         abi_encode(
             OnAcknowledgementPacketCallback(
-                sourceClient=packet.sourceClient,
-                destinationClient=packet.destClient,
-                sequence=packet.sequence,
-                payload=packet.payloads[0],
+                sourceClient=source,
+                destinationClient=dest,
+                sequence=item.sequence,
+                payload=item.payload,
                 acknowledgement=answer,
                 relayer=msg.sender,
             ),
@@ -137,34 +142,58 @@ def acknowledged(packet: ibc.Packet, answer: Bytes[ibc.MAX_ANSWER]) -> bool:
                 "onAcknowledgementPacket((string,string,uint64,(string,string,string,string,bytes),bytes,address))"
             ),
         ),
-        gas=self._gas(bound),
-        revert_on_failure=False,
     )
 
 
 @internal
-def timed_out(packet: ibc.Packet) -> bool:
+def timed_out(source: String[64], dest: String[64], item: ibc.Item) -> bool:
     """
     @notice Tell the sender that its packet ended without an answer. False if it reverted.
     """
-    bound: uint256 = self.ports[keccak256(packet.payloads[0].sourcePort)]
-    return raw_call(
-        self._address(bound),
+    return self._tell(
+        item,
         abi_encode(
             OnPacketCallback(
-                sourceClient=packet.sourceClient,
-                destinationClient=packet.destClient,
-                sequence=packet.sequence,
-                payload=packet.payloads[0],
+                sourceClient=source,
+                destinationClient=dest,
+                sequence=item.sequence,
+                payload=item.payload,
                 relayer=msg.sender,
             ),
             method_id=method_id(
                 "onTimeoutPacket((string,string,uint64,(string,string,string,string,bytes),address))"
             ),
         ),
-        gas=self._gas(bound),
-        revert_on_failure=False,
     )
+
+
+@internal
+def _tell(item: ibc.Item, message: Bytes[MAX_TOLD]) -> bool:
+    bound: uint256 = self.ports[keccak256(item.payload.sourcePort)]
+    return raw_call(self._address(bound), message, gas=self._gas(bound), revert_on_failure=False)
+
+
+@internal
+@pure
+def _port_of(app: uint256) -> String[42]:
+    """
+    @return `0x` and forty digits: those of the upper and of the lower ten bytes, side by side.
+    """
+    upper: uint256 = 0
+    lower: uint256 = 0
+    for i: uint256 in range(20):
+        upper |= self._digit((app >> (80 + 4 * i)) & 15) << (8 * i)
+        lower |= self._digit((app >> (4 * i)) & 15) << (8 * i)
+    return convert(
+        concat(b"0x", slice(convert(upper << 96, bytes32), 0, 20), slice(convert(lower << 96, bytes32), 0, 20)),
+        String[42],
+    )
+
+
+@internal
+@pure
+def _digit(nibble: uint256) -> uint256:
+    return nibble + 48 if nibble < 10 else nibble + 87
 
 
 @internal

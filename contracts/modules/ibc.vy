@@ -29,6 +29,12 @@ struct Packet:
     timeoutTimestamp: uint64
     payloads: DynArray[Payload, 1]
 
+# A packet of a batch, whose packets share their two clients: it has one payload, since no other packet is taken (P2)
+struct Item:
+    sequence: uint64
+    timeoutTimestamp: uint64
+    payload: Payload
+
 # What is proven of the other ledger: a hashed ICS-24 v2 path and its value, zero for "nothing is stored there"
 struct Leaf:
     path: bytes32
@@ -46,27 +52,33 @@ def path_of(client: String[64], kind: bytes1, sequence: uint64) -> bytes32:
 
 @internal
 @pure
-def commitment_of(packet: Packet) -> bytes32:
+def item_of(packet: Packet) -> Item:
     """
-    @notice ICS-04 v2 packet commitment. Exactly one payload: more are refused, as they are on foreign lanes (P2).
+    @notice A packet without its clients. Exactly one payload: more are refused, as they are on foreign lanes (P2).
     """
     assert len(packet.payloads) == 1, "packet.invalid"
+    return Item(
+        sequence=packet.sequence, timeoutTimestamp=packet.timeoutTimestamp, payload=packet.payloads[0]
+    )
+
+
+@internal
+@pure
+def commitment_of(dest: bytes32, item: Item) -> bytes32:
+    """
+    @notice ICS-04 v2 packet commitment. `dest` is SHA-256 of the destination client's id, once for a whole batch.
+    """
     payload: bytes32 = sha256(
         concat(
-            sha256(packet.payloads[0].sourcePort),
-            sha256(packet.payloads[0].destPort),
-            sha256(packet.payloads[0].version),
-            sha256(packet.payloads[0].encoding),
-            sha256(packet.payloads[0].value),
+            sha256(item.payload.sourcePort),
+            sha256(item.payload.destPort),
+            sha256(item.payload.version),
+            sha256(item.payload.encoding),
+            sha256(item.payload.value),
         )
     )
     return sha256(
-        concat(
-            0x02,
-            sha256(packet.destClient),
-            sha256(concat(convert(packet.timeoutTimestamp, bytes8), b"")),
-            sha256(payload),
-        )
+        concat(0x02, dest, sha256(concat(convert(item.timeoutTimestamp, bytes8), b"")), sha256(payload))
     )
 
 
@@ -78,21 +90,18 @@ def acknowledgement_commitment_of(answer: Bytes[MAX_ANSWER]) -> bytes32:
 
 @internal
 @pure
-def sent(packet: Packet) -> Leaf:
+def sent(source: String[64], dest: bytes32, item: Item) -> Leaf:
     """
     @notice What the other ledger must hold for a packet to be received.
     """
-    return Leaf(path=self.path_of(packet.sourceClient, 0x01, packet.sequence), value=self.commitment_of(packet))
+    return Leaf(path=self.path_of(source, 0x01, item.sequence), value=self.commitment_of(dest, item))
 
 
 @internal
 @pure
-def answered(packet: Packet, answer: Bytes[MAX_ANSWER]) -> Leaf:
+def answered(dest: String[64], sequence: uint64, answer: Bytes[MAX_ANSWER]) -> Leaf:
     """
     @notice What the other ledger must hold for a packet to be acknowledged with this answer.
     """
     assert len(answer) != 0, "answer.empty"
-    return Leaf(
-        path=self.path_of(packet.destClient, 0x03, packet.sequence),
-        value=self.acknowledgement_commitment_of(answer),
-    )
+    return Leaf(path=self.path_of(dest, 0x03, sequence), value=self.acknowledgement_commitment_of(answer))

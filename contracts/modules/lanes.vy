@@ -2,7 +2,8 @@
 # pragma evm-version cancun
 """
 @title  Lanes: a client of another ledger, the id it has there, and how many packets may pass
-@notice Who opens a lane is its guardian, and nothing of it but the limits ever changes.
+@notice Who opens a lane is its guardian, and nothing of it but the limits ever changes. The limits hold for each port
+        that he admitted by itself, and for all others together, so that no application spends what is another's.
 """
 
 from modules import ibc
@@ -15,7 +16,7 @@ MASK_64: constant(uint256) = 2**64 - 1
 
 struct Lane:
     client: uint256      # address | packets out per window << 160 | packets in << 192 | window in seconds << 224
-    counters: uint256    # next sequence | window start << 64 | out << 104 | in << 136 | paused << 168
+    counters: uint256    # next sequence | paused << 64
     counterparty: String[64]
     guardian: address    # may stop the lane at once, and loosen its rules after RESUME_DELAY
     announced: uint256   # limits as in `client` | lawful from << 160 (seconds); zero when nothing is announced
@@ -33,6 +34,11 @@ event ClientAdded:
     client: address
     guardian: address
 
+event PortAdmitted:
+    clientId: String[64]
+    port: String[64]
+    lawful_from: uint256  # zero: dismissed
+
 event LanePaused:
     clientId: String[64]
 
@@ -45,6 +51,9 @@ event RulesEnacted:
 
 
 lanes: HashMap[bytes32, Lane]  # by keccak256 of the client id
+# By lane, and by keccak256 of an admitted port, or zero for all others together:
+# window start | out << 40 | in << 72 | admitted from << 104 (seconds; zero: not admitted)
+shares: HashMap[bytes32, HashMap[bytes32, uint256]]
 clients: uint32
 
 
@@ -74,9 +83,21 @@ def pause(clientId: String[64]):
     @notice Stop everything on a lane, at once. Packets under way are suspended, not lost: they go on when it does.
     """
     lane: bytes32 = self._guarded(clientId)
-    self.lanes[lane].counters |= 1 << 168
+    self.lanes[lane].counters |= 1 << 64
     self.lanes[lane].announced = 0  # looser rules that were announced before the stop need announcing anew
     log LanePaused(clientId=clientId)
+
+
+@external
+def admit(clientId: String[64], port: String[64], admitted: bool):
+    """
+    @notice Give a port limits of its own, RESUME_DELAY from now, or take them away at once: then it shares those of
+            everybody who was not admitted.
+    """
+    lane: bytes32 = self._guarded(clientId)
+    lawful_from: uint256 = block.timestamp + RESUME_DELAY if admitted else 0
+    self.shares[lane][keccak256(port)] = lawful_from << 104
+    log PortAdmitted(clientId=clientId, port=port, lawful_from=lawful_from)
 
 
 @external
@@ -100,9 +121,21 @@ def enact(clientId: String[64]):
     assert announced != 0, "lane.not_announced"
     assert block.timestamp >= announced & (2**160 - 1), "lane.too_early"
     self.lanes[lane].client = (self.lanes[lane].client & (2**160 - 1)) | ((announced >> 160) << 160)
-    self.lanes[lane].counters &= ~(1 << 168)
+    self.lanes[lane].counters &= MASK_64
     self.lanes[lane].announced = 0
     log RulesEnacted(clientId=clientId)
+
+
+@external
+@view
+def getShare(clientId: String[64], port: String[64]) -> uint256:
+    """
+    @return What is counted for an admitted port, packed as in `shares`; for the empty port, what all others share.
+    """
+    key: bytes32 = empty(bytes32)
+    if len(port) != 0:
+        key = keccak256(port)
+    return self.shares[keccak256(clientId)][key]
 
 
 @external
@@ -118,7 +151,7 @@ def getLane(clientId: String[64]) -> (String[64], address, uint64, bool, uint256
     @return Counterparty's client id, guardian, next sequence, whether it is paused, limits packed as in Lane.client.
     """
     lane: Lane = self.lanes[keccak256(clientId)]
-    paused: bool = lane.counters >> 168 != 0
+    paused: bool = lane.counters >> 64 != 0
     return lane.counterparty, lane.guardian, convert(lane.counters & MASK_64, uint64), paused, lane.client >> 160
 
 
@@ -162,38 +195,51 @@ def check_open(lane: bytes32) -> uint256:
     @return The counters of a lane that is not paused.
     """
     counters: uint256 = self.lanes[lane].counters
-    assert counters >> 168 == 0, "lane.paused"
+    assert counters >> 64 == 0, "lane.paused"
     return counters
 
 
 @internal
 @view
-def check_counterparty(lane: bytes32, remote: String[64]) -> bytes32:
-    found: bytes32 = keccak256(remote)
-    assert keccak256(self.lanes[lane].counterparty) == found, "packet.counterparty"
-    return found
+def check_counterparty(lane: bytes32, remote: String[64]):
+    assert keccak256(self.lanes[lane].counterparty) == keccak256(remote), "packet.counterparty"
 
 
 @internal
-def count(lane: bytes32, out: uint256, taken: uint256) -> uint256:
+def next_sequence(lane: bytes32) -> uint256:
     """
-    @notice Count packets against the lane's limits. Returns the next sequence, and takes as many as go `out`.
+    @notice Take the next sequence of a lane that is not paused.
     """
+    sequence: uint256 = self.check_open(lane)
+    self.lanes[lane].counters = unsafe_add(sequence, 1)  # 64 bits of it
+    return sequence
+
+
+@internal
+def count(lane: bytes32, port: bytes32, out: uint256, taken: uint256) -> bool:
+    """
+    @notice Count packets of a port (keccak256) against its limits, or those that it shares with everybody.
+    @return Whether they are within; if not, nothing was counted.
+    """
+    share: uint256 = self.shares[lane][port]
+    key: bytes32 = port
+    if share >> 104 == 0 or block.timestamp < share >> 104:
+        key = empty(bytes32)
+        share = self.shares[lane][key]
     rules: uint256 = self.lanes[lane].client >> 160
-    counters: uint256 = self.check_open(lane)
-    # unsafe_add: fields of 64 bits at most, and counts of a batch, are no overflow of 256
-    start: uint256 = (counters >> 64) & MASK_40
+    # unsafe_add: fields of 64 bits at most are no overflow of 256
+    start: uint256 = share & MASK_40
     sent: uint256 = out
     received: uint256 = taken
     if block.timestamp < unsafe_add(start, rules >> 64):
-        sent = unsafe_add(sent, (counters >> 104) & MASK_32)
-        received = unsafe_add(received, (counters >> 136) & MASK_32)
+        sent = unsafe_add(sent, (share >> 40) & MASK_32)
+        received = unsafe_add(received, (share >> 72) & MASK_32)
     else:
         start = block.timestamp
-    assert sent <= rules & MASK_32 and received <= (rules >> 32) & MASK_32, "lane.limit"
-    sequence: uint256 = counters & MASK_64
-    self.lanes[lane].counters = unsafe_add(sequence, out) | (start << 64) | (sent << 104) | (received << 136)
-    return sequence
+    if sent > rules & MASK_32 or received > (rules >> 32) & MASK_32:
+        return False
+    self.shares[lane][key] = start | (sent << 40) | (received << 72) | ((share >> 104) << 104)
+    return True
 
 
 @internal

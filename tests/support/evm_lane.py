@@ -35,7 +35,7 @@ from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.chains.evm.account import EvmAccount, Waits
 from lockgate.relay.chains.evm.chain import EvmChain
 from lockgate.relay.chains.evm.clients import KIND
-from lockgate.relay.chains.evm.deployment import LaneLimits, add_client, deploy, deploy_attested, invoke
+from lockgate.relay.chains.evm.deployment import LaneLimits, add_client, deploy, deploy_attested, invoke, port_of
 from lockgate.relay.chains.evm.fees import GWEI, FeeRules
 from lockgate.relay.chains.evm.history import Finality
 from lockgate.relay.chains.evm.journal import Journal
@@ -142,7 +142,7 @@ class EvmLane:
         members = tuple(EvmMember(number + 1, key.address, 1) for number, key in enumerate(OPERATORS))
         first = SigningSet(members, NEEDED, NEEDED, lapses)
         self.contract = await deploy_attested(self.owner, self.host, self.ledger.genesis.domain_id, first)
-        self.echo = await deploy(self.owner, "echo", int.from_bytes(self.host), "echo")
+        self.echo = await deploy(self.owner, "echo", int.from_bytes(self.host))
         await self.mine(2)
         await self._follow_the_evm()
         self.client = await add_client(self.owner, self.host, self.end.client, self.contract, LaneLimits())
@@ -235,7 +235,7 @@ class EvmLane:
     def send(self, body: bytes, ahead_s: int = 3_600) -> None:
         """A packet of ours to the example application."""
         timeout = UnixSeconds(self.now_s + ahead_s)
-        payload = Payload("app", "echo", "echo-1", "application/octet-stream", body)
+        payload = Payload("app", port_of(self.echo), "echo-1", "application/octet-stream", body)
         message = wire.encode_send(wire.SendMessage(self.end.client, timeout, (payload,), self.end.account.id))
         data = self.ledger.signed(self.end.account, [(urls.MSG_SEND_PACKET, message)])
         _, result = self.service.submit(data)

@@ -148,6 +148,11 @@ class FakeNode:
         topics = [host_interface().topic(name), keccak256(client.encode()), packet.sequence.to_bytes(32)]
         self.logs.append((name, topics, data))
 
+    def skip(self, sequence: int, reason: str) -> None:
+        """A packet of a batch is left as it was."""
+        topics = [host_interface().topic("Skipped"), keccak256(CLIENT.encode()), sequence.to_bytes(32)]
+        self.logs.append(("Skipped", topics, abi.encode(abi.STRING, reason)))
+
     # What a node answers.
 
     def eth_chainId(self) -> str:

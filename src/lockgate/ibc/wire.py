@@ -23,6 +23,7 @@ from lockgate.primitives.time import UnixSeconds
 
 NOOP: Final = b"\x08\x01"  # Msg…Response {1 result: NOOP}
 SUCCESS: Final = b"\x08\x02"  # Msg…Response {1 result: SUCCESS}
+FAILURE: Final = b"\x08\x03"  # Msg…Response {1 result: FAILURE}
 
 
 class SendMessage(NamedTuple):

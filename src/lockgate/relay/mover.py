@@ -237,10 +237,14 @@ class Mover:
         on = _ends(direction, stage)[0]
         answers = done.responses[updates:]
         others = [t for t, answer in zip(tracks, answers, strict=False) if answer == ibc_wire.NOOP]
+        left = [t for t, answer in zip(tracks, answers, strict=False) if answer == ibc_wire.FAILURE]
         name = COUNTED[stage]
-        setattr(self.counters, name, getattr(self.counters, name) + len(tracks) - len(others))
+        setattr(self.counters, name, getattr(self.counters, name) + len(tracks) - len(others) - len(left))
         for track in tracks:
-            direction.quarantine.moved(track.sequence)
+            if track in left:
+                self._failed(direction, track, "left out of its batch")
+            else:
+                direction.quarantine.moved(track.sequence)
         self.took_in(on, done)
         if updates:
             await on.refresh()

@@ -151,7 +151,11 @@ class BeaconWorld:
         """Send a packet to the example application."""
         self.ledger.block()
         payload = Payload(
-            source_port=PORT, destination_port="echo", version="echo-1", encoding="application/octet-stream", value=body
+            source_port=PORT,
+            destination_port=self.evm.echo.address.lower(),
+            version="echo-1",
+            encoding="application/octet-stream",
+            value=body,
         )
         request = ibc_wire.SendMessage(HERE, self.now + timeout_s, (payload,), self.a.account.id)
         return packets_of(expect(self.transact((urls.MSG_SEND_PACKET, ibc_wire.encode_send(request)))))[0]
@@ -265,7 +269,7 @@ def _deployed(web3: Any, domain: bytes, keys: Sequence[Any], now: int) -> tuple[
     """Host, attested client of our ledger, and the example application, with a lane between both ledgers' clients."""
     host = deploy(web3, "host")
     client = deploy(web3, "attested", host.address, domain, set_fields(signing_set(keys, now + LAPSES_S)))
-    echo = deploy(web3, "echo", host.address, "echo")
+    echo = deploy(web3, "echo", host.address)
     for call in (host.functions.addClient(HERE, client.address, 1_000, 1_000, 3_600), echo.functions.open(THERE)):
         sent = call.transact({"from": web3.eth.accounts[0], "gas": 10_000_000})
         assert web3.eth.wait_for_transaction_receipt(sent)["status"] == 1

@@ -29,17 +29,21 @@ def encoded(answer: bytes) -> bytes:
 
 @dataclass
 class Hostile:
-    """A hostile application on port `hostile`."""
+    """A hostile application."""
 
     world: World
     app: Contract
+
+    @property
+    def port(self) -> str:
+        return str(self.app.address).lower()
 
     def be(self, mood: int, words: bytes = b"", attack: bytes = b"") -> None:
         self.world.do(self.app.functions.be(mood, words, attack))
 
     def incoming(self, sequence: int) -> Packet:
         packet = self.world.incoming(sequence)
-        return packet._replace(payloads=(packet.payloads[0]._replace(destination_port="hostile"),))
+        return packet._replace(payloads=(packet.payloads[0]._replace(destination_port=self.port),))
 
     def receive(self, sequence: int = 1) -> bytes:
         """Deliver a packet and return its acknowledgement."""
@@ -61,7 +65,7 @@ class Hostile:
 def hostile(world: World) -> Hostile:
     source = Path(__file__).parent / "apps" / "hostile.vy"
     app = deploy(world.web3, compiled(source), world.host.address)
-    world.do(app.functions.bind("hostile", GAS))
+    world.do(app.functions.bind(GAS))
     return Hostile(world, app)
 
 
@@ -133,7 +137,7 @@ def test_a_hostile_application_takes_nothing_from_its_neighbours(hostile: Hostil
             hostile.be(mood, words)
             packets = [world.incoming(1), hostile.incoming(2), world.incoming(3)]
             proof, height = world.proof([sent(packet) for packet in packets])
-            receipt = world.do(world.host.functions.recvPackets([fields(one) for one in packets], proof, height))
+            receipt = world.do(world.receive_many(packets, proof, height))
             events = world.host.events.WriteAcknowledgement().process_receipt(receipt, errors=DISCARD)
             digest = hashlib.sha256(packets[0].payloads[0].value).digest()
             assert [event["args"]["acknowledgements"] for event in events] == [[digest], [REFUSED], [digest]]
@@ -164,18 +168,17 @@ def test_a15_nothing_of_the_host_can_be_re_entered(hostile: Hostile) -> None:
     first, second = hostile.incoming(1), hostile.incoming(2)
     proof, height = world.proof([sent(first), sent(second)])
     single, number = world.proof([sent(second)])
-    packets = [fields(first), fields(second)]
     calls = world.host.functions
     for attack in (
-        calls.recvPackets(packets, proof, height),
+        world.receive_many([first, second], proof, height),
         calls.recvPacket((fields(second), single, number)),
         calls.ackPacket((fields(first), b"x", proof, height)),
-        calls.ackPackets(packets, [b"x", b"x"], proof, height),
+        world.acknowledge_many([first, second], [b"x", b"x"], proof, height),
         calls.timeoutPacket((fields(first), proof, height)),
     ):
         with world.undone():
             hostile.be(REENTER, encoded(b"ok"), bytes.fromhex(attack._encode_transaction_data()[2:]))
-            world.do(calls.recvPackets(packets, proof, height))
+            world.do(world.receive_many([first, second], proof, height))
             assert (hostile.calls, hostile.entered) == (2, 0)
             assert world.commitment_at(host.packet_receipt(world.client_id, 2)) != bytes(32)
 
@@ -184,7 +187,7 @@ def outgoing(hostile: Hostile) -> Packet:
     """A packet that the hostile application sent."""
     world = hostile.world
     timeout = world.now() + 3600
-    payload = ("hostile", "remote", "1", "raw", b"x")
+    payload = (hostile.port, "remote", "1", "raw", b"x")
     world.do(hostile.app.functions.send((world.client_id, timeout, payload)))
     packet = world.incoming(1, timeout=timeout)
     return packet._replace(

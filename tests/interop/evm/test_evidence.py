@@ -126,7 +126,7 @@ def test_p14_nothing_settles_over_a_frozen_client(world: World) -> None:
     (acked, acked_at), (absent, absent_at) = proofs
     for call in (
         calls.ackPacket((fields(packet), b"yes", acked, acked_at)),
-        calls.ackPackets([fields(packet)], [b"yes"], acked, acked_at),
+        world.acknowledge_many([packet], [b"yes"], acked, acked_at),
         calls.timeoutPacket((fields(packet), absent, absent_at)),
         calls.ackPacket((fields(done), b"yes", answer, answer_height)),  # no Noop either: nothing is looked at
         world.receive(world.incoming(1), *world.proof([sent(world.incoming(1))])),

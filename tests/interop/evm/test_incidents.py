@@ -20,7 +20,6 @@ from tests.interop.evm.world import (
     World,
     attestation,
     deploy,
-    fields,
     keys_of,
     make_world,
     sent,
@@ -47,7 +46,7 @@ def members_of(world: World) -> tuple[words.Member, ...]:
 def receive_many(world: World, first: int, count: int) -> Any:
     packets = [world.incoming(first + number) for number in range(count)]
     proof, height = world.proof([sent(packet) for packet in packets])
-    return world.host.functions.recvPackets([fields(packet) for packet in packets], proof, height)
+    return world.receive_many(packets, proof, height)
 
 
 # --- B1 (Ronin 2022): keys that one operator holds, and a delegation long over

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from lockgate.ibc import host
+from lockgate.ibc.packet import Packet
 from lockgate.lightclients import evm_attestation as words
+from lockgate.primitives.ids import ClientId
 from tests.interop.evm.world import (
+    REMOTE,
     SOURCE,
     Node,
     Refused,
@@ -29,7 +32,7 @@ def receive_many(world: World, count: int, wanted: list[int] | None = None) -> o
     packets = [world.incoming(at + 1, bytes([at + 1]) * 128) for at in range(count)]
     proof, height = world.proof([sent(packet) for packet in packets], wanted)
     chosen = packets if wanted is None else [packets[at] for at in wanted]
-    return world.host.functions.recvPackets([fields(packet) for packet in chosen], proof, height)
+    return world.receive_many(chosen, proof, height)
 
 
 def received(world: World, sequence: int) -> bool:
@@ -53,11 +56,11 @@ def test_a4_each_leaf_and_each_sibling_is_used_once(world: World) -> None:
     statement = world.statement(leaves)
     signed = world.signed(statement)
     _, good = words.prove(leaves, [1, 3])
-    chosen = [fields(packets[1]), fields(packets[3])]
+    chosen = [packets[1], packets[3]]
 
-    def refused(inclusion: words.Inclusion, reason: str, which: object = None) -> None:
+    def refused(inclusion: words.Inclusion, reason: str, which: list[Packet] = chosen) -> None:
         proof = words.encode_proof(statement, signed, inclusion)
-        world.refuses(world.host.functions.recvPackets(which or chosen, proof, (0, statement.height)), reason)
+        world.refuses(world.receive_many(which, proof, (0, statement.height)), reason)
 
     refused(words.Inclusion(good.size, good.positions | 1, good.siblings), r"proof\.positions")
     refused(words.Inclusion(good.size, good.positions | 1 << 200, good.siblings), r"proof\.positions")
@@ -70,17 +73,17 @@ def test_a4_each_leaf_and_each_sibling_is_used_once(world: World) -> None:
     refused(words.Inclusion(257, good.positions, good.siblings), r"proof\.size")
     refused(good, r"proof\.root", chosen[::-1])
     refused(good, r"proof\.root", [chosen[0], chosen[0]])
-    world.do(
-        world.host.functions.recvPackets(chosen, words.encode_proof(statement, signed, good), (0, statement.height))
-    )
+    world.do(world.receive_many(chosen, words.encode_proof(statement, signed, good), (0, statement.height)))
 
 
 def test_a_batch_is_of_one_lane(world: World) -> None:
     packets = [world.incoming(1), world.incoming(2)._replace(destination_client="client-7")]  # type: ignore[arg-type]
     proof, height = world.proof([sent(packet) for packet in packets])
-    call = world.host.functions.recvPackets([fields(packet) for packet in packets], proof, height)
-    world.refuses(call, r"packet\.lanes_mixed")
-    world.refuses(world.host.functions.recvPackets([], proof, height), r"packet\.none")
+    world.refuses(world.receive_many(packets, proof, height), r"proof\.root")
+    elsewhere = packets[0]._replace(source_client=ClientId("attested-1"))
+    world.refuses(world.receive_many([elsewhere], proof, height), r"packet\.counterparty")
+    none = world.host.functions.recvPackets(REMOTE, world.client_id, [], proof, height)
+    world.refuses(none, r"packet\.none")
 
 
 def test_a_repeated_packet_of_a_batch_changes_nothing(world: World) -> None:
@@ -89,7 +92,7 @@ def test_a_repeated_packet_of_a_batch_changes_nothing(world: World) -> None:
     world.do(world.receive(first, proof, height))
     both = [first, world.incoming(2)]
     proof, height = world.proof([sent(packet) for packet in both])
-    receipt = world.do(world.host.functions.recvPackets([fields(packet) for packet in both], proof, height))
+    receipt = world.do(world.receive_many(both, proof, height))
     assert len(receipt["logs"]) == 2, "a Noop, and the second's acknowledgement"
     assert received(world, 2)
 
@@ -101,23 +104,22 @@ def test_answers_come_back_in_one_batch(world: World) -> None:
     packets = []
     for at, body in enumerate(bodies):
         packet = world.incoming(at + 1, body, timeout=timeout)
-        payload = packet.payloads[0]._replace(source_port="echo", destination_port="remote")
+        payload = packet.payloads[0]._replace(source_port=world.port, destination_port="remote")
         source, destination = packet.destination_client, packet.source_client
         packets.append(packet._replace(payloads=(payload,), source_client=source, destination_client=destination))
     answers = [bytes([at + 1]) for at in range(5)]
     proof, height = world.proof([answered(*pair) for pair in zip(packets, answers, strict=True)])
-    call = world.host.functions.ackPackets
-    world.refuses(call([fields(packet) for packet in packets], answers[:4], proof, height), r"packet\.none")
-    world.refuses(call([fields(packet) for packet in packets], answers[::-1], proof, height), r"proof\.root")
-    world.do(call([fields(packet) for packet in packets], answers, proof, height))
+    world.refuses(world.acknowledge_many(packets, answers[:4], proof, height), r"packet\.none")
+    world.refuses(world.acknowledge_many(packets, answers[::-1], proof, height), r"proof\.root")
+    world.do(world.acknowledge_many(packets, answers, proof, height))
     for packet in packets:
         assert world.commitment_at(host.packet_commitment(world.client_id, packet.sequence)) == bytes(32)
 
 
 def test_a_lane_takes_so_many_packets_in_a_window(node: Node) -> None:
     world = make_world(node, in_max=3, out_max=2)
-    world.refuses(receive_many(world, 4), r"lane\.limit")
-    world.do(receive_many(world, 3))
+    world.do(receive_many(world, 4))
+    assert [received(world, sequence) for sequence in range(1, 5)] == [True] * 3 + [False]
     packet = world.incoming(9)
     world.refuses(world.receive(packet, *world.proof([sent(packet)])), r"lane\.limit")
     for _ in range(2):

@@ -35,7 +35,7 @@ from lockgate.relay.chains.evm.refusals import FundsMissing, Reverted
 from lockgate.relay.chains.evm.submitter import EvmSubmitter
 from lockgate.relay.chains.evm.transactions import EvmTransaction
 from lockgate.relay.rpc import BadAnswer
-from tests.interop.evm.world import Node, World, answered, sent, unreceived
+from tests.interop.evm.world import Node, World, answered, sent, signing_set, unreceived
 
 pytestmark = pytest.mark.interop
 
@@ -401,12 +401,13 @@ def test_an_account_without_funds_is_named(run: Run) -> None:
 def test_a_contract_is_created_and_what_it_refuses_is_named(run: Run) -> None:
     async def work(ours: Ours) -> None:
         account = ours.account()
-        code = bytes.fromhex(artefact("echo").bytecode.removeprefix("0x"))
-        given = interface("echo").constructed(int(ours.world.host.address, 16), "second")
+        code = bytes.fromhex(artefact("attested").bytecode.removeprefix("0x"))
+        host, first = int(ours.world.host.address, 16), signing_set(ours.world.keys, ours.world.now() + 86_400)
+        given = interface("attested").constructed(host, 1, first.fields())
         receipt = await account.execute(b"", code + given)
         assert receipt.contract is not None
         with pytest.raises(Reverted) as caught:
-            await account.execute(b"", code + given)
-        assert caught.value.reason == "port.taken"
+            await account.execute(b"", code + interface("attested").constructed(host, 0, first.fields()))
+        assert caught.value.reason == "client.constructor"
 
     run(work)

@@ -95,6 +95,11 @@ class World:
         address = bytes.fromhex(self.client.address[2:])
         return words.Binding(chain_id=self.web3.eth.chain_id, contract=address, client_id=self.client_id, source=SOURCE)
 
+    @property
+    def port(self) -> str:
+        """The example application's."""
+        return str(self.echo.address).lower()
+
     def now(self) -> int:
         return int(self.web3.eth.get_block("latest")["timestamp"])
 
@@ -132,14 +137,16 @@ class World:
 
     def refuses(self, call: Any, reason: str) -> None:
         """The call is refused for this reason, and nothing was written."""
-        before = (
-            self.web3.eth.get_storage_at(self.client.address, 0),
-            self.host.functions.getLane(self.client_id).call(),
-        )
+        before = self.written()
         with pytest.raises(Refused, match=reason):
             self.do(call)
-        after = self.web3.eth.get_storage_at(self.client.address, 0), self.host.functions.getLane(self.client_id).call()
-        assert before == after
+        assert before == self.written()
+
+    def written(self) -> tuple[Any, ...]:
+        """What packets move, of client, lane and limits."""
+        shares = [self.host.functions.getShare(self.client_id, port).call() for port in ("", self.port)]
+        head = self.web3.eth.get_storage_at(self.client.address, 0)
+        return head, self.host.functions.getLane(self.client_id).call(), shares
 
     def incoming(self, sequence: int, body: bytes = b"\x01" * 128, *, timeout: int | None = None) -> Packet:
         """A packet that the other ledger sent."""
@@ -148,7 +155,7 @@ class World:
             source_client=ClientId(REMOTE),
             destination_client=ClientId(self.client_id),
             timeout=UnixSeconds(timeout or self.now() + 3600),
-            payloads=(Payload("asker", "echo", "echo-1", "application/octet-stream", body),),
+            payloads=(Payload("asker", self.port, "echo-1", "application/octet-stream", body),),
         )
 
     def statement(self, leaves: Sequence[words.Leaf], **changes: Any) -> words.Statement:
@@ -176,6 +183,18 @@ class World:
     def receive(self, packet: Packet, proof: bytes, height: tuple[int, int]) -> Any:
         return self.host.functions.recvPacket((fields(packet), proof, height))
 
+    def receive_many(self, packets: Sequence[Packet], proof: bytes, height: tuple[int, int]) -> Any:
+        first, items = packets[0], [item(packet) for packet in packets]
+        call = self.host.functions.recvPackets
+        return call(first.source_client, first.destination_client, items, proof, height)
+
+    def acknowledge_many(
+        self, packets: Sequence[Packet], answers: Sequence[bytes], proof: bytes, height: tuple[int, int]
+    ) -> Any:
+        first, items = packets[0], [item(packet) for packet in packets]
+        call = self.host.functions.ackPackets
+        return call(first.source_client, first.destination_client, items, answers, proof, height)
+
     def commitment_at(self, path: bytes) -> bytes:
         return bytes(self.host.functions.getCommitment(keccak256(path)).call())
 
@@ -189,6 +208,12 @@ def fields(packet: Packet) -> tuple[Any, ...]:
     """A packet as the contracts' ABI has it."""
     payloads = [(p.source_port, p.destination_port, p.version, p.encoding, p.value) for p in packet.payloads]
     return packet.sequence, packet.source_client, packet.destination_client, packet.timeout, payloads
+
+
+def item(packet: Packet) -> tuple[Any, ...]:
+    """A packet as a batch has it."""
+    sequence, _, _, timeout, (payload,) = fields(packet)
+    return sequence, timeout, payload
 
 
 def sent(packet: Packet) -> words.Leaf:
@@ -251,7 +276,7 @@ def make_world(node: Node, *, in_max: int = 1000, out_max: int = 1000) -> World:
     keys = keys_of(1)
     expires = int(web3.eth.get_block("latest")["timestamp"]) + 30 * 86400
     client = deploy(web3, "attested", hosting.address, SOURCE, set_fields(signing_set(keys, expires)))
-    echo = deploy(web3, "echo", hosting.address, "echo")
+    echo = deploy(web3, "echo", hosting.address)
     world = World(web3, hosting, client, echo, "client-0", keys)
     world.do(hosting.functions.addClient(REMOTE, client.address, out_max, in_max, 3600))
     world.do(echo.functions.open("client-0"))

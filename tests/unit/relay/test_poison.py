@@ -7,8 +7,11 @@ import asyncio
 import pytest
 
 from lockgate.courier import quarantine
+from lockgate.courier.ports import Submitted
+from lockgate.ibc import wire
 from lockgate.machine import deviations
 from lockgate.machine.deviations import LaneQuarantined
+from lockgate.primitives.ids import Height
 from lockgate.primitives.state import View
 from lockgate.primitives.time import UnixNanos
 from lockgate.relay.endpoint import Slot
@@ -42,6 +45,32 @@ def test_one_bad_message_is_isolated_by_halving_and_parked_with_its_reason() -> 
         assert (parked["code"], parked["sequence"]) == (Poisoned.code, 10)
         assert {fields["sequence"] for fields in pair.reported("failed")} == {10}, "no other was marked"
         assert len(pair.history(pair.b, "recv_packet")) == 20
+
+    asyncio.run(work())
+
+
+def test_what_a_ledger_left_out_of_a_batch_is_tried_again_and_parked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host contract does the rest of a batch and says so: that is no success of the one it left."""
+
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(4)
+            await pair.until(lambda: len(pair.open_packets()) == 4)
+            relayer = pair.relayer()
+            await relayer.look()
+            direction, submitter = relayer.directions[0], relayer.ends[1].submitters[Slot.CARE]
+            left = Submitted(0, "", "", Height(1, 9), (b"", *(wire.SUCCESS,) * 3, wire.FAILURE), ())
+
+            async def answered(_: object) -> Submitted:
+                return left
+
+            monkeypatch.setattr(submitter, "submit", answered)
+            tracks = tuple(direction.watch.tracks.values())
+            await relayer._mover.move(direction, Stage.RECEIVE, tracks, submitter)
+            assert direction.quarantine.held(0.0) == {tracks[-1].sequence}
+            assert [fields["sequence"] for fields in pair.reported("failed")] == [tracks[-1].sequence]
+            assert relayer.counters.noops == 0
 
     asyncio.run(work())
 

@@ -40,7 +40,7 @@ struct OnTimeoutPacketCallback:
     relayer: address
 
 interface Host:
-    def bindPort(port: String[64], gas_max: uint256): nonpayable
+    def bindPort(gas_max: uint256) -> String[42]: nonpayable
     def sendPacket(msg_: MsgSendPacket) -> uint64: nonpayable
 
 flag Mood:
@@ -64,8 +64,8 @@ def __init__(host: address):
 
 
 @external
-def bind(port: String[64], gas_max: uint256):
-    extcall Host(HOST).bindPort(port, gas_max)
+def bind(gas_max: uint256) -> String[42]:
+    return extcall Host(HOST).bindPort(gas_max)
 
 
 @external

@@ -14,11 +14,12 @@ from lockgate.ibc import wire
 from lockgate.ibc.packet import Acknowledgement, Packet
 from lockgate.machine.transaction import Message
 from lockgate.primitives.errors import Misuse
-from lockgate.primitives.ids import Height
+from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.state import Event
 from lockgate.relay.chains.evm.account import EvmAccount, Waits
 from lockgate.relay.chains.evm.calls import MAX_BATCH, OneAcknowledgement, calls_of
 from lockgate.relay.chains.evm.fees import GWEI, FeeRules
-from lockgate.relay.chains.evm.packets import host_interface, packet_fields
+from lockgate.relay.chains.evm.packets import host_interface, item_fields, packet_fields
 from lockgate.relay.chains.evm.submitter import EvmSubmitter
 from tests.support.evm_node import chain_of
 from tests.support.evm_pool import FakePool
@@ -50,21 +51,30 @@ def selector(name: str, *arguments: Any) -> bytes:
 
 def test_messages_with_one_proof_are_one_call() -> None:
     one, two, three = incoming(1, 2, 3)
-    height = tuple(AT)
+    height, lane = tuple(AT), (one.source_client, one.destination_client)
     calls = calls_of([receive(one), receive(two), receive(three, b"another")])
     assert [call.data for call in calls] == [
-        selector("recvPackets", [packet_fields(one), packet_fields(two)], b"proof", height),
+        selector("recvPackets", *lane, [item_fields(one), item_fields(two)], b"proof", height),
         selector("recvPacket", (packet_fields(three), b"another", height)),
     ]
     calls = calls_of([acknowledge(one), acknowledge(two), acknowledge(three, b"another")])
     assert [call.data for call in calls] == [
-        selector("ackPackets", [packet_fields(one), packet_fields(two)], [b"yes", b"yes"], b"proof", height),
+        selector("ackPackets", *lane, [item_fields(one), item_fields(two)], [b"yes", b"yes"], b"proof", height),
         selector("ackPacket", (packet_fields(three), b"yes", b"another", height)),
     ]
     calls = calls_of([time_out(one), time_out(two)])
     assert [call.data for call in calls] == [
         selector("timeoutPacket", (packet_fields(packet), b"proof", height)) for packet in (one, two)
     ]
+
+
+def test_a_batch_names_its_lane_once_and_holds_packets_of_one_payload() -> None:
+    one, two, three = incoming(1, 2, 3)
+    elsewhere = two._replace(destination_client=ClientId("client-9"))
+    assert [len(call.packets) for call in calls_of([receive(one), receive(elsewhere), receive(three)])] == [1, 1, 1]
+    double = two._replace(payloads=two.payloads * 2)
+    calls = calls_of([receive(one), receive(three), receive(double)])
+    assert [len(call.packets) for call in calls] == [2, 1], "the contract refuses it in its own words"
 
 
 def test_a_call_holds_no_more_than_the_contract_takes() -> None:
@@ -114,6 +124,22 @@ def test_what_was_done_and_what_another_did_is_told_per_message() -> None:
         assert (done.code, done.responses) == (0, (wire.SUCCESS, wire.NOOP))
         assert [event.type for event in done.events] == ["recv_packet", "write_acknowledgement"]
         assert done.height == Height(0, 5)
+
+    within(work)
+
+
+def test_what_the_contract_left_out_of_a_batch_is_told_as_failed() -> None:
+    async def work(node: FakePool, submitter: EvmSubmitter) -> None:
+        one, two = incoming(1, 2)
+
+        def done_in_part(_: object) -> None:
+            node.skip(1, "packet.expired")
+            node.receive(2)
+
+        node.act = done_in_part
+        done = await mined(node, asyncio.create_task(submitter.submit([receive(one), receive(two)])))
+        assert (done.code, done.responses) == (0, (wire.FAILURE, wire.SUCCESS))
+        assert done.events[0] == Event("skipped_packet", (("packet_sequence", "1"), ("reason", "packet.expired")))
 
     within(work)
 

@@ -1,6 +1,6 @@
 """Messages of IBC v2 as calls of the host contract.
 
-Messages of one kind in a row that carry the same proof are one call: it is one proof for all of them
+Messages of one kind and lane in a row that carry the same proof are one call: it is one proof for all of them
 (`courier.ports.Submitter`). The contract takes timeouts one by one. An attestation without packets goes to the client.
 """
 
@@ -23,7 +23,7 @@ from lockgate.machine.transaction import Message
 from lockgate.primitives.errors import Misuse, Refused
 from lockgate.primitives.ids import ClientId
 from lockgate.relay.chains.evm.interface import interface
-from lockgate.relay.chains.evm.packets import host_interface, packet_fields
+from lockgate.relay.chains.evm.packets import host_interface, item_fields, packet_fields
 
 MAX_BATCH: Final = 50  # contracts/host.vy
 
@@ -50,15 +50,20 @@ def calls_of(messages: Sequence[Message]) -> list[PacketCall]:
     updates = [content for kind, content in messages if kind == urls.MSG_UPDATE_CLIENT]
     calls = list(map(_update, updates))
     read = [(kind, _read(kind, content)) for kind, content in messages[len(updates) :]]
-    for (kind, proof, height), group in itertools.groupby(
-        read, lambda one: (one[0], one[1].proof, one[1].proof_height)
+    for (kind, proof, height, _, _, one_payload), group in itertools.groupby(
+        read, lambda one: (one[0], one[1].proof, one[1].proof_height, *_form(one[1].packet))
     ):
         ones = [message for _, message in group]
-        most = 1 if kind == urls.MSG_TIMEOUT else MAX_BATCH
+        most = 1 if kind == urls.MSG_TIMEOUT or not one_payload else MAX_BATCH
         for at in range(0, len(ones), most):
             some = ones[at : at + most]
             calls.append(PacketCall(kind, _data(kind, some, proof, tuple(height)), tuple(one.packet for one in some)))
     return calls
+
+
+def _form(packet: Packet) -> tuple[ClientId, ClientId, bool]:
+    """What packets of a batch have in common: a lane, and one payload each."""
+    return packet.source_client, packet.destination_client, len(packet.payloads) == 1
 
 
 def _update(content: bytes) -> PacketCall:
@@ -81,17 +86,18 @@ def _read(kind: str, content: Any) -> RelayMessage | AcknowledgeMessage:
 
 
 def _data(kind: str, ones: Sequence[Any], proof: bytes, height: tuple[int, ...]) -> bytes:
-    host, packets = host_interface(), [packet_fields(one.packet) for one in ones]
+    host, first = host_interface(), ones[0].packet
+    single = packet_fields(first)
     if kind == urls.MSG_TIMEOUT:
-        return host.call("timeoutPacket", (packets[0], proof, height))
-    if kind == urls.MSG_RECV_PACKET:
-        if len(ones) == 1:
-            return host.call("recvPacket", (packets[0], proof, height))
-        return host.call("recvPackets", packets, proof, height)
-    answers = [_answer(one) for one in ones]
+        return host.call("timeoutPacket", (single, proof, height))
+    answers = [_answer(one) for one in ones] if kind == urls.MSG_ACKNOWLEDGEMENT else []
     if len(ones) == 1:
-        return host.call("ackPacket", (packets[0], answers[0], proof, height))
-    return host.call("ackPackets", packets, answers, proof, height)
+        name, answer = ("ackPacket", answers) if answers else ("recvPacket", [])
+        return host.call(name, (single, *answer, proof, height))
+    batch = first.source_client, first.destination_client, [item_fields(one.packet) for one in ones]
+    if answers:
+        return host.call("ackPackets", *batch, answers, proof, height)
+    return host.call("recvPackets", *batch, proof, height)
 
 
 def _answer(message: AcknowledgeMessage) -> bytes:

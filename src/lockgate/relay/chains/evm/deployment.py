@@ -77,6 +77,11 @@ async def client_of(chain: EvmChain, contract: bytes, first: int) -> ClientId | 
     return None
 
 
+def port_of(application: bytes) -> str:
+    """The port that an application's contract has by its address."""
+    return "0x" + application.hex()
+
+
 async def invoke(account: EvmAccount, to: bytes, name: str, function: str, *arguments: Any) -> Receipt:
     """Call a contract with the interface `name`."""
     return await account.execute(to, interface(name).call(function, *arguments))
@@ -88,4 +93,14 @@ async def read(account: EvmAccount, to: bytes, name: str, function: str, *argume
     return interface(name).result(function, found)
 
 
-__all__ = ("LaneLimits", "NotDeployed", "add_client", "client_of", "deploy", "deploy_attested", "invoke", "read")
+__all__ = (
+    "LaneLimits",
+    "NotDeployed",
+    "add_client",
+    "client_of",
+    "deploy",
+    "deploy_attested",
+    "invoke",
+    "port_of",
+    "read",
+)

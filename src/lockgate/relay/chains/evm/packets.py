@@ -26,6 +26,7 @@ TOPICS: Final = {
     ibc_events.ACKNOWLEDGE_PACKET: "AckPacket",
     ibc_events.TIMEOUT_PACKET: "TimeoutPacket",
 }
+SKIPPED_PACKET: Final = "skipped_packet"  # of a batch: why the contract left it as it was
 
 
 def host_interface() -> Interface:
@@ -34,8 +35,18 @@ def host_interface() -> Interface:
 
 def packet_fields(packet: Packet) -> tuple[Any, ...]:
     """A packet as the contract's ABI has it."""
-    payloads = tuple((p.source_port, p.destination_port, p.version, p.encoding, p.value) for p in packet.payloads)
+    payloads = tuple(map(_payload_fields, packet.payloads))
     return packet.sequence, packet.source_client, packet.destination_client, packet.timeout, payloads
+
+
+def item_fields(packet: Packet) -> tuple[Any, ...]:
+    """A packet of one payload as a batch has it, which names its two clients once."""
+    (payload,) = packet.payloads
+    return packet.sequence, packet.timeout, _payload_fields(payload)
+
+
+def _payload_fields(one: Payload) -> tuple[Any, ...]:
+    return one.source_port, one.destination_port, one.version, one.encoding, one.value
 
 
 def packet_of(fields: Sequence[Any]) -> Packet:
@@ -66,6 +77,10 @@ def _events(log: Log) -> tuple[Event, ...]:
     name, values = found
     if name == "LanePaused":
         return (Event("lane_paused", (("client_id", values[0]),)),)
+    if name == "Skipped":
+        return (
+            Event(SKIPPED_PACKET, ((ibc_events.SEQUENCE, str(int.from_bytes(log.topics[2]))), ("reason", values[0]))),
+        )
     kind = next((kind for kind, told in TOPICS.items() if told == name), None)
     if kind is None:
         return ()
@@ -83,4 +98,4 @@ def _events(log: Log) -> tuple[Event, ...]:
     )
 
 
-__all__ = ("TOPICS", "events_of", "host_interface", "packet_fields", "packet_of")
+__all__ = ("SKIPPED_PACKET", "TOPICS", "events_of", "host_interface", "item_fields", "packet_fields", "packet_of")

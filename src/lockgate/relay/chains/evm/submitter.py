@@ -8,7 +8,7 @@ before anything is paid; what the contract refuses is simulated first, so that a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
 from lockgate.codec import type_urls as urls
@@ -21,7 +21,7 @@ from lockgate.primitives.ids import Height
 from lockgate.relay.chains.evm.account import EvmAccount
 from lockgate.relay.chains.evm.answers import Receipt, hexed
 from lockgate.relay.chains.evm.calls import MAX_BATCH, PacketCall, calls_of
-from lockgate.relay.chains.evm.packets import events_of
+from lockgate.relay.chains.evm.packets import SKIPPED_PACKET, events_of
 from lockgate.relay.chains.evm.refusals import GasBeyondBound, Reverted
 
 BATCH_BYTES: Final = 120_000  # of call data: nodes' pools take 128 KiB in one transaction
@@ -85,9 +85,7 @@ class EvmSubmitter:
         events = events_of([log for one in receipts for log in one.logs if log.address == self.chain.host])
         told = {(event.type, event.get(ibc_events.SEQUENCE)) for event in events}
         responses = (b"",) * sum(not call.packets for call in calls) + tuple(
-            wire.SUCCESS if (ENDS[call.kind], str(packet.sequence)) in told else wire.NOOP
-            for call in calls
-            for packet in call.packets
+            _response(told, ENDS[call.kind], str(packet.sequence)) for call in calls for packet in call.packets
         )
         return Submitted(0, "", "", Height(0, max(one.block for one in receipts)), responses, events)
 
@@ -106,6 +104,13 @@ class EvmSubmitter:
 
     async def _height(self) -> Height:
         return (await self.chain.heads())[1].height
+
+
+def _response(told: Set[tuple[str, str | None]], end: str, sequence: str) -> bytes:
+    """What became of a packet, by the events of the calls that were made."""
+    if (end, sequence) in told:
+        return wire.SUCCESS
+    return wire.FAILURE if (SKIPPED_PACKET, sequence) in told else wire.NOOP
 
 
 def _code_of(refusal: BaseException) -> tuple[str, int] | None:
