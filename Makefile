@@ -3,7 +3,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help install dev hardware demo test check interop bench bench-lifecycle soak generate requirements clean
+.PHONY: help install dev hardware demo test check interop bench bench-lifecycle mutants soak generate requirements clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -36,6 +36,10 @@ bench: dev ## every measurement beside its reference, into bench/results
 
 bench-lifecycle: dev ## the packet life cycle beside ibc-go's, in one run
 	@$(VENV) -m bench lifecycle
+
+mutants: dev ## the contracts, spoilt one line at a time: which test notices? (20 minutes)
+	@$(VENV) tools/outside.py
+	@$(VENV) tools/mutate_contracts.py
 
 soak: dev ## long runs: seeds by the thousand, two hundred kills
 	@$(VENV) -m pytest -m soak --timeout 0 tests

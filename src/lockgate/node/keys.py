@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 WANTED: Final[dict[str, Choice]] = {
     "hosts": identity.wanted_keys,
     "ledgers": ledger.wanted_keys,
-    "relays": relay.RELAY_KEYS,
+    "relays": RELAY_KEYS,
     "attestors": attestor.wanted_keys,
 }
 ELSEWHERE: Final = {
