@@ -34,7 +34,8 @@ from lockgate.envelope.cose.recipients import Receiver
 from lockgate.envelope.cose.sign import Sign, Sign1, sign1
 from lockgate.envelope.cose.wire import Wire
 from lockgate.envelope.errors import BadEnvelope, BadHeader, ChunkRefused, StreamLength
-from lockgate.envelope.seal import inspect_envelope, open_envelope
+from lockgate.envelope.outside import inspect_envelope
+from lockgate.envelope.seal import open_envelope
 from lockgate.keystore.software import Ed25519Signer, OsEntropy
 from lockgate.primitives.errors import LockgateError
 from tests.unit.envelope.world import HYBRID, LAB, World

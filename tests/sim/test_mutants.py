@@ -20,10 +20,12 @@ from lockgate.ibc import receiving
 from lockgate.lab import simulation
 from lockgate.lab.checkers import Consistent, ExactlyOnce, InOrder, NoForgery, NoPlaintext, Settled
 from lockgate.lab.outcome import Checker, Outcome, PromiseBroken
+from lockgate.lab.session_checkers import Erased, SealedOnce
 from lockgate.lab.simulation import ORDERS, SKEWED, Simulation
 from lockgate.lightclients.tendermint.client import TendermintClient
 from lockgate.relay.messages import Stage
 from lockgate.relay.mover import Mover
+from lockgate.session import Book
 
 MOST = 25  # seeds until a defect must have shown
 
@@ -98,6 +100,22 @@ def test_a_body_beside_its_envelope_is_found(monkeypatch: pytest.MonkeyPatch) ->
     true = steps.seal
     monkeypatch.setattr(steps, "seal", lambda *parts: true(*parts) + cbor.encode(parts[6]))
     assert "in the clear" in found_by(NoPlaintext(), most=3)
+
+
+def test_a_body_beside_its_envelope_in_a_session_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = steps.seal_within
+    monkeypatch.setattr(steps, "seal_within", lambda *parts: true(*parts) + cbor.encode(parts[4]))
+    assert "in the clear" in found_by(NoPlaintext(), most=3)
+
+
+def test_a_key_that_seals_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Book, "seal", lambda self, peer, session, size: session.next()[0])
+    assert "two envelopes under the key" in found_by(SealedOnce())
+
+
+def test_a_key_that_outlives_its_message_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Book, "settled", lambda self, commitment: None)
+    assert "keys are left" in found_by(Erased())
 
 
 def test_a_packet_received_before_its_turn_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

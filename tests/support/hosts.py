@@ -25,9 +25,10 @@ from lockgate.host.keyring import AccountKey, KeyCabinet, KeyRing, Opener
 from lockgate.host.ports import Guest
 from lockgate.host.staging import GuestTree
 from lockgate.hosting.bulk import Bulk
-from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
+from lockgate.hosting.config import EpochLimits, HostConfig, LedgerRef, PeerRef
 from lockgate.hosting.host import Host
 from lockgate.hosting.reader import ProvenReader
+from lockgate.hosting.sessions import ForgetfulVault
 from lockgate.ibc import wire as ibc_wire
 from lockgate.ibc.packet import Acknowledgement, Packet, Payload
 from lockgate.ibc.ports import Application
@@ -131,7 +132,11 @@ class HostWorld:
         parameters: Parameters | None = None,
         applications: Mapping[str, Application] | None = None,
         join: Callable[[End, End], None] | None = None,
+        sessions: bool = False,
     ) -> None:
+        self.sessions = sessions
+        self.epochs = EpochLimits()
+        self.vaults: dict[str, ForgetfulVault] = {"a": ForgetfulVault(), "b": ForgetfulVault()}
         self.lab = World.make(parameters, applications, join=join)
         self.clock = self.lab.clock
         self._services = [service_of(end.ledger) for end in (self.lab.a, self.lab.b)]
@@ -202,6 +207,7 @@ class HostWorld:
             lambda name, said: side.reports.append((name, said)),
             bulk=self.bulk.get(side.name),
             cabinet=cabinet,
+            vault=self.vaults[side.name],
         )
 
     @staticmethod
@@ -226,6 +232,8 @@ class HostWorld:
             local=self.ref(side),
             remotes=(self.ref(far),),
             peers={far.name: peer},
+            sessions=self.sessions,
+            epochs=self.epochs,
         )
 
     # What happens.
@@ -277,6 +285,10 @@ class HostWorld:
                 expect(self._deliver(far, side, acknowledge_message, side.end, packet, acknowledgement))
             side.relayed = side.end.ledger.height
         return moved
+
+    def deliver(self, side: Side, packet: Packet) -> None:
+        """Bring one packet to a side, which may have been passed over before."""
+        expect(self._deliver(side, self.other(side), receive_message, self.other(side).end, packet))
 
     def time_out(self, side: Side, packet: Packet) -> TxResult:
         """Prove on `side` that the other ledger never received a packet."""

@@ -1,6 +1,7 @@
 """Sealed messages between endpoints, and COSE, which they are made of.
 
 - `seal`: `seal_envelope`, `open_envelope`; the value `Opened` proves both encryption and author
+- `in_session`: the same under the keys of a session; `outside`: what anyone can read of either
 - `binding`: what an envelope binds (P17): `Context`, `SenderChoice`, `Binding`
 - `content`: what its author signs: views of both ledgers (P20), schema, body, padding
 - `chunks`, `chunk_tree`: bulk bodies, sealed and checked one chunk at a time (I8)
@@ -35,8 +36,10 @@ from lockgate.envelope.chunks import (
 )
 from lockgate.envelope.content import MAX_BODY, Content, LedgerView
 from lockgate.envelope.errors import BadEnvelope
+from lockgate.envelope.in_session import open_in_session, seal_in_session
+from lockgate.envelope.outside import Outside, inspect_envelope
 from lockgate.envelope.schemas import SCHEMAS
-from lockgate.envelope.seal import MAX_ENVELOPE, Opened, Outside, inspect_envelope, open_envelope, seal_envelope
+from lockgate.envelope.seal import MAX_ENVELOPE, Opened, open_envelope, seal_envelope
 
 __all__ = (
     "CHUNK_BYTES",
@@ -65,8 +68,10 @@ __all__ = (
     "inspect_envelope",
     "open_chunk",
     "open_envelope",
+    "open_in_session",
     "open_stream",
     "seal_envelope",
+    "seal_in_session",
     "seal_stream",
     "verify_chunk",
 )

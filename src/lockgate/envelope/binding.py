@@ -17,6 +17,7 @@ from lockgate.primitives.ids import ClientId, DomainId, EndpointId, Hash32
 from lockgate.primitives.time import UnixSeconds
 
 LABEL: Final = "lockgate/envelope/1"
+LABEL_IN_SESSION: Final = "lockgate/envelope-in-session/1"
 VERSION: Final = "lockgate-1"  # of the payload (I7)
 ENCODING: Final = "application/cose"
 CONTENT_SCHEMA: Final = "envelope/content/1"  # id and major version of what is sealed
@@ -91,8 +92,10 @@ class Context:
 class SenderChoice:
     """The only fields a receiver takes from the envelope: session, place in it, and message number.
 
-    Outside sessions `session` is None, `epoch` 0 and `start_salt` empty; a content key is then drawn
-    for each message. `fence` and `counter` with the sender's endpoint id are the message id (I7).
+    Outside sessions `session` and `place` are None, `epoch` 0 and `start_salt` empty; a content key is then drawn
+    for each message. `fence` and `counter` with the sender's endpoint id are the message id (I7); `place` counts the
+    messages of a session alone, so that a sender of many sessions leaves no gaps in any. A reply restates session,
+    epoch, salt and place of the message it answers.
     """
 
     session: bytes | None  # 32 bytes
@@ -100,6 +103,7 @@ class SenderChoice:
     start_salt: bytes  # 32 bytes in a session (P8)
     fence: int  # the sender's start, 1..2^32-1; 32 bits outlast a restart each second for a century
     counter: int  # from 0 within a start
+    place: int | None = None  # from 0 within a start, in a session
 
     def __post_init__(self) -> None:
         in_session = self.session is not None
@@ -111,22 +115,26 @@ class SenderChoice:
             raise BadBinding("an epoch is a number within a session", field="epoch")
         if not _is_below(self.fence, _U32) or not self.fence or not _is_below(self.counter, _U64):
             raise BadBinding("fence or counter is out of range", fence=self.fence, counter=self.counter)
+        if not (_is_below(self.place, _U32) if in_session else self.place is None):
+            raise BadBinding("a message has a place in a session, and none outside", field="place")
 
     @classmethod
     def outside_sessions(cls, fence: int, counter: int) -> Self:
         return cls(session=None, epoch=0, start_salt=b"", fence=fence, counter=counter)
 
     def to_value(self) -> tuple[Any, ...]:
-        return self.session, self.epoch, self.start_salt, self.fence, self.counter
+        choice = (self.session, self.epoch, self.start_salt, self.fence, self.counter)
+        return choice if self.place is None else (*choice, self.place)
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
         """Read the header parameter. Raises BindingMismatch."""
-        if type(value) is not tuple or len(value) != 5:
-            raise BindingMismatch("the sender's choice is an array of five")
-        session, epoch, start_salt, fence, counter = value
+        if type(value) is not tuple or len(value) not in (5, 6):
+            raise BindingMismatch("the sender's choice is an array of five, or six in a session")
+        session, epoch, start_salt, fence, counter, *more = value
+        place = more[0] if more else None
         try:
-            return cls(session=session, epoch=epoch, start_salt=start_salt, fence=fence, counter=counter)
+            return cls(session=session, epoch=epoch, start_salt=start_salt, fence=fence, counter=counter, place=place)
         except BadBinding as error:
             raise BindingMismatch("the sender's choice is out of range") from error
 
@@ -161,11 +169,11 @@ class Binding:
         return MessageId(self.context.source_endpoint, self.choice.fence, self.choice.counter)
 
     def encode(self) -> bytes:
-        """The associated data: one deterministic CBOR list. Source: P17; schema envelope-binding."""
+        """The associated data: one deterministic CBOR list. Source: P17; schemas in `cddl/`."""
         context, choice = self.context, self.choice
         return cbor.encode(
             [
-                LABEL,
+                LABEL if choice.session is None else LABEL_IN_SESSION,
                 context.suite,
                 int(context.role),
                 context.source_domain,
@@ -188,6 +196,7 @@ class Binding:
                 context.encoding,
                 context.schema,
                 context.request or None,
+                *(() if choice.place is None else (choice.place,)),
             ]
         )
 
@@ -221,6 +230,7 @@ __all__ = (
     "CONTENT_SCHEMA",
     "ENCODING",
     "LABEL",
+    "LABEL_IN_SESSION",
     "MAX_PAYLOADS",
     "VERSION",
     "Binding",

@@ -71,15 +71,6 @@ class Opened(metaclass=Sealed):
         return self.binding.message_id
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What anyone can read on an envelope. Nothing of it is authenticated yet."""
-
-    suite: int
-    choice: SenderChoice
-    recipient: bytes  # key id of the sealing key
-
-
 def seal_envelope(
     binding: Binding,
     content: Content,
@@ -142,20 +133,6 @@ def open_envelope(context: Context, data: bytes, key: Decapsulator, author: Iden
         raise BadEnvelope from error
 
 
-def inspect_envelope(data: bytes) -> Outside:
-    """Read the outside, to choose among key records or to look at a replay window first.
-
-    Raises BadEnvelope as `open_envelope` does.
-    """
-    try:
-        message = _parse(data)
-        protected = message.headers.protected
-        suite = seal_suite(protected[SUITE])
-        return Outside(suite.id, _choice(message), message.recipients[0].headers.protected[KID])
-    except LockgateError as error:
-        raise BadEnvelope from error
-
-
 def _sign(context: Context, aad: bytes, payload: bytes, author: IdentitySigner) -> Sign:
     external = author.signing_bytes(Purpose.ENVELOPE, context.source_domain, context.source_revision, aad)
     message = Sign(Headers.build(), payload, ())
@@ -170,10 +147,12 @@ def _signer_headers(algorithm: str, suite: int) -> Headers:
 
 def _open(context: Context, data: bytes, key: Decapsulator, author: IdentityKey) -> Opened:
     context.require_ours()
-    message = _parse(data)
+    message = parse_sealed(data)
     suite = seal_suite(context.suite)
     _require_suite(message, suite)
-    binding = Binding(context, _choice(message))
+    binding = Binding(context, SenderChoice.from_value(message.headers.protected[SENDER_CHOICE]))
+    if binding.choice.session is not None:
+        raise BindingMismatch("the envelope belongs to a session")
     if message.headers.protected[IV] != binding.choice.nonce:
         raise BindingMismatch("the IV is not that of the message id")
     aad = binding.encode()
@@ -184,8 +163,11 @@ def _open(context: Context, data: bytes, key: Decapsulator, author: IdentityKey)
     return Sealed.make(Opened, binding, author, Content.decode(payload))
 
 
-def _parse(data: bytes) -> Encrypt:
-    """Take the one shape of an envelope: its labels, no others, each in its bucket."""
+def parse_sealed(data: bytes) -> Encrypt:
+    """Take the one shape of an envelope: its labels, no others, each in its bucket.
+
+    Raises BindingMismatch and what COSE raises.
+    """
     if len(data) > MAX_ENVELOPE:
         raise BindingMismatch("longer than any packet", size=len(data), limit=MAX_ENVELOPE)
     message = Encrypt.decode(data, Wire.OURS)
@@ -206,13 +188,6 @@ def _require_suite(message: Encrypt, suite: SealSuite) -> None:
     named = (headers.protected[SUITE], headers.alg, layer.alg)
     if named != (suite.id, SEAL_CONTENT[suite.id], SEAL_KEY_ENCRYPTION[suite.id]):
         raise BindingMismatch("not the suite of the recipient's key record", named=named, expected=suite.id)
-
-
-def _choice(message: Encrypt) -> SenderChoice:
-    choice = SenderChoice.from_value(message.headers.protected[SENDER_CHOICE])
-    if choice.session is not None:
-        raise BindingMismatch("the envelope belongs to a session")
-    return choice
 
 
 def _recover_key(message: Encrypt, suite: SealSuite, key: Decapsulator, aad: bytes) -> bytes:
@@ -255,4 +230,4 @@ _RECIPIENT: Final[tuple[frozenset[Label], frozenset[Label]]] = (
     frozenset({ENCAPSULATED_KEY}),
 )
 
-__all__ = ("MAX_ENVELOPE", "Opened", "Outside", "inspect_envelope", "open_envelope", "seal_envelope")
+__all__ = ("MAX_ENVELOPE", "Opened", "open_envelope", "parse_sealed", "seal_envelope")

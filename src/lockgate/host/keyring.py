@@ -13,7 +13,6 @@ from typing import Protocol
 
 from lockgate.crypto.keys import IdentitySigner
 from lockgate.crypto.ports import Decapsulator
-from lockgate.envelope.seal import inspect_envelope
 from lockgate.machine.identity import KeyRecord, SignedRecord
 
 
@@ -50,10 +49,13 @@ class KeyRing:
     def record(self) -> KeyRecord:
         return self.current.record
 
-    def for_envelope(self, data: bytes) -> Opener:
-        """The key an envelope names on its outside, else the current one. Raises BadEnvelope."""
-        wanted = inspect_envelope(data).recipient
-        return next((one for one in (self.current, *self.older) if one.key_id == wanted), self.current)
+    def opener(self, key_id: bytes | None) -> Opener:
+        """The key an envelope names on its outside, else the current one."""
+        return next((one for one in (self.current, *self.older) if one.key_id == key_id), self.current)
+
+    def of_record(self, record: bytes) -> KeyRecord | None:
+        """The record of a hash, while keys of it are held."""
+        return next((one.record for one in (self.current, *self.older) if one.record.hash == record), None)
 
 
 class KeyCabinet(Protocol):

@@ -18,6 +18,7 @@ from lockgate.codec import cbor
 from lockgate.codec.registry import SchemaName
 from lockgate.primitives.ids import DomainId
 from lockgate.primitives.time import UnixNanos, UnixSeconds
+from lockgate.session import Place
 
 WINDOW: Final = b"window/"
 ACTED: Final = b"acted/"
@@ -25,7 +26,7 @@ DEFERRED: Final = b"deferred/"
 ACTED_LABEL: Final = "lockgate/acted/1"
 SWEEP: Final = 64  # marks one step clears: each step makes at most one, so they never pile up
 
-FORMAT: Final = 2  # 1 had no place in the packet: the only payload
+FORMAT: Final = 3  # 1 had no place in the packet: the only payload; 2 no place in a session: none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +42,13 @@ class Deferred:
     schema: SchemaName
     index: int = 0  # which payload of the packet it is
     count: int = 1  # of how many (P2)
+    within: Place | None = None  # its place in a session, where it came in one
 
     def to_bytes(self) -> bytes:
         return cbor.encode(
             [
                 FORMAT, self.client, self.sequence, self.commitment, self.sender, self.timeout, self.deadline,
-                self.schema.to_value(), self.index, self.count,
+                self.schema.to_value(), self.index, self.count, *(() if self.within is None else self.within),
             ]
         )  # fmt: skip
 
@@ -55,7 +57,7 @@ class Deferred:
         """Read what `to_bytes` wrote. Only this host writes it, under its own root."""
         value: Any = cbor.decode(data)
         _, client, sequence, commitment, sender, timeout, deadline, schema, *place = value
-        index, count = place or (0, 1)
+        index, count, *within = place or (0, 1)
         return cls(
             client=client,
             sequence=sequence,
@@ -66,6 +68,7 @@ class Deferred:
             schema=SchemaName.from_value(schema),
             index=index,
             count=count,
+            within=Place(*within) if within else None,
         )
 
 

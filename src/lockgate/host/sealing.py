@@ -13,6 +13,7 @@ from lockgate.crypto.keys import IdentitySigner
 from lockgate.crypto.ports import Decapsulator, Encapsulator
 from lockgate.envelope.binding import CONTENT_SCHEMA, ENCODING, VERSION, Binding, Context, Role, SenderChoice
 from lockgate.envelope.content import Content, LedgerView
+from lockgate.envelope.in_session import open_in_session, seal_in_session
 from lockgate.envelope.seal import Opened, open_envelope, seal_envelope
 from lockgate.machine.identity import KeyRecord
 from lockgate.primitives.errors import PeerFault
@@ -108,9 +109,27 @@ def seal(
     return seal_envelope(Binding(context, choice), content, signer, peer.sealing, encapsulator)
 
 
+def seal_within(
+    context: Context,
+    choice: SenderChoice,
+    views: tuple[LedgerView, LedgerView],
+    schema: SchemaName,
+    body: bytes,
+    key: bytes,
+) -> bytes:
+    """Seal one body in a session, under the key of one message or reply."""
+    content = Content(source_seen=views[0], destination_seen=views[1], schema=schema, body=body)
+    return seal_in_session(Binding(context, choice), content, key)
+
+
 def unseal(context: Context, sealing: Decapsulator, peer: KeyRecord, data: bytes) -> Opened:
     """Open one envelope and verify its author. Raises BadEnvelope, one code for every cause (P3)."""
     return open_envelope(context, data, sealing, peer.identity)
+
+
+def unseal_within(context: Context, key: bytes, peer: KeyRecord, data: bytes) -> Opened:
+    """Open one envelope in a session with `peer`. Raises BadEnvelope, as `unseal` does."""
+    return open_in_session(context, data, key, peer.identity)
 
 
 def schema_ref(name: str) -> SchemaName:

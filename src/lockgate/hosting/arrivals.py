@@ -22,10 +22,13 @@ from lockgate.host.windows import Replayed, Window
 from lockgate.hosting import traffic
 from lockgate.hosting.bulk import Bulk, BulkUnavailable, Handed, is_bulk
 from lockgate.hosting.config import PeerRef
+from lockgate.hosting.epochs import Epochs, is_epoch
 from lockgate.hosting.forks import Forks, trusted_one
-from lockgate.hosting.opening import Spoken, open_from
+from lockgate.hosting.handshakes import HandshakeRefused, Handshakes, is_handshake
+from lockgate.hosting.opening import Found, Spoken, open_from
 from lockgate.hosting.peers import UnknownPeer
 from lockgate.hosting.reader import Distrusted, TwoHistories
+from lockgate.hosting.sessions import SessionRequired, place_of
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.traffic import Arrived, NotProven, Traffic
 from lockgate.hosting.views import view_of
@@ -35,9 +38,10 @@ from lockgate.machine import keys
 from lockgate.machine.errors import EndpointRevoked, GuestTrapped, UnknownEndpoint
 from lockgate.machine.identity import KeyRecord
 from lockgate.machine.records import Entry
-from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.errors import LockgateError, PeerFault, Refused
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import NANOS_PER_SECOND
+from lockgate.session.errors import KeyGone, SessionUnknown
 from lockgate.storage.host import Seen
 
 PATIENCE: Final = 3  # attempts at a header that only the author has seen
@@ -47,10 +51,19 @@ class Arrivals:
     """Decides about messages in the endpoint's inbox."""
 
     def __init__(
-        self, steps: Steps, blocks: Traffic, forks: Forks, bulk: Bulk | None, wake: Callable[[], None]
+        self,
+        steps: Steps,
+        blocks: Traffic,
+        forks: Forks,
+        bulk: Bulk | None,
+        handshakes: Handshakes,
+        epochs: Epochs,
+        wake: Callable[[], None],
     ) -> None:
         self._proofs: dict[tuple[str, str, int], Proven | Exception] = {}
         self._bulk = bulk
+        self._handshakes = handshakes
+        self._epochs = epochs
         self._wake = wake
         self._steps = steps
         self._parts = steps.parts
@@ -102,19 +115,32 @@ class Arrivals:
         lane = self._peers.lane(peer)
         acted = memory.acted_key(lane.remote_domain, item.client, item.sequence, waiting.commitment, waiting.timeout)
         try:
-            opened, record = await self._open(item, peer, arrived, waiting)
+            envelope = await self._open(item, peer, arrived, waiting)
+            opened, record = envelope.opened, envelope.record
             window_key, window = self._window(opened)
             if self._parts.tree.host_get(acted) is not None:
                 raise Replayed("acted on before", client=item.client, sequence=item.sequence)
         except (BadEnvelope, Replayed) as error:
             cause = {"client": item.client, "sequence": item.sequence, "cause": repr(error.__cause__)}
             self._parts.report("rejected", cause)
-            return self._refuse(waiting, peer, error.code, str(error))
+            return self._refuse(waiting, peer, error.code, str(error), sealed=self._told(peer, record, waiting, error))
         except TwoHistories as found:
             await self._forks.found(found)
             return self._two_histories(peer, record, waiting, found)
         marks: list[tuple[bytes, bytes | None]] = [(window_key, window.to_bytes()), (acted, b"\x01")]
         handed = Handed(opened.content.schema, opened.content.body)
+        if envelope.session is not None:
+            within = place_of(opened.binding.choice)
+            news = self._parts.sessions.opened(
+                peer, envelope.session, waiting.commitment, within, waiting.deadline, self._steps.time
+            )
+            waiting = dataclasses.replace(waiting, within=within)
+            if news:
+                self._handshakes.go_on()
+            if is_epoch(handed.schema):
+                return await self._meet(peer, record, handed, waiting, marks)
+        elif is_handshake(handed.schema):
+            return await self._meet(peer, record, handed, waiting, marks)
         if is_bulk(handed.schema):
             try:
                 handed = self._fetched(item, peer, waiting, handed.body)
@@ -159,7 +185,41 @@ class Arrivals:
             raise NotProven("the packet of the entry is not in its block", client=item.client, sequence=item.sequence)
         return arrived
 
-    async def _open(self, item: Item, peer: PeerRef, arrived: Arrived, waiting: Deferred) -> tuple[Opened, KeyRecord]:
+    async def _meet(
+        self,
+        peer: PeerRef,
+        record: KeyRecord,
+        handed: Handed,
+        waiting: Deferred,
+        marks: list[tuple[bytes, bytes | None]],
+    ) -> Decision:
+        """A message of a handshake: the host answers it, and its guest hears nothing of it."""
+        waiting = dataclasses.replace(waiting, schema=handed.schema)
+        try:
+            if waiting.within is None:
+                reply = await self._handshakes.answer(peer, record, waiting.commitment, handed.body)
+            else:
+                reply = self._epochs.answer(peer, waiting.commitment, waiting.within, handed.body)
+        except TwoHistories:
+            raise
+        except (PeerFault, Refused) as error:
+            self._parts.report("handshake_refused", {"peer": peer.endpoint, "code": error.code, "detail": str(error)})
+            words = RefusalWords(error.code).encode()
+            sealed = self._steps.seal_reply(peer, record, waiting, Role.REFUSAL, REFUSAL_SCHEMA, words)
+            refusal = self._refuse(waiting, peer, HandshakeRefused.code, error.code, marks=marks, sealed=sealed)
+            return _unseen(refusal, waiting)
+        plan = await self._steps.answer(peer, record, waiting, reply, marks, body=b"")
+        return _unseen(Decision((plan,)), waiting)
+
+    def _told(self, peer: PeerRef, record: KeyRecord, waiting: Deferred, error: Refused) -> bytes:
+        """The sealed detail of a message that did not open: only that its session is gone, so that another is made."""
+        cause = error.__cause__
+        if not isinstance(cause, SessionUnknown | KeyGone):
+            return b""
+        words = RefusalWords(cause.code).encode()
+        return self._steps.seal_reply(peer, record, waiting, Role.REFUSAL, REFUSAL_SCHEMA, words)
+
+    async def _open(self, item: Item, peer: PeerRef, arrived: Arrived, waiting: Deferred) -> Found:
         """Verify the packet, open its envelope, compare what its author saw of both ledgers."""
         packet, reader = arrived.packet, self._peers.reader(peer)
         check = traffic.check_arrived(reader, arrived)
@@ -168,8 +228,15 @@ class Arrivals:
         spoken = Spoken(key, arrived.commitment, arrived.proof_height.height)
         place = Place(Role.MESSAGE, waiting.timeout, b"", waiting.index, waiting.count)
         value = packet.payloads[waiting.index].value
-        opened, record = await open_from(self._parts, self._peers, peer, value, place, spoken)
-        views = self._steps.views
+        try:
+            found = await open_from(self._parts, self._peers, peer, value, place, spoken)
+        except BadEnvelope as error:
+            self._patient(item, error)
+            raise
+        opened, views = found.opened, self._steps.views
+        in_session = found.session is not None
+        if in_session is not self._parts.sessions.required and not is_handshake(opened.content.schema):
+            raise BadEnvelope from SessionRequired("in a session" if in_session else "outside sessions")
         try:
             await views.compare(reader, opened.content.source_seen)
             await views.compare(self._steps.reader, opened.content.destination_seen)
@@ -177,7 +244,16 @@ class Arrivals:
             if item.attempts >= PATIENCE:
                 raise BadEnvelope from error  # no ledger of ours gets there: the author made it up
             raise
-        return opened, record
+        return found
+
+    @property
+    def _under_way(self) -> bool:
+        return self._handshakes.open or self._epochs.open
+
+    def _patient(self, item: Item, error: BadEnvelope) -> None:
+        """A message may come before the answer that made its session here. Raises NotYet."""
+        if isinstance(error.__cause__, SessionUnknown) and self._under_way and item.attempts < PATIENCE:
+            raise NotYet("its session may be on its way", client=item.client, sequence=item.sequence) from error
 
     def _window(self, opened: Opened) -> tuple[bytes, Window]:
         """The replay window with this message in it. Raises Replayed."""
@@ -256,3 +332,9 @@ class Arrivals:
         words = RefusalWords(TwoHistories.code, found.chain_id, view).encode()
         sealed = self._steps.seal_reply(peer, record, waiting, Role.REFUSAL, REFUSAL_SCHEMA, words)
         return self._refuse(waiting, peer, TwoHistories.code, str(found), sealed=sealed)
+
+
+def _unseen(decision: Decision, waiting: Deferred) -> Decision:
+    """The same without a row in the inbox: it is no message of anybody's."""
+    plans = tuple(dataclasses.replace(plan, records=()) for plan in decision.plans)
+    return dataclasses.replace(decision, plans=plans, settles=(waiting.commitment,))

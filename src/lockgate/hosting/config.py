@@ -51,6 +51,15 @@ class PeerRef:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochLimits:
+    """After which use a session's keys come of a fresh exchange (P18)."""
+
+    messages: int = 1 << 16
+    size: int = 1 << 30  # bytes of bodies
+    age_s: int = 3_600  # of the own ledger's time
+
+
+@dataclass(frozen=True, slots=True)
 class HostConfig:
     """Everything a host process needs beside its keys."""
 
@@ -64,4 +73,6 @@ class HostConfig:
     blobs: tuple[str, ...] = ()  # addresses where this host serves its own; none: a socket in its folder
     bulk_bytes: int = BULK_BYTES  # the longest bulk body it sends or takes
     bulk_total: int = 4 * BULK_BYTES  # of received bodies together
+    sessions: bool = True  # messages travel in sessions (P18), or else under long-term keys; both hosts agree
+    epochs: EpochLimits = field(default_factory=EpochLimits)
     max_gas_price: int = 0  # what it pays for a unit of gas at most, whatever its ledger's node says

@@ -7,6 +7,7 @@ by the commitment this host computed when it sealed it, so no word of a node say
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from typing import Final
@@ -17,24 +18,30 @@ from lockgate.envelope.errors import BadEnvelope, ContentMalformed
 from lockgate.host import ports as guest_ports
 from lockgate.host.refusal import RefusalWords
 from lockgate.host.sealing import Place
+from lockgate.hosting import epochs as epoch_messages
+from lockgate.hosting import handshakes as handshake_messages
 from lockgate.hosting import traffic
 from lockgate.hosting.bulk import Bulk
 from lockgate.hosting.config import PeerRef
+from lockgate.hosting.epochs import Epochs
 from lockgate.hosting.forks import Forks
+from lockgate.hosting.handshakes import Crossed, HandshakeRefused, Handshakes
 from lockgate.hosting.opening import Spoken, open_from
 from lockgate.hosting.reader import TwoHistories
 from lockgate.hosting.steps import FIRST, Steps
 from lockgate.hosting.traffic import NotProven, Returned, TimedOut, Traffic
-from lockgate.hosting.work import Decision, Item
+from lockgate.hosting.work import Decision, Item, Plan
 from lockgate.ibc import host as ibc_host
 from lockgate.ibc.commitment import commit_acknowledgement
 from lockgate.ibc.packet import SENTINEL
 from lockgate.machine import keys
 from lockgate.machine.records import Reason
 from lockgate.primitives.time import UnixSeconds
+from lockgate.session.errors import KeyGone, SessionUnknown
 from lockgate.storage.host import Ended, Sent
 
 COMMITMENT_BYTES: Final = 32
+LOST: Final = frozenset({SessionUnknown.code, KeyGone.code})  # the peer's words for a session it cannot open in
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,18 @@ class _Found:
 class Endings:
     """Decides about messages of the endpoint that have ended."""
 
-    def __init__(self, steps: Steps, blocks: Traffic, forks: Forks, bulk: Bulk | None) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        blocks: Traffic,
+        forks: Forks,
+        bulk: Bulk | None,
+        handshakes: Handshakes,
+        epochs: Epochs,
+    ) -> None:
         self._bulk = bulk
+        self._handshakes = handshakes
+        self._epochs = epochs
         self._steps = steps
         self._parts = steps.parts
         self._peers = steps.peers
@@ -71,12 +88,49 @@ class Endings:
         with self._blocks.doubted(item.height):
             await self._forks.checked(reader, item.client, end.proof_height, check)
             found = await self._how(item, sent, peer, end)
+        match sent.purpose:
+            case handshake_messages.PURPOSE:
+                return await self._of_handshake(peer, sent, found)
+            case epoch_messages.PURPOSE:
+                return self._of_epoch(peer, sent, found)
+        self._lost(peer, sent, found)
         if self._bulk is not None:
             self._bulk.withdraw(sent.body)  # the packet has ended, that is proven: nobody fetches any more
         call_id = hashlib.sha256(b"lockgate/ended/1" + self._parts.endpoint + sent.ref).digest()
         outcome = self._steps.call(found.invocation, call_id)
         plans = await self._steps.follow(outcome, [], (found.record,), needed=False)
-        return Decision(plans, (found.record,))
+        return Decision(plans, (found.record,), (sent.commitment,))
+
+    async def _of_handshake(self, peer: PeerRef, sent: Sent, found: _Found) -> Decision:
+        """The host's own: its guest hears nothing of it."""
+        plans: tuple[Plan, ...] = ()
+        match found.invocation:
+            case guest_ports.Acknowledged(_, reply):
+                plans = await self._handshakes.replied(peer, sent.commitment, reply)
+            case guest_ports.RefusedByPeer(_, Crossed.code):
+                self._handshakes.ended(peer, sent.commitment, Crossed())
+            case guest_ports.RefusedByPeer(_, code):
+                refused = HandshakeRefused(found.record.detail or "", by=peer.endpoint, code=code)
+                self._handshakes.ended(peer, sent.commitment, refused)
+            case _:
+                self._handshakes.ended(peer, sent.commitment, HandshakeRefused("no answer in time", by=peer.endpoint))
+        if plans:
+            first = dataclasses.replace(plans[0], records=(*plans[0].records, found.record))
+            plans = (first, *plans[1:])
+        return Decision(plans, (found.record,), (sent.commitment,))
+
+    def _of_epoch(self, peer: PeerRef, sent: Sent, found: _Found) -> Decision:
+        if isinstance(found.invocation, guest_ports.Acknowledged):
+            self._epochs.replied(peer, sent.commitment, found.invocation.reply)
+        else:
+            self._lost(peer, sent, found)
+            self._epochs.ended(peer, sent.commitment)
+        return Decision((), (found.record,), (sent.commitment,))
+
+    def _lost(self, peer: PeerRef, sent: Sent, found: _Found) -> None:
+        """The peer says that it holds the session of a message no more: the next message asks for a new one."""
+        if isinstance(found.invocation, guest_ports.RefusedByPeer) and found.invocation.code in LOST:
+            self._parts.sessions.lost(peer, sent.commitment)
 
     async def _how(self, item: Item, sent: Sent, peer: PeerRef, end: Returned | TimedOut) -> _Found:
         """What the guest is told of an end that is proven."""
@@ -112,12 +166,12 @@ class Endings:
         place = _place(Role.REPLY, sent, returned)
         ref = guest_ports.MessageRef(sent.ref)
         try:
-            opened, _ = await open_from(self._parts, self._peers, peer, element[COMMITMENT_BYTES:], place, spoken)
+            found = await open_from(self._parts, self._peers, peer, element[COMMITMENT_BYTES:], place, spoken)
         except BadEnvelope as error:
             # The peer's ledger acknowledged, and nobody can read with what: one public word for it (P3).
             self._parts.report("rejected", {"sequence": item.sequence, "cause": repr(error.__cause__)})
             return _Found(guest_ports.RefusedByPeer(ref, error.code), _end(sent, item, "refused", code=error.code))
-        reply = opened.content.body
+        reply = found.opened.content.body
         return _Found(guest_ports.Acknowledged(ref, reply), _end(sent, item, "acknowledged", reply=reply))
 
     async def _refused(self, item: Item, sent: Sent, peer: PeerRef, returned: Returned) -> _Found:
@@ -137,8 +191,8 @@ class Endings:
         spoken = Spoken(key, data, height)
         place = _place(Role.REFUSAL, sent, returned)
         try:
-            opened, _ = await open_from(self._parts, self._peers, peer, reason.detail, place, spoken)
-            words = RefusalWords.decode(opened.content.body)
+            found = await open_from(self._parts, self._peers, peer, reason.detail, place, spoken)
+            words = RefusalWords.decode(found.opened.content.body)
         except (BadEnvelope, ContentMalformed) as error:
             self._parts.report("rejected", {"sequence": item.sequence, "cause": repr(error.__cause__)})
             return self._refusal(sent, item, reason.code_text, RefusalWords(BadEnvelope.code))

@@ -67,7 +67,7 @@ class Fencing:
                 await self._reader.chain.header_at_least(done.height.height + 1)
                 if await self.root() == made.root:
                     self._adopt(made.root, made.salt)
-                    self._steps.fence, self._steps.counter = fence, 0
+                    self._steps.begin(fence)
                     self._parts.report("fence", {"fence": fence, "root": made.root.hex()})
                     stood, self._stood = self._stood, False
                     return stood

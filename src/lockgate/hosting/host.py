@@ -30,14 +30,17 @@ from lockgate.hosting.asked import Asked, TooManyPayloads
 from lockgate.hosting.bulk import Bulk, BulkComing, NoChannel
 from lockgate.hosting.config import HostConfig
 from lockgate.hosting.endings import Endings
+from lockgate.hosting.epochs import Epochs
 from lockgate.hosting.fencing import Fencing
 from lockgate.hosting.forks import Evidence, Forks
+from lockgate.hosting.handshakes import HandshakeRefused, Handshakes
 from lockgate.hosting.peers import Peers
 from lockgate.hosting.posting import Posting
 from lockgate.hosting.queue import Queue
 from lockgate.hosting.reader import Distrusted, ProvenReader, TwoHistories
 from lockgate.hosting.rotation import Rotation
 from lockgate.hosting.rules import Rules, RulesChanged
+from lockgate.hosting.sessions import ForgetfulVault, SessionComing, Sessions, Vault
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.traffic import Traffic
 from lockgate.hosting.work import Decision, Item, Parts, Report, Staged, StepRefused
@@ -77,12 +80,14 @@ class Host:
         bulk: Bulk | None = None,
         *,
         cabinet: KeyCabinet | None = None,
+        vault: Vault | None = None,
     ) -> None:
-        """`cabinet` holds keys that may be rotated; `keys` serve until it was asked. Raises RulesNotPinned."""
+        """`cabinet` holds keys that may be rotated; without a `vault`, sessions end here. Raises RulesNotPinned."""
         self.config = config
         self.store = store
         self.guest = guest
-        self.parts = Parts(config, store, tree, guest, keys, encapsulator, clock, rng, report)
+        self.sessions = Sessions(vault or ForgetfulVault(), rng, required=config.sessions, limits=config.epochs)
+        self.parts = Parts(config, store, tree, guest, keys, encapsulator, clock, rng, report, self.sessions)
         self._readers = readers
         self.rules = Rules(config, readers, clock, report)
         self.peers = Peers(config, readers, clock, self.rules)
@@ -97,11 +102,14 @@ class Host:
         self._rotation = Rotation(self.parts, self.reader, submitter, cabinet)
         blocks = Traffic(self.reader.chain)
         self._wake = asyncio.Event()
-        self._arrivals = Arrivals(self._steps, blocks, self._forks, bulk, self._wake.set)
-        self._endings = Endings(self._steps, blocks, self._forks, bulk)
+        self._handshakes, self._epochs = Handshakes(self._steps), Epochs(self._steps)
+        self._arrivals = Arrivals(
+            self._steps, blocks, self._forks, bulk, self._handshakes, self._epochs, self._wake.set
+        )
+        self._endings = Endings(self._steps, blocks, self._forks, bulk, self._handshakes, self._epochs)
         self._asked = Asked(self._steps)
         self._queue = Queue(self.parts, self.reader.chain)
-        self._posting = Posting(self._steps, self._fencing, self._queue, submitter)
+        self._posting = Posting(self._steps, self._fencing, self._queue, submitter, self._handshakes.go_on)
 
     # What others ask of it.
 
@@ -160,6 +168,7 @@ class Host:
             "waiting": len(self._queue),
             "held": self._queue.held(),
             "deferred": len(self._steps.deferred()) if self.ready.is_set() else 0,
+            "sessions": self.sessions.status(),
             "rules_changed": self.rules.changed(),
             "sources": {name: health for name, r in self._readers.items() if (health := r.chain.health()) is not None},
             "fenced_off": None if self.fenced is None else str(self.fenced),
@@ -215,6 +224,7 @@ class Host:
         if self.bulk is not None:
             self.bulk.recall(self.store)
         self._queue.resume()
+        self.sessions.recall(self.store, self.parts.report)
         with self._watched():
             await self.rules.watch()
             try:
@@ -235,6 +245,7 @@ class Host:
                 await self._posting.resettle()
                 await self._forks.submit()
                 await self._queue.look()
+                self._queue.put_all(self._epochs.due())
                 items = self._queue.take(BATCH)
                 steps = [item for item in items if item.kind != "rotate"]
                 if steps:
@@ -243,6 +254,7 @@ class Host:
                     if item.kind == "rotate":
                         await self._rotate(item)
                 await self._rotation.retire()
+                self.sessions.sweep(self._steps.time)
                 return bool(items)
             except RulesChanged as error:
                 self._withdraw(error)
@@ -317,12 +329,22 @@ class Host:
                     decision = await self._arrivals.decide(item)
                 case "ended":
                     decision = await self._endings.decide(item)
+                case "session":
+                    decision = await self._handshakes.begin(item)
+                case "epoch":
+                    decision = await self._epochs.begin(item)
                 case _:
                     decision = await self._asked.decide(item)
         except (TwoHistories, Misuse):
             raise
         except BulkComing:
             self._queue.again(item)
+            return None
+        except SessionComing as coming:
+            try:
+                self._handshakes.wait(item, coming, self._queue)
+            except HandshakeRefused as error:
+                self._put_off(item, error)
             return None
         except LockgateError as error:
             self._put_off(item, error)
@@ -332,6 +354,7 @@ class Host:
                 with self.store.commit():
                     for record in decision.records:
                         self.store.note(record)
+            self._posting.ended(decision.settles)
             self._queue.done(item)
             item.finish(decision.result)
         return decision

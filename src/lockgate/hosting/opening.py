@@ -10,15 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from lockgate.envelope.binding import Role, SenderChoice
 from lockgate.envelope.errors import BadEnvelope
+from lockgate.envelope.outside import inspect_envelope
 from lockgate.envelope.seal import Opened
 from lockgate.host.keyring import Opener
-from lockgate.host.sealing import Place, incoming, unseal
+from lockgate.host.sealing import Place, incoming, unseal, unseal_within
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.peers import Known, Peers
+from lockgate.hosting.sessions import SessionRequired, place_of
 from lockgate.hosting.work import Parts
 from lockgate.machine.identity import KeyRecord
-from lockgate.primitives.errors import Refused
+from lockgate.primitives.errors import LockgateError, Refused
+from lockgate.session import Session
 
 OLDER_TRIED: Final = 2  # records before the current one: a second rotation within one packet's life is rare
 
@@ -28,6 +32,15 @@ class KeyRotatedAway(Refused):
     summary = "A message is signed with keys that its author had rotated away before it was sent."
     untouched = "The guest did not run."
     next_step = "Somebody uses old keys of that endpoint: ask its operator whether they were stolen."
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An envelope that opened, its author's current record, and in a session the state to keep of it."""
+
+    opened: Opened
+    record: KeyRecord
+    session: Session | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +59,20 @@ async def open_from(
     data: bytes,
     place: Place,
     spoken: Spoken,
-) -> tuple[Opened, KeyRecord]:
-    """Open one envelope of a peer; returns it with the peer's current record.
+) -> Found:
+    """Open one envelope of a peer.
 
     Raises BadEnvelope, the same for every cause, and what proving the peer's records raises.
     """
-    opener = parts.keys.for_envelope(data)
+    outside = inspect_envelope(data)
+    if outside.choice.session is not None:
+        return await _in_session(parts, peers, peer, data, outside.choice, place, spoken)
+    if place.role is Role.REPLY and parts.sessions.in_session(place.request):
+        raise BadEnvelope from SessionRequired("the message was sealed in a session, and its reply is not")
+    opener = parts.keys.opener(outside.recipient)
     known = await peers.known(peer)
     try:
-        return _try(peers, peer, opener, known.record, data, place), known.record
+        return Found(_try(peers, peer, opener, known.record, data, place), known.record)
     except BadEnvelope as error:
         first = error
     known = await peers.known(peer, fresh=True)
@@ -64,9 +82,37 @@ async def open_from(
         except BadEnvelope:
             continue
         if record is known.record or await peers.stood_under(peer, record, spoken.key, spoken.value, spoken.height):
-            return opened, known.record
+            return Found(opened, known.record)
         raise BadEnvelope from KeyRotatedAway("sealed after the rotation", index=record.index)
     raise first
+
+
+async def _in_session(
+    parts: Parts, peers: Peers, peer: PeerRef, data: bytes, choice: SenderChoice, place: Place, spoken: Spoken
+) -> Found:
+    """Open under the keys that a message has to itself, between the two records that met in the handshake."""
+    after: Session | None = None
+    try:
+        session = parts.sessions.find(peer, choice)
+        if place.role is Role.MESSAGE:
+            keys, after = session.open(place_of(choice))
+            key = keys.message
+        else:
+            key = parts.sessions.reply_to(place.request, choice)
+        own = parts.keys.of_record(session.own_record)
+    except LockgateError as error:
+        raise BadEnvelope from error
+    known = await peers.known(peer)
+    if session.peer_record != known.record.hash:
+        known = await peers.known(peer, fresh=True)
+    theirs = next((record for record in known.chain if record.hash == session.peer_record), None)
+    if own is None or theirs is None:
+        raise BadEnvelope from KeyRotatedAway("a session between records that are not held", session=session.name)
+    opened = unseal_within(incoming(peers.lane(peer), own, theirs, place), key, theirs, data)
+    if theirs is not known.record:
+        if not await peers.stood_under(peer, theirs, spoken.key, spoken.value, spoken.height):
+            raise BadEnvelope from KeyRotatedAway("sealed after the rotation", index=theirs.index)
+    return Found(opened, known.record, after)
 
 
 def _candidates(known: Known) -> tuple[KeyRecord, ...]:

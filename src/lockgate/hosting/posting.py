@@ -6,6 +6,7 @@ What a node says of a transaction decides nothing: the root that the host's own 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterable
 
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.hosting.fencing import Fencing
@@ -22,13 +23,21 @@ from lockgate.storage.host import Seen
 class Posting:
     """`unsettled` are the steps whose fate is not proven yet."""
 
-    def __init__(self, steps: Steps, fencing: Fencing, queue: Queue, submitter: AccountSubmitter) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        fencing: Fencing,
+        queue: Queue,
+        submitter: AccountSubmitter,
+        session_made: Callable[[], None],
+    ) -> None:
         self.unsettled: list[Staged] = []
         self._steps = steps
         self._parts = steps.parts
         self._fencing = fencing
         self._queue = queue
         self._submitter = submitter
+        self._session_made = session_made
 
     async def post(self, staged: list[Staged]) -> str | None:
         """Post staged steps, keep or discard them. Returns the ledger's words when it refuses.
@@ -37,6 +46,7 @@ class Posting:
         """
         with self._parts.store.commit(durable=True):
             self._queue.save()
+        self._parts.sessions.save()
         self.unsettled = staged
         done = await self._submitter.submit([message for step in staged for message in step.messages])
         if done.code == 0:
@@ -118,7 +128,14 @@ class Posting:
         self.unsettled = []
         self._settled(staged)
 
+    def ended(self, commitments: Iterable[bytes]) -> None:
+        """Packets have ended, or their answers are proven: their keys go, from the vault too (P18)."""
+        if self._parts.sessions.settled(commitments, self._steps.time):
+            self._session_made()
+        self._parts.sessions.save()
+
     def _settled(self, staged: list[Staged]) -> None:
+        self.ended(commitment for step in staged for commitment in step.settles)
         for step in staged:
             self._queue.done(step.item)
             step.item.finish(step.result)

@@ -12,7 +12,7 @@ the operator asks. The lines take turns, so that a sender that floods makes nobo
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from lockgate.hosting.work import Item, Parts
@@ -78,6 +78,10 @@ class Queue:
     def put(self, item: Item) -> None:
         """Take an item of the operator's."""
         self._line(item).append(item)
+
+    def put_all(self, items: Iterable[Item]) -> None:
+        for item in items:
+            self.put(item)
 
     def take(self, most: int) -> list[Item]:
         """The next items that are due: one of each line in turn, and the oldest of a line first.
@@ -155,7 +159,7 @@ class Queue:
         oldest = self._parts.store.oldest_timeout()
         if oldest is None:
             self._look_back_every = FIRST_LOOK_BACK
-            if not self._parts.store.count_sent("staged") and not self._open:
+            if not self._parts.store.any_staged() and not self._open:
                 self._clean = self._next - 1
             return
         shown = any(item.kind == "ended" for item in self._open.values())

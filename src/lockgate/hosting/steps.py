@@ -21,10 +21,11 @@ from lockgate.host import ports as guest_ports
 from lockgate.host.memory import Deferred
 from lockgate.host.refusal import SCHEMA as REFUSAL_SCHEMA
 from lockgate.host.refusal import RefusalWords
-from lockgate.host.sealing import Place, outgoing, schema_ref, seal
+from lockgate.host.sealing import Place, outgoing, schema_ref, seal, seal_within
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.peers import Peers, UnknownPeer
 from lockgate.hosting.reader import Distrusted, ProvenReader
+from lockgate.hosting.sessions import Keys
 from lockgate.hosting.views import Views
 from lockgate.hosting.work import Decision, Item, Made, Parts, Plan, Sending, Staged, Writes
 from lockgate.ibc.commitment import commit_packet
@@ -34,11 +35,22 @@ from lockgate.machine import endpoints, keys
 from lockgate.machine.errors import DeadlinePassed, EndpointRevoked, GuestRefused
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION
 from lockgate.machine.identity import KeyRecord
+from lockgate.primitives.errors import Refused
 from lockgate.primitives.time import UnixNanos, UnixSeconds, floor_seconds
-from lockgate.storage.host import Ended, Seen, Sent, Step
+from lockgate.session.errors import KeyGone, SessionUnknown
+from lockgate.storage.host import MESSAGE, Ended, Seen, Sent, Step
 
 DEFAULT_SCHEMA: Final = "bytes@1.0"
+HANDSHAKE: Final = "session"  # the purpose of messages that make a session
+RESERVED: Final = "session/"  # ids of schemas that hosts speak among themselves
 FIRST: Final = 0  # this host's envelope stands first in its packet; others may put theirs anywhere (P2)
+
+
+class ReservedSchema(Refused):
+    code = "host.reserved_schema"
+    summary = "Schemas of this name are spoken between hosts; no guest or operator sends them."
+    untouched = "Nothing was sealed or sent."
+    next_step = "Name the schema otherwise."
 
 
 class Steps:
@@ -54,6 +66,11 @@ class Steps:
         self.root = endpoints.EMPTY_ROOT
         self._start_secret = SecretBytes(parts.rng.bytes(32))
         self._guest_bytes: int | None = None
+
+    def begin(self, fence: int) -> None:
+        """This process holds a fence: its messages count from 0, and their keys come of starts of its own (P8)."""
+        self.fence, self.counter = fence, 0
+        self.parts.sessions.begin(fence)
 
     @property
     def time(self) -> UnixNanos:
@@ -125,7 +142,13 @@ class Steps:
                 # There is nobody to seal it to; the deadline answers.
                 self.parts.report("late_answer_dropped", {"code": error.code, "sequence": kept.sequence})
                 continue
-            plans.append(await self.answer(peer, record, kept, answer.result, ((memory.DEFERRED + answer.id, None),)))
+            try:
+                plan = await self.answer(peer, record, kept, answer.result, ((memory.DEFERRED + answer.id, None),))
+            except (SessionUnknown, KeyGone) as error:
+                # Its session went with the state of this host that held it; the deadline answers.
+                self.parts.report("late_answer_dropped", {"code": error.code, "sequence": kept.sequence})
+                continue
+            plans.append(plan)
         return tuple(plans)
 
     async def answer(
@@ -176,32 +199,37 @@ class Steps:
     def seal_reply(
         self, peer: PeerRef, record: KeyRecord, to: Deferred, role: Role, schema: SchemaName, body: bytes
     ) -> bytes:
-        ring = self.parts.keys
+        """Seal a reply or the detail of a refusal. Raises SessionUnknown, KeyGone where the session is gone."""
+        keys = None if to.within is None else self.parts.sessions.of_reply(peer, to.within)
         place = Place(role, to.timeout, to.commitment, to.index, to.count)
-        context = outgoing(self.peers.lane(peer), ring.record, record, place)
-        return seal(
-            context, ring.signer, record, self._choice(), self._views(peer), schema, body, self.parts.encapsulator
-        )
+        return self._seal(peer, record, place, self._choice(keys), schema, body, None if keys is None else keys.key)
 
     async def sendings(self, outcome: guest_ports.GuestOutcome) -> tuple[Sending, ...]:
         return tuple([await self.sending(send) for send in outcome.sends])
 
-    async def sending(self, send: guest_ports.Send, beside: tuple[Payload, ...] = ()) -> Sending:
+    async def sending(
+        self, send: guest_ports.Send, beside: tuple[Payload, ...] = (), *, purpose: str = MESSAGE
+    ) -> Sending:
         """Seal one message, and compute its packet's commitment before any ledger has seen it (P4).
 
-        `beside` are payloads to applications, which share its packet and its fate (P2).
+        `beside` are payloads to applications, which share its packet and its fate (P2). What makes a session is sealed
+        to long-term keys. Raises SessionComing, TimeoutTooLong, ReservedSchema.
         """
-        peer, ring = self.peers.named(send.to), self.parts.keys
+        peer = self.peers.named(send.to)
         record = await self.peers.record(peer)
+        schema = schema_ref(send.schema or DEFAULT_SCHEMA)
+        keys = None
+        if purpose == MESSAGE and schema.id.startswith(RESERVED):
+            raise ReservedSchema(schema=schema.id)
+        if purpose != HANDSHAKE:
+            own = self.parts.keys.record.hash
+            sessions, size = self.parts.sessions, len(send.body)
+            keys = sessions.of_message(peer, own, record.hash, size, send.timeout_s, self.time)
         timeout = self._timeout(send.timeout_s)
         lane = self.peers.lane(peer)
         place = Place(Role.MESSAGE, timeout, b"", FIRST, 1 + len(beside))
-        context = outgoing(lane, ring.record, record, place)
-        choice = self._choice()
-        schema = schema_ref(send.schema or DEFAULT_SCHEMA)
-        value = seal(
-            context, ring.signer, record, choice, self._views(peer), schema, send.body, self.parts.encapsulator
-        )
+        choice = self._choice(keys)
+        value = self._seal(peer, record, place, choice, schema, send.body, None if keys is None else keys.key)
         message = {
             "client": peer.local_client,
             "destination": peer.endpoint,
@@ -229,6 +257,9 @@ class Steps:
             timeout=timeout,
             payloads=(payload, *beside),
         )
+        commitment = commit_packet(packet)
+        if keys is not None:
+            self.parts.sessions.await_reply(commitment, keys)
         row = Sent(
             ref=send.ref,
             fence=choice.fence,
@@ -236,9 +267,10 @@ class Steps:
             peer=peer.endpoint,
             state="staged",
             body=send.body,
-            commitment=commit_packet(packet),
+            commitment=commitment,
             timeout=timeout,
             record=record.hash,
+            purpose=purpose,
         )
         return Sending(message, row)
 
@@ -253,12 +285,30 @@ class Steps:
             asked = min(asked, newest + guest_ports.MAX_TIMEOUT_S)
         return UnixSeconds(asked)
 
-    def _choice(self) -> SenderChoice:
-        choice = SenderChoice.outside_sessions(self.fence, self.counter)
+    def _choice(self, keys: Keys | None) -> SenderChoice:
+        fence, counter = self.fence, self.counter
         self.counter += 1
-        return choice
+        return SenderChoice.outside_sessions(fence, counter) if keys is None else keys.choice(fence, counter)
 
-    def _views(self, peer: PeerRef) -> tuple[LedgerView, LedgerView]:
+    def _seal(
+        self,
+        peer: PeerRef,
+        record: KeyRecord,
+        place: Place,
+        choice: SenderChoice,
+        schema: SchemaName,
+        body: bytes,
+        key: bytes | None,
+    ) -> bytes:
+        """Seal under a session's key, or signed and to the peer's long-term sealing key."""
+        ring = self.parts.keys
+        context, views = outgoing(self.peers.lane(peer), ring.record, record, place), self.seen(peer)
+        if key is not None:
+            return seal_within(context, choice, views, schema, body, key)
+        return seal(context, ring.signer, record, choice, views, schema, body, self.parts.encapsulator)
+
+    def seen(self, peer: PeerRef) -> tuple[LedgerView, LedgerView]:
+        """The newest headers that this host trusts, of its own ledger and the peer's."""
         return self.views.of(self.reader), self.views.of(self.peers.reader(peer))
 
     # Staging.
@@ -266,7 +316,7 @@ class Steps:
     def stage(self, item: Item, decision: Decision) -> Staged:
         """Apply a decision's steps as the next versions, durable with the next durable commit."""
         parts = self.parts
-        staged = Staged(item, 0, b"", [], [], decision.result)
+        staged = Staged(item, 0, b"", [], [], decision.result, decision.settles)
         root = self.root
         with parts.store.commit():
             for number, plan in enumerate(decision.plans):
@@ -275,6 +325,7 @@ class Steps:
                 made = parts.tree.stage(plan.guest, [*cleared, *plan.host], parts.rng.bytes(32))
                 staged.made.append(Made(plan, staged.version, root))
                 noted = (*records, *plan.records)
+                staged.settles += tuple(row.commitment for row in noted if isinstance(row, Seen) and row.answered)
                 parts.store.add_step(Step(made.version, made.root, made.salt, noted, promoted=False))
                 for sending in plan.sends:
                     parts.store.add_sent(sending.row)
@@ -297,6 +348,7 @@ class Steps:
         """Back to the last proven state; what was staged above it is gone."""
         parts = self.parts
         committed = parts.store.steps(promoted=True)
+        parts.sessions.settled((row.commitment for row in parts.store.all_sent("staged")), self.time)
         with parts.store.commit():
             parts.store.drop_staged()
             parts.tree.discard_after(committed[-1].version if committed else 0)

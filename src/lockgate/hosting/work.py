@@ -12,6 +12,7 @@ from lockgate.host import ports as guest_ports
 from lockgate.host.keyring import KeyRing
 from lockgate.host.staging import GuestTree
 from lockgate.hosting.config import HostConfig
+from lockgate.hosting.sessions import Sessions
 from lockgate.ibc.packet import Payload
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ports import Clock, Rng
@@ -44,6 +45,7 @@ class Parts:
     clock: Clock
     rng: Rng
     report: Report
+    sessions: Sessions
 
     @property
     def endpoint(self) -> bytes:
@@ -59,7 +61,7 @@ class Item:
     inbox entry, as the node says: it decides whose turn it is, and nothing else.
     """
 
-    kind: str  # inbox, ended, command, send, rotate
+    kind: str  # inbox, ended, command, send, rotate, session
     client: str = ""
     sequence: int = 0
     height: int = 0
@@ -124,6 +126,7 @@ class Decision:
 
     plans: tuple[Plan, ...] = ()
     records: tuple[Seen | Ended, ...] = ()  # noted at once when there are no steps
+    settles: tuple[bytes, ...] = ()  # packets that have ended, or whose answer this is
     result: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -151,4 +154,5 @@ class Staged:
     messages: list[tuple[str, dict[str, Any]]]
     sends: list[Sent]
     result: dict[str, Any]
+    settles: tuple[bytes, ...] = ()
     made: list[Made] = field(default_factory=list)

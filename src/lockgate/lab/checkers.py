@@ -20,6 +20,7 @@ from lockgate.lab.history import Key, Record, outbox
 from lockgate.lab.network import forms_of
 from lockgate.lab.outcome import Outcome
 from lockgate.lab.parties import HostParty, LedgerParty
+from lockgate.lab.session_checkers import Erased, SealedOnce
 from lockgate.machine import keys
 from lockgate.machine.records import LaneOrder
 from lockgate.merkle.multistore import MultiStore
@@ -231,6 +232,15 @@ class InOrder:
         return found
 
 
-EVERY: Final = (ExactlyOnce(), NoForgery(), Settled(), Consistent(), NoPlaintext(), InOrder())
+EVERY: Final = (
+    ExactlyOnce(),
+    NoForgery(),
+    Settled(),
+    Consistent(),
+    NoPlaintext(),
+    InOrder(),
+    SealedOnce(),
+    Erased(),
+)
 
 __all__ = ("EVERY", "Consistent", "ExactlyOnce", "InOrder", "NoForgery", "NoPlaintext", "Settled")

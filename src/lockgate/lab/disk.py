@@ -11,10 +11,13 @@ import enum
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from lockgate.storage.host import HostStore
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.signstate import WouldSignTwice
+
+BOOK: Final = "sessions"
 
 
 class PowerCut(BaseException):
@@ -95,6 +98,22 @@ class SimulatedHostStore(HostStore):
         self._fuse.at(Moment.AFTER)
 
 
+class SimulatedVault:
+    """Meets `hosting.sessions.Vault` over a cell that is in no backup of a disk, for one start of the process."""
+
+    def __init__(self, cell: dict[str, bytes], fuse: Fuse) -> None:
+        self._cell = cell
+        self._fuse = fuse
+
+    def load(self) -> bytes | None:
+        return self._cell.get(BOOK)
+
+    def save(self, book: bytes, /) -> None:
+        self._fuse.at(Moment.BEFORE)
+        self._cell[BOOK] = book
+        self._fuse.at(Moment.AFTER)
+
+
 class SignStateDisk:
     """What a validator's sign-state file holds; it is in no backup (P12)."""
 
@@ -159,6 +178,7 @@ __all__ = (
     "SimulatedHostStore",
     "SimulatedLedgerStore",
     "SimulatedSigningState",
+    "SimulatedVault",
     "disk_from",
     "image_of",
     "unplugged",

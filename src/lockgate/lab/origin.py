@@ -6,9 +6,9 @@ a process and each run starts from copies of its two disks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
+from typing import Final, Self
 
 from lockgate.crypto import ed25519
 from lockgate.crypto.suites import SEAL_X25519, SEAL_XWING_AES, SIGN_ED25519, SIGN_ED25519_MLDSA65
@@ -77,6 +77,13 @@ class Origin:
     order: LaneOrder
     ledgers: dict[str, LedgerOrigin]
     hosts: dict[str, HostOrigin]
+
+    def with_sessions(self, sessions: bool) -> Self:
+        """The same, with hosts whose messages travel in sessions, or under long-term keys."""
+        hosts = {
+            name: replace(host, config=replace(host.config, sessions=sessions)) for name, host in self.hosts.items()
+        }
+        return replace(self, hosts=hosts)
 
 
 def account(name: str) -> LabAccount:

@@ -32,6 +32,7 @@ from lockgate.lab.disk import (
     SimulatedHostStore,
     SimulatedLedgerStore,
     SimulatedSigningState,
+    SimulatedVault,
     disk_from,
     image_of,
     unplugged,
@@ -238,11 +239,18 @@ class KeptEvidence:
 class HostParty(StoredParty):
     """A host's process over its disk. `label` sets a copy of a host apart from the one it was copied from."""
 
-    def __init__(self, origin: HostOrigin, world: Surroundings, disk: sqlite3.Connection | None = None) -> None:
+    def __init__(
+        self,
+        origin: HostOrigin,
+        world: Surroundings,
+        disk: sqlite3.Connection | None = None,
+        vault: Mapping[str, bytes] | None = None,
+    ) -> None:
         name = origin.config.name
         super().__init__(name if disk is None else f"{name}-copy", world)
         self.origin = origin
         self.disk = HostStore.in_memory().connection if disk is None else disk
+        self.vault = dict(vault or {})
         self.host: Host | None = None
         self.evidence = KeptEvidence()
 
@@ -260,8 +268,8 @@ class HostParty(StoredParty):
         return HostStore(self.disk, None)
 
     def copy(self) -> HostParty:
-        """Another process with this one's keys, from a copy of its disk as it is now."""
-        return HostParty(self.origin, self.world, disk_from(image_of(self.disk)))
+        """Another process with this one's keys, from a copy of its disk as it is now: all of it, its sessions too."""
+        return HostParty(self.origin, self.world, disk_from(image_of(self.disk)), self.vault)
 
     async def _live(self, fuse: Fuse) -> None:
         config, endpoint, world = self.origin.config, self.origin.endpoint, self.world
@@ -289,6 +297,7 @@ class HostParty(StoredParty):
             entropy,
             self.evidence,
             self.report,
+            vault=SimulatedVault(self.vault, fuse),
         )
         await self.host.run()
 

@@ -36,7 +36,9 @@ from lockgate.primitives.time import UnixNanos, seconds
 TICKS: Final = 20
 BOUND_S: Final = 240  # virtual seconds after the storm within which every packet must have ended
 LOOK_S: Final = 2.0
+REST_S: Final = 12.0  # idle hosts see a heartbeat or two meanwhile, and forget what has ended
 HYBRID_ONE_IN: Final = 10
+LONG_TERM_ONE_IN: Final = 3  # seeds whose hosts use no sessions: what they seal opens with long-term keys
 ORDERS: Final = {7: LaneOrder.GAPS, 8: LaneOrder.ORDERED}  # of a seed by its last digit; the others have none
 SKEWED: Final = 5  # seeds with this last digit: one ledger's clock is off for the whole run
 AHEAD_S, BEHIND_S = 30, 30  # at most: hosts and clients refuse headers from 40 s ahead of their own clock
@@ -53,7 +55,8 @@ class Simulation:
         entropy = SeededEntropy(b"lockgate simulation %d" % seed)
         draws = Draws(entropy.fork("plan"))
         self.suite = HYBRID if seed % HYBRID_ONE_IN == HYBRID_ONE_IN - 1 else CLASSIC
-        start = origin(self.suite, ORDERS.get(seed % 10, LaneOrder.UNORDERED))
+        self.sessions = seed % LONG_TERM_ONE_IN != 0
+        start = origin(self.suite, ORDERS.get(seed % 10, LaneOrder.UNORDERED)).with_sessions(self.sessions)
         self.order = start.order
         self.clock = SimulatedClock(UnixNanos(start.time + seconds(1)))
         self.log = EventLog(self.clock)
@@ -77,7 +80,16 @@ class Simulation:
         self.draws = draws
         self.faults = Faults(self.cast, draws.fork("faults"))
         self.adversary = adversaries.draw(self.cast, start, self.world, draws.fork("adversary"))
-        self.log.add("run", "seed", {"seed": seed, "suite": self.suite.name, "adversary": self.adversary.name})
+        self.log.add(
+            "run",
+            "seed",
+            {
+                "seed": seed,
+                "suite": self.suite.name,
+                "sessions": self.sessions,
+                "adversary": self.adversary.name,
+            },
+        )
 
     def run(self, ticks: int = TICKS) -> Outcome:
         """Carry the seed out and return what is to be checked."""
@@ -105,6 +117,7 @@ class Simulation:
         while not (settled := history.settled()) and waited < BOUND_S:
             await asyncio.sleep(LOOK_S)
             waited += LOOK_S
+        await asyncio.sleep(REST_S)
         self.log.add("run", "end", {"settled": settled})
         for party in self.cast.parties:
             _raise_what_broke(party)

@@ -248,6 +248,6 @@ __all__ = (
     "serve",
     "shown",
     "status",
-    "watched_ledger",
     "wanted_keys",
+    "watched_ledger",
 )

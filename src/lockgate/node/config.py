@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
+from lockgate.hosting.config import BULK_BYTES, EpochLimits, HostConfig, LedgerRef, PeerRef
 from lockgate.node.folder import NotInitialised, read_json, write_json
-
-NUMBERS: Final = ("bulk_bytes", "bulk_total", "max_gas_price")  # with a default each
 
 
 def save(config: HostConfig, path: Path) -> None:
@@ -32,7 +30,11 @@ def load(path: Path) -> HostConfig:
                 for alias, peer in value["peers"].items()
             },
             blobs=tuple(value.get("blobs", ())),
-            **{name: int(value[name]) for name in NUMBERS if name in value},
+            sessions=bool(value.get("sessions", True)),
+            bulk_bytes=int(value.get("bulk_bytes", BULK_BYTES)),
+            bulk_total=int(value.get("bulk_total", 4 * BULK_BYTES)),
+            epochs=EpochLimits(**value.get("epochs", {})),
+            max_gas_price=int(value.get("max_gas_price", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise NotInitialised("the host's record has another shape", file=str(path)) from error

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from lockgate.host.staging import GuestTree
+from lockgate.hosting.config import LedgerRef
 from lockgate.hosting.host import Host
 from lockgate.hosting.peers import prove_records
 from lockgate.hosting.reader import ProvenReader
@@ -32,6 +33,7 @@ from lockgate.runtime.wasm import Sandbox, component_bytes, shipped
 from lockgate.storage.evidence import EvidenceFolder
 from lockgate.storage.host import HostStore
 from lockgate.storage.nodes import SqliteNodes
+from lockgate.storage.sessions import SessionVault
 
 
 async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] | None = None) -> None:
@@ -43,21 +45,15 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
     endpoint = EndpointId(Hash32(bytes.fromhex(config.endpoint)))
     store = HostStore.open(home / "host.sqlite")
     sandbox = Sandbox(cache=shipped.code_cache())
-    rpcs: list[Calls] = []
+    entropy, rpcs = OsEntropy(), list[Calls]()
+    vault = SessionVault.open(home, entropy)
     try:
         guest = sandbox.load(load_component(config.guest)).guest
         clock = SystemClock()
         readers = {}
         for ref in (config.local, *config.remotes):
-            said = (more or {}).get(ref.name, Nodes())
-            nodes = Nodes(ref.sources, ref.required).with_more(said.further, said.required)
-            several = nodes.further or nodes.required > 1
-            chain_id = ref.chain_id if several else None
-            chain = await patiently(partial(open_ledger, folder, ref.name, nodes, report, chain_id), report)
-            rpcs.append(chain.rpc)
-            reader = ProvenReader(chain, ref.follower(), clock)
-            await patiently(reader.latest, report)
-            readers[ref.name] = reader
+            readers[ref.name] = await _reader(folder, ref, (more or {}).get(ref.name, Nodes()), clock, report)
+            rpcs.append(readers[ref.name].chain.rpc)
         domain = DomainId(Hash32(bytes.fromhex(config.local.domain)))
         own = readers[config.local.name]
         records, _ = await patiently(partial(prove_records, own, endpoint), report)
@@ -66,11 +62,11 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
             own.chain, domain, account.public_key, account.sign, HOST_LANE, config.max_gas_price
         )
         tree = GuestTree(SqliteNodes(store.connection))
-        entropy, evidence = OsEntropy(), EvidenceFolder(home / "evidence")
+        evidence = EvidenceFolder(home / "evidence")
         async with open_bulk(folder, config, entropy, report) as bulk:
             host = Host(
                 config, store, tree, guest, ring, entropy, readers, submitter, clock, entropy, evidence, report, bulk,
-                cabinet=cabinet,
+                cabinet=cabinet, vault=vault,
             )  # fmt: skip
             server = await serve(home / "host.sock", Desk(host).handle)
             report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
@@ -84,9 +80,24 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
     finally:
         (home / "host.sock").unlink(missing_ok=True)
         sandbox.close()
+        vault.close()
         store.close()
         cabinet.close()
         await asyncio.gather(*(rpc.close() for rpc in rpcs), return_exceptions=True)
+
+
+async def _reader(folder: Folder, ref: LedgerRef, said: Nodes, clock: SystemClock, report: Report) -> ProvenReader:
+    """Follow a ledger, through the nodes that are configured and those that were named beside them."""
+    nodes = Nodes(ref.sources, ref.required).with_more(said.further, said.required)
+    chain_id = ref.chain_id if nodes.further or nodes.required > 1 else None
+    chain = await patiently(partial(open_ledger, folder, ref.name, nodes, report, chain_id), report)
+    reader = ProvenReader(chain, ref.follower(), clock)
+    try:
+        await patiently(reader.latest, report)
+    except BaseException:
+        await chain.rpc.close()
+        raise
+    return reader
 
 
 def load_component(name: str) -> bytes:

@@ -18,12 +18,13 @@ from lockgate.keystore.place import FilePlace
 from lockgate.keystore.store import Keystore, algorithms_of
 from lockgate.keystore.stretch import Passphrase
 from lockgate.machine.accounts import account_id
-from lockgate.node import attestor, identity, keystores, ledger, relay, schedule
+from lockgate.node import attestor, identity, keystores, ledger, schedule
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.custody import custody
 from lockgate.node.folder import Folder, writing
 from lockgate.node.keystores import KINDS, Choice, Party
+from lockgate.node.provision import RELAY_KEYS
 from lockgate.node.recover import DELAY_S, Authority, operators
 from lockgate.node.socket import call
 from lockgate.primitives.errors import Refused

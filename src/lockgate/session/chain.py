@@ -46,12 +46,22 @@ def session_of(done: Established, context: bytes) -> tuple[bytes, bytes]:
     return done.export(_NAME, context, SESSION_BYTES), done.export(_ROOT, context, SECRET_BYTES)
 
 
-def next_epoch(secret: bytes, fresh: bytes) -> bytes:
+def onward_of(secret: bytes) -> bytes:
+    """What is kept of an epoch's secret for the epoch after it: none of this epoch's keys comes from it."""
+    return _step(secret, b"epoch")
+
+
+def next_epoch(onward: bytes, fresh: bytes) -> bytes:
     """The secret of the epoch after one. `fresh` is a secret of a key exchange in between: it heals (P18).
 
     Both enter: whoever knows only one of them knows nothing.
     """
-    return hkdf_extract(SHA256, _step(secret, b"epoch"), fresh)
+    return hkdf_extract(SHA256, onward, fresh)
+
+
+def fresh_of(shared: bytes, asked: bytes, answered: bytes) -> bytes:
+    """A fresh secret, from a key exchange and both public halves of it."""
+    return hkdf_extract(SHA256, SHA256.digest(asked + answered), shared)
 
 
 def direction_of(secret: bytes, direction: Direction) -> bytes:
@@ -88,10 +98,12 @@ __all__ = (
     "SESSION_BYTES",
     "Direction",
     "direction_of",
+    "fresh_of",
     "message_of",
     "next_epoch",
     "next_message",
     "next_start",
+    "onward_of",
     "reply_of",
     "session_of",
     "start_of",

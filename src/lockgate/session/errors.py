@@ -26,6 +26,13 @@ class OtherStart(PeerFault):
     next_step = "A process was copied, or somebody forges headers: compare the fence on the sender's ledger."
 
 
+class SessionUnknown(Refused):
+    code = "session.unknown"
+    summary = "A message names a session, or an epoch of one, that this host does not hold."
+    untouched = "Nothing was opened."
+    next_step = "It was restored or dropped: the sender handshakes again and seals the body anew."
+
+
 class EpochSpent(Refused):
     code = "session.epoch_spent"
     summary = "An epoch has sealed as many messages, or seen as many starts, as it may."
@@ -39,4 +46,4 @@ class SessionDamaged(Damaged):
     next_step = "Handshake again: a session is never repaired, because a state that is older than another repeats keys."
 
 
-__all__ = ("EpochSpent", "KeyGone", "OtherStart", "SessionDamaged", "TooFarAhead")
+__all__ = ("EpochSpent", "KeyGone", "OtherStart", "SessionDamaged", "SessionUnknown", "TooFarAhead")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS step (
 CREATE TABLE IF NOT EXISTS outbox (
   ref BLOB PRIMARY KEY, client TEXT, sequence INTEGER, fence INTEGER NOT NULL, counter INTEGER NOT NULL,
   peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT, detail TEXT, reason TEXT,
-  commitment BLOB NOT NULL UNIQUE, timeout INTEGER NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
+  commitment BLOB NOT NULL UNIQUE, timeout INTEGER NOT NULL, record BLOB NOT NULL,
+  purpose TEXT NOT NULL DEFAULT 'message') WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_by_packet ON outbox (client, sequence) WHERE sequence IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_by_state ON outbox (state);
 CREATE INDEX IF NOT EXISTS outbox_by_place ON outbox (fence, counter);
@@ -34,6 +35,9 @@ CREATE TABLE IF NOT EXISTS inbox (
   peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT, detail TEXT,
   PRIMARY KEY (domain, client, sequence, commitment)) WITHOUT ROWID;
 """
+
+
+MESSAGE: Final = "message"  # the purpose of what guests and operators send; hosts send to each other as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Sent:
     commitment: bytes  # of the packet, computed here when it was sealed (P4)
     timeout: int  # seconds, as the packet carries it
     record: bytes  # hash of the peer's key record it was sealed to
+    purpose: str = MESSAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,11 @@ class Seen:
     reply: bytes | None = None
     code: str | None = None
     detail: str | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Has it an answer, or been refused?"""
+        return self.state != "deferred"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +129,7 @@ class HostStore:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.executescript(_SCHEMA)
+                _upgrade(connection)
         except BaseException:
             connection.close()
             os.close(lock)
@@ -220,7 +231,7 @@ class HostStore:
 
     def add_sent(self, sent: Sent) -> None:
         self.connection.execute(
-            "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(sent)
+            "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(sent)
         )
 
     def sent_as(self, fence: int, counter: int, client: str, sequence: int) -> None:
@@ -248,7 +259,7 @@ class HostStore:
     def sent_page(self, limit: int, state: str | None = None, before: bytes | None = None) -> list[Sent]:
         """The newest messages, at most `limit`, oldest first; with `before`, of those older than that ref's."""
         rows = self.connection.execute(
-            "SELECT * FROM outbox WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR "
+            "SELECT * FROM outbox WHERE purpose = 'message' AND (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR "
             "(fence, counter) < (SELECT fence, counter FROM outbox WHERE ref = ?2)) "
             "ORDER BY fence DESC, counter DESC LIMIT ?3",
             (state, before, limit),
@@ -256,8 +267,14 @@ class HostStore:
         return [_sent_row(row) for row in rows][::-1]
 
     def count_sent(self, state: str) -> int:
-        row = self.connection.execute("SELECT count(*) FROM outbox WHERE state = ?", (state,)).fetchone()
+        """How many messages of guests and operators are in a state."""
+        query = "SELECT count(*) FROM outbox WHERE state = ? AND purpose = 'message'"
+        row = self.connection.execute(query, (state,)).fetchone()
         return int(row[0])
+
+    def any_staged(self) -> bool:
+        """Is anything sealed whose step is not proven?"""
+        return self.connection.execute("SELECT 1 FROM outbox WHERE state = 'staged' LIMIT 1").fetchone() is not None
 
     def oldest_timeout(self) -> int | None:
         """The earliest timeout, in seconds, of the messages that are sent and have not ended; None without any."""
@@ -270,6 +287,11 @@ class HostStore:
         ).fetchone()
         return None if row is None else _seen_row(row)
 
+    def answered(self, commitments: Iterable[bytes]) -> list[bytes]:
+        """Which of these packets are answered or refused here."""
+        query = "SELECT 1 FROM inbox WHERE commitment = ? AND state <> 'deferred'"
+        return [one for one in commitments if self.connection.execute(query, (one,)).fetchone() is not None]
+
     def all_seen(self, limit: int) -> list[Seen]:
         rows = self.connection.execute("SELECT * FROM inbox ORDER BY client, sequence DESC LIMIT ?", (limit,))
         return [_seen_row(row) for row in rows]
@@ -277,6 +299,13 @@ class HostStore:
     def _sent(self, query: str, *values: object) -> Sent | None:
         row = self.connection.execute(query, values).fetchone()
         return None if row is None else _sent_row(row)
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Bring a file of an earlier version to the columns of this one."""
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(outbox)")]
+    if "purpose" not in columns:
+        connection.execute("ALTER TABLE outbox ADD COLUMN purpose TEXT NOT NULL DEFAULT 'message'")
 
 
 # Rows are the dataclasses in the order of their fields.

@@ -12,11 +12,12 @@ from lockgate.codec import cbor
 from lockgate.codec.errors import SchemaMismatch
 from lockgate.codec.registry import Registry, Schema, Version
 from lockgate.envelope import schemas
-from lockgate.envelope.binding import Binding, Role
+from lockgate.envelope.binding import Binding, Role, SenderChoice
 from lockgate.envelope.chunks import ChunkOpener
 from lockgate.envelope.content import Content
-from lockgate.envelope.cose.encrypt import Encrypt
+from lockgate.envelope.cose.encrypt import Encrypt, Encrypt0
 from lockgate.envelope.cose.wire import Wire
+from lockgate.envelope.in_session import seal_in_session
 from tests.unit.envelope.test_chunks import sealed
 from tests.unit.envelope.world import HYBRID, LAB, World, content, h, plaintext_of
 
@@ -40,6 +41,15 @@ def _written() -> list[tuple[Schema, bytes]]:
         ]
         reply = replace(world.context, role=Role.REPLY, request=h("request"))
         written.append((schemas.BINDING, Binding(reply, world.choice).encode()))
+        binding = Binding(
+            world.context, SenderChoice(session=h("s"), epoch=0, start_salt=h("x"), fence=3, counter=9, place=2)
+        )
+        sealed_in = seal_in_session(binding, world.content, h("a message's key"))
+        written += [
+            (schemas.IN_SESSION, sealed_in),
+            (schemas.HEADER, Encrypt0.decode(sealed_in, Wire.OURS).headers.raw),
+            (schemas.BINDING_IN_SESSION, binding.encode()),
+        ]
     return written
 
 

@@ -30,7 +30,8 @@ from lockgate.envelope.errors import (
     NoRecipient,
     SignersWrong,
 )
-from lockgate.envelope.seal import MAX_ENVELOPE, Opened, inspect_envelope, open_envelope
+from lockgate.envelope.outside import inspect_envelope
+from lockgate.envelope.seal import MAX_ENVELOPE, Opened, open_envelope
 from lockgate.keystore.software import identity_signer
 from lockgate.primitives.errors import LockgateError
 from tests.unit.envelope.world import HYBRID, LAB, World, causes, content, h, plaintext_of, seal_plaintext, sign_content

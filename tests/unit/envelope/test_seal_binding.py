@@ -99,14 +99,14 @@ def test_P17_the_binding_is_the_list_in_the_protocol() -> None:
     assert value[-1] is None
 
 
-def test_P17_session_fields_are_there_and_refused_until_sessions_come() -> None:
+def test_P17_an_envelope_to_a_sealing_key_belongs_to_no_session() -> None:
     world = World(LAB)
-    world.choice = SenderChoice(session=h("session"), epoch=1, start_salt=h("salt"), fence=3, counter=9)
+    world.choice = SenderChoice(session=h("session"), epoch=1, start_salt=h("salt"), fence=3, counter=9, place=0)
     with pytest.raises(BadBinding):
         world.seal()
     world.choice = SenderChoice.outside_sessions(3, 9)
     message = Encrypt.decode(world.seal(), Wire.OURS)
-    protected = {**message.headers.protected, -70002: (h("session"), 1, h("salt"), 3, 9)}
+    protected = {**message.headers.protected, -70002: (h("session"), 1, h("salt"), 3, 9, 0)}
     world.sealed = replace(message, headers=Headers.build(protected)).encode()
     with pytest.raises(BadEnvelope) as caught:
         world.open()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lockgate.codec import cbor
 from lockgate.primitives.errors import Misuse
-from lockgate.session import Direction, MessageKeys, Receiving, Sending, direction_of, next_epoch, session_of
+from lockgate.session import Direction, MessageKeys, Receiving, Sending
+from lockgate.session.chain import direction_of, next_epoch, onward_of, session_of
 from lockgate.session.edhoc.suites import SUITE_0
 from lockgate.session.errors import EpochSpent, KeyGone, OtherStart, SessionDamaged, TooFarAhead
 from lockgate.session.receiving import MAX_KEPT
@@ -213,9 +214,9 @@ def test_starts_that_are_over_are_forgotten_seen_or_not() -> None:
 
 
 def test_a_new_epoch_needs_both_secrets() -> None:
-    one = next_epoch(SECRET, b"f" * 32)
-    assert one != next_epoch(SECRET, b"g" * 32)
-    assert one != next_epoch(bytes(32), b"f" * 32)
+    one = next_epoch(onward_of(SECRET), b"f" * 32)
+    assert one != next_epoch(onward_of(SECRET), b"g" * 32)
+    assert one != next_epoch(onward_of(bytes(32)), b"f" * 32)
     assert direction_of(one, Direction.INITIATOR) != LINK
 
 

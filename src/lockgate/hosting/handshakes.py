@@ -1,0 +1,340 @@
+"""Handshakes in packets (P19): message_1 and message_3 are messages, message_2 and message_4 the replies to them.
+
+They travel in envelopes to the long-term sealing keys, so that each side has proven the other's current key record, and
+compared both ledgers, before EDHOC sees a byte. Half-open handshakes live in memory: a host that starts anew begins
+anew, and one that meets a message it does not know refuses it, upon which the other begins anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from lockgate.codec import cbor
+from lockgate.codec.errors import Malformed
+from lockgate.codec.registry import SchemaName, Version
+from lockgate.envelope.content import LedgerView
+from lockgate.host import ports as guest_ports
+from lockgate.host.sealing import schema_name
+from lockgate.hosting.config import PeerRef
+from lockgate.hosting.queue import Queue
+from lockgate.hosting.reader import TwoHistories
+from lockgate.hosting.sessions import SessionComing
+from lockgate.hosting.steps import HANDSHAKE, Steps
+from lockgate.hosting.work import Decision, Item, Plan, Sending
+from lockgate.machine.identity import KeyRecord
+from lockgate.primitives.errors import LockgateError, PeerFault, Refused
+from lockgate.session import Direction, Fences, Session
+from lockgate.session.chain import session_of
+from lockgate.session.edhoc import Identity, Known, Method, receive, start
+from lockgate.session.edhoc.errors import HandshakeFailed, HandshakeMalformed
+from lockgate.session.edhoc.established import Established
+from lockgate.session.edhoc.initiator import Sent1, Sent3
+from lockgate.session.edhoc.responder import Sent2
+from lockgate.session.meeting import UNDERSTOOD, Claims, Party, meeting, suites_of
+
+SCHEMA: Final = SchemaName("session/handshake", Version(1, 0))
+PURPOSE: Final = HANDSHAKE  # of a message of the host itself, in its outbox
+TIMEOUT_S: Final = 120  # of a handshake's packets
+AGAIN_NS: Final = 2_000_000_000  # what waits for a handshake looks again this often: one that was lost is begun anew
+PATIENCE: Final = 5  # handshakes that failed one after another, before whoever waits is told
+_ID_BYTES: Final = 4
+
+
+class HandshakeRefused(Refused):
+    code = "session.handshake_refused"
+    summary = "The peer's host refused the handshake; its own code is in the detail."
+    untouched = "There is no new session; nothing was sealed."
+    next_step = "Look the code up with `lockgate explain CODE`; both hosts need `sessions` and identities of one suite."
+
+
+class Crossed(Refused):
+    code = "session.crossed"
+    summary = "Both endpoints began a handshake at once, and the other one goes on (P19)."
+    untouched = "This handshake ended."
+    next_step = "Nothing: the session comes of the other one."
+
+
+class UnknownHandshake(Refused):
+    code = "session.handshake_unknown"
+    summary = "A handshake goes on that this host does not remember: it started anew meanwhile, or time passed."
+    untouched = "No session was made."
+    next_step = "Nothing: the peer begins a new handshake."
+
+
+class NotOffered(Refused):
+    code = "session.not_offered"
+    summary = "This host uses no sessions."
+    untouched = "No session was made."
+    next_step = "Set `sessions` alike in the configurations of both hosts."
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Both parties as this host sees them, and its own private keys."""
+
+    own: Party
+    peer: Party
+    identity: Identity = field(repr=False)
+
+    @property
+    def records(self) -> tuple[bytes, bytes]:
+        return self.own.record, self.peer.record
+
+
+@dataclass(slots=True)
+class _Ours:
+    """A handshake that this host began. `third` are message_3s that may have left, by their packets."""
+
+    sides: _Sides
+    sent: Sent1
+    packet: bytes
+    third: dict[bytes, tuple[Sent3, Fences]] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> bytes:
+        return self.sent.suite.hash.digest(self.sent.encoded)
+
+
+@dataclass(slots=True)
+class _Theirs:
+    """A handshake of the peer's. The answers are kept: asked again, they are the same."""
+
+    sides: _Sides
+    first: bytes  # message_1
+    second: bytes
+    sent: Sent2
+    fence: int
+    until: int  # seconds of the own ledger's time
+    third: bytes = b""
+    fourth: bytes = b""
+    name: bytes = b""
+
+
+class Handshakes:
+    """Begins, answers and finishes handshakes; one half-open of each side for a pair."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._parts = steps.parts
+        self._sessions = steps.parts.sessions
+        self._peers = steps.peers
+        self._ours: dict[str, _Ours] = {}
+        self._theirs: dict[str, _Theirs] = {}
+        self._asked: set[str] = set()  # peers that an item of the queue is for
+        self._failures: dict[str, tuple[int, LockgateError]] = {}
+        self._waiting: list[Item] = []
+
+    # What waits for a session.
+
+    def wait(self, item: Item, coming: SessionComing, queue: Queue) -> None:
+        """Put an item off until there is a session, and begin a handshake if none is under way.
+
+        Raises HandshakeRefused for what the operator asked, when the peer refuses again and again.
+        """
+        count, error = self._failures.get(coming.peer, (0, None))
+        if error is not None and count >= PATIENCE and not item.from_ledger:
+            del self._failures[coming.peer]
+            raise error
+        item.due = self._parts.clock.monotonic() + AGAIN_NS
+        self._waiting.append(item)
+        queue.again(item)
+        if coming.peer not in self._asked and coming.peer not in self._ours:
+            self._asked.add(coming.peer)
+            queue.put(Item(PURPOSE, to=coming.peer))
+
+    def go_on(self) -> None:
+        """There is a session: what waited is due."""
+        for item in self._waiting:
+            item.due = 0
+        self._waiting = []
+
+    @property
+    def open(self) -> bool:
+        """Is a handshake under way on this side?"""
+        return bool(self._ours)
+
+    # The initiator.
+
+    async def begin(self, item: Item) -> Decision:
+        """Send message_1. Raises WrongSuite, and what proving the peer raises."""
+        self._asked.discard(item.to)
+        peer = self._peers.named(item.to)
+        sides = self._sides(peer, await self._peers.record(peer, fresh=True))
+        suites = suites_of(sides.own.key, sides.peer.key)
+        c_i = self._parts.rng.bytes(_ID_BYTES)
+        message_1, sent = start(Method.SIGN_SIGN, suites, c_i, self._parts.encapsulator)
+        sending = await self._sending(peer, 1, message_1)
+        self._ours[peer.endpoint] = _Ours(sides, sent, sending.row.commitment)
+        self._parts.report("handshake", {"peer": peer.endpoint, "step": 1})
+        return Decision((Plan(sends=(sending,)),))
+
+    async def replied(self, peer: PeerRef, commitment: bytes, body: bytes) -> tuple[Plan, ...]:
+        """message_2 or message_4 has come: the step that carries message_3, or none. Raises TwoHistories, NotYet."""
+        ours = self._ours.get(peer.endpoint)
+        if ours is None:
+            return ()
+        try:
+            step, message = _read(body)
+            if step == 2 and commitment == ours.packet:
+                return (Plan(sends=(await self._third(peer, ours, message),)),)
+            if step == 4 and commitment in ours.third:
+                self._finish(peer, ours, commitment, message)
+        except TwoHistories:
+            raise
+        except (PeerFault, Refused) as error:
+            self._failed(peer, error)
+        return ()
+
+    async def _third(self, peer: PeerRef, ours: _Ours, message_2: bytes) -> Sending:
+        sides = ours.sides
+        met = ours.sent.take(message_2, sides.identity, Known([sides.peer.credential]), UNDERSTOOD)
+        claims = Claims.of(met.eads)
+        await self._compare(peer, claims)
+        fences = Fences(self._steps.fence, claims.fence)
+        message_3, sent = met.message_3(self._claims(peer).eads())
+        sending = await self._sending(peer, 3, message_3)
+        ours.third[sending.row.commitment] = sent, fences
+        return sending
+
+    def _finish(self, peer: PeerRef, ours: _Ours, commitment: bytes, message_4: bytes) -> None:
+        sent, fences = ours.third[commitment]
+        done, _ = sent.take(message_4, UNDERSTOOD)
+        del self._ours[peer.endpoint]
+        self._failures.pop(peer.endpoint, None)
+        self._hold(peer, ours.sides, done, Direction.INITIATOR, fences, confirmed=True)
+        self.go_on()
+
+    def ended(self, peer: PeerRef, commitment: bytes, error: LockgateError) -> None:
+        """A packet of a handshake was refused or timed out."""
+        ours = self._ours.get(peer.endpoint)
+        if ours is not None and (commitment == ours.packet or commitment in ours.third):
+            self._failed(peer, error)
+
+    def _failed(self, peer: PeerRef, error: LockgateError) -> None:
+        self._ours.pop(peer.endpoint, None)
+        self._parts.report("handshake_failed", {"peer": peer.endpoint, "code": error.code, "detail": str(error)})
+        if not isinstance(error, Crossed):
+            count, _ = self._failures.get(peer.endpoint, (0, error))
+            self._failures[peer.endpoint] = count + 1, error
+
+    # The responder.
+
+    async def answer(self, peer: PeerRef, record: KeyRecord, commitment: bytes, body: bytes) -> guest_ports.Reply:
+        """Answer message_1 or message_3 of a peer whose current record is proven.
+
+        Raises what refuses it: PeerFault and Refused, none of which tells apart what must not be told (P19).
+        """
+        if not self._sessions.required:
+            raise NotOffered
+        step, message = _read(body)
+        if step == 1:
+            return guest_ports.Reply(cbor.encode([2, await self._second(peer, record, message)]))
+        if step == 3:
+            return guest_ports.Reply(cbor.encode([4, await self._fourth(peer, commitment, message)]))
+        raise HandshakeMalformed("a request of a handshake is message_1 or message_3", step=step)
+
+    async def _second(self, peer: PeerRef, record: KeyRecord, message_1: bytes) -> bytes:
+        sides = self._sides(peer, record)
+        known = self._theirs.get(peer.endpoint)
+        if known is not None and known.first == message_1 and known.sides == sides:
+            return known.second
+        asked = receive(message_1, suites_of(sides.own.key, sides.peer.key), understood=UNDERSTOOD)
+        ours = self._ours.get(peer.endpoint)
+        if ours is not None:
+            if ours.hash < asked.hash:
+                raise Crossed("the handshake of this side goes on")
+            del self._ours[peer.endpoint]
+        claims = self._claims(peer)
+        message_2, sent = asked.message_2(
+            self._parts.rng.bytes(_ID_BYTES), sides.identity, self._parts.encapsulator, claims.eads()
+        )
+        until = self._now + 2 * TIMEOUT_S
+        self._theirs[peer.endpoint] = _Theirs(sides, message_1, message_2, sent, claims.fence, until)
+        return message_2
+
+    async def _fourth(self, peer: PeerRef, commitment: bytes, message_3: bytes) -> bytes:
+        theirs = self._theirs.get(peer.endpoint)
+        if theirs is None or theirs.until < self._now:
+            raise UnknownHandshake("no message_2 of this host is open", peer=peer.endpoint)
+        if theirs.third != message_3:
+            sides = theirs.sides
+            proven = theirs.sent.take(message_3, Known([sides.peer.credential]), UNDERSTOOD)
+            claims = Claims.of(proven.eads)
+            await self._compare(peer, claims)
+            theirs.fourth, theirs.third = proven.message_4(), message_3
+            fences = Fences(theirs.fence, claims.fence)
+            theirs.name = self._hold(peer, sides, proven.established, Direction.RESPONDER, fences, confirmed=False)
+        self._sessions.confirmed_by(commitment, peer, theirs.name)
+        return theirs.fourth
+
+    # Both.
+
+    def _hold(
+        self, peer: PeerRef, sides: _Sides, done: Established, direction: Direction, fences: Fences, *, confirmed: bool
+    ) -> bytes:
+        initiator = sides.own if direction is Direction.INITIATOR else sides.peer
+        responder = sides.peer if direction is Direction.INITIATOR else sides.own
+        name, secret = session_of(done, meeting(initiator, responder))
+        session = Session.begin(
+            name, secret, direction, done.suite.id, sides.records, fences, self._steps.time, confirmed=confirmed
+        )
+        self._sessions.add(peer, session)
+        self._parts.report("session", {"peer": peer.endpoint, "session": name.hex(), "suite": done.suite.name})
+        return name
+
+    def _sides(self, peer: PeerRef, record: KeyRecord) -> _Sides:
+        lane, ring = self._peers.lane(peer), self._parts.keys
+        own = _party(lane.local_domain, lane.local_client, ring.record)
+        return _Sides(own, _party(lane.remote_domain, lane.remote_client, record), own.identity(ring.signer))
+
+    def _claims(self, peer: PeerRef) -> Claims:
+        own, theirs = self._steps.seen(peer)
+        return Claims(self._steps.fence, _bare(own), _bare(theirs))
+
+    async def _compare(self, peer: PeerRef, claims: Claims) -> None:
+        """The peer has seen the ledgers that this host has seen (P20). Raises TwoHistories, BadEnvelope, NotYet."""
+        await self._steps.views.compare(self._peers.reader(peer), claims.own_seen)
+        await self._steps.views.compare(self._steps.reader, claims.peer_seen)
+
+    async def _sending(self, peer: PeerRef, step: int, message: bytes) -> Sending:
+        ref = hashlib.sha256(b"lockgate/handshake/1" + self._parts.rng.bytes(32)).digest()
+        send = guest_ports.Send(
+            ref=guest_ports.MessageRef(ref),
+            to=peer.endpoint,
+            schema=schema_name(SCHEMA),
+            body=cbor.encode([step, message]),
+            timeout_s=TIMEOUT_S,
+        )
+        return await self._steps.sending(send, purpose=PURPOSE)
+
+    @property
+    def _now(self) -> int:
+        return self._steps.time // 1_000_000_000
+
+
+def is_handshake(schema: SchemaName) -> bool:
+    return schema.id == SCHEMA.id and schema.version.major == SCHEMA.version.major
+
+
+def _party(domain: bytes, client: str, record: KeyRecord) -> Party:
+    return Party(domain, client, record.endpoint_id, record.hash, record.body(), record.identity)
+
+
+def _bare(view: LedgerView) -> LedgerView:
+    return LedgerView(view.height, view.header_hash)
+
+
+def _read(body: bytes) -> tuple[int, bytes]:
+    """Raises HandshakeMalformed."""
+    try:
+        value: Any = cbor.decode(body)
+    except Malformed as error:
+        raise HandshakeMalformed("not deterministic CBOR") from error
+    if type(value) is not tuple or len(value) != 2 or type(value[0]) is not int or type(value[1]) is not bytes:
+        raise HandshakeMalformed("a message of a handshake is a number and a byte string")
+    return value
+
+
+__all__ = ("PURPOSE", "SCHEMA", "Crossed", "HandshakeFailed", "HandshakeRefused", "Handshakes", "is_handshake")
