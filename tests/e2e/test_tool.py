@@ -27,7 +27,7 @@ from tests.support import probe
 
 STORY_KEYS = {
     "packet", "trace_id", "source", "destination", "source_client", "destination_client", "sequence", "sender",
-    "receiver", "size", "timeout", "commitment", "steps", "standing", "refusal",
+    "receiver", "size", "sealing", "timeout", "commitment", "steps", "standing", "refusal",
 }  # fmt: skip
 STEP_KEYS = {"what", "ledger", "height", "time", "header", "signed", "note"}
 FINDING_KEYS = {
@@ -68,6 +68,10 @@ def test_a_refused_packet_is_traced_explained_proven_and_verified(deployment: Ru
     assert story["standing"]["state"] == "refused"
     assert story["refusal"]["code"] == "guest.refused"
     assert as_json(deployment, "trace", story["trace_id"]) == story
+    sealing = story["sealing"]
+    assert (len(sealing["session"]), sealing["suite"], sealing["epoch"]) == (64, "X-Wing+AES-256-GCM", 0)
+    held = as_json(deployment, "host", "status", "alice")["sessions"]
+    assert sealing["session"] in {one["session"] for one in held}
     words = deployment.lockgate("trace", packet).stdout
     assert "Refused with guest.refused" in words
     assert words.count(", signed by operator ") == len(story["steps"])

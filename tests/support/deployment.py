@@ -25,7 +25,7 @@ from lockgate.node import check, up
 from lockgate.node.folder import Folder, NotRunning
 from lockgate.node.socket import RemoteRefusal, call
 from lockgate.node.spec import HostSpec, Spec
-from lockgate.storage.host import HostStore, Sent
+from lockgate.storage.host import MESSAGE, HostStore, Sent
 from lockgate.storage.nodes import SqliteNodes
 
 COUNTER = Path(__file__).with_name("counter.wat")
@@ -211,7 +211,7 @@ class Deployment:
         """Every message of the sender, read from its stopped host's file."""
         store = HostStore.open(self.home("sender") / "host.sqlite")
         try:
-            return store.all_sent()
+            return [row for row in store.all_sent() if row.purpose == MESSAGE]
         finally:
             store.close()
 

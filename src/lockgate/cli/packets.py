@@ -132,6 +132,8 @@ def _show_story(story: Story) -> None:
     lines = [f"Packet {story.packet}   trace {story.trace_id}"]
     lines.append(f"from {sender}… on {story.source} to {receiver}… on {story.destination}")
     lines.append(f"{story.size} bytes sealed, times out at {story.timeout}")
+    if story.sealing is not None:
+        lines.append(story.sealing.words)
     output.say("\n  ".join(lines))
     for number, step in enumerate(story.steps, 1):
         output.say(_line(step, last=number == len(story.steps)))

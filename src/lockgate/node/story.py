@@ -108,6 +108,23 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealing:
+    """How a message is sealed, as anybody can read on its outside. Without a session: to a long-term key."""
+
+    suite: str
+    fence: int  # of the sender's process
+    counter: int  # with the fence: the message id (I7)
+    session: str = ""  # its public name
+    epoch: int = 0
+    place: int = 0  # of the message in the session's start
+
+    @property
+    def words(self) -> str:
+        within = f"session {self.session[:16]}…, epoch {self.epoch}, place {self.place}"
+        return f"{self.suite} · {within if self.session else 'no session'} · message {self.fence}/{self.counter}"
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """A packet's whole life so far."""
 
@@ -121,6 +138,7 @@ class Story:
     sender: str
     receiver: str
     size: int  # bytes of the sealed payload
+    sealing: Sealing | None  # None for what no endpoint sealed
     timeout: str
     commitment: str
     steps: tuple[Step, ...]
@@ -176,6 +194,7 @@ __all__ = (
     "Facts",
     "LedgerFacts",
     "Refusal",
+    "Sealing",
     "Standing",
     "State",
     "Step",

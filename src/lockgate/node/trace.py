@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from lockgate.crypto.suites import seal_suite
+from lockgate.envelope.errors import BadEnvelope
+from lockgate.envelope.outside import inspect_envelope
 from lockgate.ibc import host, wire
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import Packet
@@ -29,7 +32,7 @@ from lockgate.node.packets import (
 )
 from lockgate.node.provision import described
 from lockgate.node.signed import signed_by
-from lockgate.node.story import Facts, LedgerFacts, Refusal, State, Step, Story, What, standing
+from lockgate.node.story import Facts, LedgerFacts, Refusal, Sealing, State, Step, Story, What, standing
 from lockgate.primitives.errors import Unavailable
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.ports import Clock
@@ -160,6 +163,7 @@ class Tracer:
             sender=payload.source_port,
             receiver=payload.destination_port,
             size=len(payload.value),
+            sealing=_sealing(payload.value),
             timeout=format_time(UnixNanos(packet.timeout * NANOS_PER_SECOND)),
             commitment=commit_packet(packet).hex(),
             steps=tuple([await self._step(*item) for item in _happened(life)]),
@@ -295,6 +299,17 @@ class _Steps:
     def add(self, what: What, ledger: Ledger | None, found: Found | None, note: str = "") -> None:
         if ledger is not None and found is not None:
             self.items.append((what, ledger, found, note))
+
+
+def _sealing(value: bytes) -> Sealing | None:
+    try:
+        outside = inspect_envelope(value)
+    except BadEnvelope:
+        return None
+    choice, suite = outside.choice, seal_suite(outside.suite).name
+    if choice.session is None:
+        return Sealing(suite, choice.fence, choice.counter)
+    return Sealing(suite, choice.fence, choice.counter, choice.session.hex(), choice.epoch, choice.place or 0)
 
 
 def _happened(life: Life) -> list[tuple[What, Ledger, Found, str]]:
