@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,19 @@ import pytest
 from typer.testing import CliRunner
 
 from lockgate.cli.main import app
+from lockgate.node.folder import Folder
+from lockgate.node.keystores import open_keystore, parties
 from lockgate.runtime.wasm import shipped
-from tests.support.tokens import SoftTpm, softhsm, softhsm_reason, swtpm_reason
+from tests.support.tokens import PIN, SoftTpm, softhsm, softhsm_reason, swtpm_reason
 
 pytestmark = pytest.mark.timeout(300)
 REFUSED = 3
+CHILDREN = 4  # a relayer, two hosts, two ledgers
+FORMS: tuple[Callable[[bytes], bytes], ...] = (
+    bytes,
+    lambda secret: secret.hex().encode(),
+    lambda secret: b64encode(secret).rstrip(b"="),
+)
 HELD_S = 60.0  # a host looks a peer up again after ten seconds
 START_S = 150.0
 SPEC = """
@@ -80,6 +89,13 @@ class Running:
         timer.cancel()
         assert ready, self._log.read_text()[-2000:]
 
+    def processes(self) -> list[int]:
+        """The deployment's process and all below it."""
+        found = [self._process.pid]
+        for pid in found:
+            found += [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in children(task)]
+        return found
+
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)
         try:
@@ -133,8 +149,51 @@ def places(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
         yield kind, found
 
 
+def children(task: Path) -> list[str]:
+    return (task / "children").read_text().split()
+
+
 def halves(record: dict[str, Any], name: str) -> str:
     return " ".join(half["where"] for half in record["keys"][name]["halves"])
+
+
+def tell_tale(running: Running, folder: Path) -> None:
+    """[S10] No secret of the run stands in anything that the run has written, but in the key files and tokens."""
+    data = Folder(running.folder)
+    secrets = [data.passphrase().text.encode(), PIN.encode()]
+    for party in parties(data):
+        keystore = open_keystore(data, party.home, {})
+        secrets += [key.seed.reveal() for key in keystore._keys.values()]
+        secrets += [keystore._passphrase.text.encode()]
+        keystore.close()
+    forms = [form(secret) for secret in secrets for form in FORMS]
+    assert {"up.log"} < {path.name for path in written(folder)}
+    assert any(path.parent.name == "logs" for path in written(folder))
+    planted = folder / "planted"
+    planted.write_bytes(b"seed=" + forms[-2])
+    assert found_in(folder, forms) == [planted], "what looks for secrets finds one"
+    planted.unlink()
+    assert found_in(folder, forms) == []
+
+
+def written(folder: Path) -> list[Path]:
+    """What a run has written, but the two files that hold a secret in clear and the token's own store."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in {"passphrase", "pin"}]
+    return [path for path in files if not path.is_relative_to(folder / "hsm" / "tokens")]
+
+
+def found_in(folder: Path, forms: list[bytes]) -> list[Path]:
+    contents = {path: path.read_bytes() for path in written(folder)}
+    return [path for path, content in contents.items() if any(form in content for form in forms)]
+
+
+def not_dumped(running: Running) -> None:
+    """[S10] Every process of the deployment."""
+    pids = running.processes()
+    assert len(pids) > CHILDREN
+    for pid in pids:
+        limit = next(line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if "core file" in line)
+        assert limit.split()[4:6] == ["0", "0"], limit
 
 
 def test_P22_the_same_exchange_with_keys_in_each_keystore(places, tmp_path):
@@ -150,6 +209,7 @@ def test_P22_the_same_exchange_with_keys_in_each_keystore(places, tmp_path):
             for name, where in EXPECTED[kind].items():
                 full = name if name == "account" else f"{name}-0"
                 assert halves(record, full) == where
+        not_dumped(running)
         before = running.record("alice")["keys"]
         assert running.tool("keys", "rotate", "host/alice")["index"] == 1
         running.exchange("alice", "bob", "after the rotation")
@@ -166,6 +226,7 @@ def test_P22_the_same_exchange_with_keys_in_each_keystore(places, tmp_path):
         assert again["error"]["code"] == "keys.not_revoked"
     finally:
         running.stop()
+    tell_tale(running, tmp_path)
     shown = running.tool("keys", "show", "host/alice")  # a device is asked for each of its halves
     assert shown["place"] == found["alice"]
     assert {name: key["halves"] for name, key in shown["keys"].items()} == {n: k["halves"] for n, k in after.items()}

@@ -63,13 +63,14 @@ def session_of(token):
 @pytest.mark.parametrize(
     ("spoiled", "named"),
     [
-        ({"EXTRACTABLE": True}, "EXTRACTABLE"),
-        ({"SENSITIVE": False}, "SENSITIVE"),
-        ({"PRIVATE": False}, "PRIVATE"),
-        ({"DERIVE": True}, "DERIVE"),
-        ({"DECRYPT": True}, "DECRYPT"),
-        ({"UNWRAP": True}, "UNWRAP"),
-        ({"SIGN": False}, "SIGN"),
+        ({"EXTRACTABLE": True}, "CKA_NEVER_EXTRACTABLE CKA_EXTRACTABLE"),
+        ({"SENSITIVE": False}, "CKA_SENSITIVE CKA_ALWAYS_SENSITIVE"),
+        ({"PRIVATE": False}, "CKA_PRIVATE"),
+        ({"DERIVE": True}, "CKA_DERIVE"),
+        ({"DECRYPT": True}, "CKA_DECRYPT"),
+        ({"UNWRAP": True}, "CKA_UNWRAP"),
+        ({"SIGN_RECOVER": True}, "CKA_SIGN_RECOVER"),
+        ({"SIGN": False}, "CKA_SIGN"),
     ],
 )
 def test_P22_a_key_that_could_leave_or_do_more_is_refused(device, token, spoiled, named):
@@ -88,8 +89,9 @@ def test_P22_a_key_that_could_leave_or_do_more_is_refused(device, token, spoiled
         label="bad",
         private_template={**template, **{attribute[name]: value for name, value in spoiled.items()}},
     )
-    with pytest.raises(DeviceKeyUnsafe, match=named):
+    with pytest.raises(DeviceKeyUnsafe) as refusal:
         device.public_key("bad", "ES256")
+    assert refusal.value.fields["attributes"] == named
     assert device.public_key("good", "ES256") == good
 
 
@@ -111,6 +113,26 @@ def test_P22_a_key_that_was_hidden_afterwards_is_refused(device, token):
     private[attribute.SENSITIVE] = True
     with pytest.raises(DeviceKeyUnsafe, match="CKA_ALWAYS_SENSITIVE"):
         device.public_key("late", "ES256")
+
+
+def test_P22_a_key_that_was_brought_in_is_refused(device, token):
+    """[P22] Whoever brought it may have kept it."""
+    api = library()
+    attribute = api.Attribute
+    device.describe()
+    template = {attribute[name]: False for name in ("EXTRACTABLE", "DECRYPT", "UNWRAP", "SIGN_RECOVER", "DERIVE")}
+    template |= {attribute[name]: True for name in ("TOKEN", "PRIVATE", "SENSITIVE", "SIGN")}
+    template |= {
+        attribute.CLASS: api.ObjectClass.PRIVATE_KEY,
+        attribute.KEY_TYPE: api.KeyType.EC,
+        attribute.LABEL: "brought",
+        attribute.EC_PARAMS: bytes.fromhex("06082a8648ce3d030107"),
+        attribute.VALUE: bytes(31) + b"\x07",
+    }
+    device._session.create_object(template)
+    with pytest.raises(DeviceKeyUnsafe) as refusal:
+        device.public_key("brought", "ES256")
+    assert refusal.value.fields["attributes"] == "CKA_ALWAYS_SENSITIVE CKA_NEVER_EXTRACTABLE CKA_LOCAL"
 
 
 def test_a_wrong_pin_is_tried_once(device, token):

@@ -10,7 +10,7 @@ import stat
 import pytest
 
 from lockgate.crypto.keys import KeyRole
-from lockgate.keystore.blobs import MAGIC, BlobFolder
+from lockgate.keystore.blobs import MAGIC, Blob, BlobFolder
 from lockgate.keystore.device import DeviceDhKey, DeviceSigner
 from lockgate.keystore.errors import (
     DeviceAbsent,
@@ -155,6 +155,35 @@ def test_a_key_for_one_use_is_not_taken_for_the_other(tpm, signer, agreement):
         tpm.public_key("s", "P-256")
     with pytest.raises(DeviceKeyUnsafe):
         tpm.public_key("a", "ES256")
+
+
+GOOD = ("FIXEDTPM", "FIXEDPARENT", "SENSITIVEDATAORIGIN", "NODA", "SIGN_ENCRYPT")
+
+
+@pytest.mark.parametrize(
+    ("names", "template"),
+    [
+        (
+            ("NODA", "SENSITIVEDATAORIGIN", "SIGN_ENCRYPT"),
+            "ecc256:ecdsa-sha256:null",
+        ),  # another TPM may take it
+        ((*GOOD, "USERWITHAUTH"), "ecc256:ecdsa-sha256:null"),  # the policy could be gone around
+        ((*GOOD, "RESTRICTED"), "ecc256:ecdsa-sha256:null"),  # a key for the TPM's own statements
+        ((*GOOD, "DECRYPT"), "ecc256:null"),  # two purposes
+    ],
+)
+def test_P22_a_key_with_other_attributes_is_refused(tpm, tmp_path, names, template):
+    """[P22]"""
+    tpm.describe()
+    api, attributes = tpm._api, 0
+    for name in names:
+        attributes |= getattr(api.TPMA_OBJECT, name)
+    policy = tpm._policy((0, 7))
+    public = api.TPM2B_PUBLIC.parse(template, objectAttributes=attributes, authPolicy=policy)
+    private, public = tpm._create(api.TPM2B_SENSITIVE_CREATE(), public)
+    BlobFolder(tmp_path / "blobs").write(Blob("s", (0, 7), private.marshal(), public.marshal()))
+    with pytest.raises(DeviceKeyUnsafe):
+        tpm.public_key("s", "ES256")
 
 
 def test_a_key_bound_to_less_than_is_configured_is_refused(simulator, tmp_path):

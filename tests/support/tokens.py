@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
-PIN = "246810"
+PIN = "pin of a test token"  # not digits alone: a test greps a whole run for it
 SO_PIN = "13579135"
 
 

@@ -28,6 +28,7 @@ from lockgate.cli import (
 )
 from lockgate.cli.context import DEFAULT_DATA, Settings, take_roots
 from lockgate.node.folder import Folder
+from lockgate.node.hardening import harden
 from lockgate.primitives.version import VERSION
 
 app = typer.Typer(
@@ -83,6 +84,7 @@ app.add_typer(guest.app, name="guest")
 
 
 def main() -> None:
+    harden()  # before any key is read; what is forked or started from here inherits the limit
     app()
 
 

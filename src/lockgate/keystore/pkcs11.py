@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
+from lockgate.crypto.hashes import equal
 from lockgate.crypto.keys import SecretBytes
 from lockgate.keystore.errors import (
     DeviceAbsent,
@@ -263,7 +264,9 @@ class Pkcs11Token:
 
     def _log_in(self, token: Any) -> Any:
         pin = self._pin or read_pin(self._place.pin_file, f"token {str(token.label).strip()}")
-        if pin == self._refused:  # a token counts wrong PINs, and locks itself after a few
+        if self._refused is not None and equal(
+            pin.reveal(), self._refused.reveal()
+        ):  # a token counts wrong PINs, and locks itself after a few
             raise WrongPin("the same PIN was refused before and is not tried again", device=repr(self))
         with self._pin_refused(pin):
             session = token.open(rw=True, user_pin=pin.reveal().decode())

@@ -95,7 +95,7 @@ def test_a_tpm(scheme):
 
 
 def test_no_pin_is_in_a_refusal():
-    with pytest.raises(BadKeystore) as caught:
+    with pytest.raises(BadKeystore, match="never stands in an address") as caught:
         parse("pkcs11:token=t" + TAIL + "&pin-value=86420")
     assert "86420" not in str(caught.value)
 

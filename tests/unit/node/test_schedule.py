@@ -84,6 +84,16 @@ def test_one_by_hand_counts(world: World) -> None:
     assert world.look()
 
 
+def test_a_rotation_before_it_was_set_is_no_reason_to_hurry(world: World) -> None:
+    asyncio.run(world.rotate())
+    world.pass_time(10 * DAY)
+    write(world.home, 2 * DAY, world.time)
+    world.pass_time(2 * DAY - 1)
+    assert not world.look()
+    world.pass_time(1)
+    assert world.look()
+
+
 def test_what_was_due_while_the_host_was_down_is_made_once(world: World) -> None:
     write(world.home, 2 * DAY, world.time)
     world.pass_time(11 * DAY)
