@@ -44,19 +44,35 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
 PER_SEND: Final = 10_000  # each send inside an answer or advance
 PER_AUTHORIZATION: Final = 20_000  # a hybrid verification, beside the price of the message that carries it
 AUTHORIZATION: Final = "authorization"  # the field of a message in which an authority's signature stands (P16)
+# Evidence that freezes a client is shown to every other one (P14): a look at each, and where it follows the same chain,
+# so that it may have to verify the whole, what the message itself costs.
+PER_CLIENT_SHOWN: Final = 500
+EVIDENCE: Final = "v1.Misbehaviour"  # how the type URL of such a message ends
+SHOWN_ROOM: Final = 64  # clients of one chain that an estimate leaves room for
+_UPDATE: Final = "/ibc.core.client.v1.MsgUpdateClient"
 
 
 ENVELOPE_BYTES: Final = 256  # what COSE and the signature add to a body, rounded up
 
 
 def estimate(messages: Sequence[tuple[str, Any]], body_bytes: int) -> int:
-    """Gas that a transaction of these messages uses at most; unknown messages count nothing."""
+    """Gas that a transaction of these messages uses at most; unknown messages count nothing.
+
+    Evidence may take more, on a ledger where more than `SHOWN_ROOM` clients follow one chain.
+    """
     total = PER_TRANSACTION + PER_SIGNATURE + PER_BYTE * (body_bytes + ENVELOPE_BYTES)
     for name, content in messages:
         total += PER_MESSAGE.get(name, 0)
         if isinstance(content, Mapping):
             total += PER_SEND * len(content.get("sends", ())) + PER_AUTHORIZATION * (AUTHORIZATION in content)
+        elif name == _UPDATE and EVIDENCE.encode() in content:
+            total += SHOWN_ROOM * shown(len(content))
     return total
+
+
+def shown(size: int) -> int:
+    """Gas for showing evidence, in a message of so many bytes, to one more client of the chain that it is about."""
+    return PER_CLIENT_SHOWN + PER_MESSAGE[_UPDATE] + PER_BYTE * size
 
 
 class Meter:

@@ -293,7 +293,7 @@ class Machine:
             position += 1
             meter.charge(price, name)
             if type(content) is bytes:
-                done = dispatch(draft, context, name, content)
+                done = dispatch(draft, context, name, content, meter)
                 if done.is_packet:
                     redundant, relayed = redundant and done.is_noop, True
                 elif name != MSG_UPDATE_CLIENT:

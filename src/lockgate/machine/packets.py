@@ -34,6 +34,7 @@ from lockgate.machine import answers, deviations, endpoints, equivocation, keys,
 from lockgate.machine.clients import ClientModule, Clients
 from lockgate.machine.context import Context, OwnHeader, field, only_fields
 from lockgate.machine.errors import BadMessage, LaneProof, NotPrunable, SendOutsideAnswer
+from lockgate.machine.gas import Meter
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION, LaneGate, LaneTerms
 from lockgate.machine.records import Entry, LaneOrder, StateDamaged
 from lockgate.merkle import ics23
@@ -117,8 +118,11 @@ class PacketLayer:
         """No account is: what IBC leaves to an authority is done by announced actions alone (P16)."""
         return account == GOVERNANCE
 
-    def dispatch(self, view: View, context: Context, name: str, data: bytes) -> dispatch.Dispatched:
-        """Run one IBC message; a refused packet's reason is recorded beside its sentinel (P3)."""
+    def dispatch(self, view: View, context: Context, name: str, data: bytes, meter: Meter) -> dispatch.Dispatched:
+        """Run one IBC message; a refused packet's reason is recorded beside its sentinel (P3).
+
+        What the message costs is charged already; `meter` is for what follows from it. Raises OutOfGas.
+        """
         self._context = context
         try:
             done = dispatch.dispatch(self._outside, view, context.block, context.signer, name, data)
@@ -127,8 +131,8 @@ class PacketLayer:
                 self._suspended(view, failure)
             raise
         if name == MSG_UPDATE_CLIENT and equivocation.froze(done.outcome):
-            current = Overlay(view, done.outcome.writes)
-            done.outcome.then(equivocation.spread(current, context.block, self.clients, data))
+            current, most = Overlay(view, done.outcome.writes), context.parameters.max_tx_gas
+            done.outcome.then(equivocation.spread(current, context.block, self.clients, data, meter, most))
         if done.received is not None and done.received.rejected is not None:
             received = done.received
             assert received.rejected is not None
@@ -178,7 +182,8 @@ class PacketLayer:
             outcome.then(ordering.take(view, lane, ordering.Claim.read(value), context.block.time))
         self._in_turn = True
         try:
-            done = self.dispatch(Overlay(view, outcome.writes), context, MSG_RECV_PACKET, received)
+            nothing_follows = Meter(0)
+            done = self.dispatch(Overlay(view, outcome.writes), context, MSG_RECV_PACKET, received, nothing_follows)
         finally:
             self._in_turn = False
         outcome.then(done.outcome)

@@ -32,7 +32,7 @@ from lockgate.lightclients.tendermint.errors import (
     RootUnset,
 )
 from lockgate.lightclients.tendermint.memo import ClientMemo
-from lockgate.lightclients.tendermint.messages import decode_header, decode_misbehaviour
+from lockgate.lightclients.tendermint.messages import decode_header
 from lockgate.lightclients.tendermint.states import (
     ClientState,
     ConsensusState,
@@ -107,7 +107,7 @@ class TendermintClient(StoredClient[ClientState, ConsensusState, ProofMemo]):
             if not update.contradicts(store, state, header):
                 return update.advance(store, state, header, now, own_height)
         elif kind == TENDERMINT_MISBEHAVIOUR:
-            evidence = decode_misbehaviour(value, self._memo.validator_set)
+            evidence = self._memo.misbehaviour(value)
             update.check_misbehaviour(store, state, evidence, now)
         else:
             raise MalformedState("not a client message", type_url=kind)
@@ -132,7 +132,7 @@ class TendermintClient(StoredClient[ClientState, ConsensusState, ProofMemo]):
         elif kind != TENDERMINT_MISBEHAVIOUR:
             return None
         else:
-            evidence = decode_misbehaviour(value, self._memo.validator_set)
+            evidence = self._memo.misbehaviour(value)
             proven = evidence.is_contradiction and all(
                 update.convinces(store, state, header, now) for header in (evidence.first, evidence.second)
             )
@@ -145,7 +145,7 @@ class TendermintClient(StoredClient[ClientState, ConsensusState, ProofMemo]):
         """
         store = self._store(view, client_id)
         state = store.client_state()
-        evidence = decode_misbehaviour(misbehaviour, self._memo.validator_set)
+        evidence = self._memo.misbehaviour(misbehaviour)
         both = (evidence.first, evidence.second)
         if not evidence.is_contradiction or not all(update.convinces(store, state, header, None) for header in both):
             return None

@@ -13,6 +13,7 @@ from typing import Final
 from lockgate.codec.wire import tendermint_pb2
 from lockgate.lightclients.cometbft import decoding
 from lockgate.lightclients.cometbft.types import MAX_VALIDATORS, ValidatorSet
+from lockgate.lightclients.tendermint.messages import ClientMisbehaviour, decode_misbehaviour
 from lockgate.lightclients.tendermint.states import (
     ClientState,
     ConsensusState,
@@ -31,15 +32,16 @@ MEMBERS: Final = 2 * MAX_VALIDATORS  # validators over all remembered sets: both
 
 
 class ClientMemo:
-    """Decoded states, validator sets and accepted proof parts."""
+    """Decoded states, validator sets, the last evidence and accepted proof parts."""
 
-    __slots__ = ("_clients", "_consensus", "_members", "_proofs", "_sets")
+    __slots__ = ("_clients", "_consensus", "_evidence", "_members", "_proofs", "_sets")
 
     def __init__(self) -> None:
         self._clients: dict[bytes, ClientState] = {}
         self._consensus: dict[bytes, ConsensusState] = {}
         self._sets: dict[bytes, ValidatorSet] = {}
         self._members = 0
+        self._evidence: tuple[bytes, ClientMisbehaviour] | None = None
         self._proofs: dict[tuple[bytes, tuple[bytes, ...]], ProofMemo] = {}
 
     def client_state(self, raw: bytes) -> ClientState:
@@ -82,6 +84,12 @@ class ClientMemo:
             self._sets[raw] = found
             self._members += len(found)
         return found
+
+    def misbehaviour(self, raw: bytes) -> ClientMisbehaviour:
+        """Decode evidence; what was decoded last is shown to every client of a ledger in turn."""
+        if self._evidence is None or self._evidence[0] != raw:
+            self._evidence = raw, decode_misbehaviour(raw, self.validator_set)
+        return self._evidence[1]
 
     def proofs(self, state: ClientState, consensus: ConsensusState) -> ProofMemo:
         """Return the verifier for one root under one client's specs, with what it has accepted."""
