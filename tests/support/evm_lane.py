@@ -43,6 +43,7 @@ from lockgate.relay.chains.evm.node import EvmNode, ask
 from lockgate.relay.chains.evm.submitter import EvmSubmitter
 from lockgate.relay.driver import EndPoint, Relayer
 from lockgate.relay.evm_attestors import EvmAttestors
+from lockgate.relay.evm_guard import EvmGuard
 from lockgate.relay.submitter import AccountSubmitter
 from lockgate.relay.updaters.attested_evm import AttestedEvmUpdater
 from lockgate.relay.updaters.evm_attested import EvmAttestedUpdater
@@ -84,6 +85,7 @@ class EvmLane:
     accounts: list[EvmAccount] = field(default_factory=list)
     states: dict[str, AttestedState] = field(default_factory=dict)
     nodes: list[EvmNode] = field(default_factory=list)
+    kept: dict[str, dict[str, object]] = field(default_factory=dict)  # evidence
     operators: Sequence[EvmKey] = OPERATORS  # who answers, of alpha's attestors
 
     def __post_init__(self) -> None:
@@ -214,7 +216,7 @@ class EvmLane:
             made.append(Member(number, service, state))
         return made
 
-    def relayer(self, name: str = "relayer") -> Relayer:
+    def relayer(self, name: str = "relayer", *, guarded: bool = False) -> Relayer:
         """A relayer; only one of them at a time, as they share an account."""
         ours, theirs = self.our_chain(), self.evm_chain()
         key = account(name).key
@@ -230,7 +232,16 @@ class EvmLane:
             own_lane=False,
             updaters={"attested": to_ours},
         )
-        return Relayer(here, there, self.report, SeededEntropy(name.encode()))
+        beside = []
+        if guarded:
+            asked = EvmAttestors(self.statement_signers(), self.report)
+            account_there = there.submitter.account  # type: ignore[attr-defined]  # it is an EvmSubmitter
+            guard = EvmGuard(here, there, account_there, domain, asked, self.report, self.keep)
+            beside = [("words to the contract", guard.step)]
+        return Relayer(here, there, self.report, SeededEntropy(name.encode()), beside=beside)
+
+    def keep(self, what: str, evidence: dict[str, object]) -> None:
+        self.kept[what] = evidence
 
     def send(self, body: bytes, ahead_s: int = 3_600) -> None:
         """A packet of ours to the example application."""

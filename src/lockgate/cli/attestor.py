@@ -78,8 +78,16 @@ def attestor_compose(
 def attestor_accept(name: Name, file: Annotated[Path, typer.Argument(help="A signer set, as a JSON file.")]) -> None:
     """Have an attestor sign for a set, and hand over to it. Read first who is in it. It may run."""
     from lockgate.node import attestor, signer_sets
+    from lockgate.node.foreign import attestors, sets
 
-    made = guard(lambda: signer_sets.read_set(signer_sets.read_file(file)))
+    given = guard(lambda: signer_sets.read_file(file))
+    if isinstance(given, dict) and "members" in given:  # of a contract on an EVM
+        epoch, signing = guard(lambda: sets.read(given))
+        path = guard(lambda: attestors.accept_set(Settings.folder, name, epoch, signing))
+        shown = ", ".join("0x" + one.signer.hex() for one in signing.members)
+        show({"accepted": epoch, "signers": shown, "file": str(path)})
+        return
+    made = guard(lambda: signer_sets.read_set(given))
     path = guard(lambda: attestor.accept(Settings.folder, name, made))
     operators = ", ".join(sorted(made.operators))
     show({"accepted": made.hash.hex(), "epoch": made.epoch, "operators": operators, "file": str(path)})

@@ -71,6 +71,36 @@ def evm_status(
         output.table(row["chain"], ["", ""], lines)
 
 
+@app.command("next-set")
+def evm_next_set(
+    name: Annotated[str, typer.Argument(help="A chain of this folder.")],
+    days: Annotated[int, typer.Option(help="Until it lapses.")] = 365,
+) -> None:
+    """Print the signing set of the contract as its next one: to edit, and for every operator to accept."""
+    import json
+
+    from lockgate.node.foreign import rotation
+    from lockgate.node.foreign.spec import kept_evm
+
+    folder = Settings.folder
+    typer.echo(json.dumps(guard(lambda: rotation.next_set(folder, kept_evm(folder, name), days)), indent=1))
+
+
+@app.command("rotate")
+def evm_rotate(
+    name: Annotated[str, typer.Argument(help="A chain of this folder.")],
+    file: Annotated[Path, typer.Argument(help="The next signing set, as a JSON file that the operators accepted.")],
+) -> None:
+    """Collect the present quorum's signatures for the next signing set, and have the contract take it."""
+    from lockgate.node import signer_sets
+    from lockgate.node.foreign import rotation
+    from lockgate.node.foreign.spec import kept_evm
+
+    folder = Settings.folder
+    given = guard(lambda: signer_sets.read_file(file))
+    show(await_(lambda: rotation.rotate(folder, kept_evm(folder, name), given, _report)))
+
+
 def _step(step: str) -> None:
     output.remark(f"… {step}")
 

@@ -42,6 +42,7 @@ IDLE_S: Final = 1.0  # a worker looks again after this, whatever it heard
 BACKOFF_S: Final = 1.0
 BACKOFF_MAX_S: Final = 60.0
 CLEAR_DEADLINE_S: Final = 30.0  # without any progress
+Step = Callable[[], Awaitable[None]]
 RECEIVES: Final = (Stage.RECEIVE,)
 SETTLES: Final = (Stage.ACKNOWLEDGE, Stage.TIME_OUT)  # an acknowledgement frees the sender's state: first
 # What a hostile or broken node can make a reader stumble over. A relayer must not stop for it.
@@ -59,8 +60,12 @@ class Relayer:
         rng: Rng,
         keep_evidence: KeepEvidence | None = None,
         batch_most: int = BATCH_MOST,
+        beside: Sequence[tuple[str, Step]] = (),
     ) -> None:
-        """`batch_most` bounds the packets of one transaction, 1 to BATCH_MOST."""
+        """`batch_most` bounds the packets of one transaction, 1 to BATCH_MOST; `beside` are steps, each by a name, that
+        are repeated while it relays.
+        """
+        self._beside = tuple(beside)
         self.ends = (one, other)
         self.directions = (Direction(one, other), Direction(other, one))
         self._report = report
@@ -129,6 +134,7 @@ class Relayer:
         tasks.append(self._loop("guard", self._guard.work))
         tasks.append(self._loop("attestations", self._quorums.work))
         tasks.append(self._loop("conflicts", self._conflicting))
+        tasks += [self._loop(name, step) for name, step in self._beside]
         return tasks
 
     async def _loop(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
@@ -321,4 +327,4 @@ async def _first(waiting: Any, running: Sequence[asyncio.Future[None]]) -> None:
         task.cancel()
 
 
-__all__ = ("EndPoint", "Relayer")
+__all__ = ("EndPoint", "Relayer", "Step")

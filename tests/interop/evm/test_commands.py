@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 from web3 import Web3
 
+from lockgate.cli.main import app
 from lockgate.crypto.recoverable import EvmKey
 from lockgate.relay.chains.evm.artefacts import artefact
 from tests.interop.evm.world import Node, start_node
@@ -168,6 +170,26 @@ def test_c6_a_reorganisation_while_nothing_ran_halts_the_next_relayer(place: Pla
         assert place.spent() == before, "nothing is signed any more"
         place.stop()
     assert "evm.reorganised_after_release" not in logged
+
+
+def test_the_contract_is_handed_over_to_the_set_that_its_operators_accepted(place: Place) -> None:
+    place.fund()
+    place.lockgate("evm", "deploy", place.file, "--echo")
+    place.up()
+    place.until(lambda: place.lockgate("evm", "status")[0]["attested_to"])
+    done = CliRunner().invoke(app, ["--data", str(place.data), "evm", "next-set", "anvil", "--days", "400"])
+    following = place.folder / "next.json"
+    following.write_text(done.stdout)
+    few = place.lockgate("evm", "rotate", "anvil", str(following), code=5)
+    assert few["error"]["code"] == "attestor.too_few_for_evm", "nobody has accepted it"
+    for name in ("anvil-1", "anvil-2", "anvil-3"):
+        assert place.lockgate("attestor", "accept", name, str(following))["accepted"] == 2
+    assert "running relayer" in place.lockgate("evm", "rotate", "anvil", str(following))["carried"]
+    place.until(lambda: place.lockgate("evm", "status")[0]["signing_set"].startswith("epoch 2"))
+    assert place.lockgate("evm", "rotate", "anvil", str(following), code=3)["error"]["code"] == "relay.not_the_next_set"
+    ours = place.lockgate("lane", "ask", place.lane()["client"], "hello", "--ledger", "alpha", "--wait", "90")
+    assert ours["ended"] == "acknowledged", "its packets go on under the next set"
+    assert json.loads((place.data / "chains" / "anvil" / "set.json").read_text())["epoch"] == 2
 
 
 @pytest.mark.parametrize(

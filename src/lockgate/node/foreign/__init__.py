@@ -3,7 +3,7 @@
 - `spec`: a chain as the deployment file and the data folder name it; `keys`: the relayer's account there
 - `beacons`: beacon nodes, where the ledger follows an EVM by its sync committees
 - `evm`: an EVM opened; `deploy`: our contracts on it; `status`: what stands there
-- `sets`, `attestors`: signing sets, and the attestors of such a lane
+- `sets`, `attestors`, `rotation`: signing sets, the attestors of such a lane, and the next set
 - `lane`: opens one to an EVM, `cosmos` one to a Cosmos SDK chain; `records`: what of one stands; `relay`: its relayer
 - `start`: all lanes of a deployment
 """
@@ -18,6 +18,7 @@ __all__ = (
     "lane",
     "records",
     "relay",
+    "rotation",
     "sets",
     "spec",
     "start",

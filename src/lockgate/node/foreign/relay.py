@@ -21,6 +21,7 @@ from lockgate.node.foreign import cosmos
 from lockgate.node.foreign.beacons import network_of, open_beacons
 from lockgate.node.foreign.evm import deployed, host_of, open_account, open_chain, open_nodes
 from lockgate.node.foreign.records import alone, lane_of, relay_signer
+from lockgate.node.foreign.rotation import carrying
 from lockgate.node.foreign.spec import SYNC_COMMITTEES, ChainSpec, CosmosSpec, EvmSpec, kept
 from lockgate.node.provision import LedgerAccess, SetupFailed
 from lockgate.node.relay_record import batch_most, max_gas_prices
@@ -29,8 +30,10 @@ from lockgate.primitives.ids import ClientId
 from lockgate.relay.attestors import Attestor, Attestors
 from lockgate.relay.chains.evm.clients import KIND
 from lockgate.relay.chains.evm.submitter import EvmSubmitter
-from lockgate.relay.driver import EndPoint, Relayer
+from lockgate.relay.driver import EndPoint, Relayer, Step
 from lockgate.relay.evm_attestors import EvmAttestors, SocketAttestor
+from lockgate.relay.evm_guard import EvmGuard
+from lockgate.relay.guard import KeepEvidence
 from lockgate.relay.updaters.attested_evm import AttestedEvmUpdater
 from lockgate.relay.updaters.ethereum import EthereumUpdater
 from lockgate.relay.updaters.evm_attested import EvmAttestedUpdater
@@ -81,7 +84,7 @@ async def make(asked: Asked) -> tuple[Relayer, list[Any]]:
             held.stack.enter_context(alone(folder, spec.name))
         ours = await asked.waits(partial(_connect, asked, spec), asked.report)
         held.open.append(ours.chain.rpc)
-        ends = await _ENDS[type(spec)](asked, spec, ours, lane, held)
+        one, other = await _ENDS[type(spec)](asked, spec, ours, lane, held)
     except BaseException:
         await held.close()
         raise
@@ -89,7 +92,28 @@ async def make(asked: Asked) -> tuple[Relayer, list[Any]]:
     def keep(what: str, evidence: dict[str, object]) -> None:
         write_json(folder.relay(asked.name) / "evidence" / f"{what}.json", evidence)
 
-    return Relayer(*ends, asked.report, OsEntropy(), keep, batch_most(record)), [held]
+    if asked.signs and isinstance(other.submitter, EvmSubmitter):
+        beside = _beside(asked, spec, ours, (one, other), keep)
+    else:
+        beside = ()
+    return Relayer(one, other, asked.report, OsEntropy(), keep, batch_most(record), beside), [held]
+
+
+def _beside(
+    asked: Asked, spec: Any, ours: LedgerAccess, ends: tuple[EndPoint, EndPoint], keep: KeepEvidence
+) -> tuple[tuple[str, Step], ...]:
+    """What is done for the contract beside its packets: rotations carried, conflicting words shown to it."""
+    one, other = ends
+    assert isinstance(other.submitter, EvmSubmitter), "it is an EVM"
+    account, source = other.submitter.account, ours.genesis.domain_id
+    attestors = EvmAttestors([SocketAttestor(each) for each in _addresses(asked, spec)], asked.report)
+    guard = EvmGuard(one, other, account, source, attestors, asked.report, keep)
+    carried = carrying(asked.folder, spec, account, other, asked.report)
+    return (("rotation", carried), ("words to the contract", guard.step))
+
+
+def _addresses(asked: Asked, spec: ChainSpec) -> list[str]:
+    return [str(address) for address in asked.record.get("attestors", {}).get(spec.name, ())]
 
 
 async def _connect(asked: Asked, spec: ChainSpec) -> LedgerAccess:
@@ -120,7 +144,7 @@ async def _evm_ends(
     held.open.append(account)
     if asked.signs:
         await asked.waits(account.resume, report)
-    addresses = [str(address) for address in asked.record.get("attestors", {}).get(spec.name, ())]
+    addresses = _addresses(asked, spec)
     to_contract = _to_contract(ours, spec, addresses, report)
     to_ledger: dict[str, Updater] = {}
     if spec.client == SYNC_COMMITTEES:

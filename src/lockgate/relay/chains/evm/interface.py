@@ -80,6 +80,13 @@ class Interface:
         """What a call returned. Raises codec's Malformed."""
         return _decoded(self._functions[name].outputs, data)
 
+    def called(self, data: bytes) -> tuple[str, tuple[Any, ...]] | None:
+        """The function that a call's data is of, and its arguments; None for another contract's. Raises Malformed."""
+        for name, function in self._functions.items():
+            if data[:4] == function.selector:
+                return name, _decoded(function.inputs, data[4:])
+        return None
+
     def topic(self, event: str) -> bytes:
         return next(one.topic for one in self._events.values() if one.name == event)
 

@@ -37,6 +37,7 @@ CODES: Final = {
     "client.not_active": NOT_ACTIVE,
     "set.expired": NOT_ACTIVE,
     "lane.paused": LANES_FAULT,
+    "attestation.epoch": LANES_FAULT,  # the set was rotated under the batch
     "lane.limit": LANES_FAULT,
 }
 ENDS: Final = {

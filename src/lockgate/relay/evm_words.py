@@ -1,0 +1,164 @@
+"""What a call of a host contract or its client has a quorum say: the attestation, and the leaves it is shown for.
+
+Anybody reads it in the chain's blocks. It counts for nothing here before its signatures are found to be a quorum's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockgate.codec import abi
+from lockgate.codec.errors import Malformed
+from lockgate.courier.evm_attesting import EvmAttested, NotOfTheSet, quorum, signed_by
+from lockgate.crypto.keccak import keccak256
+from lockgate.ibc import commitment
+from lockgate.ibc import host as paths
+from lockgate.ibc.packet import Acknowledgement, Packet
+from lockgate.lightclients.evm_attestation import (
+    ABSENT,
+    ATTESTATION,
+    INCLUSION,
+    MAX_LEAVES,
+    Binding,
+    Inclusion,
+    Leaf,
+    Signed,
+    Statement,
+)
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.time import UnixSeconds
+from lockgate.relay.chains.evm.clients import AttestedContract
+from lockgate.relay.chains.evm.interface import interface
+from lockgate.relay.chains.evm.packets import packet_of
+
+_PROOF: Final = abi.Tuple((ATTESTATION, INCLUSION))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A leaf as a call showed it, under which ICS-24 key, and how it alone leads to the root."""
+
+    key: bytes
+    leaf: Leaf
+    inclusion: Inclusion
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A quorum's statement with its signatures."""
+
+    statement: Statement
+    signatures: tuple[Signed, ...]
+    shown: tuple[Shown, ...] = ()
+
+
+def word_in(data: bytes, to_host: bool) -> Word | None:
+    """What a call's data has said, by a host's call or by a client's; none where it says nothing that can be read."""
+    own = interface("host" if to_host else "attested")
+    try:
+        called = own.called(data)
+        if called is None:
+            return None
+        name, values = called
+        if not to_host:
+            return Word(*_statement(values[0])) if name == "update" else None
+        found = _proof_and_leaves(name, values)
+        if found is None:
+            return None
+        proof, keyed = found
+        attestation, inclusion = abi.decode(_PROOF, abi.WORD.to_bytes(abi.WORD) + proof)
+        statement, signatures = _statement(attestation)
+        size, positions, siblings = inclusion
+        whole = Inclusion(size, positions, tuple(one.to_bytes(32) for one in siblings))
+        singles = single_inclusions([leaf for _, leaf in keyed], whole)
+    except (Malformed, LockgateError, ValueError, IndexError, OverflowError, TypeError):
+        return None
+    shown = tuple(Shown(key, leaf, one) for (key, leaf), one in zip(keyed, singles, strict=True))
+    return Word(statement, signatures, shown)
+
+
+def holds(word: Word, contract: AttestedContract, binding: Binding) -> bool:
+    """Whether a quorum of this set of the contract's signed it."""
+    if word.statement.epoch != contract.epoch:
+        return False
+    digest, have = word.statement.digest(binding), {}
+    for one in word.signatures:
+        try:
+            signed = signed_by(contract.members, digest, EvmAttested(one.r, one.vs))
+        except NotOfTheSet:
+            return False
+        have[signed.position] = signed
+    return quorum(contract.members, contract.threshold, contract.operators, have) is not None
+
+
+def single_inclusions(leaves: Sequence[Leaf], whole: Inclusion) -> list[Inclusion]:
+    """How each leaf alone leads to the root that the inclusion of all of them leads to. Raises ValueError."""
+    if not 0 < whole.size <= MAX_LEAVES or whole.positions >> whole.size or whole.positions.bit_count() != len(leaves):
+        raise ValueError("an inclusion of other leaves")
+    places = [at for at in range(whole.size) if whole.positions >> at & 1]
+    siblings, levels = iter(whole.siblings), []
+    known, width = {at: leaf.hash for at, leaf in zip(places, leaves, strict=True)}, whole.size
+    while width > 1:
+        for at in sorted(known):
+            if at ^ 1 < width and at ^ 1 not in known:
+                known[at ^ 1] = next(siblings, b"")
+        levels.append((known, width))
+        known = {
+            at >> 1: keccak256(known[at] + known[at + 1]) if at + 1 < width else known[at]
+            for at in sorted(known)
+            if at % 2 == 0
+        }
+        width = (width + 1) >> 1
+    found = []
+    for place in places:
+        path = [nodes[(place >> up) ^ 1] for up, (nodes, wide) in enumerate(levels) if (place >> up) ^ 1 < wide]
+        found.append(Inclusion(whole.size, 1 << place, tuple(path)))
+    return found
+
+
+def _proof_and_leaves(name: str, values: Sequence[Any]) -> tuple[bytes, list[tuple[bytes, Leaf]]] | None:
+    match name:
+        case "recvPacket":
+            packet, proof, _ = values[0]
+            return proof, [_sent(packet_of(packet))]
+        case "recvPackets":
+            return values[1], [_sent(packet_of(one)) for one in values[0]]
+        case "ackPacket":
+            packet, answer, proof, _ = values[0]
+            return proof, [_answered(packet_of(packet), answer)]
+        case "ackPackets":
+            answered = zip(values[0], values[1], strict=True)
+            return values[2], [_answered(packet_of(one), answer) for one, answer in answered]
+        case "timeoutPacket":
+            packet, proof, _ = values[0]
+            read = packet_of(packet)
+            key = paths.packet_receipt(read.destination_client, read.sequence)
+            return proof, [(key, Leaf(keccak256(key), ABSENT))]
+    return None
+
+
+def _sent(packet: Packet) -> tuple[bytes, Leaf]:
+    key = paths.packet_commitment(packet.source_client, packet.sequence)
+    return key, Leaf(keccak256(key), commitment.commit_packet(packet))
+
+
+def _answered(packet: Packet, answer: bytes) -> tuple[bytes, Leaf]:
+    key = paths.packet_acknowledgement(packet.destination_client, packet.sequence)
+    return key, Leaf(keccak256(key), commitment.commit_acknowledgement(Acknowledgement((answer,))))
+
+
+def _statement(fields: Sequence[Any]) -> tuple[Statement, tuple[Signed, ...]]:
+    epoch, height, time, state_root, leaves_root, signed = fields
+    statement = Statement(
+        epoch=epoch,
+        height=height,
+        time=UnixSeconds(time),
+        state_root=state_root.to_bytes(32),
+        leaves_root=leaves_root.to_bytes(32),
+    )
+    return statement, tuple(Signed(at, r.to_bytes(32), vs.to_bytes(32)) for at, r, vs in signed)
+
+
+__all__ = ("Shown", "Word", "holds", "single_inclusions", "word_in")

@@ -1,0 +1,118 @@
+"""What is read out of a call of a host contract or its client: nothing is believed, and nothing breaks the reader."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from lockgate.crypto.recoverable import EvmKey
+from lockgate.lightclients.evm_attestation import (
+    Binding,
+    Inclusion,
+    Leaf,
+    Member,
+    Signed,
+    Statement,
+    attestation_fields,
+    encode_proof,
+    merkle_root,
+    prove,
+)
+from lockgate.primitives.time import UnixSeconds
+from lockgate.relay.chains.evm.clients import AttestedContract
+from lockgate.relay.chains.evm.interface import interface
+from lockgate.relay.chains.evm.packets import packet_fields
+from lockgate.relay.evm_guard import _conflict
+from lockgate.relay.evm_words import Word, holds, single_inclusions, word_in
+from tests.support.evm_node import FakeNode
+
+KEYS = [EvmKey(bytes([number + 1]) * 32) for number in range(3)]
+CONTRACT = AttestedContract(
+    b"\x0a" * 20, 1, tuple(Member(0, key.address, 1) for key in KEYS), 2, 2, UnixSeconds(2_000_000_000)
+)
+BINDING = Binding(chain_id=1, contract=b"\x0a" * 20, client_id="client-0", source=b"\x01" * 32)
+LEAVES = [Leaf(bytes([at]) * 32, bytes([at + 1]) * 32) for at in range(3)]
+
+
+def statement(height: int = 7, time: int = 1_700_000_000, root: bytes = b"\x11" * 32) -> Statement:
+    leaves = merkle_root(LEAVES)
+    return Statement(epoch=1, height=height, time=UnixSeconds(time), state_root=root, leaves_root=leaves)
+
+
+def signed(over: Statement, signers: range = range(2), binding: Binding = BINDING) -> tuple[Signed, ...]:
+    return tuple(Signed(at, *KEYS[at].sign_digest(over.digest(binding)).compact) for at in signers)
+
+
+def word(over: Statement) -> Word:
+    return Word(over, signed(over))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 50])
+def test_one_leaf_leads_to_the_root_as_all_of_them_do(size: int) -> None:
+    leaves = [Leaf(bytes([at]) * 32, bytes([at + 100]) * 32) for at in range(size)]
+    rng = random.Random(size)
+    for _ in range(20):
+        places = sorted(rng.sample(range(size), rng.randint(1, size)))
+        whole = prove(leaves, places)[1]
+        singles = single_inclusions([leaves[at] for at in places], whole)
+        assert singles == [prove(leaves, [at])[1] for at in places]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [Inclusion(0, 1, ()), Inclusion(257, 1, ()), Inclusion(2, 4, ()), Inclusion(2, 3, ()), Inclusion(2, 0, ())],
+)
+def test_an_inclusion_of_other_leaves_is_none(spoilt: Inclusion) -> None:
+    with pytest.raises(ValueError, match="other leaves"):
+        single_inclusions(LEAVES[:1], spoilt)
+
+
+def test_an_update_and_a_packets_proof_read_as_they_were_made() -> None:
+    over = statement()
+    data = interface("attested").call("update", attestation_fields(over, signed(over)))
+    assert word_in(data, to_host=False) == word(over)
+    packet = FakeNode().send()
+    inclusion = prove(LEAVES, [0])[1]
+    call = (packet_fields(packet), encode_proof(over, signed(over), inclusion), (1, over.height))
+    found = word_in(interface("host").call("recvPacket", call), to_host=True)
+    assert found is not None
+    assert (found.statement, found.signatures) == (over, signed(over))
+    assert found.shown[0].inclusion == inclusion
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01", b"\x01" * 4, b"\x01" * 300])
+def test_what_is_no_call_says_nothing(data: bytes) -> None:
+    for to_host in (False, True):
+        assert word_in(data, to_host) is None
+        for name in ("recvPacket", "recvPackets", "ackPackets", "timeoutPacket") if to_host else ("update",):
+            selector = interface("host" if to_host else "attested")._functions[name].selector
+            assert word_in(selector + data, to_host) is None
+
+
+def test_only_a_quorum_of_the_present_set_over_this_very_contract_counts() -> None:
+    over = statement()
+    assert holds(word(over), CONTRACT, BINDING)
+    for other in (
+        Word(over, signed(over, range(1))),
+        Word(over, signed(over)[:1] * 2),
+        Word(over, signed(statement(8))),
+        Word(
+            over,
+            signed(over, binding=Binding(chain_id=2, contract=b"\x0a" * 20, client_id="client-0", source=b"\x01" * 32)),
+        ),
+        Word(over, (Signed(0, bytes(32), bytes(32)), *signed(over)[1:])),
+        word(Statement(epoch=2, height=7, time=over.time, state_root=over.state_root, leaves_root=over.leaves_root)),
+    ):
+        assert not holds(other, CONTRACT, BINDING)
+
+
+def test_words_conflict_where_the_contract_says_that_they_do() -> None:
+    truth = word(statement())
+    assert _conflict(truth, truth) is None
+    assert _conflict(truth, word(statement(8, 1_700_000_001))) is None
+    for other in (statement(root=b"\x12" * 32), statement(time=1_700_000_001), statement(8, 1_699_999_999)):
+        found = _conflict(word(other), truth)
+        assert found is not None
+        assert found[0] == "misbehaviour"
+        assert found == _conflict(truth, word(other)) or other.height == 7, "the lower one stands first"
