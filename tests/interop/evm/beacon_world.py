@@ -36,7 +36,7 @@ from lockgate.relay.chains.evm.node import EvmCalls, EvmNode
 from lockgate.relay.chains.evm.packets import packet_of
 from lockgate.relay.kinds import kind_of
 from lockgate.relay.messages import News, Path, Stage, look, messages
-from lockgate.relay.updaters.ethereum import EthereumUpdater, StorageGround
+from lockgate.relay.updaters.ethereum import EthereumUpdater, FinalizedGround
 from tests.interop.evm.world import Node, World, attestation, deploy, fields, keys_of, set_fields, signing_set
 from tests.support.lab import account
 from tests.support.notes import PORT, Notes
@@ -169,7 +169,7 @@ class BeaconWorld:
 
     async def proven(
         self, stage: Stage, packet: Packet, updater: EthereumUpdater | None = None, answer: bytes = b""
-    ) -> tuple[StorageGround, Message]:
+    ) -> tuple[FinalizedGround, Message]:
         """The ground of a packet's next step, and its message. Raises what the updater refuses, and Told."""
         updater = updater or self.updater()
         ground = await updater.reach(self.tracked(), (await updater.chain.tip()).height, self.clock.now())

@@ -14,7 +14,6 @@ from lockgate.lightclients.attested.states import ClientState, ConsensusState
 from lockgate.lightclients.attested.update import check_attestation
 from lockgate.lightclients.evm_storage import StorageProofs, encode_proof
 from lockgate.machine.transaction import Message
-from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import UnixNanos
 from lockgate.relay.attestors import Attestors
@@ -22,6 +21,7 @@ from lockgate.relay.chains.evm.chain import EvmChain
 from lockgate.relay.chains.evm.proofs import StorageProof
 from lockgate.relay.messages import update_client
 from lockgate.relay.updaters.grounds import OtherHistory
+from lockgate.relay.updaters.words import check_words
 
 GROUNDS_KEPT: Final = 8  # as of headers
 
@@ -40,26 +40,15 @@ class StorageGround:
 
     async def prove(self, store: str, keys: Sequence[bytes], /) -> list[Proven | Exception]:
         """Values in the form the client takes, checked as it will check them."""
-        proofs = StorageProofs(self.root)
-        checked: list[Proven | Exception] = []
-        for key, proven in zip(keys, await self.chain.prove_many(store, keys, self.height), strict=True):
-            if isinstance(proven, Exception):
-                checked.append(proven)
-                continue
-            try:
-                nodes = encode_proof(StorageProof.from_bytes(proven.proof).storage)
-                if proven.value is None:
-                    proofs.non_membership(nodes, (key,))
-                else:
-                    proofs.membership(nodes, (key,), proven.value)
-            except LockgateError as refusal:
-                checked.append(refusal)
-            else:
-                checked.append(Proven(proven.value, nodes, self.height))
-        return checked
+        found = await self.chain.prove_many(store, keys, self.height)
+        return check_words(StorageProofs(self.root), _client_form, self.height, keys, found)
 
     def proofs(self, chosen: Sequence[Proven], /) -> list[bytes]:
         return [proven.proof for proven in chosen]
+
+
+def _client_form(proof: StorageProof) -> bytes:
+    return encode_proof(proof.storage)
 
 
 class AttestedEvmUpdater:

@@ -34,6 +34,7 @@ from lockgate.relay.chains.evm.chain import EvmChain, Report
 from lockgate.relay.chains.evm.proofs import StorageProof
 from lockgate.relay.messages import update_client
 from lockgate.relay.rpc import BadAnswer
+from lockgate.relay.updaters.words import check_words
 
 GROUNDS_KEPT: Final = 8
 COMMITTEES_KEPT: Final = 8  # of up to 2,048 keys
@@ -63,7 +64,7 @@ class NoBeacon(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class StorageGround:
+class FinalizedGround:
     """A finalized header that the client knows, or will once `headers` are submitted. Meets `courier.ports.Ground`."""
 
     chain: EvmChain
@@ -77,25 +78,11 @@ class StorageGround:
 
     async def prove(self, store: str, keys: Sequence[bytes], /) -> list[Proven | Exception]:
         """What the host contract stores under paths of ICS-24; each proof as the client will check it."""
-        found: list[Proven | Exception] = []
-        for key, proven in zip(keys, await self.chain.prove_many(store, keys, self.block), strict=True):
-            found.append(proven if isinstance(proven, Exception) else self._checked(key, proven))
-        return found
+        found = await self.chain.prove_many(store, keys, self.block)
+        return check_words(self.words, _client_form, self.height, keys, found)
 
     def proofs(self, chosen: Sequence[Proven], /) -> list[bytes]:
         return [proven.proof for proven in chosen]
-
-    def _checked(self, key: bytes, proven: Proven) -> Proven | Exception:
-        try:
-            given = StorageProof.from_bytes(proven.proof)
-            proof = encode_proof(given.account, given.storage)
-            if proven.value is None:
-                self.words.non_membership(proof, (key,))
-            else:
-                self.words.membership(proof, (key,), proven.value)
-        except LockgateError as refusal:  # this packet's, never the batch's
-            return refusal
-        return Proven(proven.value, proof, self.height)
 
 
 class EthereumUpdater:
@@ -111,7 +98,7 @@ class EthereumUpdater:
         self.chain = chain
         self._beacons = tuple(beacons)
         self._report = report
-        self._grounds: OrderedDict[tuple[Height, Height], StorageGround] = OrderedDict()
+        self._grounds: OrderedDict[tuple[Height, Height], FinalizedGround] = OrderedDict()
         self._committees: OrderedDict[bytes, SyncCommittee] = OrderedDict()  # by their roots
         self.periods = 0
         self.refuted = 0
@@ -128,7 +115,7 @@ class EthereumUpdater:
         """Each beacon node by its address, and how often one was refuted."""
         return {"beacons": [beacon.address for beacon in self._beacons], "refuted": self.refuted}
 
-    async def reach(self, tracked: TrackedClient, target: Height, now: UnixNanos, /) -> StorageGround:
+    async def reach(self, tracked: TrackedClient, target: Height, now: UnixNanos, /) -> FinalizedGround:
         """As `Updater.reach`; heights are numbers of execution blocks.
 
         Raises NotYet for what is not final or signed yet, BeaconRefuted, OtherExecution, ChainUnavailable, and
@@ -149,7 +136,7 @@ class EthereumUpdater:
                 self._grounds.popitem(last=False)
         return known
 
-    async def _walked(self, tracked: TrackedClient, target: Height, now: UnixNanos) -> StorageGround:
+    async def _walked(self, tracked: TrackedClient, target: Height, now: UnixNanos) -> FinalizedGround:
         failure: LockgateError | None = None
         for beacon in self._beacons:
             try:
@@ -168,7 +155,7 @@ class EthereumUpdater:
         assert failure is not None, "there is a beacon"
         raise failure
 
-    async def _ground(self, state: ClientState, known: ConsensusState, headers: tuple[bytes, ...]) -> StorageGround:
+    async def _ground(self, state: ClientState, known: ConsensusState, headers: tuple[bytes, ...]) -> FinalizedGround:
         """Raises OtherExecution, NotYet while the EVM's node does not have the block for final."""
         block = await self.chain.block(known.number)
         if (block.state_root, block.nanos) != (known.root, known.timestamp):
@@ -176,7 +163,7 @@ class EthereumUpdater:
                 chain=self.chain.chain_id, number=known.number, root=known.root, shown=block.state_root
             )
         words = AccountProofs(known.root, state.host, state.commitments)
-        return StorageGround(self.chain, state.latest_height, block.height, words, headers)
+        return FinalizedGround(self.chain, state.latest_height, block.height, words, headers)
 
 
 class _Walk:
@@ -288,6 +275,10 @@ class _Walk:
             return None
 
 
+def _client_form(proof: StorageProof) -> bytes:
+    return encode_proof(proof.account, proof.storage)
+
+
 class _Played:
     """The state of a ledger on which there is nothing but one client. Meets `View`."""
 
@@ -309,4 +300,4 @@ class _Played:
                 self._values[place] = value
 
 
-__all__ = ("BeaconRefuted", "EthereumUpdater", "NoBeacon", "OtherExecution", "StorageGround")
+__all__ = ("BeaconRefuted", "EthereumUpdater", "FinalizedGround", "NoBeacon", "OtherExecution")
