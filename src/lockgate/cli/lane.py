@@ -73,7 +73,7 @@ def lane_ask(
     text: Annotated[str, typer.Argument(help="The body.")],
     ledger: Annotated[str, typer.Option(help="The ledger it is sent from.", autocompletion=complete_ledger)],
     port: Annotated[str, typer.Option(help="The application that sends.")] = "echo",
-    to: Annotated[str, typer.Option(help="The application there.")] = "echo",
+    to: Annotated[str, typer.Option(help="The port there; the example application's where none is named.")] = "",
     timeout: Annotated[int, typer.Option(help="Seconds until it times out.")] = 3_600,
     wait: Annotated[float, typer.Option(help="Seconds to wait for its end; 0: none.")] = 0.0,
 ) -> None:

@@ -14,6 +14,7 @@ from lockgate.crypto.keys import KeyRole
 from lockgate.lightclients.evm_attestation import Member, SigningSet
 from lockgate.node import applications, ledger
 from lockgate.node.applications import Echo, OtherApplications
+from lockgate.node.asking import application_there
 from lockgate.node.folder import Folder, NotInitialised, write_json
 from lockgate.node.foreign import attestors, keys, sets
 from lockgate.node.foreign.deploy import DeployedOtherwise, _Steps
@@ -325,7 +326,22 @@ def test_a_record_whose_contracts_are_gone_is_no_record(tmp_path: Path) -> None:
         asyncio.run(steps(tmp_path, Chain(), record).check(other, cast(Any, genesis)))
 
 
-# --- applications of a ledger
+# --- applications of a ledger, and of others
+
+
+def test_the_application_at_the_other_end_is_the_one_of_that_lane(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    port = "0x" + "0a" * 20
+    for chain, lane in {
+        "a": {"ledger": "alpha", "client": "attested-0", "echo": "0x" + "0b" * 20},
+        "b": {"ledger": "beta", "client": "attested-0", "echo": port},
+        "c": {"ledger": "beta", "client": "attested-1"},
+    }.items():
+        folder.chain(chain).mkdir(parents=True)
+        write_json(folder.chain(chain) / "lane.json", lane)
+    folder.chain("d").mkdir()
+    assert application_there(folder, "beta", "attested-0") == port
+    assert application_there(folder, "beta", "attested-1") == application_there(folder, "beta", "x") == "echo"
 
 
 def test_applications_are_fixed_when_a_ledger_is_made(tmp_path: Path) -> None:

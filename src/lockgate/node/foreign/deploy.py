@@ -24,7 +24,6 @@ from lockgate.relay.chains.evm.answers import hexed, quantity
 from lockgate.relay.chains.evm.node import ask
 from lockgate.relay.chains.evm.transactions import created_address
 
-ECHO_PORT: Final = "echo"
 PENDING: Final = "pending"
 WAIT_S: Final = 300.0  # for a transaction that an earlier run left under way
 POLL_S: Final = 0.5
@@ -68,7 +67,7 @@ async def deploy(
         steps.record["set"] = sets.to_json(1, signing)
         await steps.step("attested", deployment.deploy_attested, host, bytes(genesis.domain_id), signing)
         if echo:
-            await steps.step("echo", deployment.deploy, "echo", int.from_bytes(host), ECHO_PORT)
+            await steps.step("echo", deployment.deploy, "echo", int.from_bytes(host))
         shown = {name: value for name, value in steps.record.items() if name != PENDING}
         return {**shown, "balance_wei": await balance(account), "sent": steps.sent}
 

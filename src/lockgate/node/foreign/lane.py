@@ -22,7 +22,7 @@ from lockgate.lightclients.evm_storage import chain_name, domain_of
 from lockgate.node.folder import Folder
 from lockgate.node.foreign import attestors, sets
 from lockgate.node.foreign.beacons import client_message
-from lockgate.node.foreign.deploy import ECHO_PORT, DeployedOtherwise
+from lockgate.node.foreign.deploy import DeployedOtherwise
 from lockgate.node.foreign.evm import NotDeployedYet, deployed, host_of, opened
 from lockgate.node.foreign.records import LaneRecord, Row, ledger_access
 from lockgate.node.foreign.spec import SYNC_COMMITTEES, EvmSpec, keep
@@ -125,7 +125,7 @@ async def _open_echo(account: Any, record: Row, lane: LaneRecord, say: Say) -> N
     except Reverted as refusal:
         if refusal.reason != "echo.owner":  # an earlier run has opened it
             raise
-    lane.note(echo=ECHO_PORT)
+    lane.note(echo=deployment.port_of(echo))
 
 
 __all__ = ("open_evm",)
