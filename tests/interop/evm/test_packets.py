@@ -211,6 +211,30 @@ def test_c5_a_timeout_needs_proven_absence_at_a_late_enough_time(world: World) -
     assert len(world.do(time_out(world, packet))["logs"]) == 1, "a Noop"
 
 
+def test_c5_a_timeout_is_reached_in_its_very_second(world: World) -> None:
+    packet = ask(world, ahead=30)
+    world.advance(31)
+    for at, reason in ((packet.timeout - 1, r"packet\.timeout_not_reached"), (packet.timeout, "")):
+        proof, height = world.proof([unreceived(packet)], time=UnixSeconds(at))
+        call = world.host.functions.timeoutPacket((fields(packet), proof, height))
+        if reason:
+            world.refuses(call, reason)
+        else:
+            world.do(call)
+
+
+def test_p13_a_send_is_judged_by_this_chains_time_as_well(world: World) -> None:
+    """The other ledger was not heard of for a while: its newest time is before a timeout that has passed here."""
+    world.advance(100)
+    call = world.echo.functions.ask(world.client_id, "remote", BODY, world.now() - 1)
+    world.refuses(call, r"packet\.expired")
+
+
+def test_a_send_has_a_body_and_somebody_to_go_to(world: World) -> None:
+    for port, body in (("remote", b""), ("r", BODY), ("", BODY)):
+        world.refuses(world.echo.functions.ask(world.client_id, port, body, world.now() + 60), r"packet\.invalid")
+
+
 @pytest.mark.parametrize(("ahead", "reason"), [(0, r"packet\.expired"), (86_500, r"packet\.timeout_too_far")])
 def test_a_send_keeps_within_the_timeouts_of_p13(world: World, ahead: int, reason: str) -> None:
     world.refuses(world.echo.functions.ask(world.client_id, "remote", BODY, world.now() + ahead), reason)

@@ -25,7 +25,7 @@ class NotDeployed(PeerFault):
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """Packets per window, each way, and its seconds."""
+    """Packets per window, each way, and its seconds: of each admitted port, and of all others together."""
 
     out_max: int = 1_000
     in_max: int = 1_000
