@@ -42,7 +42,7 @@ MUTANT_SECONDS: Final = 300  # the whole of the tests takes one; a mutant that t
 TOLD: Final = 100  # characters of a line in the report
 
 # The quickest to notice come first: the run of a mutant ends with the first failure.
-OF_HOST: Final = ("packets", "sharing", "lanes", "applications", "evidence", "incidents")
+OF_HOST: Final = ("packets", "host_bounds", "sharing", "lanes", "applications", "evidence", "incidents")
 OF_ATTESTED: Final = ("attested", "attested_bounds", "evidence", "lanes", "incidents", "packets")
 
 SWAPS: Final[tuple[tuple[str, str, str], ...]] = (
