@@ -23,7 +23,9 @@ SETTLE_S = 120.0
 async def storm(deployment: Deployment, kills: int) -> set[bytes]:
     """Kill one party after the other at random moments; returns the bodies whose sending was confirmed."""
     draw = random.Random(SEED)
+    await deployment.party("host-sender").said("ready")
     async with deployment.load() as known:
+        await deployment.acknowledged(1)  # in a session, which every process has to take up again
         for _ in range(kills):
             await asyncio.sleep(draw.uniform(0.0, LONGEST_PAUSE_S))
             party = draw.choice(deployment.parties)

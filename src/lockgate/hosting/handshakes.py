@@ -39,6 +39,12 @@ PURPOSE: Final = HANDSHAKE  # of a message of the host itself, in its outbox
 TIMEOUT_S: Final = 120  # of a handshake's packets
 AGAIN_NS: Final = 2_000_000_000  # what waits for a handshake looks again this often: one that was lost is begun anew
 PATIENCE: Final = 5  # handshakes that failed one after another, before whoever waits is told
+FRESH_NS: Final = (
+    10_000_000_000  # so long after the last of them everybody who waits is told; who asks later begins anew
+)
+FIRST_PAUSE_NS: Final = 100_000_000  # between one that failed and the next, twice as long each time up to:
+LONGEST_PAUSE_NS: Final = 60_000_000_000
+FORGOTTEN_NS: Final = 300_000_000_000  # after so long, failures of before are no sign any more
 _ID_BYTES: Final = 4
 
 
@@ -112,6 +118,16 @@ class _Theirs:
     name: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class _Failures:
+    """Handshakes with one peer that failed one after another; times are monotonic nanoseconds."""
+
+    count: int
+    error: LockgateError
+    at: int
+    again: int  # before that none is begun
+
+
 class Handshakes:
     """Begins, answers and finishes handshakes; one half-open of each side for a pair."""
 
@@ -123,7 +139,7 @@ class Handshakes:
         self._ours: dict[str, _Ours] = {}
         self._theirs: dict[str, _Theirs] = {}
         self._asked: set[str] = set()  # peers that an item of the queue is for
-        self._failures: dict[str, tuple[int, LockgateError]] = {}
+        self._failures: dict[str, _Failures] = {}
         self._waiting: list[Item] = []
 
     # What waits for a session.
@@ -133,16 +149,16 @@ class Handshakes:
 
         Raises HandshakeRefused for what the operator asked, when the peer refuses again and again.
         """
-        count, error = self._failures.get(coming.peer, (0, None))
-        if error is not None and count >= PATIENCE and not item.from_ledger:
-            del self._failures[coming.peer]
-            raise error
-        item.due = self._parts.clock.monotonic() + AGAIN_NS
+        now, failed = self._parts.clock.monotonic(), self._failures.get(coming.peer)
+        if failed is not None and failed.count >= PATIENCE and now - failed.at < FRESH_NS and not item.from_ledger:
+            raise failed.error
+        item.due = now + AGAIN_NS
         self._waiting.append(item)
         queue.again(item)
-        if coming.peer not in self._asked and coming.peer not in self._ours:
-            self._asked.add(coming.peer)
-            queue.put(Item(PURPOSE, to=coming.peer))
+        if coming.peer in self._asked or coming.peer in self._ours or (failed is not None and now < failed.again):
+            return
+        self._asked.add(coming.peer)
+        queue.put(Item(PURPOSE, to=coming.peer))
 
     def go_on(self) -> None:
         """There is a session: what waited is due."""
@@ -215,9 +231,12 @@ class Handshakes:
     def _failed(self, peer: PeerRef, error: LockgateError) -> None:
         self._ours.pop(peer.endpoint, None)
         self._parts.report("handshake_failed", {"peer": peer.endpoint, "code": error.code, "detail": str(error)})
-        if not isinstance(error, Crossed):
-            count, _ = self._failures.get(peer.endpoint, (0, error))
-            self._failures[peer.endpoint] = count + 1, error
+        if isinstance(error, Crossed):
+            return
+        now, before = self._parts.clock.monotonic(), self._failures.get(peer.endpoint)
+        count = 1 if before is None or now - before.at > FORGOTTEN_NS else before.count + 1
+        pause = min(FIRST_PAUSE_NS << min(count - 1, 16), LONGEST_PAUSE_NS)
+        self._failures[peer.endpoint] = _Failures(count, error, now, now + pause)
 
     # The responder.
 

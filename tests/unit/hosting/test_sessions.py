@@ -216,6 +216,7 @@ async def test_a_peer_without_sessions_is_told_of_and_nothing_is_sent(world: Hos
     assert all(one.session is None for one in choices(world, world.a))
     world.sessions = True
     await restarted(world, world.b)
+    world.clock.advance(11_000_000_000)
     await ask(world, world.a, probe.write(b"k", b"v"))
     assert world.b.get(b"k") == b"v"
 
