@@ -219,9 +219,15 @@ def test_P22_the_same_exchange_with_keys_in_each_keystore(places, tmp_path):
         assert after["identity-1"] == before["identity-1"]
         assert after["sealing-1"]["key_id"] != before["sealing-0"]["key_id"]
         assert halves({"keys": after}, "sealing-1") == EXPECTED[kind]["sealing"]
+        exposed = running.tool("keys", "exposure", "host/alice")
+        assert {name: exposed["standing"][name] for name in ("index", "revoked_at", "delay_blocks")} == {
+            "index": 1, "revoked_at": 0, "delay_blocks": 10,
+        }  # fmt: skip
+        assert any("earlier" in each["stolen"] for each in exposed["exposures"])
         revoked = running.tool("keys", "revoke", "host/bob", "--yes")
         assert revoked["ledger"] == "beta"
         assert running.refusal("alice", "bob") == "endpoint.revoked"
+        assert running.tool("keys", "exposure", "host/bob")["standing"]["revoked_at"] == revoked["revoked_at"]
         again = running.tool("keys", "revoke", "host/bob", "--yes", code=REFUSED)
         assert again["error"]["code"] == "keys.not_revoked"
     finally:

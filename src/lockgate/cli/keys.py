@@ -109,6 +109,20 @@ def keys_schedule(
     show(guard(lambda: keys.scheduled(Settings.folder, party, every)))
 
 
+@app.command("exposure")
+def keys_exposure(party: Party) -> None:
+    """Say what a thief of each of a host's keys can still do, and what ends it. Read from records and the ledger."""
+    from dataclasses import asdict
+
+    from lockgate.node import keys
+
+    standing, found = await_(lambda: keys.exposed(Settings.folder, party))
+    if Settings.as_json:
+        output.print_json({"standing": asdict(standing), "exposures": [asdict(each) for each in found]})
+        return
+    output.table("", ["stolen", "good for", "until"], [[e.stolen, e.good_for, e.until] for e in found])
+
+
 def _party(shown: dict[str, Any]) -> None:
     if Settings.as_json:
         output.print_json(shown)

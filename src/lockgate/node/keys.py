@@ -22,6 +22,7 @@ from lockgate.node import attestor, identity, keystores, ledger, schedule
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.custody import custody
+from lockgate.node.exposure import Exposure, Standing, exposure
 from lockgate.node.folder import Folder, writing
 from lockgate.node.keystores import KINDS, Choice, Party
 from lockgate.node.provision import RELAY_KEYS
@@ -223,6 +224,11 @@ async def revoke(folder: Folder, text: str, say: Say) -> Row:
     return {"endpoint": config.endpoint, "ledger": name, "announced_at": done.height.height, "revoked_at": due}
 
 
+async def exposed(folder: Folder, text: str) -> tuple[Standing, list[Exposure]]:
+    """What a theft of a host's keys is good for. Raises NotCovered, NotInitialised."""
+    return await exposure(folder, _host(folder, text, "exposure"))
+
+
 def scheduled(folder: Folder, text: str, every: str = "") -> Row:
     """A host's rotation period and the next time; with `every`, set before. Raises NotCovered, BadSchedule."""
     party = _host(folder, text, "schedule")
@@ -275,6 +281,7 @@ __all__ = (
     "NotRevoked",
     "existing",
     "exported",
+    "exposed",
     "imported",
     "listed",
     "made",

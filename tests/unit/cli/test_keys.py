@@ -155,7 +155,7 @@ def test_a_party_that_is_none_is_named(data: Path, party: str) -> None:
 @pytest.mark.parametrize("party", ["ledger/alpha", "relay/r", "attestor/one"])
 def test_kinds_that_no_verb_covers_say_what_does(data: Path, party: str) -> None:
     tool(data, "keys", "new", party)
-    for verb in (["rotate"], ["revoke", "--yes"], ["schedule"]):
+    for verb in (["rotate"], ["revoke", "--yes"], ["schedule"], ["exposure"]):
         error = tool(data, "keys", *verb, party, code=REFUSED)["error"]
         assert error["code"] == "keys.not_covered"
         assert error["detail"]
@@ -185,6 +185,11 @@ def test_a_host_that_does_not_run_rotates_nothing(data: Path) -> None:
     before = (data / "hosts/alice/keys").read_bytes()
     assert tool(data, "keys", "rotate", "host/alice", code=5)["error"]["code"] == "node.not_running"
     assert (data / "hosts/alice/keys").read_bytes() == before
+
+
+def test_a_host_without_an_endpoint_exposes_none(data: Path) -> None:
+    tool(data, "keys", "new", "host/alice")
+    assert refused(data, "keys", "exposure", "host/alice") == "node.not_initialised"
 
 
 def test_a_file_from_before_there_was_a_record_is_listed(data: Path) -> None:
