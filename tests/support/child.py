@@ -43,6 +43,9 @@ def main() -> None:
         )
         sys.stdout.flush()
         raise SystemExit(3)
+    if verb == "mute":
+        sys.stdin.read()
+        return
     if verb == "draw":
         report("drawn", **drawn())
     report(

@@ -108,11 +108,16 @@ class Cluster:
         return self
 
     async def stop(self) -> None:
-        """Let the links and the socket go. The validators end with the deployment."""
+        """Let the links and the socket go, and wait for the nodes, whose applications have ended with the deployment.
+
+        A node that lost its application ends by itself, a moment later; the next cluster needs its files.
+        """
         if self._server is not None:
             self._server.close()
         if self._socket_folder is not None:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
+        if self._lock is not None:
+            await asyncio.gather(*(self._gone(node.index) for node in self.nodes))
         await self.links.stop()
         await asyncio.gather(*(rpc.close() for rpc in self._rpcs))
         if self._server is not None:
@@ -162,15 +167,16 @@ class Cluster:
             await self._gone(index)
             found: dict[str, Any] = {"validator": index, "caught_up": False}
             once: tuple[str, ...] = ()
+            within_s = None
             if empty:
                 found["from"] = source = await self._source(index)
                 self._empty(index)
                 if source is Source.SNAPSHOT:
-                    once = ("--state-sync",)
+                    once, within_s = ("--state-sync",), cometbft.SYNC_S
                 else:
                     statesync.play_blocks(self.nodes[index])
             self._killed.pop(index, None)
-            await self._processes.resume(name, once=once)
+            await self._processes.resume(name, once=once, within_s=within_s)
         if wait:
             found["caught_up"] = await self._caught_up(index)
         found["height"] = (await self._seen(index))["height"]

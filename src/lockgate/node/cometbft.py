@@ -54,6 +54,7 @@ START_S: Final = 60.0
 SYNC_S: Final = 3_600.0  # for a node that takes the state from others first
 CONNECT_S: Final = 0.5
 STOP_S: Final = 10.0
+COMMAND_S: Final = 60.0  # keys and a configuration are made in milliseconds
 POLL_S: Final = 0.05
 HEARTBEAT_S: Final = 5.0
 
@@ -296,9 +297,9 @@ async def _run_node(
             str(binary), "start", "--home", str(node.home), "--proxy_app", f"unix://{path}", *through,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
-    write_json(node.home / "process.json", {"application": os.getpid(), "node": process.pid})
     ended = asyncio.create_task(process.wait())
     try:
+        write_json(node.home / "process.json", {"application": os.getpid(), "node": process.pid})
         await _answers(node, ended, within_s)
         if node.index == 0:
             record = {"rpc": node.address, "pid": os.getpid(), "chain_id": genesis.chain_id}
@@ -307,14 +308,18 @@ async def _run_node(
         await asyncio.shield(ended)
         raise NodeEnded("it ended", validator=node.index, status=process.returncode, log=str(node.home / "node.log"))
     finally:
-        (node.home / "process.json").unlink(missing_ok=True)
-        if process.returncode is None:
-            process.terminate()
-            try:
+        try:
+            if process.returncode is None:
+                process.terminate()
                 await asyncio.wait_for(asyncio.shield(ended), STOP_S)
-            except TimeoutError:
-                process.kill()
-        ended.cancel()
+        except TimeoutError:
+            process.kill()
+            await ended
+        except asyncio.CancelledError:
+            process.kill()  # told to end a second time: there is no waiting any more
+            raise
+        finally:
+            (node.home / "process.json").unlink(missing_ok=True)
 
 
 async def _answers(node: Node, ended: asyncio.Task[int], within_s: float) -> None:
@@ -339,9 +344,13 @@ def _tell(report: Report, error: LockgateError) -> None:
 
 
 def _command(binary: Path, *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603  # a program found by name, arguments of our own
-        [str(binary), *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    command = [str(binary), *arguments]
+    try:
+        done = subprocess.run(  # noqa: S603  # a program found by name, arguments of our own
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=COMMAND_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NodeEnded("a command does not end", command=arguments[0], within_s=COMMAND_S) from error
     if done.returncode:
         raise NodeEnded("a command failed", command=arguments[0], said=done.stderr.strip()[-200:])
     return done.stdout

@@ -31,6 +31,13 @@ class NetRefused(Refused):
     next_step = "`lockgate net status` shows its validators, which of them are down, and which links are cut."
 
 
+class NetStays(Unavailable):
+    code = "net.still_ending"
+    summary = "The cluster was told to end and has not done so."
+    untouched = "Its ledger is as it is; nothing else was stopped."
+    next_step = "Wait and look with `lockgate net status`; its log is under `logs` in the data folder."
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What a running cluster says of itself beside its ledger."""
@@ -90,13 +97,19 @@ async def ask(record: Record, verb: str, **arguments: Any) -> dict[str, Any]:
 
 
 async def down(folder: Folder, name: str | None = None) -> dict[str, Any]:
-    """End the cluster that `net up` left running, and wait for it. Raises NetNotRunning, and what it refuses."""
+    """End the cluster that `net up` left running, and wait for it.
+
+    Raises NetNotRunning, NetStays, and what it refuses.
+    """
     record = await find(folder, name)
     await ask(record, "down")
-    async with asyncio.timeout(END_S):
-        # Its socket goes first and its record last: then every process has ended.
-        while recorded(folder, record.ledger) is not None:
-            await asyncio.sleep(POLL_S)
+    try:
+        async with asyncio.timeout(END_S):
+            # Its socket goes first and its record last: then every process has ended.
+            while recorded(folder, record.ledger) is not None:
+                await asyncio.sleep(POLL_S)
+    except TimeoutError as error:
+        raise NetStays("its record is still there", ledger=record.ledger, pid=record.pid, waited_s=END_S) from error
     return {"ledger": record.ledger, "pid": record.pid}
 
 
@@ -112,6 +125,7 @@ __all__ = (
     "RECORD",
     "NetNotRunning",
     "NetRefused",
+    "NetStays",
     "Record",
     "answers",
     "ask",

@@ -121,7 +121,7 @@ class Deployment:
             log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         child = Child(name, arguments, log, self._launch(name, arguments + once, log))
         self.children[name] = child
-        await self._ready(child)
+        await self._ready(child, START_S)
         return child
 
     async def hold(self, name: str, end: Callable[[Child], None] | None = None) -> None:
@@ -141,26 +141,29 @@ class Deployment:
             _kill(child.run)
             await child.run.over()
 
-    async def resume(self, name: str, *, once: tuple[str, ...] = ()) -> None:
+    async def resume(self, name: str, *, once: tuple[str, ...] = (), within_s: float | None = None) -> None:
         """Start a held child, or one that was given up, and wait until it is ready. Raises ProcessEnded, DiskFull.
 
-        What is in `once` is said to its next life only.
+        What is in `once` is said to its next life only, for which it has `within_s` to be ready, where that is given.
         """
         child = self.children[name]
         child.held = False
         child.restarts.clear()
         child.run.hang_up()
         child.run = self._launch(child.name, child.arguments + once, child.log)
-        await self._ready(child)
+        await self._ready(child, within_s or START_S)
 
-    async def _ready(self, child: Child) -> None:
+    async def _ready(self, child: Child, within_s: float) -> None:
         run, name, log = child.run, child.name, child.log
         ready, over = asyncio.create_task(run.ready.wait()), asyncio.create_task(run.over())
-        done, waiting = await asyncio.wait({ready, over}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
+        try:
+            done, _ = await asyncio.wait({ready, over}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (ready, over):
+                task.cancel()
         if ready not in done:
-            why = run.why(over.result()) if over in done else f"not ready within {START_S:.0f} s"
+            why = run.why(over.result()) if over in done else f"not ready within {within_s:.0f} s"
+            run.hang_up()  # nobody would start it again: it ends, too
             raise ProcessEnded(why, process=name, log=str(log))
         await run.pid  # its own word may come before the spawner's
         self._keeping = [task for task in self._keeping if not task.done()]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import NANOS_PER_SECOND
-from lockgate.storage.ledger import LedgerStore
+from lockgate.storage.ledger import LedgerStore, StoreFull
 from lockgate.storage.nodes import SqliteNodes
 from tests.support.lab import START, account
 from tests.support.lab import World as LabWorld
@@ -144,6 +146,37 @@ def test_a_block_that_was_not_committed_is_gone_and_comes_again() -> None:
     ask(w.app, commit=abci.RequestCommit())
     found = ask(w.restarted(), info=abci.RequestInfo()).info
     assert (found.last_block_height, found.last_block_app_hash) == (w.ledger.height, first.finalize_block.app_hash)
+
+
+class FullDisk(LedgerStore):
+    """A store whose disk may be full when a transaction is to be made durable."""
+
+    full = False
+
+    @contextlib.contextmanager
+    def commit(self) -> Iterator[None]:
+        with super().commit():
+            yield
+            if self.full:
+                raise StoreFull("no space for the block")
+
+
+def test_a_block_that_the_disk_does_not_take_is_gone_and_comes_again() -> None:
+    ledger = LabLedger("alpha-1", SimulatedClock(START))
+    store = FullDisk.in_memory()
+    w = World(ledger, store, application(ledger.genesis, store)).begun()
+    w.play()
+    request = w.block(w.transaction())
+    first = ask(w.app, finalize_block=request)
+    store.full = True
+    with pytest.raises(StoreFull):
+        ask(w.app, commit=abci.RequestCommit())
+    assert w.app.height == w.app.state.version == w.ledger.height - 1
+    assert w.app.view().get(keys.ACCOUNT, keys.sequence(account("holder").id, 0)) is None
+    store.full = False
+    assert ask(w.app, finalize_block=request) == first
+    ask(w.app, commit=abci.RequestCommit())
+    assert w.app.height == w.app.state.version == w.ledger.height
 
 
 def test_whoever_asks_for_information_between_execution_and_commit_stops_no_block() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from lockgate.node.cometbft import (
     version_of,
 )
 from lockgate.node.engine import OtherEngine
-from lockgate.node.folder import Folder, NotInitialised
+from lockgate.node.folder import DiskFull, Folder, NotInitialised
 from lockgate.node.spec import BadConfig, LedgerSpec, Spec, read_spec
 from tests.support.lab import START
 
@@ -156,3 +158,70 @@ def test_a_node_that_ends_at_once_is_named_and_nothing_stays(nowhere: Path) -> N
     assert not (home / "address.json").exists()
     with pytest.raises(NotInitialised):
         asyncio.run(run(folder, "alpha", 1, lambda *_: None))
+
+
+def standing(folder: Folder, where: Path) -> Path:
+    """A ledger whose node runs on whatever it is told, and notes its process id; returns where."""
+    info = BUILD_INFO.replace(b"\x00", b"").replace(b"\n", b" ") % b"v0.38.26"
+    noted = where / "pid"
+    script = b"trap '' TERM\necho $$ > %s\nwhile :; do /bin/sleep 0.05; done\n" % bytes(noted)
+    binary(where, b"v0.38.26").write_bytes(b"#!/bin/sh\n# " + info + b"\n" + script)
+    home = folder.ledger("alpha")
+    (home / "validators" / "0").mkdir(parents=True)
+    (home / "cluster.json").write_text('{"nodes": [{"rpc": 1, "p2p": 2}]}')
+    (home / "genesis.cbor").write_bytes(LabLedger("alpha-1", SimulatedClock(START)).genesis.to_bytes())
+    return noted
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("how", ["told once", "told twice", "no record"])
+def test_no_node_outlives_its_application(nowhere: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """One that does not listen is killed: at once where whoever ends it does not wait any more."""
+    monkeypatch.setattr(cometbft, "STOP_S", 0.2 if how == "told once" else 30.0)
+    folder = Folder(nowhere / "data")
+    noted = standing(folder, nowhere)
+
+    async def work() -> None:
+        running = asyncio.create_task(run(folder, "alpha", 0, lambda *_: None))
+        async with asyncio.timeout(20):
+            while not noted.exists() or not noted.read_text():
+                await asyncio.sleep(0.01)
+            running.cancel()
+            if how == "told twice":
+                await asyncio.sleep(0.1)
+                running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+    if how == "no record":
+
+        def full(path: Path, _: object) -> None:
+            while not noted.exists() or not noted.read_text():
+                time.sleep(0.01)
+            monkeypatch.setattr(cometbft, "STOP_S", 0.2)
+            raise DiskFull("no space", path=str(path))
+
+        monkeypatch.setattr(cometbft, "write_json", full)
+        with pytest.raises(DiskFull):
+            asyncio.run(asyncio.wait_for(run(folder, "alpha", 0, lambda *_: None), 20))
+    else:
+        asyncio.run(work())
+    assert not (folder.ledger("alpha") / "validators" / "0" / "process.json").exists()
+    ends = time.monotonic() + 5
+    while not gone(int(noted.read_text())):
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def test_a_command_that_does_not_end_is_named(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cometbft, "COMMAND_S", 0.2)
+    noted = standing(Folder(nowhere / "data"), nowhere)
+    with pytest.raises(NodeEnded, match="does not end"):
+        cometbft._command(nowhere / "cometbft", "init")
+    assert gone(int(noted.read_text()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from lockgate.node import net
 from lockgate.node.cluster import Cluster, Half, NetRunning, prepare
 from lockgate.node.cometbft import BadCluster
 from lockgate.node.folder import Folder
-from lockgate.node.net import NetNotRunning, NetRefused
+from lockgate.node.net import NetNotRunning, NetRefused, NetStays
 from lockgate.node.processes import Deployment
 from lockgate.node.socket import RemoteRefusal
 from lockgate.node.spawner import Spawner
@@ -202,8 +203,9 @@ def test_an_emptied_validator_begins_at_a_snapshot_where_it_can(
         async def shown(index: int) -> dict[str, Any]:
             return {**await seen(index), "state": "up" if index in up else "starting"}
 
-        async def resumed(name: str, *, once: tuple[str, ...] = ()) -> None:
+        async def resumed(name: str, *, once: tuple[str, ...] = (), within_s: float | None = None) -> None:
             said.append(once)
+            assert (within_s is None) == (not once), "the state of a large ledger takes its time"
             await resume(name)
 
         cluster._seen, cluster._processes.resume = shown, resumed  # type: ignore[method-assign]  # no node runs here
@@ -274,6 +276,37 @@ def test_down_waits_for_the_end(data: Folder, told: Callable[..., None]) -> None
         assert not ending.done()
         running_record(data).unlink()
         assert (await ending)["ledger"] == "net"
+
+    told(story)
+
+
+def test_a_cluster_that_does_not_end_is_named(
+    data: Folder, told: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(net, "END_S", 0.2)
+
+    async def story(cluster: Cluster) -> None:
+        with pytest.raises(NetStays):
+            await net.down(data)
+
+    told(story)
+
+
+def test_nodes_that_outlive_their_applications_are_waited_for(
+    data: Folder, told: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GONE_S", 0.3)
+    home = data.ledger("net") / "validators" / "2"
+    left: list[asyncio.subprocess.Process] = []
+
+    async def story(cluster: Cluster) -> None:
+        command = (sys.executable, "-c", "import time; time.sleep(60)", str(home))
+        left.append(await asyncio.create_subprocess_exec(*command))
+        (home / "process.json").write_text(json.dumps({"application": 0, "node": left[0].pid}))
+        again = Fake(data, "net", cluster._processes, "net up")
+        again._lock = os.dup(0)
+        await again.stop()
+        assert await asyncio.wait_for(left[0].wait(), 10) < 0
 
     told(story)
 

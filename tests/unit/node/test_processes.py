@@ -124,6 +124,35 @@ def test_a_process_that_does_not_start_says_why_itself(within: Within) -> None:
     within(story)
 
 
+def test_a_process_that_is_not_ready_in_time_is_ended(within: Within, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would start it again, so it must not run on."""
+    monkeypatch.setattr(processes, "START_S", 0.3)
+
+    async def story(world: World) -> None:
+        with pytest.raises(ProcessEnded, match="not ready within"):
+            await world.deployment.start("one", "mute")
+        await world.deployment.children["one"].run.over()
+        with pytest.raises(ProcessEnded, match="not ready within 0 s"):
+            await world.deployment.resume("one", within_s=0.5)
+        await world.deployment.children["one"].run.over()
+
+    within(story)
+
+
+def test_whoever_stops_waiting_for_a_process_leaves_nothing_that_waits(within: Within) -> None:
+    async def story(world: World) -> None:
+        before = len(asyncio.all_tasks())
+        starting = asyncio.create_task(world.deployment.start("one", "mute"))
+        while "one" not in world.deployment.children:
+            await asyncio.sleep(0.01)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await asyncio.sleep(0.05)
+        assert len(asyncio.all_tasks()) == before + 1, "what reads its reports goes on, and nothing else"
+
+    within(story)
+
+
 def test_a_child_that_is_held_stays_down_until_it_is_resumed(within: Within) -> None:
     async def story(world: World) -> None:
         child = await world.deployment.start("one", "steady")

@@ -311,9 +311,13 @@ class CometBftApplication:
         if pending.height % PRUNE_EVERY == 0:
             self.state.prune(pending.height - self._keep_versions + 1)
         self.store.add_bodies(pending.bodies)
-        self._pending = None
         self._headers.let_go(pending.height)
-        pending.transaction.__exit__(None, None, None)
+        self._pending = None
+        try:
+            pending.transaction.__exit__(None, None, None)
+        except BaseException:
+            self.state.rollback(self.height)  # the disk has the block before: so has the state from here on
+            raise
         self.height = pending.height
         self._checks.begin()
         if pending.link:
