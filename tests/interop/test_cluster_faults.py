@@ -100,6 +100,9 @@ def test_S65_three_of_four_go_on_and_the_one_that_was_cut_off_catches_up(world: 
         cut = await world.heights()
         assert cut[3] <= before[3] + 1, "the one that is cut off makes no block and gets none"
         assert min(cut[:3]) > max(before), "the three go on"
+        status = await world.net("status")
+        assert status["quorum"]
+        assert [row["power"] for row in status["nodes"]] == [10] * 4
         await world.net("heal")
         await world.level()
 

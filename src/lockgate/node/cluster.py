@@ -22,6 +22,7 @@ from lockgate.node import cometbft, kept, socket, statesync
 from lockgate.node.folder import Folder, write_json
 from lockgate.node.links import Links
 from lockgate.node.net import RECORD, NetRefused, answers
+from lockgate.node.powers import powers_of
 from lockgate.node.processes import Child, Deployment, OnReport
 from lockgate.node.spawner import Spawner
 from lockgate.primitives.errors import LockgateError, Refused
@@ -204,17 +205,18 @@ class Cluster:
         rows = await asyncio.gather(*(self._seen(node.index) for node in self.nodes))
         groups = self._groups()
         standing = {row["validator"] for row in rows if row["state"] in {"up", "catching up"}}
-        most = max(len(standing & set(group)) for group in groups)
+        genesis = kept.genesis_of(self.folder, self.name)
+        powers, total = await powers_of(self.nodes, genesis, [self._rpcs[index] for index in sorted(standing)])
+        most = max(sum(powers[index] for index in standing & set(group)) for group in groups)
         return {
             "ledger": self.name,
             "by": self.by,
             "pid": os.getpid(),
-            "nodes": list(rows),
+            "nodes": [{**row, "power": powers[row["validator"]]} for row in rows],
             "groups": groups,
             "cut": [list(pair) for pair in self.links.cut],
             "height": max(row["height"] for row in rows),
-            # CometBFT decides with more than two thirds of the power, and every validator has the same.
-            "quorum": 3 * most > 2 * len(self.nodes),
+            "quorum": 3 * most > 2 * total,  # CometBFT decides with more than two thirds of the power
             **await self._roots(rows),
         }
 
