@@ -19,7 +19,7 @@ from lockgate.relay.chains.evm.account import EvmAccount, Waits
 from lockgate.relay.chains.evm.answers import Receipt
 from lockgate.relay.chains.evm.fees import GWEI, FeeAboveCeiling, FeeRules, Fees
 from lockgate.relay.chains.evm.history import ReorganisedAfterRelease
-from lockgate.relay.chains.evm.journal import Journal, JournalDamaged, JournalOfAnother
+from lockgate.relay.chains.evm.journal import Journal, JournalDamaged, JournalFull, JournalOfAnother
 from lockgate.relay.chains.evm.refusals import FundsMissing, GasBeyondBound, NonceSpent, Reverted
 from lockgate.relay.rpc import BadAnswer, RpcError
 from tests.support.evm_node import HOST, NETWORK, chain_of
@@ -531,5 +531,98 @@ def test_a_journal_that_cannot_be_written_sends_nothing(tmp_path: Path) -> None:
         with pytest.raises(JournalDamaged):
             await account.execute(HOST, b"one")
         assert world.node.sent == []
+
+    within(tmp_path, work)
+
+
+# --- a node that lies to the account, and a journal that cannot be written
+
+
+def claiming(world: World, latest: int, pending: int) -> None:
+    """The node says that so many of the account's transactions are in blocks, and wait."""
+
+    def spoil(method: str, params: Any, answer: Any) -> Any:
+        if method == "eth_getTransactionCount":
+            return hex(latest if params[1] == "latest" else pending)
+        return answer
+
+    world.node.spoil = spoil
+
+
+def test_b5_a_pool_that_is_said_to_be_endless_is_not_believed(tmp_path: Path) -> None:
+    """Signed above it, a transaction waits for ever, and each nonce below is paid for with one that does nothing."""
+
+    async def work(world: World) -> None:
+        claiming(world, 0, 10**9)
+        with pytest.raises(BadAnswer):
+            await world.account().execute(HOST, b"one")
+        assert world.node.sent == []
+
+    within(tmp_path, work)
+
+
+def test_b5_a_gap_that_no_pool_can_have_is_not_filled(tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        claiming(world, 10**6, 10**6)
+        account = world.account(waits=QUICK)
+        task = start(account)
+        await until(lambda: world.node.sent)
+        world.node.spoil = lambda _method, _params, answer: answer
+        for _ in range(20):
+            world.node.mine()
+            await asyncio.sleep(0.02)
+        assert world.effects() == [], "nothing was paid to come nearer"
+        assert "gap" not in world.names()
+        task.cancel()
+
+    within(tmp_path, work)
+
+
+def test_a_transaction_that_a_node_misnames_is_stayed_with(tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        world.node.spoil = lambda method, _, answer: "0x" + "11" * 32 if method == "eth_sendRawTransaction" else answer
+        account = world.account()
+        with pytest.raises(BadAnswer):
+            await account.execute(HOST, b"one")
+        world.node.mine(3)
+        await asyncio.wait_for(account.settled(), 10)
+        assert world.effects() == [b"one"]
+
+    within(tmp_path, work)
+
+
+def test_what_cannot_be_written_down_is_not_sent_now_or_later(tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        account = world.account(waits=QUICK)
+        await account.resume()
+        world.path.mkdir()  # a folder stands where the journal would
+        with pytest.raises(JournalDamaged):
+            await account.execute(HOST, b"one")
+        world.path.rmdir()
+        assert account.waiting == 0
+        task = await sent(world, account, b"two")
+        world.node.mine(3)
+        await task
+        await asyncio.wait_for(account.settled(), 10)
+        assert world.effects() == [b"two"]
+
+    within(tmp_path, work)
+
+
+def test_a_journal_never_grows_beyond_what_a_restart_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(world: World) -> None:
+        monkeypatch.setattr("lockgate.relay.chains.evm.journal.MAX_BYTES", 4_000)
+        account = world.account()
+        tasks = [await sent(world, account, bytes([number]) * 600) for number in range(2)]
+        with pytest.raises(JournalFull):
+            await account.execute(HOST, b"x" * 1_500)
+        assert account.waiting == 2
+        again = world.account()
+        await again.resume()
+        assert again.waiting == 2
+        world.node.mine(3)
+        await asyncio.gather(*tasks)
+        await asyncio.wait_for(account.settled(), 10)
+        assert world.effects() == [bytes([number]) * 600 for number in range(2)]
 
     within(tmp_path, work)

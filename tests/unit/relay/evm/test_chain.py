@@ -458,3 +458,28 @@ def test_a_finality_is_a_depth_or_a_tag(text: str) -> None:
 
 def test_a_finality_reads_as_it_was_written() -> None:
     assert [str(Finality.parse(text)) for text in ("0", "12", "finalized", "safe")] == ["0", "12", "finalized", "safe"]
+
+
+@pytest.mark.parametrize("following", [2**64 - 1, 10**9])
+def test_b5_a_lane_that_is_said_to_have_sent_without_end_is_not_read(following: int) -> None:
+    node = FakeNode()
+    node.mine(5)
+    chain, _ = chain_of(node, "1")
+    node.state.next_sequence = following
+    node.mine(3)
+    node.calls.clear()
+    with pytest.raises(BadAnswer):
+        run(chain.outstanding(CLIENT))
+    assert "eth_getStorageAt" not in node.calls
+
+
+def test_a_long_lane_is_read_in_pieces_and_from_where_it_is_open() -> None:
+    node = FakeNode()
+    node.state.next_sequence = 12_000
+    packet = node.send()
+    node.mine(4)
+    chain, _ = chain_of(node, "1")
+    assert run(chain.outstanding(CLIENT)) == {12_000: commit_packet(packet)}
+    node.calls.clear()
+    assert run(chain.outstanding(CLIENT)) == {12_000: commit_packet(packet)}
+    assert node.calls.count("eth_getStorageAt") < 10, "what had ended is not read again"

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from lockgate.codec import abi
 from lockgate.courier.ports import ChainUnavailable
+from lockgate.relay.chains.evm.interface import ERROR, reason_of
 from lockgate.relay.chains.evm.node import BATCH, EvmNode, ask, ask_all
 from lockgate.relay.rpc import BadAnswer, RpcError
 from tests.unit.relay.test_http import answer, request
@@ -94,3 +96,12 @@ def test_a_node_that_cuts_or_is_away_is_unavailable() -> None:
         against(lambda _: answer(b"[1, 2]")[:-3], lambda node: ask(node, "eth_chainId"), closes=True)
     with pytest.raises(ChainUnavailable):
         EvmNode("ftp://127.0.0.1")
+
+
+def test_words_of_a_node_or_a_contract_cannot_draw_on_a_terminal() -> None:
+    failing = saying({"error": {"code": 3, "message": "\x1b[2Jgone\n"}})
+    with pytest.raises(RpcError) as refused:
+        against(failing, lambda node: ask(node, "a"))
+    assert refused.value.detail == "?[2Jgone?"
+    reason = ERROR + abi.encode(abi.STRING, "\x1b[31mred")
+    assert reason_of(reason) == "?[31mred"

@@ -38,6 +38,7 @@ from lockgate.relay.rpc import BadAnswer, RpcError
 
 RETRIES: Final = 4
 SPENT_LOOKS: Final = 2  # behind a balancer, or in a re-organisation, one look may deceive
+MOST_AHEAD: Final = 64  # transactions of one account that pools keep waiting, beside ours
 NEVER: Final = float("-inf")
 
 
@@ -178,6 +179,9 @@ class EvmAccount:
                 raise
             except ChainUnavailable:
                 pass  # sent or not: its hash is known, and its bytes are sent again
+            except BadAnswer:
+                self._tend()  # sent or not, as well
+                raise
             self._tend()
             return step
         raise NonceSpent("another process signs for this account", account=hexed(self.address))
@@ -191,7 +195,11 @@ class EvmAccount:
         """Write a step down before it is sent."""
         step = Step([made], _now())
         self._steps[step.nonce] = step
-        self._save()
+        try:
+            self._save()
+        except BaseException:
+            del self._steps[step.nonce]  # what is not written down is never sent
+            raise
         return step
 
     def _drop(self, step: Step) -> None:
@@ -219,6 +227,8 @@ class EvmAccount:
         account = hexed(self.address)
         calls = [("eth_getTransactionCount", [account, at]) for at in ("latest", "pending")]
         latest, pending = map(answers.quantity, await ask_all(self.chain.node, calls))
+        if pending > latest + MOST_AHEAD + len(self._steps):  # what is signed above it would wait for ever
+            raise BadAnswer("more transactions wait than a pool keeps", latest=latest, pending=pending)
         return latest, max(latest, pending)
 
     async def _fees(self, newest: EvmBlock) -> Fees:
@@ -323,7 +333,8 @@ class EvmAccount:
         except FeeAboveCeiling:
             fees = None
         async with self._turn:
-            if waiting[-1].nonce > pooled and pooled not in self._steps and fees is not None:
+            gap = waiting[-1].nonce - pooled
+            if 0 < gap <= MOST_AHEAD + len(self._steps) and pooled not in self._steps and fees is not None:
                 self._report("gap", {"chain": self.chain.chain_id, "nonce": pooled})
                 await self._again(self._keep(self._signed(pooled, self.address, b"", PLAIN_GAS, fees)), newest)
             for step in late:
@@ -336,7 +347,11 @@ class EvmAccount:
         now = None if fees is None else self._rules.bumped(Fees(old.tip, old.fee), fees)
         if now is not None:
             step.versions.append(dearer(old, now.tip, now.fee).signed(self._key))
-            self._save()
+            try:
+                self._save()
+            except BaseException:
+                del step.versions[-1]
+                raise
             self._report("replaced", {"chain": self.chain.chain_id, "nonce": step.nonce, "fee": now.fee})
         elif not step.ceiling_told:
             step.ceiling_told = True

@@ -147,6 +147,11 @@ def receipt_of(json: Any) -> Receipt:
         raise BadAnswer("a receipt without a field", field=error.args[0]) from error
 
 
+def printable(text: str) -> str:
+    """A stranger's words, for logs and terminals."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def hexed(value: bytes | int) -> str:
     """A quantity or data as JSON-RPC wants it."""
     return hex(value) if isinstance(value, int) else "0x" + value.hex()
@@ -164,6 +169,7 @@ __all__ = (
     "hexed",
     "log_of",
     "logs_of",
+    "printable",
     "quantity",
     "receipt_of",
 )

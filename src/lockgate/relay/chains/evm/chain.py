@@ -36,6 +36,8 @@ from lockgate.relay.rpc import BadAnswer
 
 LOGS_AT_ONCE: Final = 2_000  # blocks in one question about logs; hosted nodes answer no more
 SEQUENCES_AT_ONCE: Final = 200  # alternatives of a topic
+SENT_AT_ONCE: Final = 2_000  # slots of packets sent that are read in one piece
+MOST_SENT: Final = 1_000_000  # since the lowest that was open: a lane's windows let fewer pass
 MOST_LOGS: Final = 20_000  # in one answer
 POLL_S: Final = 0.25
 REVISION: Final = 0
@@ -274,8 +276,13 @@ class EvmChain(OneSource):
         """Packets that a final block holds and the newest one still does."""
         final, _ = await self.heads()
         known, last = self._ended_below.get(client_id, 1), await self._last_sent(client_id, final)
-        sent = await self._present(paths.packet_commitment, client_id, range(known, last + 1), final)
-        self._ended_below[client_id] = min(sent, default=last + 1)
+        if last - known > MOST_SENT:
+            raise BadAnswer("more packets than a lane can have sent", client=client_id, known_to=known, said=last)
+        sent: dict[int, bytes] = {}
+        for low in range(known, last + 1, SENT_AT_ONCE):
+            numbers = range(low, min(low + SENT_AT_ONCE, last + 1))
+            sent |= await self._present(paths.packet_commitment, client_id, numbers, final)
+            self._ended_below[client_id] = min(sent, default=numbers[-1] + 1)
         still = await self.still_open(client_id, sent)
         return {sequence: value for sequence, value in sent.items() if sequence in still}
 

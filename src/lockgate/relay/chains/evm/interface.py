@@ -16,7 +16,7 @@ from lockgate.codec import abi
 from lockgate.codec.errors import Malformed
 from lockgate.crypto.keccak import keccak256
 from lockgate.primitives.errors import Misuse
-from lockgate.relay.chains.evm.answers import Log
+from lockgate.relay.chains.evm.answers import Log, printable
 from lockgate.relay.chains.evm.artefacts import artefact
 
 ERROR: Final = keccak256(b"Error(string)")[:4]
@@ -107,7 +107,7 @@ def reason_of(data: bytes) -> str:
     try:
         if data[:4] == ERROR:
             (text,) = _decoded((abi.STRING,), data[4:], MAX_REASON)
-            return str(text)
+            return printable(str(text))
         if data[:4] == PANIC:
             (number,) = _decoded((abi.UINT256,), data[4:], MAX_REASON)
             return f"panic {number:#x}"

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockgate.codec.errors import RlpMalformed
-from lockgate.primitives.errors import Damaged, Refused
+from lockgate.primitives.errors import Damaged, Refused, Unavailable
 from lockgate.relay.chains.evm.transactions import SignedTransaction, read
 
-MAX_BYTES: Final = 16 * 1024 * 1024  # a hundred transactions of fifty packets, with their replacements
+MAX_BYTES: Final = 64 * 1024 * 1024  # a hundred transactions of 120,000 bytes in hex, half of them replaced
 FORMAT: Final = 1
 
 
@@ -34,6 +34,13 @@ class JournalOfAnother(Refused):
     summary = "The file of transactions that were signed belongs to another account or another chain."
     untouched = "Nothing was signed and nothing was sent."
     next_step = "Give each account and chain a folder of its own."
+
+
+class JournalFull(Unavailable):
+    code = "evm.journal_full"
+    summary = "So much is signed and not final yet that no more can be written down."
+    untouched = "Nothing was signed beside it; what waits goes on."
+    next_step = "It goes on by itself as blocks become final; send less at once where it happens often."
 
 
 class Journal:
@@ -68,10 +75,12 @@ class Journal:
         return kept
 
     def save(self, kept: Mapping[int, Sequence[SignedTransaction]]) -> None:
-        """Write and sync. Raises JournalDamaged where that fails."""
-        signed = [one.raw.hex() for nonce in sorted(kept) for one in kept[nonce]]
+        """Write and sync. Raises JournalFull, JournalDamaged where that fails."""
+        text = json.dumps({**self._who, "signed": [one.raw.hex() for nonce in sorted(kept) for one in kept[nonce]]})
+        if len(text) > MAX_BYTES:  # `load` would not read it
+            raise JournalFull(path=self._path, bytes=len(text))
         try:
-            self._write(json.dumps({**self._who, "signed": signed}))
+            self._write(text)
         except OSError as error:
             raise JournalDamaged("the file cannot be written", path=self._path, reason=error.strerror) from error
 
@@ -89,4 +98,4 @@ class Journal:
                 Path(name).unlink()
 
 
-__all__ = ("Journal", "JournalDamaged", "JournalOfAnother")
+__all__ = ("Journal", "JournalDamaged", "JournalFull", "JournalOfAnother")

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, Self
 
 from lockgate.courier.ports import ChainUnavailable
+from lockgate.relay.chains.evm.answers import printable
 from lockgate.relay.http import HttpFailed, HttpPool, TooLong, origin
 from lockgate.relay.rpc import BadAnswer, RpcError
 
@@ -133,7 +134,7 @@ def _error_of(failure: Any, method: str, node: str) -> RpcError:
     detail = failure if isinstance(failure, Mapping) else {}
     data = detail.get("data")
     text = data if isinstance(data, str) and data.startswith("0x") else ""
-    return RpcError(str(detail.get("message") or "error")[:500], method=method, node=node, data=text)
+    return RpcError(printable(str(detail.get("message") or "error")[:500]), method=method, node=node, data=text)
 
 
 __all__ = ("BATCH", "Call", "EvmCalls", "EvmNode", "ask", "ask_all")
