@@ -6,12 +6,16 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+from lockgate.ibc.ports import ACTIVE
 from lockgate.lightclients.cometbft.rfc3339 import format_time
+from lockgate.machine.lanes import FOREIGN
 from lockgate.node.clock import SystemClock
 from lockgate.node.folder import Folder
+from lockgate.node.foreign.records import lane_of
 from lockgate.node.ledgers import Ledger, LedgerDown, Ledgers
 from lockgate.node.prove import fingerprint
 from lockgate.node.provision import described
+from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import NANOS_PER_SECOND
 
 Row = dict[str, Any]
@@ -23,8 +27,8 @@ async def ledgers(opened: Ledgers) -> list[Row]:
 
 
 async def lanes(opened: Ledgers) -> list[Row]:
-    """Every lane, as the ledger of each side records it."""
-    return [
+    """Every lane, as the ledger of each side records it, and those to EVMs, of which a ledger keeps no record."""
+    recorded = [
         {
             "ledger": ledger.name,
             "lane": lane.lane_id.hex(),
@@ -42,6 +46,35 @@ async def lanes(opened: Ledgers) -> list[Row]:
         for ledger in _reachable(opened)
         for lane in ledger.lanes
     ]
+    return recorded + ([] if opened.folder is None else await _contracted(opened, opened.folder))
+
+
+async def _contracted(opened: Ledgers, folder: Folder) -> list[Row]:
+    """Lanes whose bounds are the contract's: what stands of each in the folder, and the ledger's client of it."""
+    found = []
+    for name in folder.names("chains"):
+        lane = lane_of(folder, name)
+        ledger = opened.found.get(str(lane.get("ledger")))
+        if ledger is None or ledger.lane(str(lane.get("client"))) is not None or "far_client" not in lane:
+            continue
+        status = (await ledger.chain.client(ClientId(str(lane["client"])))).status
+        found.append(
+            {
+                "ledger": ledger.name,
+                "lane": "",
+                "kind": "foreign",
+                "phase": "open" if status == ACTIVE else status.lower(),
+                "order": "unordered",
+                "client": lane["client"],
+                "remote": name,
+                "remote_domain": "",
+                "remote_client": lane["far_client"],
+                "remote_class": FOREIGN,
+                "grace_s": 0,
+                "note": "bounded by the contract",
+            }
+        )
+    return found
 
 
 async def clients(opened: Ledgers) -> list[Row]:

@@ -122,6 +122,9 @@ def test_a_lane_is_deployed_opened_and_relayed_by_commands(place: Place, proved:
     hasty = place.lockgate("lane", "ask", lane["client"], "slow", "--ledger", "alpha", "--wait", "0.02", code=5)
     assert hasty["error"]["code"] == "node.no_end"
 
+    (listed,) = place.lockgate("lane", "list")
+    assert (listed["client"], listed["remote"], listed["phase"]) == (lane["client"], "anvil", "open")
+
     os.kill(place.pid("relay-alpha-anvil"), signal.SIGKILL)
     place.ask(b"while nobody relays")
     place.until(lambda: sha256(b"while nobody relays").digest() in place.answers())

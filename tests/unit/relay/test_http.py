@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from lockgate.relay.http import MAX_OPEN, HttpFailed, HttpPool, NotConnected, TooLong
+from lockgate.relay.http import MAX_OPEN, HttpFailed, HttpPool, NotConnected, TooLong, origin
 
 T = TypeVar("T")
 Session = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -216,3 +216,31 @@ def test_many_calls_share_few_connections() -> None:
 def test_an_address_of_another_kind_is_refused() -> None:
     with pytest.raises(HttpFailed, match="not an http address"):
         HttpPool("unix:/tmp/socket", timeout_s=1.0, most=10)
+
+
+def test_what_a_provider_puts_into_an_address_is_sent_and_not_told() -> None:
+    heads: list[bytes] = []
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        await reader.readexactly(2)
+        writer.write(answer(b"[]"))
+        writer.close()
+
+    async def work() -> None:
+        server = await asyncio.start_server(session, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server:
+            address = f"http://user:secret@127.0.0.1:{port}/v3/path?key=secret"
+            pool = HttpPool(address, timeout_s=5.0, most=1_000)
+            assert await pool.post(b"{}") == (200, b"[]")
+            await pool.close()
+            assert origin(address) == f"http://127.0.0.1:{port}"
+            line, host, *_ = heads[0].split(b"\r\n")
+            assert line == b"POST /v3/path?key=secret HTTP/1.1"
+            assert host == b"Host: 127.0.0.1:%d" % port
+
+    asyncio.run(work())
+    with pytest.raises(HttpFailed) as refused:
+        HttpPool("ftp://host/?key=secret", timeout_s=1.0, most=10)
+    assert "secret" not in str(refused.value)
