@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate.courier.batches import BATCH_LEAST, BATCH_MOST
-from lockgate.courier.pace import BUSY_LEAST_S, IDLE_TARGET_S, STEP, Pace, Target
+from lockgate.courier.pace import BUSY_LEAST_S, IDLE_TARGET_S, PATIENCE_LEAST_S, PATIENCE_MOST_S, STEP, Pace, Target
 
 FIXED_S = st.floats(0.0, 5.0)
 PACKET_S = st.floats(1e-5, 0.2)
@@ -69,3 +69,5 @@ def test_the_target_is_a_share_of_a_fresh_packets_life_while_there_are_any(lives
         target.lived(life)
     assert BUSY_LEAST_S <= target.seconds(busy=True) <= max(BUSY_LEAST_S, max(lives) / 4 + 1e-3)
     assert target.seconds(busy=False) == IDLE_TARGET_S
+    assert PATIENCE_LEAST_S <= target.patience_s <= PATIENCE_MOST_S
+    assert target.patience_s >= min(2 * min(lives), PATIENCE_MOST_S), "a fresh packet that comes now ends within it"

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.loop import run
 from lockgate.primitives.time import UnixNanos
-from lockgate.relay.precedence import FRESH_FOR_S, LOOK_S, YIELD_S, Precedence, Yielding
+from lockgate.relay.precedence import FRESH_FOR_S, LOOK_S, Precedence, Yielding
 
+PATIENCE_S = 0.25
 SPANS = st.lists(st.tuples(st.floats(0.0, 2.0), st.floats(0.0, 3.0)), max_size=6)  # quiet, then fresh packets, seconds
 BATCHES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12)  # how long each is on its way
 
@@ -56,7 +57,7 @@ class World:
 
         async def work(batches: list[float]) -> None:
             for seconds in batches:
-                yielding = Yielding(precedence)
+                yielding = Yielding(precedence, PATIENCE_S)
                 async with yielding.alone():
                     fresh = lane.waits_for_a_step(now())
                     begun, before = now(), yielding.waited_s
@@ -76,8 +77,8 @@ def test_a_batch_waits_for_fresh_packets_and_for_others_a_bounded_time(
     w = World(spans, workers)
     ended = w.go()
     assert len(w.moved) == sum(map(len, workers)), "all of them have moved"
-    assert max(w.waited) <= YIELD_S + 2 * LOOK_S
-    assert ended <= max(sum(batches) + len(batches) * (YIELD_S + 2 * LOOK_S) for batches in workers) + 1e-6
+    assert max(w.waited) <= PATIENCE_S + 2 * LOOK_S
+    assert ended <= max(sum(batches) + len(batches) * (PATIENCE_S + 2 * LOOK_S) for batches in workers) + 1e-6
 
 
 @given(SPANS, st.lists(BATCHES, min_size=1, max_size=4))
@@ -86,10 +87,10 @@ def test_no_batch_starts_before_a_fresh_packet_that_has_not_had_its_time(
 ) -> None:
     w = World(spans, workers)
     w.go()
-    assert all(before >= YIELD_S - 1e-6 for _, _, fresh, before in w.moved if fresh)
+    assert all(before >= PATIENCE_S - 1e-6 for _, _, fresh, before in w.moved if fresh)
 
 
-@given(st.lists(st.lists(st.floats(0.0, YIELD_S / 4), min_size=1, max_size=12), min_size=2, max_size=4))
+@given(st.lists(st.lists(st.floats(0.0, PATIENCE_S / 4), min_size=1, max_size=12), min_size=2, max_size=4))
 def test_while_fresh_packets_are_about_short_batches_go_one_after_the_other(workers: list[list[float]]) -> None:
     w = World([(0.0, 0.001)], workers)  # a fresh packet at the beginning
     w.go()
@@ -100,7 +101,7 @@ def test_while_fresh_packets_are_about_short_batches_go_one_after_the_other(work
 def test_a_batch_that_a_ledger_does_not_take_holds_up_no_other_ledgers() -> None:
     w = World([(0.0, 0.001)], [[1_000.0], [0.01] * 20])
     w.go()
-    assert max(ended for _, ended, _, _ in w.moved if ended < 900.0) < 20 * (0.01 + YIELD_S) + 1.0
+    assert max(ended for _, ended, _, _ in w.moved if ended < 900.0) < 20 * (0.01 + PATIENCE_S) + 1.0
 
 
 def test_blocks_that_are_not_read_go_before_a_batch() -> None:
@@ -116,7 +117,7 @@ def test_blocks_that_are_not_read_go_before_a_batch() -> None:
         end = End()
         precedence = Precedence(cast(Any, (end,)), (), now)
         asyncio.get_running_loop().call_later(0.1, setattr, end, "read_beat", 1)
-        async with Yielding(precedence).alone():
+        async with Yielding(precedence, PATIENCE_S).alone():
             return now()
 
     assert 0.1 <= run(SimulatedClock(UnixNanos(0)), work) <= 0.1 + 2 * LOOK_S

@@ -16,6 +16,9 @@ from lockgate.courier.batches import BATCH_LEAST, BATCH_MOST
 IDLE_TARGET_S: Final = 0.5  # of a batch's packets while nothing fresh is about
 BUSY_SHARE: Final = 0.25  # of a fresh packet's life, which passes through several places where it may wait
 BUSY_LEAST_S: Final = 0.004
+PATIENCE_LIVES: Final = 4  # of fresh packets that a batch lets go first: those that come while one is on its way
+PATIENCE_LEAST_S: Final = 0.25
+PATIENCE_MOST_S: Final = 2.0  # a lane that always has fresh packets must not starve a backlog
 FADING: Final = 0.2  # weight of the newest batch: the last five or so count
 FIRST_LIFE_S: Final = 0.1  # of a fresh packet, before one was seen to end
 LIFE_SMOOTHING: Final = 0.3  # weight of the newest
@@ -25,7 +28,7 @@ STEP: Final = 2  # a batch is at most so many times the one before
 
 
 class Target:
-    """How long the packets of one batch may take."""
+    """How long the packets of one batch may take, and how long it waits for others: both by a fresh packet's life."""
 
     def __init__(self) -> None:
         self._life_s = FIRST_LIFE_S
@@ -37,6 +40,11 @@ class Target:
     def seconds(self, *, busy: bool) -> float:
         """`busy` says that fresh packets are about."""
         return max(BUSY_LEAST_S, BUSY_SHARE * self._life_s) if busy else IDLE_TARGET_S
+
+    @property
+    def patience_s(self) -> float:
+        """How long one batch lets fresh packets go first, all its waits together."""
+        return min(max(PATIENCE_LEAST_S, PATIENCE_LIVES * self._life_s), PATIENCE_MOST_S)
 
 
 class Pace:

@@ -247,7 +247,7 @@ class Relayer:
             if lane is Lane.LIVE:
                 moved = await go(self._batch_most, at_once)
             else:
-                yielding = Yielding(self._precedence)
+                yielding = Yielding(self._precedence, self._target.patience_s)
                 async with yielding.alone():
                     begun = _now() - yielding.waited_s
                     target_s = self._target.seconds(busy=self._precedence.busy)

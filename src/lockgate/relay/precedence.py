@@ -4,7 +4,7 @@ A batch is many small steps on one event loop, and on a ledger one transaction. 
 the start, a fresh packet that comes later shares every step with it, and with the batch of each other worker. So
 a backlog's worker looks up before it takes a batch and before it submits one, and lets fresh packets go first, and
 unread blocks, which may hold some; and while fresh packets are about, batches of a backlog go one after the other. All
-waits of one batch together end after YIELD_S: neither a lane that always has fresh packets nor a ledger
+waits of one batch together end when its patience does: neither a lane that always has fresh packets nor a ledger
 that is slow to take a batch keeps another from going on.
 """
 
@@ -19,7 +19,6 @@ from typing import Final
 from lockgate.relay.direction import Direction
 from lockgate.relay.endpoint import EndPoint
 
-YIELD_S: Final = 0.25  # of one batch, all its waits together
 LOOK_S: Final = 0.005  # between two looks
 HOPS: Final = 4  # turns of the event loop from a block that is made to a worker that moves its packets
 FRESH_FOR_S: Final = 2.0  # after a fresh packet, batches of a backlog stay short, and go alone
@@ -55,9 +54,10 @@ class Precedence:
 
 @dataclass(slots=True)
 class Yielding:
-    """One batch of a backlog: how long it has waited for others."""
+    """One batch of a backlog: how long it waits for others, and has."""
 
     precedence: Precedence
+    patience_s: float
     waited_s: float = 0.0
 
     @contextlib.asynccontextmanager
@@ -67,7 +67,7 @@ class Yielding:
         async with contextlib.AsyncExitStack() as held:
             if self.precedence.busy:
                 with self._waiting(), contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(YIELD_S - self.waited_s):
+                    async with asyncio.timeout(self.patience_s - self.waited_s):
                         await held.enter_async_context(lock)
             await self.turn()
             yield
@@ -75,7 +75,7 @@ class Yielding:
     async def turn(self) -> None:
         """Wait until nothing fresh is to be done, or this batch has waited long enough."""
         with self._waiting():
-            deadline = self.precedence.clock() + YIELD_S - self.waited_s
+            deadline = self.precedence.clock() + self.patience_s - self.waited_s
             for _ in range(HOPS):
                 await asyncio.sleep(0)
             while self.precedence.clock() < deadline and self.precedence.fresh_first():
@@ -94,4 +94,4 @@ async def at_once() -> None:
     """The turn of a fresh packet: it waits for nobody."""
 
 
-__all__ = ("FRESH_FOR_S", "YIELD_S", "Precedence", "Yielding", "at_once")
+__all__ = ("FRESH_FOR_S", "Precedence", "Yielding", "at_once")
