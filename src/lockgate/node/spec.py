@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 from lockgate.courier.batches import BATCH_MOST
 from lockgate.engines.embedded.retention import KEEP
-from lockgate.hosting.config import BULK_BYTES
+from lockgate.hosting.config import BULK_BYTES, EpochLimits
 from lockgate.keystore.place import parse as parse_place
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import LaneOrder
@@ -59,6 +59,8 @@ class HostSpec:
     peers: tuple[str, ...]  # names of other hosts, by which this host's guest knows them
     bulk_bytes: int = BULK_BYTES  # the longest bulk body it sends or takes
     bulk_total: int = 4 * BULK_BYTES  # of received bodies together
+    sessions: bool = True  # messages travel in sessions, and no others are taken
+    epochs: EpochLimits = EpochLimits()  # after which use a session's keys come of a fresh exchange
     keystore: str = ""  # as of a ledger
     rotate_every: str = ""  # `30 d`; `never`; empty: as it is
 
@@ -163,9 +165,14 @@ def _ledger_spec(item: dict[str, Any], profile: Profile) -> LedgerSpec:
 
 
 def _host_spec(item: dict[str, Any], profile: Profile) -> HostSpec:
-    spec = HostSpec(**{**profile.host, **item, "peers": tuple(item.get("peers", ()))})
+    limits = EpochLimits(**item.get("epochs", {}))
+    spec = HostSpec(**{**profile.host, **item, "peers": tuple(item.get("peers", ())), "epochs": limits})
     if not all(type(size) is int and size > 0 for size in (spec.bulk_bytes, spec.bulk_total)):
         raise BadConfig("bulk_bytes and bulk_total are positive numbers of bytes", host=spec.name)
+    if type(spec.sessions) is not bool:
+        raise BadConfig("sessions is true or false", host=spec.name)
+    if not all(type(limit) is int and limit > 0 for limit in astuple(limits)):
+        raise BadConfig("limits of an epoch are positive numbers", host=spec.name)
     return spec
 
 

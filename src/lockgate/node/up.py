@@ -279,6 +279,8 @@ async def _register(
         peers=peers,
         bulk_bytes=host.bulk_bytes,
         bulk_total=host.bulk_total,
+        sessions=host.sessions,
+        epochs=host.epochs,
     )
     save_config(config, folder.host(host.name) / "endpoint.json")
 

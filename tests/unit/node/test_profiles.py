@@ -119,6 +119,9 @@ def test_an_unknown_profile_is_refused(text: str, tmp_path: Path) -> None:
         '[relay]\nbatch_most = "7"\n',
         "[relay]\ncolour = 1\n",
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nbulk_bytes = 0\n',
+        '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nsessions = "no"\n',
+        '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { messages = 0 }\n',
+        '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { colour = 1 }\n',
     ],
 )
 def test_settings_that_no_process_takes_are_refused(text: str, tmp_path: Path) -> None:
