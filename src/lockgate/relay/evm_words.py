@@ -31,7 +31,7 @@ from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import UnixSeconds
 from lockgate.relay.chains.evm.clients import AttestedContract
 from lockgate.relay.chains.evm.interface import interface
-from lockgate.relay.chains.evm.packets import packet_of
+from lockgate.relay.chains.evm.packets import batch_of, packet_of
 
 _PROOF: Final = abi.Tuple((ATTESTATION, INCLUSION))
 
@@ -124,13 +124,15 @@ def _proof_and_leaves(name: str, values: Sequence[Any]) -> tuple[bytes, list[tup
             packet, proof, _ = values[0]
             return proof, [_sent(packet_of(packet))]
         case "recvPackets":
-            return values[1], [_sent(packet_of(one)) for one in values[0]]
+            source, destination, items, proof, _ = values
+            return proof, [_sent(one) for one in batch_of(source, destination, items)]
         case "ackPacket":
             packet, answer, proof, _ = values[0]
             return proof, [_answered(packet_of(packet), answer)]
         case "ackPackets":
-            answered = zip(values[0], values[1], strict=True)
-            return values[2], [_answered(packet_of(one), answer) for one, answer in answered]
+            source, destination, items, answers, proof, _ = values
+            answered = zip(batch_of(source, destination, items), answers, strict=True)
+            return proof, [_answered(one, answer) for one, answer in answered]
         case "timeoutPacket":
             packet, proof, _ = values[0]
             read = packet_of(packet)

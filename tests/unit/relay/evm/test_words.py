@@ -7,6 +7,9 @@ import random
 import pytest
 
 from lockgate.crypto.recoverable import EvmKey
+from lockgate.ibc import commitment
+from lockgate.ibc import host as paths
+from lockgate.ibc.packet import Acknowledgement
 from lockgate.lightclients.evm_attestation import (
     Binding,
     Inclusion,
@@ -22,7 +25,7 @@ from lockgate.lightclients.evm_attestation import (
 from lockgate.primitives.time import UnixSeconds
 from lockgate.relay.chains.evm.clients import AttestedContract
 from lockgate.relay.chains.evm.interface import interface
-from lockgate.relay.chains.evm.packets import packet_fields
+from lockgate.relay.chains.evm.packets import item_fields, packet_fields
 from lockgate.relay.evm_guard import _conflict
 from lockgate.relay.evm_words import Word, holds, single_inclusions, word_in
 from tests.support.evm_node import FakeNode
@@ -79,6 +82,24 @@ def test_an_update_and_a_packets_proof_read_as_they_were_made() -> None:
     assert found is not None
     assert (found.statement, found.signatures) == (over, signed(over))
     assert found.shown[0].inclusion == inclusion
+
+
+def test_a_batch_shows_each_of_its_packets() -> None:
+    over, packets = statement(), [FakeNode().send(), FakeNode().send(b"another")._replace(sequence=2)]
+    lane = packets[0].source_client, packets[0].destination_client
+    items = [item_fields(packet) for packet in packets]
+    proof = encode_proof(over, signed(over), prove(LEAVES, [0, 1])[1])
+    received = word_in(interface("host").call("recvPackets", *lane, items, proof, (1, over.height)), to_host=True)
+    answers = [b"yes", b"no"]
+    data = interface("host").call("ackPackets", *lane, items, answers, proof, (1, over.height))
+    acknowledged = word_in(data, to_host=True)
+    assert received is not None
+    assert acknowledged is not None
+    assert [one.leaf.value for one in received.shown] == [commitment.commit_packet(packet) for packet in packets]
+    assert [one.key for one in received.shown] == [paths.packet_commitment(lane[0], number) for number in (1, 2)]
+    made = [commitment.commit_acknowledgement(Acknowledgement((answer,))) for answer in answers]
+    assert [one.leaf.value for one in acknowledged.shown] == made
+    assert [one.key for one in acknowledged.shown] == [paths.packet_acknowledgement(lane[1], one) for one in (1, 2)]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x01", b"\x01" * 4, b"\x01" * 300])

@@ -62,6 +62,11 @@ def packet_of(fields: Sequence[Any]) -> Packet:
     )
 
 
+def batch_of(source: str, destination: str, items: Sequence[Any]) -> tuple[Packet, ...]:
+    """The packets of a batch, which names their two clients once."""
+    return tuple(packet_of((sequence, source, destination, timeout, (one,))) for sequence, timeout, one in items)
+
+
 def events_of(logs: Sequence[Log]) -> tuple[Event, ...]:
     """What the host's logs say, in order. Raises BadAnswer for one that its contract cannot emit."""
     return tuple(event for log in logs for event in _events(log))
@@ -98,4 +103,13 @@ def _events(log: Log) -> tuple[Event, ...]:
     )
 
 
-__all__ = ("SKIPPED_PACKET", "TOPICS", "events_of", "host_interface", "item_fields", "packet_fields", "packet_of")
+__all__ = (
+    "SKIPPED_PACKET",
+    "TOPICS",
+    "batch_of",
+    "events_of",
+    "host_interface",
+    "item_fields",
+    "packet_fields",
+    "packet_of",
+)
