@@ -28,7 +28,7 @@ CREATE TEMP TRIGGER feed_answered AFTER UPDATE OF state ON main.inbox WHEN new.s
   SELECT lockgate_happened();
 END;
 CREATE TEMP TRIGGER feed_ended AFTER UPDATE OF state ON main.outbox
-WHEN new.state IN ('acknowledged', 'refused', 'timed_out') AND new.state <> old.state BEGIN
+WHEN new.purpose = 'message' AND new.state IN ('acknowledged', 'refused', 'timed_out') AND new.state <> old.state BEGIN
   INSERT INTO happening (kind, client, sequence, ref) VALUES ('ended', new.client, new.sequence, new.ref);
   SELECT lockgate_happened();
 END;
