@@ -14,7 +14,7 @@ import pytest
 from lockgate.lab.checkers import EVERY
 from lockgate.lab.simulation import ORDERS, Simulation
 
-SEEDS = 200
+SEEDS = 120
 TESTS = 40  # so that workers share them evenly
 FAILED = Path(__file__).with_name("failed_seeds.txt")
 SOAK_SEEDS = int(os.environ.get("LOCKGATE_SEEDS", "2000"))

@@ -113,11 +113,11 @@ class Simulation:
         for party in self.cast.parties:
             _raise_what_broke(party)
         history = History(self.cast.ledgers, self.cast.hosts, self.adversary.victim)
-        waited = 0.0
-        while not (settled := history.settled()) and waited < BOUND_S:
-            await asyncio.sleep(LOOK_S)
-            waited += LOOK_S
-        await asyncio.sleep(REST_S)
+        waited, rested = 0.0, False
+        while not ((settled := history.settled()) and rested) and waited < BOUND_S:
+            pause, rested = (REST_S, True) if settled else (LOOK_S, False)
+            await asyncio.sleep(pause)
+            waited += pause
         self.log.add("run", "end", {"settled": settled})
         for party in self.cast.parties:
             _raise_what_broke(party)
