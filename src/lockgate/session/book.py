@@ -147,6 +147,11 @@ class Book:
         for commitment in [*(one for one in self.awaited if one not in wanted), *answered]:
             self.settled(commitment)
 
+    def overdue(self, now: UnixNanos) -> bool:
+        """Would `sweep` erase anything at this time?"""
+        ended = any(owed.until <= now for owed in self.owed.values())
+        return ended or any(0 < epoch.expires <= now for session in self for epoch in session.epochs)
+
     def sweep(self, now: UnixNanos) -> None:
         """Erase what ended by the ledger's time: messages past their deadline, epochs nothing can arrive in."""
         for commitment in [name for name, owed in self.owed.items() if owed.until <= now]:

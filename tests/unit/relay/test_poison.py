@@ -67,7 +67,7 @@ def test_what_a_ledger_left_out_of_a_batch_is_tried_again_and_parked(monkeypatch
 
             monkeypatch.setattr(submitter, "submit", answered)
             tracks = tuple(direction.watch.tracks.values())
-            await relayer._mover.move(direction, Stage.RECEIVE, tracks, submitter)
+            await relayer._mover.move(direction, Stage.RECEIVE, tracks, submitter, at_once)
             assert direction.quarantine.held(0.0) == {tracks[-1].sequence}
             assert [fields["sequence"] for fields in pair.reported("failed")] == [tracks[-1].sequence]
             assert relayer.counters.noops == 0

@@ -12,8 +12,8 @@ from lockgate.storage.host import HostStore
 
 TABLES = """
 CREATE TABLE inbox (client TEXT, sequence INTEGER, state TEXT, PRIMARY KEY (client, sequence)) WITHOUT ROWID;
-CREATE TABLE outbox (ref BLOB PRIMARY KEY, client TEXT, sequence INTEGER, state TEXT) WITHOUT ROWID;
-INSERT INTO outbox VALUES (x'01', NULL, NULL, 'staged');
+CREATE TABLE outbox (ref BLOB PRIMARY KEY, client TEXT, sequence INTEGER, state TEXT, purpose TEXT) WITHOUT ROWID;
+INSERT INTO outbox VALUES (x'01', NULL, NULL, 'staged', 'message');
 """
 
 
@@ -49,6 +49,13 @@ def test_a_message_received_answered_later_and_ended_is_told_in_order(store: sql
     ]
     assert (bell.rung, feed.newest()) == (3, 3)
     assert feed.after(1, 1) == told[1:2]
+
+
+def test_what_hosts_say_to_each_other_is_no_event(store: sqlite3.Connection) -> None:
+    feed = Feed(store, Bell())
+    store.execute("UPDATE outbox SET purpose = 'session'")
+    store.execute("UPDATE outbox SET state = 'acknowledged'")
+    assert feed.after(0, 10) == []
 
 
 def test_what_is_rolled_back_was_never_told(store: sqlite3.Connection) -> None:
