@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from lockgate.codec import cbor
 from lockgate.codec.errors import Malformed
 from lockgate.crypto.keys import IdentityKey, IdentitySigner
-from lockgate.crypto.suites import SIGN_ED25519, SIGN_ED25519_MLDSA65
+from lockgate.crypto.suites import SIGN_ED25519, SIGN_ED25519_MLDSA65, SIGN_P256_MLDSA65
 from lockgate.envelope.content import LedgerView
 from lockgate.envelope.errors import ContentMalformed
 from lockgate.session.edhoc.credentials import Credential
@@ -27,7 +27,11 @@ CLAIMS: Final = 65_001  # EAD labels of ours, in the registry's range for privat
 EVIDENCE: Final = 65_002  # of the environment a side runs in: carried and bound here, appraised elsewhere
 UNDERSTOOD: Final = frozenset({CLAIMS, EVIDENCE})
 MAX_EVIDENCE: Final = 32_768
-_BY_IDENTITY: Final = {SIGN_ED25519_MLDSA65.id: DEFAULT, SIGN_ED25519.id: (SUITE_4.id,)}
+_BY_IDENTITY: Final = {
+    SIGN_ED25519_MLDSA65.id: DEFAULT,
+    SIGN_P256_MLDSA65.id: DEFAULT,
+    SIGN_ED25519.id: (SUITE_4.id,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,10 @@ def meeting(initiator: Party, responder: Party) -> bytes:
 
 def suites_of(own: IdentityKey, peer: IdentityKey) -> tuple[int, ...]:
     """Suites for two identities, best first: their signatures decide. Raises WrongSuite."""
-    if own.suite != peer.suite or own.suite not in _BY_IDENTITY:
+    suites = _BY_IDENTITY.get(own.suite)
+    if suites is None or suites != _BY_IDENTITY.get(peer.suite):
         raise WrongSuite("no suite has the signatures of both key records", ours=own.suite, theirs=peer.suite)
-    return tuple(_BY_IDENTITY[own.suite])
+    return tuple(suites)
 
 
 @dataclass(frozen=True, slots=True)

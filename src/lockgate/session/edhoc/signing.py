@@ -15,7 +15,7 @@ from lockgate.crypto.ec import P256, P384, Curve
 from lockgate.crypto.ed25519 import verify_strict
 from lockgate.crypto.hashes import SHA256, SHA384, Hash
 from lockgate.crypto.ports import Signer
-from lockgate.crypto.suites import SIGN_ED25519_MLDSA65, SignatureSuite
+from lockgate.crypto.suites import SIGN_ED25519_MLDSA65, SIGN_P256_MLDSA65, SignatureSuite
 from lockgate.session.edhoc.errors import CredentialUnusable
 
 Keys = Sequence[bytes]  # raw public keys, one for each algorithm, in the suite's order
@@ -73,30 +73,43 @@ class EcDsa:
 
 @dataclass(frozen=True, slots=True)
 class HybridSignature:
-    """Every algorithm of a signature suite, all required, in one concatenation of fixed lengths."""
+    """Every algorithm of a signature suite, all required, in one concatenation of fixed lengths.
 
-    suite: SignatureSuite
+    The suite is that of the signer's key record, one of `suites`: lengths of their keys tell them apart, and a
+    signature covers the suite's id.
+    """
+
+    suites: tuple[SignatureSuite, ...]
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        return tuple(algorithm.name for algorithm in self.suite.algorithms)
+        return _names(self.suites[0])
 
     def sign(self, signers: Sequence[Signer], message: bytes, /) -> bytes:
-        _check(self, signers)
-        return hybrid.sign(self.suite, signers, self._covered([one.public_key for one in signers], message))
+        suite = next((s for s in self.suites if _names(s) == tuple(signer.algorithm for signer in signers)), None)
+        if suite is None:
+            raise CredentialUnusable("the signers are not those of the cipher suite", expected=self.algorithms)
+        return hybrid.sign(suite, signers, _covered(suite, [one.public_key for one in signers], message))
 
     def verify(self, keys: Keys, signature: bytes, message: bytes, /) -> bool:
-        return hybrid.verify(self.suite, keys, self._covered(keys, message), signature)
+        lengths = [len(key) for key in keys]
+        suite = next((s for s in self.suites if [a.public_bytes for a in s.algorithms] == lengths), None)
+        return suite is not None and hybrid.verify(suite, keys, _covered(suite, keys, message), signature)
 
-    def _covered(self, keys: Keys, message: bytes) -> bytes:
-        # No domain: a handshake may join two ledgers, and the credentials in its transcript name both.
-        identity = hybrid.identity_hash(self.suite.id, keys)
-        return hybrid.signing_bytes(hybrid.Purpose.HANDSHAKE, self.suite.id, identity, b"", 0, message)
+
+def _names(suite: SignatureSuite) -> tuple[str, ...]:
+    return tuple(algorithm.name for algorithm in suite.algorithms)
+
+
+def _covered(suite: SignatureSuite, keys: Keys, message: bytes) -> bytes:
+    # No domain: a handshake may join two ledgers, and the credentials in its transcript name both.
+    identity = hybrid.identity_hash(suite.id, keys)
+    return hybrid.signing_bytes(hybrid.Purpose.HANDSHAKE, suite.id, identity, b"", 0, message)
 
 
 EDDSA: Final = EdDsa()
 ES256: Final = EcDsa(("ES256",), P256, SHA256)
 ES384: Final = EcDsa(("ES384",), P384, SHA384)
-ED25519_MLDSA65: Final = HybridSignature(SIGN_ED25519_MLDSA65)
+IDENTITIES: Final = HybridSignature((SIGN_ED25519_MLDSA65, SIGN_P256_MLDSA65))
 
-__all__ = ("ED25519_MLDSA65", "EDDSA", "ES256", "ES384", "EcDsa", "EdDsa", "HybridSignature", "SignatureScheme")
+__all__ = ("EDDSA", "ES256", "ES384", "IDENTITIES", "EcDsa", "EdDsa", "HybridSignature", "SignatureScheme")

@@ -19,7 +19,7 @@ from lockgate.session.edhoc.exchange import (
     DhExchange,
     Exchange,
 )
-from lockgate.session.edhoc.signing import ED25519_MLDSA65, EDDSA, ES256, ES384, SignatureScheme
+from lockgate.session.edhoc.signing import EDDSA, ES256, ES384, IDENTITIES, SignatureScheme
 
 
 class Method(IntEnum):
@@ -87,12 +87,12 @@ def _classic(
 def _hybrid(id_: int, aead: Aead) -> CipherSuite:
     return CipherSuite(
         id=id_,
-        name=f"X-Wing, Ed25519+ML-DSA-65, {aead.name}, sha384",
+        name=f"X-Wing, Ed25519 or P-256 with ML-DSA-65, {aead.name}, sha384",
         aead=aead,
         hash=SHA384,
         mac_bytes=16,
         exchange=EXCHANGE_XWING,
-        signature=ED25519_MLDSA65,
+        signature=IDENTITIES,
         application_aead=aead,
         application_hash=SHA384,
         post_quantum=True,
