@@ -361,10 +361,24 @@ def test_b5_a_beacon_node_that_lies_changes_nothing_but_an_alarm(run: Run, lie: 
     run(work)
 
 
-def test_a_skipped_period_is_refused(run: Run) -> None:
+def test_a_node_that_lacks_a_period_is_no_liar_and_brings_nothing_over_the_gap(run: Run) -> None:
+    """A client refuses what skips a period (`ethereum.period_skipped`): it is not sent, and another node is asked."""
+
     async def work(w: BeaconWorld) -> None:
         await w.advance(3 * 64)
-        await through(w, Skipping(w.beacon.beacon), "ethereum.period_skipped")
+        packet = await w.ask()
+        await w.finalised()
+        before = untouched(w)
+        async with serving(application(Skipping(w.beacon.beacon))) as address:
+            lacking = BeaconApi(address, SIZE)
+            try:
+                with pytest.raises(NotYet):
+                    await w.relay(Stage.RECEIVE, packet, w.updater(lacking))
+                assert untouched(w) == before
+                expect(await w.relay(Stage.RECEIVE, packet, w.updater(lacking, w.api)))
+                assert w.alarms == []
+            finally:
+                await lacking.close()
 
     run(work)
 
