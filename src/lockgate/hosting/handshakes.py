@@ -25,10 +25,11 @@ from lockgate.hosting.steps import HANDSHAKE, Steps
 from lockgate.hosting.work import Decision, Item, Plan, Sending
 from lockgate.machine.identity import KeyRecord
 from lockgate.primitives.errors import LockgateError, PeerFault, Refused
+from lockgate.primitives.time import floor_seconds
 from lockgate.session import Direction, Fences, Session
 from lockgate.session.chain import session_of
 from lockgate.session.edhoc import Identity, Known, Method, receive, start
-from lockgate.session.edhoc.errors import HandshakeFailed, HandshakeMalformed
+from lockgate.session.edhoc.errors import HandshakeMalformed
 from lockgate.session.edhoc.established import Established
 from lockgate.session.edhoc.initiator import Sent1, Sent3
 from lockgate.session.edhoc.responder import Sent2
@@ -39,9 +40,7 @@ PURPOSE: Final = HANDSHAKE  # of a message of the host itself, in its outbox
 TIMEOUT_S: Final = 120  # of a handshake's packets
 AGAIN_NS: Final = 2_000_000_000  # what waits for a handshake looks again this often: one that was lost is begun anew
 PATIENCE: Final = 5  # handshakes that failed one after another, before whoever waits is told
-FRESH_NS: Final = (
-    10_000_000_000  # so long after the last of them everybody who waits is told; who asks later begins anew
-)
+FRESH_NS: Final = 10_000_000_000  # so long after the last of them everybody who waits is told
 FIRST_PAUSE_NS: Final = 100_000_000  # between one that failed and the next, twice as long each time up to:
 LONGEST_PAUSE_NS: Final = 60_000_000_000
 FORGOTTEN_NS: Final = 300_000_000_000  # after so long, failures of before are no sign any more
@@ -52,7 +51,7 @@ class HandshakeRefused(Refused):
     code = "session.handshake_refused"
     summary = "The peer's host refused the handshake; its own code is in the detail."
     untouched = "There is no new session; nothing was sealed."
-    next_step = "Look the code up with `lockgate explain CODE`; both hosts need `sessions` and identities of one suite."
+    next_step = "Look the code up with `lockgate explain CODE`; both hosts need `sessions` and hybrid identities."
 
 
 class Crossed(Refused):
@@ -140,20 +139,20 @@ class Handshakes:
         self._theirs: dict[str, _Theirs] = {}
         self._asked: set[str] = set()  # peers that an item of the queue is for
         self._failures: dict[str, _Failures] = {}
-        self._waiting: list[Item] = []
+        self._waiting: dict[int, Item] = {}  # by identity: an item waits once, however often it looked again
 
     # What waits for a session.
 
     def wait(self, item: Item, coming: SessionComing, queue: Queue) -> None:
         """Put an item off until there is a session, and begin a handshake if none is under way.
 
-        Raises HandshakeRefused for what the operator asked, when the peer refuses again and again.
+        Raises what made the handshakes fail, for what the operator asked, when they fail again and again.
         """
         now, failed = self._parts.clock.monotonic(), self._failures.get(coming.peer)
         if failed is not None and failed.count >= PATIENCE and now - failed.at < FRESH_NS and not item.from_ledger:
             raise failed.error
         item.due = now + AGAIN_NS
-        self._waiting.append(item)
+        self._waiting[id(item)] = item
         queue.again(item)
         if coming.peer in self._asked or coming.peer in self._ours or (failed is not None and now < failed.again):
             return
@@ -162,9 +161,9 @@ class Handshakes:
 
     def go_on(self) -> None:
         """There is a session: what waited is due."""
-        for item in self._waiting:
+        for item in self._waiting.values():
             item.due = 0
-        self._waiting = []
+        self._waiting = {}
 
     @property
     def open(self) -> bool:
@@ -174,11 +173,15 @@ class Handshakes:
     # The initiator.
 
     async def begin(self, item: Item) -> Decision:
-        """Send message_1. Raises WrongSuite, and what proving the peer raises."""
+        """Send message_1; nothing where the peer's record does not allow it. Raises what its ledger's node causes."""
         self._asked.discard(item.to)
         peer = self._peers.named(item.to)
-        sides = self._sides(peer, await self._peers.record(peer, fresh=True))
-        suites = suites_of(sides.own.key, sides.peer.key)
+        try:
+            sides = self._sides(peer, await self._peers.record(peer, fresh=True))
+            suites = suites_of(sides.own.key, sides.peer.key)
+        except Refused as error:
+            self._failed(peer, error)
+            return Decision()
         c_i = self._parts.rng.bytes(_ID_BYTES)
         message_1, sent = start(Method.SIGN_SIGN, suites, c_i, self._parts.encapsulator)
         sending = await self._sending(peer, 1, message_1)
@@ -330,7 +333,7 @@ class Handshakes:
 
     @property
     def _now(self) -> int:
-        return self._steps.time // 1_000_000_000
+        return floor_seconds(self._steps.time)
 
 
 def is_handshake(schema: SchemaName) -> bool:
@@ -356,4 +359,4 @@ def _read(body: bytes) -> tuple[int, bytes]:
     return value
 
 
-__all__ = ("PURPOSE", "SCHEMA", "Crossed", "HandshakeFailed", "HandshakeRefused", "Handshakes", "is_handshake")
+__all__ = ("PURPOSE", "SCHEMA", "Crossed", "HandshakeRefused", "Handshakes", "is_handshake")

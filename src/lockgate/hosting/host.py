@@ -33,7 +33,7 @@ from lockgate.hosting.endings import Endings
 from lockgate.hosting.epochs import Epochs
 from lockgate.hosting.fencing import Fencing
 from lockgate.hosting.forks import Evidence, Forks
-from lockgate.hosting.handshakes import HandshakeRefused, Handshakes
+from lockgate.hosting.handshakes import Handshakes
 from lockgate.hosting.peers import Peers
 from lockgate.hosting.posting import Posting
 from lockgate.hosting.queue import Queue
@@ -343,7 +343,7 @@ class Host:
         except SessionComing as coming:
             try:
                 self._handshakes.wait(item, coming, self._queue)
-            except HandshakeRefused as error:
+            except LockgateError as error:
                 self._put_off(item, error)
             return None
         except LockgateError as error:

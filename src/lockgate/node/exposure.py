@@ -1,7 +1,7 @@
 """What a thief of a host's keys can still do, and for how long: computed, not promised (S13).
 
-From the public record of the keys, the host's store and schedule, and its ledger where that runs. Hosts have no
-sessions yet, so a stolen sealing key opens all that was ever sealed to it; that is said as it is.
+From the public record of the keys, the host's store and schedule, and its ledger where that runs. What travelled in
+sessions no long-term key opens (P18); with `sessions` off, a stolen sealing key opens all that was ever sealed to it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from lockgate.relay.rpc import b64
 from lockgate.storage.host import HostStore
 
 DEVICES: Final = (Kind.PKCS11.value, Kind.TPM.value)
+SEALED: Final = "sealed to it outside sessions"
 NEVER: Final = "for good"
 
 
@@ -66,13 +67,13 @@ def exposures(standing: Standing, places: dict[str, set[str]]) -> list[Exposure]
     """In words, the worst first. A key of which a device holds a part is of no use to who lacks the device."""
     if standing.revoked_at:
         over = f"over: the endpoint is revoked since block {standing.revoked_at}"
-        return [Exposure("any key of this endpoint", "opening bodies that were recorded and sealed to it", over)]
+        return [Exposure("any key of this endpoint", f"opening recorded bodies {SEALED}", over)]
     rotation = _rotation(standing)
     guarded = {role for role, kinds in places.items() if kinds & set(DEVICES)}
     left = [role for role in ("identity", "sealing", "account") if role not in guarded]
     return [
         _file(standing, left),
-        Exposure("the sealing key", "opening every body sealed to it, recorded ones too", f"new bodies: {rotation}"),
+        Exposure("the sealing key", f"opening bodies {SEALED}, recorded ones too", f"new bodies: {rotation}"),
         Exposure("the identity key, without the next one", "signing envelopes and handshakes in its name", rotation),
         Exposure("the account", "fencing this host off, spending its balance; no message of its guest", rotation),
         _root(standing, guarded),
@@ -104,7 +105,9 @@ def _old(standing: Standing) -> Exposure:
     at = standing.old_keys_until // NANOS_PER_SECOND
     held = f" and {standing.open_messages} open messages have ended" if standing.open_messages else ""
     return Exposure(
-        "sealing keys of earlier records", "opening what was sealed before the rotation", f"erased at {at} (unix){held}"
+        "sealing keys of earlier records",
+        f"opening bodies {SEALED} before the rotation",
+        f"erased at {at} (unix){held}",
     )
 
 

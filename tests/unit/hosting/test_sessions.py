@@ -270,8 +270,12 @@ async def test_P19_whatever_is_wrong_with_message_2_is_one_failure(world: HostWo
         return message_2[:-1] + bytes([message_2[-1] ^ 1])
 
     world.b.host._handshakes._second = spoiled  # type: ignore[method-assign]
+    asked = asyncio.ensure_future(ask(world, world.a, probe.write(b"k", b"v")))
+    await asyncio.wait({asked})  # the host itself goes on: only who asked is told
     with pytest.raises(HandshakeFailed):
-        await ask(world, world.a, probe.write(b"k", b"v"))
+        asked.result()
+    assert world.a.reported("unavailable") == []
+    assert not await world.a.host.turn()
     assert {said["code"] for said in world.a.reported("handshake_failed")} == {"edhoc.failed"}
     assert world.a.host.status()["sessions"] == world.b.host.status()["sessions"] == []
 
