@@ -18,10 +18,10 @@ from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.session import Book, Direction, Epoch, Fences, MessageKeys, Place, Session
 from lockgate.session.chain import SALT_BYTES, SESSION_BYTES
 from lockgate.session.errors import EpochSpent, KeyGone, SessionDamaged
+from lockgate.session.pair import ARRIVES_NS
 from lockgate.storage.host import HostStore
 
 LONGEST_TIMEOUT_S: Final = 3_600  # of a message in a session: how long its key may be needed
-ARRIVES_NS: Final = 2 * LONGEST_TIMEOUT_S * NANOS_PER_SECOND  # a timeout, and the longest grace of an answer
 
 
 class SessionComing(Unavailable):
@@ -209,7 +209,7 @@ class Sessions:
             return None
         if timeout_s > LONGEST_TIMEOUT_S:
             raise TimeoutTooLong(timeout_s=timeout_s)
-        session = self._book.usable(_id(peer), (own, theirs))
+        session = self._book.usable(_id(peer), (own, theirs), now)
         if session is None:
             raise SessionComing(peer.endpoint)
         if _spent(session, self._limits, now):
@@ -308,7 +308,6 @@ def _id(peer: PeerRef) -> bytes:
 
 
 __all__ = (
-    "Fences",
     "ForgetfulVault",
     "Keys",
     "NotRestated",

@@ -20,7 +20,9 @@ from lockgate.node.parameters import BadParameters
 from lockgate.node.profiles import Profile, named
 from lockgate.node.schedule import parse as parse_period
 from lockgate.primitives.errors import Refused
+from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.relay.pairing_kinds import HEADERS, KINDS
+from lockgate.session.pair import SEALS_NS
 
 
 class BadConfig(Refused):
@@ -173,6 +175,8 @@ def _host_spec(item: dict[str, Any], profile: Profile) -> HostSpec:
         raise BadConfig("sessions is true or false", host=spec.name)
     if not all(type(limit) is int and limit > 0 for limit in astuple(limits)):
         raise BadConfig("limits of an epoch are positive numbers", host=spec.name)
+    if limits.age_s * NANOS_PER_SECOND > SEALS_NS:
+        raise BadConfig("an epoch is two hours old at most", host=spec.name, age_s=limits.age_s)
     return spec
 
 

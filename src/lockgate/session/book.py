@@ -85,15 +85,10 @@ class Book:
         self._set(peer, (*(one.ending(expires) for one in held[:place]), after, *held[place + 1 :]))
         return True
 
-    def replace(self, peer: bytes, session: Session) -> None:
-        """Hold another state of a session that is held."""
-        self._replace(peer, session)
-
-    def usable(self, peer: bytes, records: tuple[bytes, bytes]) -> Session | None:
-        """The newest session between two key records, own and peer's, that may seal: confirmed, and started in."""
-        found = [
-            one for one in self.sessions.get(peer, ()) if one.sends and (one.own_record, one.peer_record) == records
-        ]
+    def usable(self, peer: bytes, records: tuple[bytes, bytes], now: UnixNanos) -> Session | None:
+        """The newest session between two key records, own and peer's, that may seal."""
+        held = self.sessions.get(peer, ())
+        found = [one for one in held if one.seals(now) and (one.own_record, one.peer_record) == records]
         return found[-1] if found else None
 
     def started(self, fence: int, salts: Iterator[bytes]) -> None:
@@ -103,18 +98,18 @@ class Book:
 
     def start(self, peer: bytes, name: bytes, fence: int, salt: bytes) -> None:
         """The same in one session, whose newest epoch this process has not sent in."""
-        self._replace(peer, _started(self.find(peer, name), fence, salt))
+        self.replace(peer, _started(self.find(peer, name), fence, salt))
 
     def stop(self, peer: bytes, session: Session) -> None:
         """Send nothing more in a session; it still opens."""
-        self._replace(peer, session.stopped())
+        self.replace(peer, session.stopped())
 
     # Messages.
 
     def seal(self, peer: bytes, session: Session, size: int) -> MessageKeys:
         """The keys of the next message to a peer: given once, whatever becomes of the message. Raises EpochSpent."""
         keys, after = session.next(size)
-        self._replace(peer, after)
+        self.replace(peer, after)
         return keys
 
     def await_reply(self, commitment: bytes, place: Place, key: bytes) -> None:
@@ -123,7 +118,7 @@ class Book:
 
     def opened(self, peer: bytes, session: Session, commitment: bytes, place: Place, until: UnixNanos) -> None:
         """A message has authenticated under `session`, the state that opening it gave."""
-        self._replace(peer, session)
+        self.replace(peer, session)
         self.owed[commitment] = Owed(peer, place, until)
 
     def reply_key(self, peer: bytes, place: Place) -> bytes:
@@ -139,7 +134,7 @@ class Book:
             self.changed = True
             session = next((s for s in self.sessions.get(owed.peer, ()) if s.name == owed.place.session), None)
             if session is not None:
-                self._replace(owed.peer, session.erase(owed.place))
+                self.replace(owed.peer, session.erase(owed.place))
 
     def keep_only(self, sent: Iterable[bytes], answered: Iterable[bytes]) -> None:
         """At a start: replies are awaited to messages of `sent` alone, and nothing is owed of what was `answered`."""
@@ -150,7 +145,7 @@ class Book:
     def overdue(self, now: UnixNanos) -> bool:
         """Would `sweep` erase anything at this time?"""
         ended = any(owed.until <= now for owed in self.owed.values())
-        return ended or any(0 < epoch.expires <= now for session in self for epoch in session.epochs)
+        return ended or any(epoch.over <= now for session in self for epoch in session.epochs)
 
     def sweep(self, now: UnixNanos) -> None:
         """Erase what ended by the ledger's time: messages past their deadline, epochs nothing can arrive in."""
@@ -161,7 +156,8 @@ class Book:
             if left != sessions:
                 self._set(peer, left)
 
-    def _replace(self, peer: bytes, session: Session) -> None:
+    def replace(self, peer: bytes, session: Session) -> None:
+        """Hold another state of a session that is held."""
         self._set(peer, tuple(session if one.name == session.name else one for one in self.sessions[peer]))
 
     def _set(self, peer: bytes, sessions: tuple[Session, ...]) -> None:

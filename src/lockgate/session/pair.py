@@ -10,13 +10,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, Self
 
 from lockgate.primitives.errors import Misuse
-from lockgate.primitives.time import UnixNanos
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.session.chain import SECRET_BYTES, SESSION_BYTES, Direction, direction_of, next_epoch, onward_of
 from lockgate.session.errors import KeyGone, SessionDamaged, SessionUnknown
 from lockgate.session.receiving import Receiving
 from lockgate.session.sending import MessageKeys, Sending
 
 MAX_EPOCHS: Final = 3  # of one session at a time: one that is being agreed on, the one that seals, and the one before
+SEALS_NS: Final = 2 * 3_600 * NANOS_PER_SECOND  # nobody seals in an epoch that is older, by the own ledger's time
+ARRIVES_NS: Final = (
+    2 * 3_600 * NANOS_PER_SECOND
+)  # all that was sealed has ended: timeout, longest grace of an answer
 _RECORD_BYTES: Final = 32
 
 
@@ -59,6 +63,12 @@ class Epoch:
             receiving=Receiving(number, 0, direction_of(secret, direction.other)),
             onward=onward_of(secret),
         )
+
+    @property
+    def over(self) -> UnixNanos:
+        """When it opens nothing any more, whether another followed or nobody has spoken since (P18)."""
+        longest = UnixNanos(self.began + SEALS_NS + ARRIVES_NS)
+        return min(self.expires, longest) if self.expires else longest
 
     def to_value(self) -> list[Any]:
         return [
@@ -159,6 +169,11 @@ class Session:
         epoch = self.newest
         return epoch is not None and epoch.sending.current is not None
 
+    def seals(self, now: UnixNanos) -> bool:
+        """Has it one in an epoch that is young enough?"""
+        epoch = self.newest
+        return self.sends and epoch is not None and now < epoch.began + SEALS_NS
+
     def next(self, size: int) -> tuple[MessageKeys, Self]:
         """The keys of the next message, with a body of `size` bytes, and the state without them.
 
@@ -230,7 +245,7 @@ class Session:
 
     def expired(self, now: UnixNanos) -> Self:
         """The session without epochs whose last message cannot arrive any more."""
-        return replace(self, epochs=tuple(one for one in self.epochs if not 0 < one.expires <= now))
+        return replace(self, epochs=tuple(one for one in self.epochs if now < one.over))
 
     def _epoch(self, number: int) -> Epoch:
         found = next((one for one in self.epochs if one.number == number), None)
@@ -271,4 +286,4 @@ def _is_bytes(value: Any, size: int) -> bool:
     return type(value) is bytes and len(value) == size
 
 
-__all__ = ("MAX_EPOCHS", "Epoch", "Fences", "Place", "Session")
+__all__ = ("ARRIVES_NS", "MAX_EPOCHS", "SEALS_NS", "Epoch", "Fences", "Place", "Session")

@@ -121,6 +121,7 @@ def test_an_unknown_profile_is_refused(text: str, tmp_path: Path) -> None:
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nbulk_bytes = 0\n',
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nsessions = "no"\n',
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { messages = 0 }\n',
+        '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { age_s = 7201 }\n',
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { colour = 1 }\n',
     ],
 )

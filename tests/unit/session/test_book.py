@@ -10,11 +10,12 @@ import pytest
 from lockgate.primitives.time import UnixNanos
 from lockgate.session import Book, Direction, Fences, MessageKeys, Place, Session
 from lockgate.session.errors import KeyGone, SessionDamaged, SessionUnknown
+from lockgate.session.pair import ARRIVES_NS, SEALS_NS
 
 SECRET, NAME = b"s" * 32, b"n" * 32
 ALICE, BOB = b"a" * 32, b"b" * 32
 RECORDS = (b"A" * 32, b"B" * 32)
-LATER = UnixNanos(1 << 60)
+NOW, LATER = UnixNanos(2), UnixNanos(1 << 60)
 
 
 def salts() -> Iterator[bytes]:
@@ -36,7 +37,7 @@ class Pair:
         self.bob.add(ALICE, session(Direction.RESPONDER).started(7, bytes(32)))
 
     def sealed(self) -> tuple[Place, MessageKeys]:
-        ours = self.alice.usable(BOB, RECORDS)
+        ours = self.alice.usable(BOB, RECORDS, NOW)
         assert ours is not None
         keys = self.alice.seal(BOB, ours, 100)
         assert ours.newest is not None
@@ -92,7 +93,7 @@ def test_what_is_written_is_what_is_read_and_holds_no_chain_of_a_start() -> None
         again = Book.from_bytes(book.to_bytes())
         assert again.to_bytes() == book.to_bytes()
         assert not any(one.sends for one in again)
-        assert again.usable(BOB, RECORDS) is again.usable(ALICE, RECORDS[::-1]) is None
+        assert again.usable(BOB, RECORDS, NOW) is again.usable(ALICE, RECORDS[::-1], NOW) is None
     assert keys.message not in pair.alice.to_bytes()
 
 
@@ -113,27 +114,27 @@ def test_after_as_many_starts_as_an_epoch_bears_a_session_only_opens() -> None:
     pair = Pair()
     book = Book.from_bytes(pair.alice.to_bytes())
     book.started(3 + 63, salts())
-    assert book.usable(BOB, RECORDS) is not None
+    assert book.usable(BOB, RECORDS, NOW) is not None
     book.started(3 + 64, salts())
-    assert book.usable(BOB, RECORDS) is None
+    assert book.usable(BOB, RECORDS, NOW) is None
     assert book.find(BOB, NAME).name == NAME
 
 
 def test_nothing_is_sealed_in_a_session_that_the_peer_may_not_hold() -> None:
     book = Book()
     book.add(ALICE, session(Direction.RESPONDER, confirmed=False).started(7, bytes(32)))
-    assert book.usable(ALICE, RECORDS[::-1]) is None
+    assert book.usable(ALICE, RECORDS[::-1], NOW) is None
     assert book.confirm(ALICE, NAME, 0, LATER)
-    assert book.usable(ALICE, RECORDS[::-1]) is None, "this process has no start in it"
+    assert book.usable(ALICE, RECORDS[::-1], NOW) is None, "this process has no start in it"
     book.start(ALICE, NAME, 7, bytes(32))
-    assert book.usable(ALICE, RECORDS[::-1]) is not None
+    assert book.usable(ALICE, RECORDS[::-1], NOW) is not None
     assert not book.confirm(ALICE, NAME, 0, LATER)
 
 
 def test_a_session_is_of_one_peer_and_of_two_records() -> None:
     pair = Pair()
-    assert pair.alice.usable(BOB, (RECORDS[0], b"C" * 32)) is None
-    assert pair.alice.usable(ALICE, RECORDS) is None
+    assert pair.alice.usable(BOB, (RECORDS[0], b"C" * 32), NOW) is None
+    assert pair.alice.usable(ALICE, RECORDS, NOW) is None
     with pytest.raises(SessionUnknown):
         pair.alice.find(ALICE, NAME)
 
@@ -144,7 +145,7 @@ def test_the_oldest_sessions_with_a_peer_go_and_the_newest_seals() -> None:
         made = session(Direction.INITIATOR, name=bytes([number]) * 32, secret=bytes([number]) * 32)
         pair.alice.add(BOB, made.started(3, bytes(32)))
     assert [one.name[0] for one in pair.alice] == [0, 1, 2, 3]
-    usable = pair.alice.usable(BOB, RECORDS)
+    usable = pair.alice.usable(BOB, RECORDS, NOW)
     assert usable is not None
     assert usable.name[0] == 3
 
@@ -180,3 +181,20 @@ def test_no_cut_or_changed_book_is_taken_for_another_kind_of_failure() -> None:
                 Book.from_bytes(spoiled)
             except SessionDamaged:
                 continue
+
+
+def test_P18_a_session_in_which_nobody_speaks_is_over_all_the_same() -> None:
+    """A packet that was never delivered: its key can be derived until the epoch is gone, so the epoch goes by time."""
+    pair = Pair()
+    place, _ = pair.sealed()
+    assert pair.alice.usable(BOB, RECORDS, UnixNanos(SEALS_NS)) is not None
+    assert pair.alice.usable(BOB, RECORDS, UnixNanos(1 + SEALS_NS)) is None
+    end = UnixNanos(1 + SEALS_NS + ARRIVES_NS)
+    pair.bob.sweep(UnixNanos(end - 1))
+    assert pair.bob.find(ALICE, NAME).open(place)
+    assert not pair.bob.overdue(UnixNanos(end - 1))
+    assert pair.bob.overdue(end)
+    pair.bob.sweep(end)
+    with pytest.raises(SessionUnknown):
+        pair.bob.find(ALICE, NAME)
+    assert pair.bob.sessions == {}
