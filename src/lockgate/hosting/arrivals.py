@@ -22,14 +22,14 @@ from lockgate.host.windows import Replayed, Window
 from lockgate.hosting import traffic
 from lockgate.hosting.bulk import Bulk, BulkUnavailable, Handed, is_bulk
 from lockgate.hosting.config import PeerRef
-from lockgate.hosting.epochs import Epochs, is_epoch
+from lockgate.hosting.epochs import Epochs
 from lockgate.hosting.forks import Forks, trusted_one
 from lockgate.hosting.handshakes import HandshakeRefused, Handshakes, is_handshake
 from lockgate.hosting.opening import Found, Spoken, open_from
 from lockgate.hosting.peers import UnknownPeer
 from lockgate.hosting.reader import Distrusted, TwoHistories
 from lockgate.hosting.sessions import SessionRequired, place_of
-from lockgate.hosting.steps import Steps
+from lockgate.hosting.steps import RESERVED, Steps
 from lockgate.hosting.traffic import Arrived, NotProven, Traffic
 from lockgate.hosting.views import view_of
 from lockgate.hosting.work import Decision, Item, Plan, StepRefused
@@ -137,9 +137,7 @@ class Arrivals:
             waiting = dataclasses.replace(waiting, within=within)
             if news:
                 self._handshakes.go_on()
-            if is_epoch(handed.schema):
-                return await self._meet(peer, record, handed, waiting, marks)
-        elif is_handshake(handed.schema):
+        if handed.schema.id.startswith(RESERVED):  # in whichever form it came: nothing of it is for a guest
             return await self._meet(peer, record, handed, waiting, marks)
         if is_bulk(handed.schema):
             try:

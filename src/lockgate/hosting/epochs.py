@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from lockgate.codec import cbor
-from lockgate.codec.errors import Malformed
 from lockgate.codec.registry import SchemaName, Version
 from lockgate.host import ports as guest_ports
 from lockgate.host.sealing import schema_name
 from lockgate.hosting.config import PeerRef
-from lockgate.hosting.handshakes import TIMEOUT_S, Crossed
+from lockgate.hosting.handshakes import TIMEOUT_S, Crossed, read_array
 from lockgate.hosting.sessions import SessionComing
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.work import Decision, Item, Plan
@@ -99,7 +98,7 @@ class Epochs:
             return
         del self._ours[peer.endpoint]
         try:
-            fence, public = _read(body, 2)
+            fence, public = read_array(body, 2)
             if type(fence) is not int or not 0 < fence < 1 << 32 or type(public) is not bytes:
                 raise HandshakeMalformed("an answer is a fence and a key")
             shared = ours.ephemeral.finish(public)
@@ -125,7 +124,7 @@ class Epochs:
         known = self._answers.get(commitment)
         if known is not None:
             return guest_ports.Reply(known)
-        name, after, fence, public = _read(body, 4)
+        name, after, fence, public = read_array(body, 4)
         numbers = all(type(one) is int and 0 <= one < 1 << 32 for one in (after, fence))
         if name != within.session or after != within.epoch or not numbers or type(public) is not bytes:
             raise HandshakeMalformed("a request names its own session and epoch, a fence and a key")
@@ -157,19 +156,4 @@ class Epochs:
         self._parts.report("epoch_failed", said)
 
 
-def is_epoch(schema: SchemaName) -> bool:
-    return schema.id == SCHEMA.id and schema.version.major == SCHEMA.version.major
-
-
-def _read(body: bytes, count: int) -> tuple[Any, ...]:
-    """Raises HandshakeMalformed."""
-    try:
-        value: Any = cbor.decode(body)
-    except Malformed as error:
-        raise HandshakeMalformed("not deterministic CBOR") from error
-    if type(value) is not tuple or len(value) != count:
-        raise HandshakeMalformed("not an array of the right length", expected=count)
-    return value
-
-
-__all__ = ("PURPOSE", "SCHEMA", "Epochs", "is_epoch")
+__all__ = ("PURPOSE", "SCHEMA", "Epochs")

@@ -348,15 +348,23 @@ def _bare(view: LedgerView) -> LedgerView:
     return LedgerView(view.height, view.header_hash)
 
 
-def _read(body: bytes) -> tuple[int, bytes]:
-    """Raises HandshakeMalformed."""
+def read_array(body: bytes, count: int) -> tuple[Any, ...]:
+    """An array of `count` items. Raises HandshakeMalformed."""
     try:
         value: Any = cbor.decode(body)
     except Malformed as error:
         raise HandshakeMalformed("not deterministic CBOR") from error
-    if type(value) is not tuple or len(value) != 2 or type(value[0]) is not int or type(value[1]) is not bytes:
-        raise HandshakeMalformed("a message of a handshake is a number and a byte string")
+    if type(value) is not tuple or len(value) != count:
+        raise HandshakeMalformed("not an array of the right length", expected=count)
     return value
 
 
-__all__ = ("PURPOSE", "SCHEMA", "Crossed", "HandshakeRefused", "Handshakes", "is_handshake")
+def _read(body: bytes) -> tuple[int, bytes]:
+    """Raises HandshakeMalformed."""
+    step, message = read_array(body, 2)
+    if type(step) is not int or type(message) is not bytes:
+        raise HandshakeMalformed("a message of a handshake is a number and a byte string")
+    return step, message
+
+
+__all__ = ("PURPOSE", "SCHEMA", "Crossed", "HandshakeRefused", "Handshakes", "is_handshake", "read_array")

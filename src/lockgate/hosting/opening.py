@@ -93,7 +93,7 @@ async def _in_session(
     """Open under the keys that a message has to itself, between the two records that met in the handshake."""
     after: Session | None = None
     try:
-        session = parts.sessions.find(peer, choice)
+        session = parts.sessions.find(peer, place_of(choice).session)
         if place.role is Role.MESSAGE:
             keys, after = session.open(place_of(choice))
             key = keys.message

@@ -16,7 +16,7 @@ from lockgate.primitives.errors import Refused, Unavailable
 from lockgate.primitives.ports import Rng
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.session import Book, Direction, Epoch, Fences, MessageKeys, Place, Session
-from lockgate.session.chain import SALT_BYTES, SESSION_BYTES
+from lockgate.session.chain import SALT_BYTES
 from lockgate.session.errors import EpochSpent, KeyGone, SessionDamaged
 from lockgate.session.pair import ARRIVES_NS
 from lockgate.storage.host import HostStore
@@ -129,7 +129,7 @@ class Sessions:
     def begin(self, fence: int) -> None:
         """This process holds a fence: it sends in starts of its own (P8). Saved before anything is sealed in them."""
         self._fence = fence
-        self._book.started(fence, (self._rng.bytes(SALT_BYTES) for _ in iter(int, 1)))
+        self._book.started(fence, lambda: self._rng.bytes(SALT_BYTES))
         self.save()
 
     def save(self) -> None:
@@ -225,9 +225,9 @@ class Sessions:
         """Keys of the answer to a message of a session. Raises SessionUnknown, KeyGone."""
         return Keys(to, self._book.reply_key(_id(peer), to))
 
-    def find(self, peer: PeerRef, choice: SenderChoice) -> Session:
-        """The session that an envelope of a peer names. Raises SessionUnknown."""
-        return self._book.find(_id(peer), choice.session or bytes(SESSION_BYTES))
+    def find(self, peer: PeerRef, name: bytes) -> Session:
+        """A session with a peer. Raises SessionUnknown."""
+        return self._book.find(_id(peer), name)
 
     def opened(
         self, peer: PeerRef, after: Session, commitment: bytes, place: Place, until: UnixNanos, now: UnixNanos

@@ -6,7 +6,7 @@ whoever writes it out writes all of it, and what is not in it any more is gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -91,10 +91,10 @@ class Book:
         found = [one for one in held if one.seals(now) and (one.own_record, one.peer_record) == records]
         return found[-1] if found else None
 
-    def started(self, fence: int, salts: Iterator[bytes]) -> None:
+    def started(self, fence: int, salt: Callable[[], bytes]) -> None:
         """Begin to send as the process that holds `fence`, in every session that bears one more start."""
         for peer, sessions in list(self.sessions.items()):
-            self._set(peer, tuple(_started(one, fence, next(salts)) for one in sessions))
+            self._set(peer, tuple(_started(one, fence, salt()) for one in sessions))
 
     def start(self, peer: bytes, name: bytes, fence: int, salt: bytes) -> None:
         """The same in one session, whose newest epoch this process has not sent in."""

@@ -80,7 +80,7 @@ class Claims:
     evidence: bytes = b""
 
     def eads(self) -> tuple[Ead, ...]:
-        value = cbor.encode([self.fence, self.own_seen.to_value()[:3], self.peer_seen.to_value()[:3]])
+        value = cbor.encode([self.fence, self.own_seen.to_value(), self.peer_seen.to_value()])
         claims = Ead(CLAIMS, value, critical=True)
         return (claims, Ead(EVIDENCE, self.evidence)) if self.evidence else (claims,)
 

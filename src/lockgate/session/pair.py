@@ -18,9 +18,7 @@ from lockgate.session.sending import MessageKeys, Sending
 
 MAX_EPOCHS: Final = 3  # of one session at a time: one that is being agreed on, the one that seals, and the one before
 SEALS_NS: Final = 2 * 3_600 * NANOS_PER_SECOND  # nobody seals in an epoch that is older, by the own ledger's time
-ARRIVES_NS: Final = (
-    2 * 3_600 * NANOS_PER_SECOND
-)  # all that was sealed has ended: timeout, longest grace of an answer
+ARRIVES_NS: Final = 2 * 3_600 * NANOS_PER_SECOND  # all that was sealed has ended: timeout, longest grace of an answer
 _RECORD_BYTES: Final = 32
 
 

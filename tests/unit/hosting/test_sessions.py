@@ -238,6 +238,22 @@ async def test_schemas_of_hosts_are_sent_by_no_operator(world: HostWorld) -> Non
 
 
 @in_world(sessions=True)
+async def test_no_message_of_a_reserved_schema_reaches_a_guest_in_a_session_either(world: HostWorld) -> None:
+    await ask(world, world.a, probe.write(b"k", b"v"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lockgate.hosting.steps.RESERVED", "nothing/")  # a host that lets its guest say so
+        task = asyncio.ensure_future(world.a.host.send("b", "session/handshake@1.0", probe.write(b"k", b"w"), 600))
+        await asyncio.sleep(0)
+        await world.turn(world.a)
+        sent = await task
+    await world.settle()
+    row = world.a.store.sent(bytes.fromhex(sent["ref"]))
+    assert row is not None
+    assert (row.state, row.code) == ("refused", "edhoc.malformed")
+    assert world.b.get(b"k") == b"v"
+
+
+@in_world(sessions=True)
 async def test_P5_after_a_rotation_another_session_is_made_and_what_was_under_way_still_opens(world: HostWorld) -> None:
     world.a.host = world.make(world.a, cabinet=LabCabinet(world.a.endpoint))
     await world.a.host.start()
