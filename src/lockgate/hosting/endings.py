@@ -28,6 +28,7 @@ from lockgate.hosting.forks import Forks
 from lockgate.hosting.handshakes import Crossed, HandshakeRefused, Handshakes
 from lockgate.hosting.opening import Spoken, open_from
 from lockgate.hosting.reader import TwoHistories
+from lockgate.hosting.sessions import LONGEST_TIMEOUT_S
 from lockgate.hosting.steps import FIRST, Steps
 from lockgate.hosting.traffic import NotProven, Returned, TimedOut, Traffic
 from lockgate.hosting.work import Decision, Item, Plan
@@ -36,12 +37,14 @@ from lockgate.ibc.commitment import commit_acknowledgement
 from lockgate.ibc.packet import SENTINEL
 from lockgate.machine import keys
 from lockgate.machine.records import Reason
-from lockgate.primitives.time import UnixSeconds
+from lockgate.primitives.time import UnixSeconds, floor_seconds
 from lockgate.session.errors import KeyGone, SessionUnknown
-from lockgate.storage.host import Ended, Sent
+from lockgate.storage.host import RESEALED, Ended, Resealed, Sent
 
 COMMITMENT_BYTES: Final = 32
 LOST: Final = frozenset({SessionUnknown.code, KeyGone.code})  # the peer's words for a session it cannot open in
+SEALED_AGAIN: Final = 4  # times, as many as a pair has sessions: then the guest is told
+LEAST_S: Final = 10  # of a message's time that must be left for sealing it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,10 @@ class Endings:
                 return await self._of_handshake(peer, sent, found)
             case epoch_messages.PURPOSE:
                 return self._of_epoch(peer, sent, found)
-        self._lost(peer, sent, found)
+        if self._lost(peer, sent, found):
+            plan = await self._again(peer, sent, found, end)
+            if plan is not None:
+                return Decision((plan,), (), (sent.commitment,))
         if self._bulk is not None:
             self._bulk.withdraw(sent.body)  # the packet has ended, that is proven: nobody fetches any more
         call_id = hashlib.sha256(b"lockgate/ended/1" + self._parts.endpoint + sent.ref).digest()
@@ -127,10 +133,45 @@ class Endings:
             self._epochs.ended(peer, sent.commitment)
         return Decision((), (found.record,), (sent.commitment,))
 
-    def _lost(self, peer: PeerRef, sent: Sent, found: _Found) -> None:
-        """The peer says that it holds the session of a message no more: the next message asks for a new one."""
-        if isinstance(found.invocation, guest_ports.RefusedByPeer) and found.invocation.code in LOST:
+    def _lost(self, peer: PeerRef, sent: Sent, found: _Found) -> bool:
+        """Does the peer's host say that it holds the session of a message no more? The next one asks for another.
+
+        A guest may say such a word as well, so what the ledger's reason is counts too.
+        """
+        lost = found.record.reason == BadEnvelope.code and found.record.code in LOST
+        if lost:
             self._parts.sessions.lost(peer, sent.commitment)
+        return lost
+
+    async def _again(self, peer: PeerRef, sent: Sent, found: _Found, end: Returned | TimedOut) -> Plan | None:
+        """Send a message once more, under keys that the peer holds and with the time it had (P17, P18).
+
+        Its packet is proven to have ended without running anybody's guest. None where the guest is to be told instead:
+        there is no time left, it was done often enough, or no session can be made. Raises SessionComing.
+        """
+        now = max(floor_seconds(self._steps.time), floor_seconds(self._parts.clock.now()))
+        left = min(sent.timeout - now, LONGEST_TIMEOUT_S)
+        refs = (_ref_of(sent.ref, number) for number in range(SEALED_AGAIN))
+        under = next((ref for ref in refs if self._parts.store.sent(ref) is None), None)
+        if under is None or left < LEAST_S or not sent.schema or self._handshakes.hopeless(peer.endpoint):
+            return None
+        send = guest_ports.Send(
+            ref=guest_ports.MessageRef(under), to=peer.endpoint, schema=sent.schema, body=sent.body, timeout_s=left
+        )
+        sending = await self._steps.sending(send, end.packet.payloads[FIRST + 1 :], purpose=RESEALED)
+        record = found.record
+        assert record.code is not None, "it is refused"
+        assert record.reason is not None, "by its ledger"
+        self._parts.report("sealed_again", {"client": record.client, "sequence": record.sequence, "code": record.code})
+        goes_on = Resealed(
+            ref=sent.ref,
+            under=under,
+            client=record.client,
+            sequence=record.sequence,
+            code=record.code,
+            reason=record.reason,
+        )
+        return Plan(sends=(sending,), records=(goes_on,))
 
     async def _how(self, item: Item, sent: Sent, peer: PeerRef, end: Returned | TimedOut) -> _Found:
         """What the guest is told of an end that is proven."""
@@ -222,6 +263,11 @@ class Endings:
         code, detail = (reason, None) if words is None else (words.code, words.detail)
         invocation = guest_ports.RefusedByPeer(guest_ports.MessageRef(sent.ref), code)
         return _Found(invocation, _end(sent, item, "refused", code=code, detail=detail, reason=reason))
+
+
+def _ref_of(message: bytes, number: int) -> bytes:
+    """Name of a packet that a message was sealed into before its present one."""
+    return hashlib.sha256(b"lockgate/resealed/1" + message + number.to_bytes(1, "big")).digest()
 
 
 def _place(role: Role, sent: Sent, returned: Returned) -> Place:

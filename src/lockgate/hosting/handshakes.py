@@ -149,8 +149,9 @@ class Handshakes:
         Raises what made the handshakes fail, for what the operator asked, when they fail again and again.
         """
         now, failed = self._parts.clock.monotonic(), self._failures.get(coming.peer)
-        if failed is not None and failed.count >= PATIENCE and now - failed.at < FRESH_NS and not item.from_ledger:
-            raise failed.error
+        hopeless = self.hopeless(coming.peer)
+        if hopeless is not None and not item.from_ledger:
+            raise hopeless
         item.due = now + AGAIN_NS
         self._waiting[id(item)] = item
         queue.again(item)
@@ -158,6 +159,12 @@ class Handshakes:
             return
         self._asked.add(coming.peer)
         queue.put(Item(PURPOSE, to=coming.peer))
+
+    def hopeless(self, peer: str) -> LockgateError | None:
+        """What makes handshakes with a peer fail, where they fail again and again."""
+        failed = self._failures.get(peer)
+        fresh = failed is not None and self._parts.clock.monotonic() - failed.at < FRESH_NS
+        return failed.error if failed is not None and fresh and failed.count >= PATIENCE else None
 
     def go_on(self) -> None:
         """There is a session: what waited is due."""

@@ -23,6 +23,7 @@ from lockgate.hosting.work import Parts
 from lockgate.machine.identity import KeyRecord
 from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.session import Session
+from lockgate.session.errors import SessionUnknown
 
 OLDER_TRIED: Final = 2  # records before the current one: a second rotation within one packet's life is rare
 
@@ -106,7 +107,9 @@ async def _in_session(
     if session.peer_record != known.record.hash:
         known = await peers.known(peer, fresh=True)
     theirs = next((record for record in known.chain if record.hash == session.peer_record), None)
-    if own is None or theirs is None:
+    if own is None:
+        raise BadEnvelope from SessionUnknown("its keys are rotated away here", session=session.name)
+    if theirs is None:
         raise BadEnvelope from KeyRotatedAway("a session between records that are not held", session=session.name)
     opened = unseal_within(incoming(peers.lane(peer), own, theirs, place), key, theirs, data)
     if theirs is not known.record:

@@ -21,7 +21,7 @@ from lockgate.host import ports as guest_ports
 from lockgate.host.memory import Deferred
 from lockgate.host.refusal import SCHEMA as REFUSAL_SCHEMA
 from lockgate.host.refusal import RefusalWords
-from lockgate.host.sealing import Place, outgoing, schema_ref, seal, seal_within
+from lockgate.host.sealing import Place, outgoing, schema_name, schema_ref, seal, seal_within
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.peers import Peers, UnknownPeer
 from lockgate.hosting.reader import Distrusted, ProvenReader
@@ -38,7 +38,7 @@ from lockgate.machine.identity import KeyRecord
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.time import UnixNanos, UnixSeconds, floor_seconds
 from lockgate.session.errors import KeyGone, SessionUnknown
-from lockgate.storage.host import MESSAGE, Ended, Seen, Sent, Step
+from lockgate.storage.host import MESSAGE, Note, Seen, Sent, Step
 
 DEFAULT_SCHEMA: Final = "bytes@1.0"
 HANDSHAKE: Final = "session"  # the purpose of messages that make a session
@@ -119,7 +119,7 @@ class Steps:
         }
 
     async def follow(
-        self, outcome: guest_ports.GuestOutcome, host: Writes, records: Sequence[Seen | Ended], *, needed: bool
+        self, outcome: guest_ports.GuestOutcome, host: Writes, records: Sequence[Note], *, needed: bool
     ) -> tuple[Plan, ...]:
         """Steps of an outcome without an answer of its own: one Advance, then the late answers.
 
@@ -278,6 +278,7 @@ class Steps:
             timeout=timeout,
             record=record.hash,
             purpose=purpose,
+            schema=schema_name(schema),
         )
         return Sending(message, row)
 

@@ -16,7 +16,7 @@ from lockgate.hosting.sessions import Sessions
 from lockgate.ibc.packet import Payload
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ports import Clock, Rng
-from lockgate.storage.host import Ended, HostStore, Seen, Sent
+from lockgate.storage.host import HostStore, Note, Sent
 
 Report = Callable[[str, dict[str, object]], None]
 Writes = list[tuple[bytes, bytes | None]]
@@ -116,7 +116,7 @@ class Plan:
     guest: Iterable[tuple[bytes, bytes | None]] = ()
     host: Iterable[tuple[bytes, bytes | None]] = ()
     sends: tuple[Sending, ...] = ()
-    records: tuple[Seen | Ended, ...] = ()
+    records: tuple[Note, ...] = ()
     shared: bool = False  # its packet has payloads of applications too, and each may refuse it whole (P2)
 
 
@@ -125,7 +125,7 @@ class Decision:
     """What an item leads to: steps that stand or fall together, what to note without any, what to answer."""
 
     plans: tuple[Plan, ...] = ()
-    records: tuple[Seen | Ended, ...] = ()  # noted at once when there are no steps
+    records: tuple[Note, ...] = ()  # noted at once when there are no steps
     settles: tuple[bytes, ...] = ()  # packets that have ended, or whose answer this is
     result: dict[str, Any] = field(default_factory=dict)
 

@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS outbox (
   ref BLOB PRIMARY KEY, client TEXT, sequence INTEGER, fence INTEGER NOT NULL, counter INTEGER NOT NULL,
   peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT, detail TEXT, reason TEXT,
   commitment BLOB NOT NULL UNIQUE, timeout INTEGER NOT NULL, record BLOB NOT NULL,
-  purpose TEXT NOT NULL DEFAULT 'message') WITHOUT ROWID;
+  purpose TEXT NOT NULL DEFAULT 'message', schema TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_by_packet ON outbox (client, sequence) WHERE sequence IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_by_state ON outbox (state);
 CREATE INDEX IF NOT EXISTS outbox_by_place ON outbox (fence, counter);
@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS inbox (
 
 
 MESSAGE: Final = "message"  # the purpose of what guests and operators send; hosts send to each other as well
+RESEALED: Final = "resealed"  # of a packet that ended and whose message goes on in another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Step:
     version: int
     root: bytes
     salt: bytes
-    records: tuple[Seen | Ended, ...]
+    records: tuple[Note, ...]
     promoted: bool
 
 
@@ -75,6 +76,7 @@ class Sent:
     timeout: int  # seconds, as the packet carries it
     record: bytes  # hash of the peer's key record it was sealed to
     purpose: str = MESSAGE
+    schema: str = ""  # empty in rows of builds that did not keep it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,21 @@ class Ended:
     code: str | None = None
     detail: str | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resealed:
+    """A message of this endpoint goes on in another packet, which is staged under `under`: its own was refused."""
+
+    ref: bytes
+    under: bytes
+    client: str
+    sequence: int
+    code: str
+    reason: str
+
+
+Note = Seen | Ended | Resealed
 
 
 class HostStore:
@@ -209,8 +226,8 @@ class HostStore:
         self.connection.execute("DELETE FROM step WHERE promoted = 0")
         self.connection.execute("DELETE FROM outbox WHERE state = 'staged'")
 
-    def note(self, record: Seen | Ended) -> None:
-        """Record what a proven step received, or how a message ended."""
+    def note(self, record: Note) -> None:
+        """Record what a proven step received, how a message ended, or in what packet it goes on."""
         match record:
             case Seen():
                 self.connection.execute(
@@ -228,10 +245,24 @@ class HostStore:
                     "code = :code, detail = :detail, reason = :reason WHERE ref = :ref",
                     asdict(record),
                 )
+            case Resealed():
+                self._go_on(record)
+
+    def _go_on(self, record: Resealed) -> None:
+        """The message's row takes the new packet, and the row of that one keeps the packet that ended."""
+        old, new = self.sent(record.ref), self.sent(record.under)
+        assert old is not None, "of a message of ours"
+        assert new is not None, "staged together with this record"
+        self.connection.execute("DELETE FROM outbox WHERE ref IN (?, ?)", (old.ref, new.ref))
+        self.add_sent(replace(new, ref=old.ref, purpose=old.purpose))
+        ended = replace(old, ref=new.ref, purpose=RESEALED, body=b"", state="refused")
+        self.add_sent(
+            replace(ended, client=record.client, sequence=record.sequence, code=record.code, reason=record.reason)
+        )
 
     def add_sent(self, sent: Sent) -> None:
         self.connection.execute(
-            "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(sent)
+            "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(sent)
         )
 
     def sent_as(self, fence: int, counter: int, client: str, sequence: int) -> None:
@@ -304,12 +335,13 @@ class HostStore:
 def _upgrade(connection: sqlite3.Connection) -> None:
     """Bring a file of an earlier version to the columns of this one."""
     columns = [row[1] for row in connection.execute("PRAGMA table_info(outbox)")]
-    if "purpose" not in columns:
-        connection.execute("ALTER TABLE outbox ADD COLUMN purpose TEXT NOT NULL DEFAULT 'message'")
+    for name, default in (("purpose", MESSAGE), ("schema", "")):
+        if name not in columns:
+            connection.execute(f"ALTER TABLE outbox ADD COLUMN {name} TEXT NOT NULL DEFAULT '{default}'")
 
 
 # Rows are the dataclasses in the order of their fields.
-_KINDS: Final[tuple[type[Seen] | type[Ended], ...]] = (Seen, Ended)
+_KINDS: Final[tuple[type[Note], ...]] = (Seen, Ended, Resealed)
 _SENT: Final = tuple(field.name for field in fields(Sent))
 _SEEN: Final = tuple(field.name for field in fields(Seen))
 
@@ -322,7 +354,7 @@ def _seen_row(row: tuple[Any, ...]) -> Seen:
     return Seen(**dict(zip(_SEEN, row, strict=True)))
 
 
-def _records(data: bytes) -> tuple[Seen | Ended, ...]:
+def _records(data: bytes) -> tuple[Note, ...]:
     found: Any = cbor.decode(data)
     made = []
     for kind, *values in found:

@@ -10,7 +10,7 @@ from lockgate.session import Book
 from tests.support import probe
 from tests.support.hosts import HostWorld, Side, in_world
 from tests.support.recorder import record
-from tests.unit.hosting.test_sessions import ask, choices, restarted, session
+from tests.support.talking import ask, choices, restarted, session
 
 
 async def healing(world: HostWorld, limits: EpochLimits) -> None:
