@@ -18,7 +18,7 @@ from lockgate.crypto.errors import OpenFailed, WrongLength
 
 class _Cipher(Protocol):
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
-    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
+    def decrypt(self, nonce: bytes, data: bytes | bytearray, associated_data: bytes | None, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class KeyedAead:
             raise WrongLength("the message is too long", aead=self.aead.name, most=self.aead.max_bytes)
         return self._cipher.encrypt(nonce, plaintext, aad)
 
-    def open(self, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+    def open(self, nonce: bytes, ciphertext: bytes | bytearray, aad: bytes) -> bytes:
         """Decrypt. Raises OpenFailed, whatever is wrong with the ciphertext."""
         self._check_nonce(nonce)
         if len(ciphertext) > self.aead.max_bytes + self.aead.tag_bytes:

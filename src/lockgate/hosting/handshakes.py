@@ -14,10 +14,10 @@ from typing import Any, Final
 from lockgate.codec import cbor
 from lockgate.codec.errors import Malformed
 from lockgate.codec.registry import SchemaName, Version
-from lockgate.envelope.content import LedgerView
 from lockgate.host import ports as guest_ports
 from lockgate.host.sealing import schema_name
 from lockgate.hosting.config import PeerRef
+from lockgate.hosting.meetings import Meetings
 from lockgate.hosting.queue import Queue
 from lockgate.hosting.reader import TwoHistories
 from lockgate.hosting.sessions import SessionComing
@@ -28,12 +28,12 @@ from lockgate.primitives.errors import LockgateError, PeerFault, Refused
 from lockgate.primitives.time import floor_seconds
 from lockgate.session import Direction, Fences, Session
 from lockgate.session.chain import session_of
-from lockgate.session.edhoc import Identity, Known, Method, receive, start
+from lockgate.session.edhoc import Known, Method, receive, start
 from lockgate.session.edhoc.errors import HandshakeMalformed
 from lockgate.session.edhoc.established import Established
 from lockgate.session.edhoc.initiator import Sent1, Sent3
 from lockgate.session.edhoc.responder import Sent2
-from lockgate.session.meeting import UNDERSTOOD, Claims, Party, meeting, suites_of
+from lockgate.session.meeting import UNDERSTOOD, Claims, Sides, suites_of
 
 SCHEMA: Final = SchemaName("session/handshake", Version(1, 0))
 PURPOSE: Final = HANDSHAKE  # of a message of the host itself, in its outbox
@@ -75,24 +75,11 @@ class NotOffered(Refused):
     next_step = "Set `sessions` alike in the configurations of both hosts."
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """Both parties as this host sees them, and its own private keys."""
-
-    own: Party
-    peer: Party
-    identity: Identity = field(repr=False)
-
-    @property
-    def records(self) -> tuple[bytes, bytes]:
-        return self.own.record, self.peer.record
-
-
 @dataclass(slots=True)
 class _Ours:
     """A handshake that this host began. `third` are message_3s that may have left, by their packets."""
 
-    sides: _Sides
+    sides: Sides
     sent: Sent1
     packet: bytes
     third: dict[bytes, tuple[Sent3, Fences]] = field(default_factory=dict)
@@ -106,7 +93,7 @@ class _Ours:
 class _Theirs:
     """A handshake of the peer's. The answers are kept: asked again, they are the same."""
 
-    sides: _Sides
+    sides: Sides
     first: bytes  # message_1
     second: bytes
     sent: Sent2
@@ -135,6 +122,7 @@ class Handshakes:
         self._parts = steps.parts
         self._sessions = steps.parts.sessions
         self._peers = steps.peers
+        self._meetings = Meetings(steps)
         self._ours: dict[str, _Ours] = {}
         self._theirs: dict[str, _Theirs] = {}
         self._asked: set[str] = set()  # peers that an item of the queue is for
@@ -184,7 +172,7 @@ class Handshakes:
         self._asked.discard(item.to)
         peer = self._peers.named(item.to)
         try:
-            sides = self._sides(peer, await self._peers.record(peer, fresh=True))
+            sides = self._meetings.sides(peer, await self._peers.record(peer, fresh=True))
             suites = suites_of(sides.own.key, sides.peer.key)
         except Refused as error:
             self._failed(peer, error)
@@ -217,9 +205,9 @@ class Handshakes:
         sides = ours.sides
         met = ours.sent.take(message_2, sides.identity, Known([sides.peer.credential]), UNDERSTOOD)
         claims = Claims.of(met.eads)
-        await self._compare(peer, claims)
+        await self._meetings.compare(peer, claims)
         fences = Fences(self._steps.fence, claims.fence)
-        message_3, sent = met.message_3(self._claims(peer).eads())
+        message_3, sent = met.message_3(self._meetings.claims(peer).eads())
         sending = await self._sending(peer, 3, message_3)
         ours.third[sending.row.commitment] = sent, fences
         return sending
@@ -265,7 +253,7 @@ class Handshakes:
         raise HandshakeMalformed("a request of a handshake is message_1 or message_3", step=step)
 
     async def _second(self, peer: PeerRef, record: KeyRecord, message_1: bytes) -> bytes:
-        sides = self._sides(peer, record)
+        sides = self._meetings.sides(peer, record)
         known = self._theirs.get(peer.endpoint)
         if known is not None and known.first == message_1 and known.sides == sides:
             return known.second
@@ -275,7 +263,7 @@ class Handshakes:
             if ours.hash < asked.hash:
                 raise Crossed("the handshake of this side goes on")
             del self._ours[peer.endpoint]
-        claims = self._claims(peer)
+        claims = self._meetings.claims(peer)
         message_2, sent = asked.message_2(
             self._parts.rng.bytes(_ID_BYTES), sides.identity, self._parts.encapsulator, claims.eads()
         )
@@ -291,7 +279,7 @@ class Handshakes:
             sides = theirs.sides
             proven = theirs.sent.take(message_3, Known([sides.peer.credential]), UNDERSTOOD)
             claims = Claims.of(proven.eads)
-            await self._compare(peer, claims)
+            await self._meetings.compare(peer, claims)
             theirs.fourth, theirs.third = proven.message_4(), message_3
             fences = Fences(theirs.fence, claims.fence)
             theirs.name = self._hold(peer, sides, proven.established, Direction.RESPONDER, fences, confirmed=False)
@@ -301,31 +289,15 @@ class Handshakes:
     # Both.
 
     def _hold(
-        self, peer: PeerRef, sides: _Sides, done: Established, direction: Direction, fences: Fences, *, confirmed: bool
+        self, peer: PeerRef, sides: Sides, done: Established, direction: Direction, fences: Fences, *, confirmed: bool
     ) -> bytes:
-        initiator = sides.own if direction is Direction.INITIATOR else sides.peer
-        responder = sides.peer if direction is Direction.INITIATOR else sides.own
-        name, secret = session_of(done, meeting(initiator, responder))
+        name, secret = session_of(done, sides.context(initiator=direction is Direction.INITIATOR))
         session = Session.begin(
             name, secret, direction, done.suite.id, sides.records, fences, self._steps.time, confirmed=confirmed
         )
         self._sessions.add(peer, session)
         self._parts.report("session", {"peer": peer.endpoint, "session": name.hex(), "suite": done.suite.name})
         return name
-
-    def _sides(self, peer: PeerRef, record: KeyRecord) -> _Sides:
-        lane, ring = self._peers.lane(peer), self._parts.keys
-        own = _party(lane.local_domain, lane.local_client, ring.record)
-        return _Sides(own, _party(lane.remote_domain, lane.remote_client, record), own.identity(ring.signer))
-
-    def _claims(self, peer: PeerRef) -> Claims:
-        own, theirs = self._steps.seen(peer)
-        return Claims(self._steps.fence, _bare(own), _bare(theirs))
-
-    async def _compare(self, peer: PeerRef, claims: Claims) -> None:
-        """The peer has seen the ledgers that this host has seen (P20). Raises TwoHistories, BadEnvelope, NotYet."""
-        await self._steps.views.compare(self._peers.reader(peer), claims.own_seen)
-        await self._steps.views.compare(self._steps.reader, claims.peer_seen)
 
     async def _sending(self, peer: PeerRef, step: int, message: bytes) -> Sending:
         ref = hashlib.sha256(b"lockgate/handshake/1" + self._parts.rng.bytes(32)).digest()
@@ -345,14 +317,6 @@ class Handshakes:
 
 def is_handshake(schema: SchemaName) -> bool:
     return schema.id == SCHEMA.id and schema.version.major == SCHEMA.version.major
-
-
-def _party(domain: bytes, client: str, record: KeyRecord) -> Party:
-    return Party(domain, client, record.endpoint_id, record.hash, record.body(), record.identity)
-
-
-def _bare(view: LedgerView) -> LedgerView:
-    return LedgerView(view.height, view.header_hash)
 
 
 def read_array(body: bytes, count: int) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ SALT_BYTES: Final = 32  # drawn by each process start of a sender
 SESSION_BYTES: Final = 32
 _ROOT: Final = 40_001  # exporter labels of ours: RFC 9528 §10.1 leaves 32768 and above to private use
 _NAME: Final = 40_002
+_LINK: Final = 40_003
 _PREFIX: Final = b"lockgate/session/1\x00"
 
 
@@ -44,6 +45,11 @@ def _step(secret: bytes, label: bytes, context: bytes = b"", length: int = SECRE
 def session_of(done: Established, context: bytes) -> tuple[bytes, bytes]:
     """The session's name (public, 32 bytes) and the secret of its epoch 0. `context` is what both sides meet for."""
     return done.export(_NAME, context, SESSION_BYTES), done.export(_ROOT, context, SECRET_BYTES)
+
+
+def link_of(done: Established, context: bytes) -> tuple[bytes, bytes]:
+    """A link's name (public: a channel binding) and its secret; sessions and links share no key."""
+    return done.export(_NAME, context, SESSION_BYTES), done.export(_LINK, context, SECRET_BYTES)
 
 
 def onward_of(secret: bytes) -> bytes:
@@ -92,6 +98,16 @@ def reply_of(message_key: bytes) -> bytes:
     return _step(message_key, b"reply")
 
 
+def next_key(link: bytes) -> bytes:
+    """The link of a direction's next record key (key update): there is no way back from it."""
+    return _step(link, b"next key")
+
+
+def record_key_of(link: bytes, key_bytes: int, nonce_bytes: int) -> tuple[bytes, bytes]:
+    """The key and the first nonce of a run of records."""
+    return _step(link, b"record key", length=key_bytes), _step(link, b"record nonce", length=nonce_bytes)
+
+
 __all__ = (
     "SALT_BYTES",
     "SECRET_BYTES",
@@ -99,11 +115,14 @@ __all__ = (
     "Direction",
     "direction_of",
     "fresh_of",
+    "link_of",
     "message_of",
     "next_epoch",
+    "next_key",
     "next_message",
     "next_start",
     "onward_of",
+    "record_key_of",
     "reply_of",
     "session_of",
     "start_of",

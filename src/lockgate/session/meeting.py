@@ -7,7 +7,7 @@ it is the current one. Claims travel as external authorisation data of message_2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from lockgate.codec import cbor
@@ -57,6 +57,23 @@ class Party:
         return [self.domain, self.client, self.endpoint, self.record]
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both parties as one of them sees them, and that one's private keys."""
+
+    own: Party
+    peer: Party
+    identity: Identity = field(repr=False)
+
+    @property
+    def records(self) -> tuple[bytes, bytes]:
+        return self.own.record, self.peer.record
+
+    def context(self, *, initiator: bool) -> bytes:
+        """What both meet for, where this side began the handshake or not."""
+        return meeting(self.own, self.peer) if initiator else meeting(self.peer, self.own)
+
+
 def meeting(initiator: Party, responder: Party) -> bytes:
     """What both sides meet for: the exporter's context, so that another lane or record makes other secrets."""
     return cbor.encode([LABEL, initiator.to_value(), responder.to_value()])
@@ -101,4 +118,4 @@ class Claims:
         return cls(fence, views[0], views[1], *evidence)
 
 
-__all__ = ("CLAIMS", "EVIDENCE", "UNDERSTOOD", "Claims", "Party", "meeting", "suites_of")
+__all__ = ("CLAIMS", "EVIDENCE", "UNDERSTOOD", "Claims", "Party", "Sides", "meeting", "suites_of")

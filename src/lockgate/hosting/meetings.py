@@ -1,0 +1,44 @@
+"""What a host brings to a handshake, in packets or over a link: both parties, its claims, and its eye on the peer's."""
+
+from __future__ import annotations
+
+from lockgate.envelope.content import LedgerView
+from lockgate.hosting.config import PeerRef
+from lockgate.hosting.steps import Steps
+from lockgate.machine.identity import KeyRecord
+from lockgate.session.meeting import Claims, Party, Sides
+
+
+class Meetings:
+    """Made of what the host's steps have proven."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._peers = steps.peers
+
+    def sides(self, peer: PeerRef, record: KeyRecord) -> Sides:
+        """Both parties on the lane to a peer whose `record` is proven current."""
+        lane, ring = self._peers.lane(peer), self._steps.parts.keys
+        own = _party(lane.local_domain, lane.local_client, ring.record)
+        return Sides(own, _party(lane.remote_domain, lane.remote_client, record), own.identity(ring.signer))
+
+    def claims(self, peer: PeerRef) -> Claims:
+        """This host's fence, and the newest headers it trusts of both ledgers."""
+        own, theirs = self._steps.seen(peer)
+        return Claims(self._steps.fence, _bare(own), _bare(theirs))
+
+    async def compare(self, peer: PeerRef, claims: Claims) -> None:
+        """The peer has seen the ledgers that this host has seen (P20). Raises TwoHistories, BadEnvelope, NotYet."""
+        await self._steps.views.compare(self._peers.reader(peer), claims.own_seen)
+        await self._steps.views.compare(self._steps.reader, claims.peer_seen)
+
+
+def _party(domain: bytes, client: str, record: KeyRecord) -> Party:
+    return Party(domain, client, record.endpoint_id, record.hash, record.body(), record.identity)
+
+
+def _bare(view: LedgerView) -> LedgerView:
+    return LedgerView(view.height, view.header_hash)
+
+
+__all__ = ("Meetings",)
