@@ -27,10 +27,17 @@ TRIES = 2  # the module proxy answers late now and then
 ANVIL = ("@foundry-rs/anvil", "1.7.1")  # an Ethereum node; npm serves all of it
 VYPER = TOOLS / "vyper"
 VYPER_PINS = REPO / "requirements" / "contracts.txt"
+CWT = TOOLS / "cwt"
+CWT_PINS = REPO / "requirements" / "cwt.txt"
 
 
 def main() -> int:
-    return max(go_programs(), anvil(), vyper())
+    return max(
+        go_programs(),
+        anvil(),
+        environment("Vyper", VYPER, VYPER_PINS),  # the compiler of contracts/
+        environment("The CWT library", CWT, CWT_PINS),  # reads our tokens, and writes ones for us
+    )
 
 
 def go_programs() -> int:
@@ -61,18 +68,18 @@ def anvil() -> int:
     return 1
 
 
-def vyper() -> int:
-    """Install the compiler of contracts/ into an environment of its own, from pins with hashes."""
-    stamp = VYPER / "pins.txt"
-    if stamp.exists() and stamp.read_bytes() == VYPER_PINS.read_bytes():
+def environment(what: str, folder: Path, pins: Path) -> int:
+    """Install Python packages into an environment of their own, from pins with hashes."""
+    stamp = folder / "pins.txt"
+    if stamp.exists() and stamp.read_bytes() == pins.read_bytes():
         return 0
-    print("Installing Vyper (a few seconds).", flush=True)
-    pip = [f"{VYPER}/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(VYPER_PINS)]
-    for command in ([sys.executable, "-m", "venv", "--clear", str(VYPER)], pip):
+    print(f"Installing {what.removeprefix('The ')} (a few seconds).", flush=True)
+    pip = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(pins)]
+    for command in ([sys.executable, "-m", "venv", "--clear", str(folder)], pip):
         if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:
-            print("Vyper could not be installed; pip's own words are above.")
+            print(f"{what} could not be installed; pip's own words are above.")
             return 1
-    shutil.copyfile(VYPER_PINS, stamp)
+    shutil.copyfile(pins, stamp)
     return 0
 
 

@@ -38,6 +38,7 @@ class Purpose(IntEnum):
     GOVERNANCE = 5
     TOKEN = 6
     ATTESTATION = 7
+    CALL = 8
 
 
 def signing_bytes(

@@ -33,6 +33,7 @@ class KeyRole(Enum):
     AUTHORITY = "authority"
     OPERATOR = "operator"
     ATTESTER = "attester"
+    HOLDER = "holder"  # of a token: proves its calls, for minutes
 
 
 PURPOSES: Final[Mapping[KeyRole, frozenset[Purpose]]] = {
@@ -43,6 +44,7 @@ PURPOSES: Final[Mapping[KeyRole, frozenset[Purpose]]] = {
     KeyRole.AUTHORITY: frozenset({Purpose.GOVERNANCE}),
     KeyRole.OPERATOR: frozenset({Purpose.TOKEN}),
     KeyRole.ATTESTER: frozenset({Purpose.ATTESTATION}),
+    KeyRole.HOLDER: frozenset({Purpose.CALL}),
 }
 
 
