@@ -23,7 +23,7 @@ from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Par
 from lockgate.machine.machine import TxResult
 from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, sign
 from lockgate.merkle.multistore import MultiStore, StoreProof
-from lockgate.primitives.ids import ChainId, Height
+from lockgate.primitives.ids import AccountId, ChainId, Height
 from lockgate.primitives.ports import Clock
 from lockgate.primitives.quick import make
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
@@ -57,6 +57,12 @@ class LabAccount:
 
     def __post_init__(self) -> None:
         self.id = accounts.account_id(SUITE_ED25519, self.key.public_key)
+
+    @property
+    def named(self) -> AccountId | None:
+        """The account, once its key is another than the one it is the hash of."""
+        own = accounts.account_id(SUITE_ED25519, self.key.public_key)
+        return None if own == self.id else AccountId(self.id)
 
 
 def lab_authority(name: str, suite: int = SIGN_ED25519.id) -> IdentitySigner:
@@ -133,6 +139,7 @@ class LabLedger:
             gas_limit=gas_limit,
             fee=0,
             messages=tuple(messages),
+            named=account.named,
         )
         account.sequence += 1
         return sign(transaction, self.revision, account.key.sign)

@@ -29,7 +29,7 @@ class OwnHeaders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`signer` is the account whose signature the transaction carries; it was checked before."""
+    """`signer` is the account whose signature the transaction carries, under `signing_key`: both checked."""
 
     block: Block
     genesis: Genesis
@@ -37,6 +37,7 @@ class Context:
     domain: DomainId
     headers: OwnHeaders
     signer: AccountId
+    signing_key: bytes = b""
 
 
 Handler = Callable[[View, Context, Mapping[str, Any]], Outcome]

@@ -37,6 +37,7 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
     "lane.receive": 30_000,  # as MsgRecvPacket, with a second proof
     "lane.foreign": 80_000,  # three
     "lane.prune": 15_000,
+    "account.rotate": 6_000,  # a second signature, and the record
     "gov.announce": 5_000,
     "gov.cancel": 3_000,
     "gov.stop": 5_000,

@@ -60,6 +60,11 @@ def account(account_id: str) -> bytes:
     return b"account/" + account_id.encode()
 
 
+def account_keys(account_id: str) -> bytes:
+    """Where it stands which keys an account has instead of its first one."""
+    return b"keys/" + account_id.encode()
+
+
 def sequence(account_id: str, nonce_lane: int) -> bytes:
     return b"sequence/" + account_id.encode() + b"/" + nonce_lane.to_bytes(2, "big")
 

@@ -121,6 +121,7 @@ class Machine:
             RECEIVE: self.packets.receive_in_order,
             "lane.foreign": lambda view, context, message: lanes.open_foreign(view, context, message, self.packets),
             "lane.prune": lambda view, context, message: pruning.prune(view, context, message, self.packets),
+            "account.rotate": accounts.rotate,
             "gov.announce": lambda view, context, message: governance.announce(view, context, message, self.packets),
             "gov.cancel": governance.cancel,
             "gov.stop": governance.stop,
@@ -180,10 +181,10 @@ class Machine:
         block = BlockInput(height=height, time=now, transactions=())
         return self._deliver(Draft(view), block, data, simulate=True)
 
-    def _context(self, view: View, height: int, time: UnixNanos, signer: AccountId) -> Context:
+    def _context(self, view: View, height: int, time: UnixNanos, signer: AccountId, key: bytes = b"") -> Context:
         parameters = governance.parameters(view, self.genesis)
         block = Block(self.genesis.chain_id, Height(self.genesis.revision, height), time)
-        return Context(block, self.genesis, parameters, self.domain, self._headers, signer)
+        return Context(block, self.genesis, parameters, self.domain, self._headers, signer, key)
 
     def _deliver(
         self, draft: Draft, block: BlockInput, data: bytes, *, check: bool = False, simulate: bool = False
@@ -192,7 +193,7 @@ class Machine:
         try:
             signed = self._signed(data, keep=check)
             transaction = signed.transaction
-            context = self._context(draft, block.height, block.time, transaction.account)
+            context = self._context(draft, block.height, block.time, transaction.account, transaction.public_key)
             spent = self._admit(draft, context, transaction, simulate=simulate)
         except Damaged:
             raise
@@ -238,6 +239,7 @@ class Machine:
         name = transaction.account
         if transaction.public_key in self._authority_parts:
             raise AuthorityKey("an authority signs actions only", account=name)
+        accounts.require_key(view, name, SUITE_ED25519, transaction.public_key, context.block.height.height)
         account = accounts.load(view, name)
         if account is None:
             if not context.parameters.account_admission_open:

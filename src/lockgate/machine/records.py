@@ -71,6 +71,20 @@ class Account(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class AccountKeys(Record):
+    """The keys of an account that has replaced its first one, in heights: `public_key` signs from `since` on,
+    `previous_key` up to and including `previous_until`. `next_key` commits to the key after this one."""
+
+    index: int  # rotations so far
+    suite: int
+    public_key: bytes
+    next_key: bytes
+    since: int
+    previous_key: bytes
+    previous_until: int
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointState(Record):
     """What a ledger knows of an endpoint beside its key records.
 

@@ -38,6 +38,7 @@ RECORDS: Final = {
     rule: _rule("records", rule)
     for rule in (
         "account",
+        "account-keys",
         "endpoint-state",
         "lane",
         "open-sends",

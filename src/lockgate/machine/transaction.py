@@ -47,17 +47,18 @@ class Transaction:
     gas_limit: int
     fee: int
     messages: tuple[Message, ...]
+    named: AccountId | None = None  # the account, where it has replaced the key that it is the hash of
 
     @property
     def account(self) -> AccountId:
-        return account_id(SUITE_ED25519, self.public_key)
+        return account_id(SUITE_ED25519, self.public_key) if self.named is None else self.named
 
     def body(self) -> bytes:
         """The CBOR array of transaction.cddl; messages, of which a relayer sends hundreds, are framed here."""
         values = (
             self.domain,
             self.chain_id,
-            [SUITE_ED25519, self.public_key],
+            [SUITE_ED25519, self.public_key, *([] if self.named is None else [bytes.fromhex(self.named)])],
             self.nonce_lane,
             self.sequence,
             self.valid_until,
@@ -76,7 +77,7 @@ class Transaction:
     def from_body(cls, body: bytes, max_messages: int) -> Self:
         try:
             decoded: Any = _usual(body, max_messages) or cbor.decode(body, limits=_bounds(body))
-            domain, chain_id, (suite, public_key), lane, sequence, until, gas, fee, messages = decoded
+            domain, chain_id, (suite, public_key, *named), lane, sequence, until, gas, fee, messages = decoded
         except LockgateError as error:
             raise BadTransaction("the body is not deterministic CBOR") from error
         except (TypeError, ValueError) as error:
@@ -85,6 +86,7 @@ class Transaction:
             raise BadTransaction("domain id or chain id has the wrong type")
         if suite != SUITE_ED25519 or type(public_key) is not bytes or len(public_key) != 32:
             raise BadTransaction("unknown account suite or key size", suite=suite)
+        account = _named(named, public_key)
         bounds = (MAX_NONCE_LANE, MAX_SEQUENCE, MAX_GAS, MAX_GAS, MAX_FEE)
         for number, bound in zip((lane, sequence, until, gas, fee), bounds, strict=True):
             if type(number) is not int or not 0 <= number <= bound:
@@ -101,6 +103,7 @@ class Transaction:
             gas_limit=gas,
             fee=fee,
             messages=tuple(map(_message, messages)),
+            named=account,
         )
 
 
@@ -231,6 +234,16 @@ def _signed_head(public_key: bytes, domain: bytes, revision: int, protected: byt
 
 def _frame(protected: bytes, body: bytes, signature: bytes) -> bytes:
     return b"\xd2" + cbor.encode([protected, {}, body, signature])
+
+
+def _named(given: list[Any], public_key: bytes) -> AccountId | None:
+    """The account that is named beside the key; never one that the key names by itself, so that there is one form."""
+    if not given:
+        return None
+    name, own = given[0], account_id(SUITE_ED25519, public_key)
+    if len(given) > 1 or type(name) is not bytes or len(name) != ACCOUNT_BYTES or name.hex() == own:
+        raise BadTransaction("an account is named by 20 bytes, and only where the key does not name it")
+    return AccountId(name.hex())
 
 
 def _message(item: Any) -> Message:

@@ -11,7 +11,8 @@ import asyncio
 import base64
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -35,6 +36,7 @@ CONFIRM_S: Final = 30.0
 POLL_S: Final = 0.25  # a block in between is announced, or asked for sooner where none are
 FATE_S: Final = 2.0  # how long a transaction that may not have arrived is looked for
 SEQUENCE_CODE: Final = 5
+KEY_CODE: Final = 122  # the account has another key now
 DROPPED: Final = "ledger.tx_dropped"  # a block in between made it impossible, as it stood
 # It waits for a block: the ledger has the same bytes already, in its own words and in CometBFT's (another node passed
 # them on before it went), or broadcast_tx_commit has waited less long than we do.
@@ -43,6 +45,36 @@ STOPPED: Final = "was canceled"  # the node stopped while it waited for the bloc
 RETRIES: Final = 3
 LIMITS_HOLD_S: Final = 60.0  # a ledger's bounds change, and a node that told other ones may have been replaced
 ANY_PRICE: Final = 1 << 63  # for whoever asks a node of his own
+
+
+Sign = Callable[[bytes], bytes]
+Renew = Callable[[], Awaitable[tuple[bytes, Sign] | None]]
+
+
+@dataclass(slots=True)
+class Credential:
+    """The account that signs, and the key it does so with: one for all nonce lanes, so that all change it together.
+
+    `renew` finds the account's key once the ledger takes this one no more; None where there is none to be found.
+    """
+
+    account: AccountId
+    public_key: bytes
+    sign_with: Sign
+    renew: Renew | None = None
+
+    @property
+    def named(self) -> AccountId | None:
+        """The account, where the key does not name it by itself."""
+        return None if account_id(SUITE_ED25519, self.public_key) == self.account else self.account
+
+    async def replaced(self, refused: bytes) -> bool:
+        """Is there another key than the one that was refused? It is taken up."""
+        if self.public_key == refused and self.renew is not None:
+            found = await self.renew()
+            if found is not None:
+                self.public_key, self.sign_with = found
+        return self.public_key != refused
 
 
 class PriceAboveLimit(Refused):
@@ -64,17 +96,20 @@ class AccountSubmitter:
         chain: CometBftChain,
         domain: DomainId,
         public_key: bytes,
-        sign_with: Callable[[bytes], bytes],
+        sign_with: Sign,
         nonce_lane: int,
         most_price: int = 0,
+        *,
+        account: AccountId | None = None,
+        renew: Renew | None = None,
     ) -> None:
+        """`account` is named where it is not the hash of the key: one whose first key was replaced."""
         self.chain = chain
         self.most_price = most_price
         self.nonce_lane = nonce_lane
         self._domain = domain
-        self._public_key = public_key
-        self._sign_with = sign_with
-        self._account = account_id(SUITE_ED25519, public_key)
+        name = account_id(SUITE_ED25519, public_key) if account is None else account
+        self._credential = Credential(name, public_key, sign_with, renew)
         self._sequence: int | None = None
         self._limits: Limits | None = None
         self._limits_until = 0.0
@@ -82,18 +117,18 @@ class AccountSubmitter:
 
     @property
     def signer(self) -> AccountId:
-        return self._account
+        return self._credential.account
 
     def sibling(self, nonce_lane: int) -> AccountSubmitter:
         """The same account on another nonce lane: neither waits for the other."""
-        return AccountSubmitter(
-            self.chain, self._domain, self._public_key, self._sign_with, nonce_lane, self.most_price
-        )
+        mine = self._credential
+        one = AccountSubmitter(self.chain, self._domain, mine.public_key, mine.sign_with, nonce_lane, self.most_price)
+        one._credential = mine
+        return one
 
-    def become(self, public_key: bytes, sign_with: Callable[[bytes], bytes]) -> None:
+    def become(self, public_key: bytes, sign_with: Sign) -> None:
         """Sign with another account from the next transaction on."""
-        self._public_key, self._sign_with = public_key, sign_with
-        self._account = account_id(SUITE_ED25519, public_key)
+        self._credential = Credential(account_id(SUITE_ED25519, public_key), public_key, sign_with)
         self._sequence = None
 
     async def limits(self) -> Limits:
@@ -121,6 +156,7 @@ class AccountSubmitter:
         async with self._turn:
             for attempt in range(RETRIES):
                 seen = self.chain.beat
+                used = self._credential.public_key
                 try:
                     done = await self._once(tuple(messages))
                 except BaseException as error:
@@ -128,6 +164,11 @@ class AccountSubmitter:
                     if isinstance(error, RpcError) and DROPPED in str(error) and attempt < RETRIES - 1:
                         continue  # signed again, the ledger says why: done by another, most often
                     raise
+                if (done.codespace, done.code) == ("lockgate", KEY_CODE):
+                    self._sequence = None  # it is unspent, wherever the transaction was refused
+                    if attempt == RETRIES - 1 or not await self._credential.replaced(used):
+                        return done
+                    continue  # signed again, with the key that the account has now
                 if (done.codespace, done.code) != ("lockgate", SEQUENCE_CODE) or attempt == RETRIES - 1:
                     return done
                 # Another transaction of this lane waits or was lost: the ledger knows which.
@@ -138,24 +179,27 @@ class AccountSubmitter:
 
     async def _once(self, messages: tuple[Message, ...]) -> Submitted:
         if self._sequence is None:
-            query = cbor.encode([self._account, self.nonce_lane])
+            query = cbor.encode([self.signer, self.nonce_lane])
             self._sequence, _ = _account(await self.chain.query("/lockgate/account", query))
         price = (await self.limits()).gas_price
         tip = await self.chain.tip()
+        signer = self._credential
+        public_key, sign_with, named = signer.public_key, signer.sign_with, signer.named
         transaction = Transaction(
             domain=self._domain,
             chain_id=self.chain.chain_id,
-            public_key=self._public_key,
+            public_key=public_key,
             nonce_lane=self.nonce_lane,
             sequence=self._sequence,
             valid_until=UnixSeconds(tip.time // NANOS_PER_SECOND + VALID_FOR_S),
             gas_limit=0,
             fee=0,
             messages=messages,
+            named=named,
         )
         limit = gas.estimate(messages, len(transaction.body()))
         transaction = dataclasses.replace(transaction, gas_limit=limit, fee=limit * price)
-        data = sign(transaction, self.chain.revision, self._sign_with)
+        data = sign(transaction, self.chain.revision, sign_with)
         digest = hashlib.sha256(data).digest()
         try:
             answer = await self.chain.rpc.call("broadcast_tx_commit", tx=base64.b64encode(data).decode())
@@ -230,4 +274,4 @@ def submitted_of(found: dict[str, Any], revision: int) -> Submitted:
         raise BadAnswer("a transaction's result has another shape") from error
 
 
-__all__ = ("ANY_PRICE", "AccountSubmitter", "PriceAboveLimit", "submitted_of")
+__all__ = ("ANY_PRICE", "AccountSubmitter", "Credential", "PriceAboveLimit", "Renew", "Sign", "submitted_of")

@@ -21,6 +21,7 @@ from lockgate.machine.genesis import Genesis
 from lockgate.machine.identity import SignedRecord, verify_next
 from lockgate.machine.records import (
     Account,
+    AccountKeys,
     EndpointState,
     Entry,
     Evidence,
@@ -47,6 +48,7 @@ from lockgate.machine.schemas import (
     TRANSACTION_BODY,
 )
 from lockgate.machine.transaction import decode_and_verify
+from tests.support.account_keys import key, rotation
 from tests.support.equivocation import misbehaviour
 from tests.support.lab import World
 from tests.support.notes import PORT, Notes
@@ -71,6 +73,8 @@ def lived() -> World:
     expect(world.acknowledge(second, world.acknowledgement(expect(world.answer(second)), second)))
     expect(world.deliver(world.send()))
     expect(b.transact(world.host_b, ("endpoint.rotate", {"record": world.receiver.rotated().to_bytes()})))
+    expect(b.transact(b.clerk, rotation(b, b.clerk.id, 1, "clerk 1", "clerk 2", 5)))
+    b.clerk.key = key("clerk 1")
     change = {"action": "parameters.set", "arguments": {"parameters": {"max_messages": 64}}}
     event = expect(b.govern(world.gov, "gov.announce", change)).events[0]
     place = {"due": int(event.get("due") or 0), "number": int(event.get("number") or 0)}
@@ -126,6 +130,7 @@ def stored(store: str, prefix: bytes) -> list[bytes]:
 
 KINDS: dict[str, tuple[type[Record], Callable[[], list[bytes]]]] = {
     "account": (Account, lambda: stored(keys.ACCOUNT, b"account/")),
+    "account-keys": (AccountKeys, lambda: stored(keys.ACCOUNT, b"keys/")),
     "endpoint-state": (EndpointState, lambda: stored(keys.ENDPOINT, b"state/")),
     "lane": (Lane, lambda: stored(keys.LANE, b"lane/")),
     "open-sends": (OpenSends, lambda: stored(keys.LANE, b"open/") + stored(keys.LANE, b"settled_sum/")),

@@ -36,6 +36,7 @@ class Node:
         self.rules: Any = RULES
         self.calls: list[str] = []
         self.paid = 0, 0
+        self.sent: list[Transaction] = []
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         self.calls.append(method)
@@ -50,6 +51,7 @@ class Node:
             return {"height": "7", "tx_result": OK}
         sent = Transaction.from_body(read_sign1(base64.b64decode(params["tx"]))[2], 10)
         self.paid = sent.fee, sent.gas_limit
+        self.sent.append(sent)
         answer = self.broadcasts.pop(0)
         if isinstance(answer, RpcError):
             raise answer
@@ -184,3 +186,51 @@ def test_the_ledgers_bounds_are_read_again_when_they_are_old(monkeypatch: pytest
         assert (await submitter.limits()).messages == 7
 
     asyncio.run(work())
+
+
+RETIRED = {"code": 122, "log": "tx.key_not_current", "codespace": "lockgate"}
+
+
+@pytest.mark.parametrize("where", ["check", "block"])
+def test_a_transaction_of_a_replaced_key_is_signed_again_with_the_new_one(where: str) -> None:
+    """The account stays the same, and is named beside the key; all its nonce lanes change over (S11)."""
+    first, second = ed25519.SigningKey(bytes(32)), ed25519.SigningKey(b"2" * 32)
+    refused = committed(RETIRED) if where == "check" else committed(result=RETIRED)
+    node = Node(refused, committed(), committed(), sequence=4)
+    asked: list[str] = []
+
+    async def renew() -> tuple[bytes, submitting.Sign]:
+        asked.append("key")
+        return second.public_key, second.sign
+
+    chain = CometBftChain(node, "alpha-1")  # type: ignore[arg-type]
+    domain = DomainId(Hash32(bytes(32)))
+    one = AccountSubmitter(chain, domain, first.public_key, first.sign, 1, renew=renew)
+    other, account = one.sibling(2), one.signer
+
+    async def both() -> tuple[Submitted, Submitted]:
+        return await one.submit([("lane.open", {"x": 1})]), await other.submit([("lane.open", {"x": 1})])
+
+    done = asyncio.run(both())
+    assert [each.code for each in done] == [0, 0]
+    assert asked == ["key"]
+    assert one.signer == other.signer == account
+    assert [(sent.public_key, sent.account, sent.sequence) for sent in node.sent] == [
+        (first.public_key, account, 4),
+        (second.public_key, account, 4),
+        (second.public_key, account, 4),
+    ]
+    assert [sent.named for sent in node.sent] == [None, account, account]
+
+
+def test_a_replaced_key_without_a_successor_here_is_the_ledgers_refusal() -> None:
+    node = Node(committed(RETIRED))
+    assert submit(node).code == 122
+
+    async def nothing() -> None:
+        return None
+
+    node = Node(committed(RETIRED))
+    one = submitter_on(node)
+    one._credential.renew = nothing
+    assert asyncio.run(one.submit([("lane.open", {"x": 1})])).code == 122
