@@ -12,6 +12,7 @@ from lockgate.cli.context import Settings, await_, guard, show
 from lockgate.cli.names import complete_party
 
 Party = Annotated[str, typer.Argument(help="KIND/NAME, as `keys list` shows it.", autocompletion=complete_party)]
+Key = Annotated[str, typer.Argument(help="Which key, where a party has several that rotate.")]
 app = typer.Typer(help="Keys of hosts, ledgers, relayers and attestors.", no_args_is_help=True)
 
 
@@ -79,11 +80,11 @@ def keys_import(
 
 
 @app.command("rotate")
-def keys_rotate(party: Party) -> None:
-    """Replace a host's keys by the next ones, on its ledger. The host must run."""
+def keys_rotate(party: Party, key: Key = "") -> None:
+    """Replace keys by the next ones, on the ledgers, which must run: a host's all together, of others the one named."""
     from lockgate.node import keys
 
-    show(await_(lambda: keys.rotate(Settings.folder, party)))
+    show(await_(lambda: keys.rotate(Settings.folder, party, key)))
 
 
 @app.command("revoke")
@@ -101,12 +102,14 @@ def keys_revoke(
 
 @app.command("schedule")
 def keys_schedule(
-    party: Party, every: Annotated[str, typer.Option(help="Set it: hours or days, `90 d`, or `never`.")] = ""
+    party: Party,
+    key: Key = "",
+    every: Annotated[str, typer.Option(help="Set it: hours or days, `90 d`, or `never`.")] = "",
 ) -> None:
-    """Show when a host rotates its keys by itself, and when next. A running host takes a change up in a minute."""
+    """Show when keys rotate by themselves, and when next. Whoever runs takes a change up within a minute."""
     from lockgate.node import keys
 
-    show(guard(lambda: keys.scheduled(Settings.folder, party, every)))
+    show(guard(lambda: keys.scheduled(Settings.folder, party, every, key)))
 
 
 @app.command("exposure")

@@ -27,9 +27,10 @@ from lockgate.node.folder import Folder, writing
 from lockgate.node.keystores import KINDS, Choice, Party
 from lockgate.node.provision import RELAY_KEYS
 from lockgate.node.recover import DELAY_S, Authority, operators
+from lockgate.node.rotating import ROTATES, NotCovered, Rotation
 from lockgate.node.socket import call
 from lockgate.primitives.errors import Refused
-from lockgate.primitives.time import NANOS_PER_SECOND
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.storage.host import HostStore
 
 Row = dict[str, Any]
@@ -64,13 +65,6 @@ class NoSuchKey(Refused):
     code = "keys.no_such_key"
     summary = "The party has no key of that name."
     next_step = "Name one of those that `lockgate keys list` shows for it."
-
-
-class NotCovered(Refused):
-    code = "keys.not_covered"
-    summary = "Keys of this kind are not rotated, revoked or scheduled by this command."
-    untouched = "The keys are what they were."
-    next_step = "Do what the refusal says for this kind."
 
 
 class NotRevoked(Refused):
@@ -195,10 +189,15 @@ def imported(folder: Folder, text: str, file: Path, passphrase: Passphrase) -> R
     return shown(folder, party.path)
 
 
-async def rotate(folder: Folder, text: str) -> Row:
-    """Replace a running host's keys by the next ones, on its ledger. Raises NotCovered, and what the host answers."""
-    party = _host(folder, text, "rotate")
-    return await call(party.home / "host.sock", "rotate")
+async def rotate(folder: Folder, text: str, key: str = "") -> Row:
+    """Replace a party's key by the next one on its ledgers, which run; a host's keys all together, by itself.
+
+    Raises NotCovered, NoSuchKey, what the host answers, and what `rotating` raises.
+    """
+    party = existing(folder, text)
+    if party.kind == "hosts":
+        return await call(party.home / "host.sock", "rotate")
+    return await Rotation(folder, party, _rotating(party, key, "rotate")).rotate()
 
 
 async def revoke(folder: Folder, text: str, say: Say) -> Row:
@@ -229,23 +228,45 @@ async def exposed(folder: Folder, text: str) -> tuple[Standing, list[Exposure]]:
     return await exposure(folder, _host(folder, text, "exposure"))
 
 
-def scheduled(folder: Folder, text: str, every: str = "") -> Row:
-    """A host's rotation period and the next time; with `every`, set before. Raises NotCovered, BadSchedule."""
-    party = _host(folder, text, "schedule")
+def scheduled(folder: Folder, text: str, every: str = "", key: str = "") -> Row:
+    """A rotation period and the next time; with `every`, set before. Raises NotCovered, NoSuchKey, BadSchedule."""
+    party = existing(folder, text)
+    key = "" if party.kind == "hosts" else _rotating(party, key, "schedule")
     now = SystemClock().now()
-    found = schedule.write(party.home, schedule.parse(every), now) if every else schedule.read(party.home)
-    path = party.home / "host.sqlite"
-    last = None
-    if path.exists():
-        store = HostStore.reading(path)
-        try:
-            last = schedule.last_rotation(store)
-        finally:
-            store.close()
+    if every:
+        found = schedule.write(party.home, schedule.parse(every, key), now, key)
+    else:
+        found = schedule.read(party.home, key)
+    last = last_rotation(party, key)
     due = found.due(last)
     seconds = {"last_rotation": last, "next_rotation": due}
     shown_s = {name: None if at is None else at // NANOS_PER_SECOND for name, at in seconds.items()}
-    return {"party": party.path, "every_s": found.every_s, **shown_s}
+    return {"party": party.path, "key": key, "every_s": found.every_s, **shown_s}
+
+
+def last_rotation(party: Party, key: str) -> UnixNanos | None:
+    """When a key was last rotated; a host's without a name."""
+    if key:
+        return schedule.last_rotation(schedule.Memory(party.home, key))
+    if not (party.home / "host.sqlite").exists():
+        return None
+    store = HostStore.reading(party.home / "host.sqlite")
+    try:
+        return schedule.last_rotation(store)
+    finally:
+        store.close()
+
+
+def _rotating(party: Party, key: str, verb: str) -> str:
+    """Which key of a party is meant, of those that rotate. Raises NotCovered, NoSuchKey."""
+    names = ROTATES.get(party.kind, ())
+    if not names:
+        raise NotCovered(ELSEWHERE[party.kind], party=party.path, verb=verb)
+    if not key and len(names) == 1:
+        return names[0]
+    if key not in names:
+        raise NoSuchKey("name the key after the party", party=party.path, key=key, keys=" ".join(names))
+    return key
 
 
 def _host(folder: Folder, text: str, verb: str) -> Party:

@@ -7,7 +7,10 @@ place in it, the place is a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +23,7 @@ from lockgate.node.folder import Folder, read_json, write_json, writing
 from lockgate.primitives.errors import LockgateError
 
 RECORD: Final = "keystore.json"
+LOCK: Final = "keys.lock"
 KINDS: Final = ("ledgers", "hosts", "relays", "attestors")
 Choice = Wanted | Callable[[Keystore], Wanted]
 
@@ -96,6 +100,27 @@ def open_keystore(folder: Folder, home: Path, wanted: Choice) -> Keystore:
     return keystore
 
 
+@contextlib.contextmanager
+def changing(folder: Folder, home: Path, wanted: Choice) -> Iterator[Keystore]:
+    """A party's keystore, to make or drop keys in: one process at a time, and written down when it is done.
+
+    Whoever changes the file reads it anew under the lock, so that two rotations of different keys lose nothing.
+    """
+    with writing(home):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        keystore = open_keystore(folder, home, wanted)
+        try:
+            yield keystore
+            publish(home, keystore)
+        finally:
+            keystore.close()
+    finally:
+        os.close(lock)
+
+
 def publish(home: Path, keystore: Keystore) -> None:
     """Write down what anybody may know of the keys."""
     record = {
@@ -116,6 +141,7 @@ __all__ = (
     "KINDS",
     "Choice",
     "Party",
+    "changing",
     "choose",
     "open_keystore",
     "parties",

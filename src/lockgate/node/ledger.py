@@ -31,6 +31,7 @@ from lockgate.node.folder import SUITE_ED25519, Folder, NotInitialised, write_js
 from lockgate.node.keystores import open_keystore
 from lockgate.node.parameters import check_same
 from lockgate.node.ports import listen
+from lockgate.node.wallet import Wallet
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ChainId
 from lockgate.storage.ledger import LedgerStore
@@ -56,10 +57,21 @@ def wanted_keys(keystore: Keystore) -> Wanted:
     return {**LEDGER_KEYS, "authority": (KeyRole.AUTHORITY, keystore.identity_suite)}
 
 
+def base_of(name: str) -> str:
+    """What a key is for, by its name: `operator` of `operator-3`, the key of its third rotation."""
+    base, _, index = name.rpartition("-")
+    return base if base and index.isdecimal() else name
+
+
+def operator(folder: Folder, name: str) -> Wallet:
+    """The account that sets a ledger up and submits its authority's actions."""
+    return Wallet(folder, folder.ledger(name), wanted_keys, "operator")
+
+
 def ledger_keys(folder: Folder, name: str) -> Keystore:
     """The keys of a ledger of this folder, made once. Raises OlderLedger."""
     keys = open_keystore(folder, folder.ledger(name), wanted_keys)
-    if keys.kinds() != wanted_keys(keys):
+    if {base_of(name): kind for name, kind in keys.kinds().items()} != wanted_keys(keys):
         keys.close()
         raise OlderLedger("its key file holds other keys", ledger=name, folder=str(folder.root))
     return keys

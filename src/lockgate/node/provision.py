@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from lockgate.courier.ports import Submitted, Updater
@@ -20,6 +21,7 @@ from lockgate.machine.genesis import Genesis, LedgerClass
 from lockgate.machine.records import Lane, LaneOrder
 from lockgate.machine.transaction import Message
 from lockgate.node.folder import SUITE_ED25519
+from lockgate.node.wallet import Wallet
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, Height
 from lockgate.relay import pairing, pairing_kinds
@@ -55,7 +57,7 @@ class LedgerAccess:
         cls,
         name: str,
         address: str | Callable[[], str],
-        signer: Signer,
+        signer: Signer | Wallet,
         nonce_lane: int,
         most_price: int = ANY_PRICE,
     ) -> LedgerAccess:
@@ -70,15 +72,22 @@ class LedgerAccess:
 
     @classmethod
     async def over(
-        cls, name: str, chain: CometBftChain, signer: Signer, nonce_lane: int, most_price: int
+        cls, name: str, chain: CometBftChain, signer: Signer | Wallet, nonce_lane: int, most_price: int
     ) -> LedgerAccess:
         """As `connect`, to a ledger that is open; where this fails it is closed."""
         try:
             genesis = Genesis.from_bytes(await chain.genesis())
+            account, renew = None, None
+            if isinstance(signer, Wallet):  # an account that may have another key than its first by now
+                renew = partial(signer.renew, chain)
+                account, signer = await signer.signer_on(chain)
         except BaseException:
             await chain.rpc.close()
             raise
-        submitter = AccountSubmitter(chain, genesis.domain_id, signer.public_key, signer.sign, nonce_lane, most_price)
+        submitter = AccountSubmitter(
+            chain, genesis.domain_id, signer.public_key, signer.sign, nonce_lane, most_price,
+            account=account, renew=renew,
+        )  # fmt: skip
         return cls(name, chain, genesis, submitter)
 
     def as_account(self, signer: Signer, nonce_lane: int) -> AccountSubmitter:

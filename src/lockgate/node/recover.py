@@ -29,7 +29,7 @@ from lockgate.node.cometbft import address_now
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
 from lockgate.node.folder import Folder, writing
-from lockgate.node.ledger import authority_signer, ledger_keys
+from lockgate.node.ledger import authority_signer, ledger_keys, operator
 from lockgate.node.provision import OPERATOR_LANE, LedgerAccess, create_client, lanes_of
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId
@@ -120,9 +120,10 @@ async def operators(folder: Folder, names: Sequence[str]) -> AsyncIterator[dict[
     accesses: dict[str, LedgerAccess] = {}
     try:
         for name in names:
-            signer = ledger_keys(folder, name).signer("operator")
+            ledger_keys(folder, name).close()  # makes them where there are none, and says what is older
+            wallet = operator(folder, name)
             address = partial(address_now, folder, name)
-            accesses[name] = await LedgerAccess.connect(name, address, signer, OPERATOR_LANE)
+            accesses[name] = await LedgerAccess.connect(name, address, wallet, OPERATOR_LANE)
         yield accesses
     finally:
         await asyncio.gather(*(access.chain.rpc.close() for access in accesses.values()))

@@ -25,6 +25,8 @@ from lockgate.courier.ports import Updater
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
 from lockgate.lightclients.attested.states import CLIENT_TYPE
+from lockgate.node import schedule
+from lockgate.node.clock import SystemClock
 from lockgate.node.folder import (
     Folder,
     NotInitialised,
@@ -33,11 +35,13 @@ from lockgate.node.folder import (
 )
 from lockgate.node.foreign import relay as foreign
 from lockgate.node.foreign.relay import Asked
-from lockgate.node.keystores import open_keystore
+from lockgate.node.keystores import Party
 from lockgate.node.patience import patiently
 from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess, SetupFailed, find_lane
 from lockgate.node.relay_record import batch_most, max_gas_prices
+from lockgate.node.rotating import ACCOUNT, Rotation
 from lockgate.node.sources import Nodes, nodes_of, open_ledger
+from lockgate.node.wallet import Wallet
 from lockgate.primitives.ids import ClientId
 from lockgate.relay.attestors import Attestor, Attestors
 from lockgate.relay.chains.cometbft import CometBftChain
@@ -73,7 +77,7 @@ async def make(
     if "chain" in record:
         return await foreign.make(Asked(folder, name, record, report, nonce_lane, waits, more or {}, signs))
     between: list[str] = record["between"]
-    signer = open_keystore(folder, home, RELAY_KEYS).signer("account")
+    wallet = Wallet(folder, home, RELAY_KEYS, "account")
     prices = max_gas_prices(record)
     accesses = []
     for ledger in between:
@@ -82,7 +86,7 @@ async def make(
 
         async def connect(ledger: str = ledger, nodes: Nodes = nodes) -> LedgerAccess:
             chain = await open_ledger(folder, ledger, nodes, report)
-            return await LedgerAccess.over(ledger, chain, signer, nonce_lane, prices.get(ledger, 0))
+            return await LedgerAccess.over(ledger, chain, wallet, nonce_lane, prices.get(ledger, 0))
 
         accesses.append(await waits(connect, report))
     one, other = accesses
@@ -122,6 +126,9 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
     relayer, rpcs = await make(folder, name, report, more=more)
     report("ready", {"relay": name, "pid": os.getpid()})
     relaying = asyncio.create_task(relayer.run())
+    party = Party("relays", name, folder.relay(name))
+    rotation, memory = Rotation(folder, party, ACCOUNT), schedule.Memory(party.home, ACCOUNT)
+    rotating = asyncio.create_task(schedule.keep(party.home, rotation, memory, SystemClock(), report, ACCOUNT))
     try:
         while not relaying.done():
             await asyncio.wait({relaying}, timeout=STATUS_EVERY_S)
@@ -131,7 +138,8 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
         relaying.result()
     finally:
         relaying.cancel()
-        await asyncio.gather(relaying, return_exceptions=True)
+        rotating.cancel()
+        await asyncio.gather(relaying, rotating, return_exceptions=True)
         await _close(rpcs)
 
 

@@ -1,7 +1,8 @@
-"""When a host replaces its keys by itself: a period in its folder, counted from the last rotation (S11).
+"""When keys are replaced without anybody asking: a period in the party's folder, counted from the last rotation (S11).
 
-`rotation.json` of a host's folder holds the period and since when it is set. A running host looks at it every
-minute. A rotation that was due while the host was down is made when it is back.
+`rotation.json` of a host's folder holds the period and since when it is set; other parties have a record for each key
+that rotates, `rotation-KEY.json`, and beside it when it last did. Who holds the keys looks every minute. A rotation
+that was due while it was down is made when it is back.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ RECORD: Final = "rotation.json"
 UNITS: Final = {"h": 3_600, "d": 86_400}
 # Old sealing keys are kept for KEPT after the newest rotation: rotating more often would never erase one.
 LEAST_S: Final = KEPT // NANOS_PER_SECOND
+OTHERS_LEAST_S: Final = 3_599  # other keys open nothing, so none is kept
 MOST_S: Final = 3_660 * 86_400  # ten years
 LOOK_S: Final = 60.0
 
@@ -35,7 +37,7 @@ class BadSchedule(Refused):
 
 
 class Rotates(Protocol):
-    """What is asked of a host."""
+    """What is asked of who rotates."""
 
     async def rotate(self) -> dict[str, Any]: ...
 
@@ -58,20 +60,41 @@ class Schedule:
         return UnixNanos(max(self.since, rotated or 0) + self.every_s * NANOS_PER_SECOND) if self.every_s else None
 
 
-def parse(text: str) -> int:
+class Memory:
+    """When a key of a party that has no store was last rotated. Meets `Remembers`."""
+
+    def __init__(self, home: Path, key: str) -> None:
+        self._path = home / f"rotated-{key}.json"
+
+    def meta(self, name: str, /) -> bytes | None:
+        if name != ROTATED or not self._path.exists():
+            return None
+        return int(read_json(self._path)["at_ns"]).to_bytes(8, "big")
+
+    def note(self, now: UnixNanos) -> None:
+        """It was rotated now."""
+        write_json(self._path, {"at_ns": int(now)})
+
+
+def least_s(key: str) -> int:
+    """The shortest period of a key, which is a host's where it has no name."""
+    return OTHERS_LEAST_S if key else LEAST_S
+
+
+def parse(text: str, key: str = "") -> int:
     """Seconds of a period as people give it; 0 for `never`. Raises BadSchedule."""
     if text == "never":
         return 0
     match = re.fullmatch(r"([0-9]{1,6}) ?([hd])", text, re.ASCII)
     seconds = int(match[1]) * UNITS[match[2]] if match else -1
-    if not LEAST_S < seconds <= MOST_S:
-        raise BadSchedule(given=text[:40], least=f"{LEAST_S // 3_600 + 1} h")
+    if not least_s(key) < seconds <= MOST_S:
+        raise BadSchedule(given=text[:40], least=f"{least_s(key) // 3_600 + 1} h")
     return seconds
 
 
-def read(home: Path) -> Schedule:
+def read(home: Path, key: str = "") -> Schedule:
     """Raises BadSchedule when the record does not read."""
-    path = home / RECORD
+    path = home / (f"rotation-{key}.json" if key else RECORD)
     if not path.exists():
         return Schedule()
     try:
@@ -79,16 +102,16 @@ def read(home: Path) -> Schedule:
         schedule = Schedule(int(value["every_s"]), UnixNanos(int(value["since_ns"])))
     except (LockgateError, KeyError, TypeError, ValueError) as error:
         raise BadSchedule("the record does not read", file=str(path)) from error
-    if schedule.every_s and not LEAST_S < schedule.every_s <= MOST_S:
+    if schedule.every_s and not least_s(key) < schedule.every_s <= MOST_S:
         raise BadSchedule("the record is out of range", file=str(path))
     return schedule
 
 
-def write(home: Path, every_s: int, now: UnixNanos) -> Schedule:
+def write(home: Path, every_s: int, now: UnixNanos, key: str = "") -> Schedule:
     """Set the period, from now on; one that stands already goes on as it is."""
-    if read(home).every_s != every_s:
-        write_json(home / RECORD, {"every_s": every_s, "since_ns": int(now)})
-    return read(home)
+    if read(home, key).every_s != every_s:
+        write_json(home / (f"rotation-{key}.json" if key else RECORD), {"every_s": every_s, "since_ns": int(now)})
+    return read(home, key)
 
 
 def last_rotation(store: Remembers) -> UnixNanos | None:
@@ -97,23 +120,23 @@ def last_rotation(store: Remembers) -> UnixNanos | None:
     return None if kept is None else UnixNanos(int.from_bytes(kept, "big"))
 
 
-async def keep(home: Path, host: Rotates, store: Remembers, clock: Clock, report: Report) -> None:
+async def keep(home: Path, host: Rotates, store: Remembers, clock: Clock, report: Report, key: str = "") -> None:
     """Rotate whenever it is due, until cancelled. What fails is reported, and tried again at the next look."""
     while True:
         try:
-            await rotate_if_due(home, host, store, clock)
+            await rotate_if_due(home, host, store, clock, key)
         except LockgateError as error:
-            report("rotation_failed", {"code": error.code, "detail": str(error)})
+            report("rotation_failed", {"key": key, "code": error.code, "detail": str(error)})
         await asyncio.sleep(LOOK_S)
 
 
-async def rotate_if_due(home: Path, host: Rotates, store: Remembers, clock: Clock) -> bool:
+async def rotate_if_due(home: Path, host: Rotates, store: Remembers, clock: Clock, key: str = "") -> bool:
     """One look. Raises BadSchedule, and what a rotation raises."""
-    due = read(home).due(last_rotation(store))
+    due = read(home, key).due(last_rotation(store))
     if due is None or clock.now() < due:
         return False
     await host.rotate()
     return True
 
 
-__all__ = ("BadSchedule", "Schedule", "keep", "last_rotation", "parse", "read", "rotate_if_due", "write")
+__all__ = ("BadSchedule", "Memory", "Schedule", "keep", "last_rotation", "parse", "read", "rotate_if_due", "write")

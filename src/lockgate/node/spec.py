@@ -71,6 +71,7 @@ class HostSpec:
 class RelaySpec:
     batch_most: int = BATCH_MOST  # packets of one transaction
     keystore: str = ""  # as of a ledger
+    rotate_every: str = ""  # its account's key; as of a host
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ class Spec:
         places = [ledger.keystore for ledger in self.ledgers] + [host.keystore for host in self.hosts]
         for place in filter(None, (*places, self.relay.keystore)):
             parse_place(place)
+        if self.relay.rotate_every:
+            parse_period(self.relay.rotate_every, "account")
         for host in self.hosts:
             if host.rotate_every:
                 parse_period(host.rotate_every)

@@ -27,6 +27,7 @@ from lockgate.node.keystores import choose
 from lockgate.node.processes import Deployment, OnReport
 from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
 from lockgate.node.recover import expired, operators
+from lockgate.node.rotating import ACCOUNT
 from lockgate.node.spawner import Spawner
 from lockgate.node.spec import HostSpec, LedgerSpec, RelaySpec, Spec
 from lockgate.primitives.errors import LockgateError, Refused
@@ -120,6 +121,9 @@ async def _start_pair(running: Running, say: Say) -> None:
     name = "-".join(ledger.name for ledger in spec.ledgers)
     _place(folder.relay(name), spec.relay.keystore)
     write_json(folder.relay(name) / "relay.json", _relay(spec, attested))
+    if spec.relay.rotate_every:
+        period = schedule.parse(spec.relay.rotate_every, ACCOUNT)
+        schedule.write(folder.relay(name), period, SystemClock().now(), ACCOUNT)
     await asyncio.gather(
         processes.start(f"relay {name}", "relay", "run", name),
         *(processes.start(f"host {host.name}", "host", "run", host.name) for host in spec.hosts),

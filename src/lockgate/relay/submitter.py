@@ -131,6 +131,10 @@ class AccountSubmitter:
         self._credential = Credential(account_id(SUITE_ED25519, public_key), public_key, sign_with)
         self._sequence = None
 
+    def sign_as(self, public_key: bytes, sign_with: Sign) -> None:
+        """Sign with another key of the same account, on all of its nonce lanes."""
+        self._credential.public_key, self._credential.sign_with = public_key, sign_with
+
     async def limits(self) -> Limits:
         """The ledger's own bounds for one transaction, read again each minute. Raises PriceAboveLimit."""
         now = asyncio.get_running_loop().time()
