@@ -241,7 +241,8 @@ def scheduled(folder: Folder, text: str, every: str = "", key: str = "") -> Row:
     due = found.due(last)
     seconds = {"last_rotation": last, "next_rotation": due}
     shown_s = {name: None if at is None else at // NANOS_PER_SECOND for name, at in seconds.items()}
-    return {"party": party.path, "key": key, "every_s": found.every_s, **shown_s}
+    named = {"key": key} if key else {}
+    return {"party": party.path, **named, "every_s": found.every_s, **shown_s}
 
 
 def last_rotation(party: Party, key: str) -> UnixNanos | None:

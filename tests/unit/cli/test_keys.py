@@ -152,13 +152,35 @@ def test_a_party_that_is_none_is_named(data: Path, party: str) -> None:
         assert refused(data, "keys", verb, party) == "keys.no_such_party"
 
 
-@pytest.mark.parametrize("party", ["ledger/alpha", "relay/r", "attestor/one"])
-def test_kinds_that_no_verb_covers_say_what_does(data: Path, party: str) -> None:
+@pytest.mark.parametrize(
+    ("party", "verbs"),
+    [
+        ("ledger/alpha", ["revoke", "exposure"]),
+        ("relay/r", ["revoke", "exposure"]),
+        ("attestor/one", ["rotate", "revoke", "schedule", "exposure"]),
+    ],
+)
+def test_kinds_that_a_verb_does_not_cover_say_what_does(data: Path, party: str, verbs: list[str]) -> None:
     tool(data, "keys", "new", party)
-    for verb in (["rotate"], ["revoke", "--yes"], ["schedule"], ["exposure"]):
-        error = tool(data, "keys", *verb, party, code=REFUSED)["error"]
+    for verb in verbs:
+        options = ["--yes"] if verb == "revoke" else []
+        error = tool(data, "keys", verb, *options, party, code=REFUSED)["error"]
         assert error["code"] == "keys.not_covered"
+        assert party in str(error["fields"])
         assert error["detail"]
+
+
+def test_accounts_have_a_schedule_and_rotate_where_their_ledgers_run(data: Path) -> None:
+    tool(data, "keys", "new", "relay/r")
+    assert tool(data, "keys", "schedule", "relay/r")["every_s"] == 0
+    assert tool(data, "keys", "schedule", "relay/r", "--every", "2 h")["every_s"] == 7_200
+    assert refused(data, "keys", "schedule", "relay/r", "--every", "59 h 1") == "keys.bad_schedule"
+    assert refused(data, "keys", "schedule", "relay/r", "sealing", "--every", "2 h") == "keys.no_such_key"
+    found = tool(data, "keys", "schedule", "relay/r", "account")
+    assert (found["key"], found["every_s"], found["last_rotation"]) == ("account", 7_200, None)
+    assert refused(data, "keys", "rotate", "relay/r") == "node.not_initialised"
+    tool(data, "keys", "new", "ledger/alpha")
+    assert tool(data, "keys", "rotate", "ledger/alpha", "operator", code=5)["error"]["code"] == "node.not_running"
 
 
 def test_a_schedule_is_set_shown_and_ended(data: Path) -> None:
