@@ -66,7 +66,7 @@ def inbox(host: Host, limit: Annotated[int, typer.Option(min=1, max=1_000)] = 20
                 _short(r["peer"]),
                 r["state"],
                 r["bytes"],
-                "in a file: lockgate save" if r["file"] else _text(r["body"]),
+                "in a file: lockgate save" if r["file"] else _body(r),
                 _answer(r),
             ]
             for r in rows
@@ -108,8 +108,12 @@ def outbox(
     output.table(
         f"Outbox of {host}",
         ["packet", "to", "state", "body", "answer"],
-        [[r["packet"] or "not yet", _short(r["to"]), r["state"], _text(r["body"]), _answer(r)] for r in rows],
+        [[r["packet"] or "not yet", _short(r["to"]), r["state"], _body(r), _answer(r)] for r in rows],
     )
+
+
+def _body(row: dict[str, Any]) -> str:
+    return "(erased)" if row.get("erased") else _text(row["body"])
 
 
 def _answer(row: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from lockgate.primitives.time import seconds
 from lockgate.relay.pairing import DRIFT
 
 TRUSTING_S = 14 * 86_400
+ARCHIVE_S = 3_600  # as long as a message in a session may be under way: theft of a disk opens no more than that (P18)
 BULK_BYTES = 4 << 30  # a lane of the default grace could not carry more than that in time
 
 
@@ -75,4 +76,5 @@ class HostConfig:
     bulk_total: int = 4 * BULK_BYTES  # of received bodies together
     sessions: bool = True  # messages travel in sessions (P18), or else under long-term keys; both hosts agree
     epochs: EpochLimits = field(default_factory=EpochLimits)
+    archive_s: int | None = ARCHIVE_S  # how long bodies of messages that have ended are kept; None: for good, plain
     max_gas_price: int = 0  # what it pays for a unit of gas at most, whatever its ledger's node says

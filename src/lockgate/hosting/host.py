@@ -254,7 +254,7 @@ class Host:
                     if item.kind == "rotate":
                         await self._rotate(item)
                 await self._rotation.retire()
-                await self._steps.forget()
+                await self._steps.forget(self.bulk)
                 return bool(items)
             except RulesChanged as error:
                 self._withdraw(error)

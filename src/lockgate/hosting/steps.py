@@ -22,6 +22,7 @@ from lockgate.host.memory import Deferred
 from lockgate.host.refusal import SCHEMA as REFUSAL_SCHEMA
 from lockgate.host.refusal import RefusalWords
 from lockgate.host.sealing import Place, outgoing, schema_name, schema_ref, seal, seal_within
+from lockgate.hosting.bulk import Bulk
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.peers import Peers, UnknownPeer
 from lockgate.hosting.reader import Distrusted, ProvenReader
@@ -72,12 +73,18 @@ class Steps:
         self.fence, self.counter = fence, 0
         self.parts.sessions.begin(fence)
 
-    async def forget(self) -> None:
-        """Erase the keys of what has ended by the ledger's time, which is proven when something is due (P18)."""
-        sessions = self.parts.sessions
-        if sessions.overdue(self.parts.clock.now()):
+    async def forget(self, bulk: Bulk | None = None) -> None:
+        """Erase keys of what has ended, and bodies that were kept long enough, by the ledger's time (P18).
+
+        That time is proven anew when something may be due.
+        """
+        sessions, store, now = self.parts.sessions, self.parts.store, self.parts.clock.now()
+        if sessions.overdue(now) or store.overdue(now):
             await self.reader.latest()
         sessions.sweep(self.time)
+        for commitment in store.age(self.time, lambda: {waiting.commitment for waiting in self.deferred().values()}):
+            if bulk is not None:
+                bulk.drop(commitment)
 
     @property
     def time(self) -> UnixNanos:

@@ -9,6 +9,7 @@ from lockgate.envelope.bulk import BulkNotice
 from lockgate.envelope.content import MAX_BODY
 from lockgate.envelope.errors import BulkMalformed
 from lockgate.hosting.host import Host
+from lockgate.node.api.errors import BodyErased
 from lockgate.primitives.errors import Refused
 from lockgate.storage.host import Seen
 
@@ -28,8 +29,10 @@ class BodyRemoved(Refused):
 
 
 def body_json(host: Host, client: str, sequence: int) -> dict[str, Any]:
-    """A received body whole: the path of its private file, or its bytes. Raises NoMessage, BodyRemoved."""
+    """A received body whole: the path of its private file, or its bytes. Raises NoMessage, BodyErased, BodyRemoved."""
     row = _received(host, client, sequence)
+    if row.erased:
+        raise BodyErased(client=client, sequence=sequence)
     path = file_of(host, row)
     if path is None and _names_a_file(row.body):
         raise BodyRemoved(client=client, sequence=sequence)

@@ -34,10 +34,15 @@ def load(path: Path) -> HostConfig:
             bulk_bytes=int(value.get("bulk_bytes", BULK_BYTES)),
             bulk_total=int(value.get("bulk_total", 4 * BULK_BYTES)),
             epochs=EpochLimits(**value.get("epochs", {})),
+            archive_s=_archive(value.get("archive_s")),  # a host made before there was the setting keeps all
             max_gas_price=int(value.get("max_gas_price", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise NotInitialised("the host's record has another shape", file=str(path)) from error
+
+
+def _archive(value: object) -> int | None:
+    return None if value is None else int(str(value))
 
 
 def ledger_ref(value: dict[str, Any]) -> LedgerRef:

@@ -79,7 +79,8 @@ async def examine(folder: Folder) -> list[Check]:
                 else await _ledger(ledger, ledgers)
             )
             checks.append(_sign_state(folder, name, await _height(folder, name, ledger)))
-    checks += [await _host(folder, name) for name in folder.names("hosts")]
+    for name in folder.names("hosts"):
+        checks += [await _host(folder, name), *_kept(folder, name)]
     for kind in ("hosts", "relays"):
         for name in folder.names(kind):
             checks += _sources(folder, kind, name)
@@ -323,6 +324,23 @@ async def _host(folder: Folder, name: str) -> Check:
             f"host {name}", Level.FAIL, f"It waits: {named} changed its rules.", f"`lockgate host accept-rules {name}`"
         )
     return Check(f"host {name}", Level.OK, f"Runs, fence {status['fence']}, {status['waiting']} items wait.")
+
+
+def _kept(folder: Folder, name: str) -> list[Check]:
+    """What whoever gets the host's disk can read of its messages."""
+    label = f"bodies of host {name}"
+    try:
+        config = load_config(folder.host(name) / "endpoint.json")
+    except LockgateError:
+        return []  # not made yet
+    found = [Check(label, Level.OK, f"Erased {config.archive_s} s after their messages ended, and a quarter of it.")]
+    if config.archive_s is None:
+        said = "All that it sent and received lies in its database in the clear, for whoever gets the disk or a backup."
+        found = [Check(label, Level.NOTE, said, "Set `archive_s` in its endpoint.json to the seconds you need them.")]
+    if not config.sessions:
+        said = "Its messages travel under long-term keys: who gets those later opens all that was recorded."
+        found.append(Check(label, Level.WARN, said, "Set `sessions` to true, with its peers."))
+    return found
 
 
 def _sources(folder: Folder, kind: str, name: str) -> list[Check]:

@@ -30,6 +30,7 @@ from lockgate.primitives.ids import DomainId, EndpointId, Hash32
 from lockgate.relay.rpc import Calls
 from lockgate.relay.submitter import AccountSubmitter
 from lockgate.runtime.wasm import Sandbox, component_bytes, shipped
+from lockgate.storage.archive import Archive
 from lockgate.storage.evidence import EvidenceFolder
 from lockgate.storage.host import HostStore
 from lockgate.storage.nodes import SqliteNodes
@@ -43,9 +44,10 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
     require_pins(config)
     cabinet = Cabinet(folder, name)
     endpoint = EndpointId(Hash32(bytes.fromhex(config.endpoint)))
-    store = HostStore.open(home / "host.sqlite")
-    sandbox = Sandbox(cache=shipped.code_cache())
     entropy, rpcs = OsEntropy(), list[Calls]()
+    archive = Archive.open(home, config.archive_s, entropy)
+    store = HostStore.open(home / "host.sqlite", archive)
+    sandbox = Sandbox(cache=shipped.code_cache())
     vault = SessionVault.open(home, entropy)
     try:
         guest = sandbox.load(load_component(config.guest)).guest

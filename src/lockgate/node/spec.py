@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lockgate.courier.batches import BATCH_MOST
 from lockgate.engines.embedded.retention import KEEP
-from lockgate.hosting.config import BULK_BYTES, EpochLimits
+from lockgate.hosting.config import ARCHIVE_S, BULK_BYTES, EpochLimits
 from lockgate.keystore.place import parse as parse_place
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import LaneOrder
@@ -23,6 +23,9 @@ from lockgate.primitives.errors import Refused
 from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.relay.pairing_kinds import HEADERS, KINDS
 from lockgate.session.pair import SEALS_NS
+
+KEEP_ALL: Final = "keep"  # of a host's bodies
+LONGEST_ARCHIVE_S: Final = 10 * 366 * 86_400
 
 
 class BadConfig(Refused):
@@ -63,6 +66,7 @@ class HostSpec:
     bulk_total: int = 4 * BULK_BYTES  # of received bodies together
     sessions: bool = True  # messages travel in sessions, and no others are taken
     epochs: EpochLimits = EpochLimits()  # after which use a session's keys come of a fresh exchange
+    archive: int | str = ARCHIVE_S  # seconds that bodies of ended messages are kept, or KEEP_ALL
     keystore: str = ""  # as of a ledger
     rotate_every: str = ""  # `30 d`; `never`; empty: as it is
 
@@ -176,6 +180,8 @@ def _host_spec(item: dict[str, Any], profile: Profile) -> HostSpec:
         raise BadConfig("bulk_bytes and bulk_total are positive numbers of bytes", host=spec.name)
     if type(spec.sessions) is not bool:
         raise BadConfig("sessions is true or false", host=spec.name)
+    if spec.archive != KEEP_ALL and (type(spec.archive) is not int or not 0 <= spec.archive <= LONGEST_ARCHIVE_S):
+        raise BadConfig(f"archive is a number of seconds, ten years at most, or {KEEP_ALL!r}", host=spec.name)
     if not all(type(limit) is int and limit > 0 for limit in astuple(limits)):
         raise BadConfig("limits of an epoch are positive numbers", host=spec.name)
     if limits.age_s * NANOS_PER_SECOND > SEALS_NS:

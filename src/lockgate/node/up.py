@@ -285,6 +285,7 @@ async def _register(
         bulk_total=host.bulk_total,
         sessions=host.sessions,
         epochs=host.epochs,
+        archive_s=None if isinstance(host.archive, str) else host.archive,
     )
     save_config(config, folder.host(host.name) / "endpoint.json")
 

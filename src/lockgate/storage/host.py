@@ -1,6 +1,7 @@
 """A host's own file: staged steps, what it sent, what it saw; the guest's state lives in the same file.
 
-Nothing here is secret but the salts and start secrets, and no key is kept here. Every change of state
+No key is kept here. Bodies are sealed under keys that are erased in time (`storage.archive`), where the host's
+configuration does not say otherwise; salts and the guest's state are as they are. Every change of state
 goes through one SQLite transaction, so a kill at any moment leaves either the step staged or not.
 """
 
@@ -8,136 +9,70 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 from lockgate.codec import cbor
+from lockgate.primitives.time import UnixNanos
+from lockgate.storage.archive import Archive
 from lockgate.storage.ledger import named_failures, take_lock
+from lockgate.storage.rows import (
+    MESSAGE,
+    RESEALED,
+    Ended,
+    Note,
+    Resealed,
+    Seen,
+    Sent,
+    Step,
+    again,
+    carry,
+    reform,
+    seen_row,
+    seen_values,
+    sent_row,
+    sent_values,
+    step_row,
+    step_values,
+)
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS step (
   version INTEGER PRIMARY KEY, root BLOB NOT NULL, salt BLOB NOT NULL, records BLOB NOT NULL,
-  promoted INTEGER NOT NULL);
+  promoted INTEGER NOT NULL, slice INTEGER);
 CREATE TABLE IF NOT EXISTS outbox (
   ref BLOB PRIMARY KEY, client TEXT, sequence INTEGER, fence INTEGER NOT NULL, counter INTEGER NOT NULL,
   peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT, detail TEXT, reason TEXT,
   commitment BLOB NOT NULL UNIQUE, timeout INTEGER NOT NULL, record BLOB NOT NULL,
-  purpose TEXT NOT NULL DEFAULT 'message', schema TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
+  purpose TEXT NOT NULL DEFAULT 'message', schema TEXT NOT NULL DEFAULT '', slice INTEGER) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_by_packet ON outbox (client, sequence) WHERE sequence IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_by_state ON outbox (state);
 CREATE INDEX IF NOT EXISTS outbox_by_place ON outbox (fence, counter);
 CREATE TABLE IF NOT EXISTS inbox (
   domain BLOB NOT NULL, client TEXT NOT NULL, sequence INTEGER NOT NULL, commitment BLOB NOT NULL,
   peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT, detail TEXT,
-  PRIMARY KEY (domain, client, sequence, commitment)) WITHOUT ROWID;
+  slice INTEGER, PRIMARY KEY (domain, client, sequence, commitment)) WITHOUT ROWID;
 """
 
-
-MESSAGE: Final = "message"  # the purpose of what guests and operators send; hosts send to each other as well
-RESEALED: Final = "resealed"  # of a packet that ended and whose message goes on in another one
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A staged or promoted change of guest state: version, salted root, and what to note when it stands."""
-
-    version: int
-    root: bytes
-    salt: bytes
-    records: tuple[Note, ...]
-    promoted: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A message of this endpoint: where it is, and its answer once there is one.
-
-    `client` and `sequence` are None until the ledger has shown them. `reason` is the code in the
-    ledger's reason record, `code` and `detail` what the peer's guest said where it spoke itself.
-    """
-
-    ref: bytes
-    client: str | None = None
-    sequence: int | None = None
-    fence: int
-    counter: int
-    peer: str
-    state: str  # staged, sent, acknowledged, refused, timed_out
-    body: bytes
-    reply: bytes | None = None
-    code: str | None = None
-    detail: str | None = None
-    reason: str | None = None
-    commitment: bytes  # of the packet, computed here when it was sealed (P4)
-    timeout: int  # seconds, as the packet carries it
-    record: bytes  # hash of the peer's key record it was sealed to
-    purpose: str = MESSAGE
-    schema: str = ""  # empty in rows of builds that did not keep it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A message this endpoint received, by sender's domain, client, sequence and commitment (P4)."""
-
-    domain: bytes
-    client: str
-    sequence: int
-    commitment: bytes
-    peer: str
-    state: str  # answered, refused, deferred
-    body: bytes
-    reply: bytes | None = None
-    code: str | None = None
-    detail: str | None = None
-
-    @property
-    def answered(self) -> bool:
-        """Has it an answer, or been refused?"""
-        return self.state != "deferred"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a message of this endpoint ended, and in which packet it travelled."""
-
-    ref: bytes
-    client: str
-    sequence: int
-    state: str
-    reply: bytes | None = None
-    code: str | None = None
-    detail: str | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resealed:
-    """A message of this endpoint goes on in another packet, which is staged under `under`: its own was refused."""
-
-    ref: bytes
-    under: bytes
-    client: str
-    sequence: int
-    code: str
-    reason: str
-
-
-Note = Seen | Ended | Resealed
+_FORM: Final = "archive"  # in which form bodies are here
 
 
 class HostStore:
     """One open host file, locked against a second process."""
 
-    def __init__(self, connection: sqlite3.Connection, lock: int | None) -> None:
+    def __init__(self, connection: sqlite3.Connection, lock: int | None, archive: Archive | None = None) -> None:
         self.connection = connection
         self._lock = lock
+        self._archive = archive or Archive(-1, None, None)
+        self._settled = False
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, archive: Archive | None = None) -> Self:
+        """Bodies are kept as `archive` says; without one they are plain, and those that it sealed are read."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = take_lock(path.with_suffix(".lock"))
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -152,13 +87,14 @@ class HostStore:
             os.close(lock)
             raise
         os.chmod(path, 0o600)
-        return cls(connection, lock)
+        return cls(connection, lock, archive or Archive.reading(path.parent))
 
     @classmethod
     def reading(cls, path: Path) -> Self:
         """Open a host's file to look at it, whether its host runs or not; nothing can be written."""
         with named_failures():
-            return cls(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None), None)
+            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+        return cls(connection, None, Archive.reading(path.parent))
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -168,6 +104,7 @@ class HostStore:
 
     def close(self) -> None:
         self.connection.close()
+        self._archive.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -194,15 +131,11 @@ class HostStore:
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def add_step(self, step: Step) -> None:
-        records = cbor.encode([[_KINDS.index(type(record)), *astuple(record)] for record in step.records])
-        self.connection.execute(
-            "INSERT INTO step VALUES (?, ?, ?, ?, ?)",
-            (step.version, step.root, step.salt, records, int(step.promoted)),
-        )
+        self.connection.execute("INSERT INTO step VALUES (?, ?, ?, ?, ?, ?)", step_values(self._archive, step))
 
     def steps(self, *, promoted: bool) -> list[Step]:
         rows = self.connection.execute("SELECT * FROM step WHERE promoted = ? ORDER BY version", (int(promoted),))
-        return [Step(v, r, s, _records(data), bool(p)) for v, r, s, data, p in rows]
+        return [step_row(self._archive, row) for row in rows]
 
     def promote(self, version: int) -> None:
         """Everything up to `version` is on the ledger: note what its steps did, forget older ones."""
@@ -211,7 +144,7 @@ class HostStore:
                 for record in step.records:
                     self.note(record)
         self.connection.execute(
-            "UPDATE step SET promoted = 1, records = ? WHERE version <= ?", (cbor.encode([]), version)
+            "UPDATE step SET promoted = 1, records = ?, slice = NULL WHERE version <= ?", (cbor.encode([]), version)
         )
         self.connection.execute("DELETE FROM step WHERE version < ?", (version,))
         self.connection.execute("UPDATE outbox SET state = 'sent' WHERE state = 'staged'")
@@ -219,7 +152,7 @@ class HostStore:
     def renew(self, version: int, root: bytes, salt: bytes) -> None:
         """The state that stands has another root: the same tree under another salt."""
         self.connection.execute(
-            "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, 1)", (version, root, salt, cbor.encode([]))
+            "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, 1, NULL)", (version, root, salt, cbor.encode([]))
         )
 
     def drop_staged(self) -> None:
@@ -230,9 +163,7 @@ class HostStore:
         """Record what a proven step received, how a message ended, or in what packet it goes on."""
         match record:
             case Seen():
-                self.connection.execute(
-                    "INSERT OR REPLACE INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(record)
-                )
+                self._put("inbox", seen_values(self._archive, record))
             case Ended():
                 # A node may have named this packet for another message; the proof stands above its word.
                 self.connection.execute(
@@ -240,11 +171,9 @@ class HostStore:
                     "WHERE client = :client AND sequence = :sequence AND ref <> :ref",
                     {"client": record.client, "sequence": record.sequence, "ref": record.ref},
                 )
-                self.connection.execute(
-                    "UPDATE outbox SET client = :client, sequence = :sequence, state = :state, reply = :reply, "
-                    "code = :code, detail = :detail, reason = :reason WHERE ref = :ref",
-                    asdict(record),
-                )
+                row = self.sent(record.ref)
+                if row is not None:
+                    again(self.connection, self._archive, replace(row, **asdict(record)))
             case Resealed():
                 self._go_on(record)
 
@@ -261,9 +190,7 @@ class HostStore:
         )
 
     def add_sent(self, sent: Sent) -> None:
-        self.connection.execute(
-            "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(sent)
-        )
+        self._put("outbox", sent_values(self._archive, sent), "INSERT")
 
     def sent_as(self, fence: int, counter: int, client: str, sequence: int) -> None:
         """A ledger's events name the packet of a message. A node's word: the end of the message proves it."""
@@ -285,7 +212,7 @@ class HostStore:
         rows = self.connection.execute(
             "SELECT * FROM outbox WHERE ?1 IS NULL OR state = ?1 ORDER BY fence, counter", (state,)
         )
-        return [_sent_row(row) for row in rows]
+        return [sent_row(self._archive, row) for row in rows]
 
     def sent_page(self, limit: int, state: str | None = None, before: bytes | None = None) -> list[Sent]:
         """The newest messages, at most `limit`, oldest first; with `before`, of those older than that ref's."""
@@ -295,7 +222,7 @@ class HostStore:
             "ORDER BY fence DESC, counter DESC LIMIT ?3",
             (state, before, limit),
         )
-        return [_sent_row(row) for row in rows][::-1]
+        return [sent_row(self._archive, row) for row in rows][::-1]
 
     def count_sent(self, state: str) -> int:
         """How many messages of guests and operators are in a state."""
@@ -316,7 +243,7 @@ class HostStore:
         row = self.connection.execute(
             "SELECT * FROM inbox WHERE client = ? AND sequence = ?", (client, sequence)
         ).fetchone()
-        return None if row is None else _seen_row(row)
+        return None if row is None else seen_row(self._archive, row)
 
     def answered(self, commitments: Iterable[bytes]) -> list[bytes]:
         """Which of these packets are answered or refused here."""
@@ -325,11 +252,53 @@ class HostStore:
 
     def all_seen(self, limit: int) -> list[Seen]:
         rows = self.connection.execute("SELECT * FROM inbox ORDER BY client, sequence DESC LIMIT ?", (limit,))
-        return [_seen_row(row) for row in rows]
+        return [seen_row(self._archive, row) for row in rows]
+
+    # What is kept of bodies, and for how long.
+
+    def overdue(self, now: UnixNanos) -> bool:
+        """May bodies have to go by now? The ledger's proven time decides (`age`)."""
+        return self._archive.sealing and self._archive.overdue(now)
+
+    def age(self, now: UnixNanos, waiting: Callable[[], Collection[bytes]]) -> list[bytes]:
+        """Erase what has been kept long enough by the own ledger's proven time; commitments of what was received.
+
+        `waiting` are the received messages that may still be answered: those are kept, as those sent that have not
+        ended are. At first also brings what an earlier setting left to the form of this one. Raises StoreFull.
+        """
+        archive = self._archive
+        if not self._settled:
+            self._settle()
+            self._settled = True
+        over = archive.over(now) if archive.sealing else []
+        if not over:
+            return []
+        with self.commit(durable=True):
+            gone = carry(self.connection, archive, over, waiting())
+        archive.erase(over)
+        return gone
+
+    def _settle(self) -> None:
+        """Bring rows of before to the form of this setting, and leave no page behind that had them otherwise."""
+        want = b"sealed" if self._archive.sealing else b"plain"
+        if (self.meta(_FORM) or b"plain") == want:
+            return
+        with named_failures():
+            self.connection.execute("PRAGMA secure_delete=ON")
+            with self.commit(durable=True):
+                reform(self.connection, self._archive)
+            self.connection.execute("VACUUM")
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.connection.execute("PRAGMA secure_delete=OFF")
+        with self.commit():
+            self.set_meta(_FORM, want)
+
+    def _put(self, table: str, values: tuple[Any, ...], verb: str = "INSERT OR REPLACE") -> None:
+        self.connection.execute(f"{verb} INTO {table} VALUES ({', '.join('?' * len(values))})", values)
 
     def _sent(self, query: str, *values: object) -> Sent | None:
         row = self.connection.execute(query, values).fetchone()
-        return None if row is None else _sent_row(row)
+        return None if row is None else sent_row(self._archive, row)
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
@@ -338,26 +307,9 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     for name, default in (("purpose", MESSAGE), ("schema", "")):
         if name not in columns:
             connection.execute(f"ALTER TABLE outbox ADD COLUMN {name} TEXT NOT NULL DEFAULT '{default}'")
+    if "slice" not in columns:
+        for table in ("step", "outbox", "inbox"):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN slice INTEGER")
 
 
-# Rows are the dataclasses in the order of their fields.
-_KINDS: Final[tuple[type[Note], ...]] = (Seen, Ended, Resealed)
-_SENT: Final = tuple(field.name for field in fields(Sent))
-_SEEN: Final = tuple(field.name for field in fields(Seen))
-
-
-def _sent_row(row: tuple[Any, ...]) -> Sent:
-    return Sent(**dict(zip(_SENT, row, strict=True)))
-
-
-def _seen_row(row: tuple[Any, ...]) -> Seen:
-    return Seen(**dict(zip(_SEEN, row, strict=True)))
-
-
-def _records(data: bytes) -> tuple[Note, ...]:
-    found: Any = cbor.decode(data)
-    made = []
-    for kind, *values in found:
-        record = _KINDS[kind]
-        made.append(record(**dict(zip((field.name for field in fields(record)), values, strict=True))))
-    return tuple(made)
+__all__ = ("MESSAGE", "RESEALED", "Ended", "HostStore", "Note", "Resealed", "Seen", "Sent", "Step")

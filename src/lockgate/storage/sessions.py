@@ -19,12 +19,12 @@ from lockgate.crypto.errors import OpenFailed
 from lockgate.primitives.ports import Rng
 from lockgate.session.errors import SessionDamaged
 from lockgate.storage.ledger import StoreFull
+from lockgate.storage.unsaved import sync_folder, unsaved_folder
 
 KEY_BYTES: Final = 32
 SLOTS: Final = 2
 _MAGIC: Final = b"lockgate/sessions/1\x00"
 _NONCE: Final = bytes(AES_256_GCM.nonce_bytes)  # each key seals one book
-_TAG: Final = "Signature: 8a477f597d28d172789f06886806bc55\n# Keys of sessions: a copy of them undoes their erasure.\n"
 
 
 class SessionVault:
@@ -37,15 +37,13 @@ class SessionVault:
 
     @classmethod
     def open(cls, folder: Path, rng: Rng) -> Self:
-        unsaved = folder / "unsaved"
-        unsaved.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (unsaved / "CACHEDIR.TAG").write_text(_TAG)
+        unsaved = unsaved_folder(folder)
         path = unsaved / "sessions.key"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if os.fstat(descriptor).st_size < SLOTS * KEY_BYTES:
             os.pwrite(descriptor, bytes(SLOTS * KEY_BYTES), 0)
             os.fsync(descriptor)
-            _sync(unsaved)
+            sync_folder(unsaved)
         return cls(folder / "sessions.sealed", descriptor, rng)
 
     def close(self) -> None:
@@ -89,7 +87,7 @@ class SessionVault:
             finally:
                 os.close(descriptor)
             self._draft.rename(self._sealed)
-            _sync(self._sealed.parent)
+            sync_folder(self._sealed.parent)
         except OSError as error:
             raise StoreFull(str(error.strerror), file=str(self._sealed)) from error
         self._write_key(1 - slot, bytes(KEY_BYTES))
@@ -110,14 +108,6 @@ class SessionVault:
     @property
     def _draft(self) -> Path:
         return self._sealed.with_suffix(".draft")
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 __all__ = ("SessionVault",)

@@ -12,8 +12,13 @@ import pytest
 from lockgate.envelope.bulk import BulkNotice
 from lockgate.envelope.errors import FileUnreadable
 from lockgate.host.sealing import schema_ref
+from lockgate.keystore.software import OsEntropy
+from lockgate.node.api.errors import BodyErased
+from lockgate.node.api.values import ended
 from lockgate.node.bodies import BodyRemoved, NoMessage, body_json, drop_body
 from lockgate.node.bulk import FileExists, save_body
+from lockgate.primitives.time import UnixNanos, seconds
+from lockgate.storage.archive import Archive
 from lockgate.storage.host import HostStore, Seen
 from tests.support.blobs import DESCRIPTOR_OF_BODY, bodies_in
 
@@ -67,3 +72,25 @@ def test_a_removed_body_is_not_mistaken_for_its_notice(host: Any) -> None:
 def test_an_unknown_packet_is_refused(host: Any) -> None:
     with pytest.raises(NoMessage):
         body_json(host, "07-tendermint-0", 3)
+
+
+def test_an_erased_body_is_not_mistaken_for_an_empty_one(tmp_path: Path) -> None:
+    store = HostStore.open(tmp_path / "host.sqlite", Archive.open(tmp_path, 0, OsEntropy()))
+    with store.commit():
+        store.note(row(1, b""))
+    host: Any = SimpleNamespace(store=store, bulk=None)
+    assert body_json(host, "07-tendermint-0", 1)["body"] == ""
+    for second in (1, 3):
+        store.age(UnixNanos(seconds(second)), set)
+    with pytest.raises(BodyErased):
+        body_json(host, "07-tendermint-0", 1)
+    store.close()
+
+
+def test_the_reply_of_a_message_that_ended_long_ago_is_no_empty_reply() -> None:
+    said = {
+        "packet": "alpha/07-tendermint-0/1", "to": "ann", "state": "acknowledged", "ref": "00", "body": "",
+        "reply": None, "code": None, "reason": None, "detail": None, "erased": True,
+    }  # fmt: skip
+    with pytest.raises(BodyErased):
+        ended(said).result()

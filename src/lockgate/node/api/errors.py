@@ -42,6 +42,13 @@ class MessageTimedOut(Refused):
         self.packet = packet
 
 
+class BodyErased(Refused):
+    code = "archive.erased"
+    summary = "The message ended longer ago than the host keeps bodies, and the key of what it kept is gone."
+    untouched = "Nothing was written."
+    next_step = "Ask its sender again; `archive` in the deployment file says how long bodies are kept."
+
+
 class StillOpen(Unavailable):
     """The caller's patience ended before the message did."""
 
@@ -78,6 +85,7 @@ class NoBody(Refused):
 
 
 __all__ = (
+    "BodyErased",
     "CommandRefused",
     "MessageRefused",
     "MessageTimedOut",

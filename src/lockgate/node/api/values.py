@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockgate.machine.errors import GuestTrapped
-from lockgate.node.api.errors import MessageRefused, MessageTimedOut, MessageTrapped
+from lockgate.node.api.errors import BodyErased, MessageRefused, MessageTimedOut, MessageTrapped
 
 MAX_INLINE: Final = 128 * 1024  # bytes of a body that travels inside its packet; larger ones go in chunks (I8)
 
@@ -43,6 +43,7 @@ class Received:
     code: str | None
     detail: str | None
     file: Path | None = None  # the host's private file of a body that came in chunks
+    erased: bool = False  # it ended longer ago than the host keeps bodies: body, reply and detail are gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,15 @@ class Ended:
     reply: bytes | None
     reason: str | None  # the ledger's provable code of a refusal
     words: str  # what whoever refused sealed to this host
+    erased: bool = False  # as of a received message
 
     def result(self) -> Reply:
-        """The reply. Raises MessageRefused, MessageTrapped, MessageTimedOut."""
+        """The reply. Raises MessageRefused, MessageTrapped, MessageTimedOut, BodyErased."""
         if self.state == "timed_out":
             raise MessageTimedOut("not received in time", packet=self.packet)
         if self.state == "acknowledged":
+            if self.erased:
+                raise BodyErased(packet=self.packet)
             return Reply(self.reply or b"", self.packet, self.ref)
         reason = self.reason or ""
         kind = MessageTrapped if reason == GuestTrapped.code else MessageRefused
@@ -90,6 +94,7 @@ def received(row: dict[str, Any], number: int = 0) -> Received:
         code=row["code"],
         detail=row["detail"],
         file=None if row.get("file") is None else Path(row["file"]),
+        erased=bool(row.get("erased", False)),
     )
 
 
@@ -106,6 +111,7 @@ def ended(row: dict[str, Any], number: int = 0) -> Ended:
         reply=_bytes(row["reply"]),
         reason=reason or code,
         words=words,
+        erased=bool(row.get("erased", False)),
     )
 
 
