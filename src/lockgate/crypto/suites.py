@@ -15,6 +15,7 @@ from lockgate.crypto import hpke
 from lockgate.crypto.aead import Aead
 from lockgate.crypto.dhkem import DHKEM_X25519
 from lockgate.crypto.errors import DowngradeRefused, NoCommonSuite, SuiteNotAllowed, UnknownSuite
+from lockgate.crypto.families import Families, of_kem, of_signatures
 from lockgate.crypto.hpke import HpkeSuite
 from lockgate.crypto.kdf import HKDF_SHA256
 from lockgate.crypto.ports import Kem
@@ -36,6 +37,11 @@ class SignatureSuite:
     def signature_bytes(self) -> int:
         return sum(algorithm.signature_bytes for algorithm in self.algorithms)
 
+    @property
+    def families(self) -> Families:
+        """All of them must break before it is forged."""
+        return of_signatures(self.algorithms)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealSuite:
@@ -55,6 +61,11 @@ class SealSuite:
         aead = self.hpke.aead
         assert aead is not None  # no seal suite is export-only
         return aead
+
+    @property
+    def families(self) -> Families:
+        """All of them must break before it is opened."""
+        return of_kem(self.kem)
 
 
 Suite = SignatureSuite | SealSuite

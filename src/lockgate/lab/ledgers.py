@@ -21,6 +21,7 @@ from lockgate.machine import keys as stores
 from lockgate.machine.authority import authorize, next_sequence
 from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Parameters
 from lockgate.machine.machine import TxResult
+from lockgate.machine.suite_table import DEFAULT, SuiteTable
 from lockgate.machine.transaction import SUITE_ED25519, Message, Transaction, sign
 from lockgate.merkle.multistore import MultiStore, StoreProof
 from lockgate.primitives.ids import AccountId, ChainId, Height
@@ -86,6 +87,7 @@ class LabLedger:
         store: BlockStore | None = None,
         state: MultiStore | None = None,
         seed: str = "",
+        suites: SuiteTable = DEFAULT,
     ) -> None:
         """`seed` makes other validator keys: a ledger that only claims the chain id. `spares` are keys that sign
         here once they are validators."""
@@ -100,6 +102,7 @@ class LabLedger:
             validators=tuple(GenesisValidator(key.public_key, 10) for key in keys),
             authority=tuple(authority),
             parameters=parameters or Parameters(),
+            suites=suites,
         )
         self.revision = self.genesis.revision
         self.keys = keys

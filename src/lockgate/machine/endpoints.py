@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lockgate.machine import keys
+from lockgate.machine import keys, suites
 from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import (
     BadKeyRecord,
@@ -34,6 +34,13 @@ def load(view: View, endpoint: bytes) -> EndpointState:
     return EndpointState.from_bytes(data)
 
 
+def current_record(view: View, endpoint: bytes, state: EndpointState) -> KeyRecord:
+    """The key record that an endpoint's state names."""
+    stored = view.get(keys.ENDPOINT, keys.key_record(endpoint, state.record_index))
+    assert stored is not None, "an endpoint's current record is always stored"
+    return KeyRecord.from_body(SignedRecord.from_bytes(stored).body)
+
+
 def acting(view: View, context: Context, endpoint: bytes) -> EndpointState:
     """State of an endpoint for which the signer may act: registered, not revoked, account listed."""
     state = load(view, endpoint)
@@ -52,6 +59,7 @@ def register(view: View, context: Context, message: Mapping[str, Any]) -> Outcom
     endpoint = record.endpoint_id
     if view.get(keys.ENDPOINT, keys.endpoint_state(endpoint)) is not None:
         raise EndpointExists("registered already", endpoint=endpoint)
+    suites.check_record(view, context, record)
     state = EndpointState(0, record.hash, 0, EMPTY_ROOT, 0, record.accounts)
     return _store(endpoint, record, signed, state, "endpoint_registered")
 
@@ -64,10 +72,8 @@ def rotate(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
     state = load(view, claimed.endpoint_id)
     if state.revoked_at:
         raise EndpointRevoked("revoked", endpoint=claimed.endpoint_id, height=state.revoked_at)
-    stored = view.get(keys.ENDPOINT, keys.key_record(claimed.endpoint_id, state.record_index))
-    assert stored is not None, "an endpoint's current record is always stored"
-    current = KeyRecord.from_body(SignedRecord.from_bytes(stored).body)
-    record = verify_next(current, signed)
+    record = verify_next(current_record(view, claimed.endpoint_id, state), signed)
+    suites.check_record(view, context, record)
     moved = dataclasses.replace(state, record_index=record.index, record_hash=record.hash, accounts=record.accounts)
     return _store(record.endpoint_id, record, signed, moved, "endpoint_rotated")
 
@@ -87,15 +93,16 @@ def fence(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
 
 
 def grant(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
-    """Let one remote endpoint use this endpoint's inbox over one lane (P15)."""
+    """Let one remote endpoint use this endpoint's inbox over one lane (P15), with keys that the lane allows (S66)."""
     only_fields(message, "endpoint", "lane", "remote", "most_open")
     endpoint = field(message, "endpoint", bytes, size=32)
     lane_id = field(message, "lane", bytes, size=32)
     remote = field(message, "remote", bytes, size=32)
     most = field(message, "most_open", int)
-    acting(view, context, endpoint)
+    state = acting(view, context, endpoint)
     if view.get(keys.LANE, keys.lane(lane_id)) is None:
         raise BadMessage("a grant names an open lane of this ledger", field="lane")
+    suites.check_record(view, context, current_record(view, endpoint, state), suites.policy_of(view, lane_id))
     if not 1 <= most <= context.parameters.inbox_per_grant:
         raise BadMessage("the grant's bound is outside the ledger's", field="most_open")
     key = keys.grant(endpoint, lane_id, remote)

@@ -41,6 +41,7 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
     "gov.announce": 5_000,
     "gov.cancel": 3_000,
     "gov.stop": 5_000,
+    "suite.stop": 5_000,
 }
 PER_SEND: Final = 10_000  # each send inside an answer or advance
 PER_AUTHORIZATION: Final = 20_000  # a hybrid verification, beside the price of the message that carries it

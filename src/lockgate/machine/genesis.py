@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from lockgate.codec import cbor
 from lockgate.crypto.keys import IdentityKey
 from lockgate.machine.errors import BadGenesis
+from lockgate.machine.suite_table import DEFAULT, SuiteTable
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import MAX_CHAIN_ID, ChainId, DomainId, Hash32, revision_number
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, seconds
@@ -164,6 +165,7 @@ class Genesis:
     accounts: tuple[GenesisAccount, ...] = ()
     authority: tuple[IdentityKey, ...] = ()
     parameters: Parameters = Parameters()
+    suites: SuiteTable = DEFAULT  # with which it begins (S61)
 
     def __post_init__(self) -> None:
         if not 0 < len(self.chain_id.encode()) <= MAX_CHAIN_ID or not self.chain_id.isprintable():
@@ -198,8 +200,11 @@ class Genesis:
             raise BadGenesis("an authority's key signs no transaction: an account has it (P16)")
 
     def to_bytes(self) -> bytes:
+        """The document; the table of suites stands in it only where it is not the default."""
+        suites = {} if self.suites == DEFAULT else {"suites": self.suites.to_value()}
         return cbor.encode(
             {
+                **suites,
                 "format": FORMAT,
                 "chain_id": self.chain_id,
                 "class": self.ledger_class.value,
@@ -226,11 +231,12 @@ class Genesis:
                 accounts=tuple(GenesisAccount(s, k, b) for s, k, b in value["accounts"]),
                 authority=tuple(IdentityKey(suite, tuple(parts)) for suite, *parts in value["authority"]),
                 parameters=Parameters.from_cbor(dict(value["parameters"])),
+                suites=SuiteTable.from_value(value["suites"]) if "suites" in value else DEFAULT,
             )
         except BadGenesis:
             raise
         except LockgateError as error:
-            raise BadGenesis("an authority is a signature suite and its public keys") from error
+            raise BadGenesis("an authority is a suite and its public keys, and suites are known ones") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadGenesis("the document does not have the shape of genesis.1.0.cddl") from error
         if genesis.to_bytes() != data:

@@ -15,13 +15,15 @@ from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from lockgate.codec import cbor
-from lockgate.machine import authority, endpoints, keys, lanes, validators
+from lockgate.machine import authority, endpoints, keys, lanes, suites, validators
 from lockgate.machine.accounts import account_id
 from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import AccountExists, NothingScheduled, UnknownAction
 from lockgate.machine.gas import AUTHORIZATION
 from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.records import Account, Scheduled
+from lockgate.machine.suite_policy import FIELDS, SuitePolicy
+from lockgate.machine.suite_table import DEFAULT
 from lockgate.machine.transaction import SUITE_ED25519
 from lockgate.primitives.errors import Damaged, LockgateError
 from lockgate.primitives.ids import ClientId, Height
@@ -52,8 +54,8 @@ class Packets(Protocol):
 def announce(view: View, context: Context, message: Mapping[str, Any], packets: Packets) -> Outcome:
     """Announce an action; it takes effect after the delay. Emits its height and number.
 
-    A settlement is checked here, too, so that what cannot be settled is refused at once and in words; so is a
-    change of validators, as far as it does not depend on those of its height.
+    A settlement is checked here, too, so that what cannot be settled is refused at once and in words; so are a
+    change of validators and one of suites, as far as they do not depend on what stands at their height.
     """
     only_fields(message, "action", "arguments", AUTHORIZATION)
     by, outcome = authority.require(view, context, "gov.announce", message)
@@ -68,6 +70,8 @@ def announce(view: View, context: Context, message: Mapping[str, Any], packets: 
     if action == VALIDATORS:
         validators.check_shape(context.genesis, arguments["changes"])
     due = context.block.height.height + context.parameters.authority_delay_blocks
+    if action in SUITES:
+        suites.check_action(action, arguments, due)
     number = int.from_bytes(view.get(keys.GOVERNANCE, keys.ACTION_NUMBER) or b"", "big")
     waiting = sum(1 for _ in view.scan(keys.GOVERNANCE, keys.scheduled(due, 0), keys.scheduled(due + 1, 0)))
     if waiting >= MAX_SCHEDULED_PER_BLOCK:
@@ -134,7 +138,11 @@ ACTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     "client.config": {"client": str, "allowed_relayers": tuple},
     SETTLE: {"client": str, "packet": bytes, "ending": str, "evidence": bytes},
     VALIDATORS: {"changes": tuple},
+    suites.ACTIVATE: {"kind": str, "suite": int, "height": int},
+    suites.SUNSET: {"kind": str, "suite": int, "height": int},
+    suites.LANE: {"lane": bytes, **FIELDS},
 }
+SUITES: Final = frozenset({suites.ACTIVATE, suites.SUNSET, suites.LANE})
 
 
 def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets) -> Outcome:
@@ -154,6 +162,14 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
             return packets.settle(view, context, arguments, record.announced_at)
         case action if action == VALIDATORS:
             return validators.change(view, context, arguments["changes"])
+        case suites.ACTIVATE | suites.SUNSET:
+            table, outcome = suites.changed(view, context, record.action, arguments)
+            current = replace(context.genesis, parameters=parameters(view, context.genesis), suites=table)
+            outcome.then(rules(current, context.genesis))
+            return outcome
+        case suites.LANE:
+            policy = SuitePolicy.read({name: arguments[name] for name in FIELDS})
+            return suites.set_policy(lanes.named(view, arguments["lane"]), policy)
         case "client.config":
             if not all(type(relayer) is str for relayer in arguments["allowed_relayers"]):
                 raise UnknownAction("a relayer is named by its account id", action=record.action)
@@ -166,7 +182,8 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
         raise UnknownAction("nodes may have pruned the headers: the memory only shrinks", action=record.action)
     if changed.header_trail != context.genesis.parameters.header_trail:
         raise UnknownAction("headers are bound from the first one or never", action=record.action)
-    return rules(replace(context.genesis, parameters=changed), context.genesis)
+    table = suites.table(view, context.genesis)
+    return rules(replace(context.genesis, parameters=changed, suites=table), context.genesis)
 
 
 def admit_account(view: View, genesis: Genesis, suite: int, public_key: bytes, balance: int) -> Outcome:
@@ -185,15 +202,23 @@ def admit_account(view: View, genesis: Genesis, suite: int, public_key: bytes, b
 
 
 def rules(current: Genesis, genesis: Genesis) -> Outcome:
-    """Write the parameters in force and their digest under the rules store; hosts pin the digest."""
-    parameters_bytes = cbor.encode(current.parameters.to_cbor())
-    authorities = [[key.suite, *key.parts] for key in genesis.authority]
-    digest = hashlib.sha256(cbor.encode([RULES_LABEL, genesis.domain_id, authorities, parameters_bytes]))
-    outcome = Outcome()
-    outcome.set(keys.RULES, keys.RULES_PARAMETERS, parameters_bytes)
-    outcome.set(keys.RULES, keys.RULES_DIGEST, digest.digest())
-    outcome.emit("rules_changed", ("digest", digest.hexdigest()))
+    """Write the parameters and suites in force and their digest under the rules store; hosts pin the digest."""
+    digest, outcome = rules_digest(current, genesis), Outcome()
+    outcome.set(keys.RULES, keys.RULES_PARAMETERS, cbor.encode(current.parameters.to_cbor()))
+    if current.suites != DEFAULT:  # which nothing leads back to: each change leaves a height behind
+        outcome.set(keys.RULES, keys.RULES_SUITES, cbor.encode(current.suites.to_value()))
+    outcome.set(keys.RULES, keys.RULES_DIGEST, digest)
+    outcome.emit("rules_changed", ("digest", digest.hex()))
     return outcome
+
+
+def rules_digest(current: Genesis, genesis: Genesis) -> bytes:
+    """What hosts pin: 32 bytes over the ledger's domain, authorities, parameters, and suites unless the default."""
+    authorities = [[key.suite, *key.parts] for key in genesis.authority]
+    covered: list[Any] = [RULES_LABEL, genesis.domain_id, authorities, cbor.encode(current.parameters.to_cbor())]
+    if current.suites != DEFAULT:
+        covered.append(cbor.encode(current.suites.to_value()))
+    return hashlib.sha256(cbor.encode(covered)).digest()
 
 
 def parameters(view: View, genesis: Genesis) -> Parameters:

@@ -44,6 +44,8 @@ SCHEMA_VERSION: Final = b"\x01"
 RULES_DIGEST: Final = b"digest"
 RULES_PARAMETERS: Final = b"parameters"
 RULES_DOMAIN: Final = b"domain"
+RULES_SUITES: Final = b"suites"  # nothing there: the default table
+RULES_STOPS: Final = b"stops"  # suites that the authority ended at once
 
 DEADLINE_PREFIX: Final = b"deadline/"
 ENTRY_PREFIX: Final = b"entry/"
@@ -120,6 +122,11 @@ def lane(lane_id: bytes) -> bytes:
 
 def lane_of_client(client: str) -> bytes:
     return b"client/" + client.encode()
+
+
+def lane_suites(lane_id: bytes) -> bytes:
+    """What a lane asks of the suites under it, where it asks for anything."""
+    return b"suites/" + lane_id
 
 
 def lane_sends(client: str) -> bytes:

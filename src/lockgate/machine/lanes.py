@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from lockgate.codec import cbor
 from lockgate.ibc import sending
 from lockgate.ibc.packet import Packet
-from lockgate.machine import authority, keys
+from lockgate.machine import authority, keys, suites
 from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import (
     BadMessage,
@@ -46,6 +46,7 @@ from lockgate.machine.records import (
     OpenSends,
     lane_id,
 )
+from lockgate.machine.suite_policy import ANY, SuitePolicy
 from lockgate.primitives.ids import ClientId, DomainId, Hash32, Height, client_id
 from lockgate.primitives.state import Outcome, View, fact
 from lockgate.primitives.time import DurationNanos
@@ -83,7 +84,7 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
     only_fields(
         message, "local_client", "remote_client", "remote_genesis", "height", "grace",
         "client_state", "client_state_proof", "counterparty_proof", "consensus_height",
-        "consensus_proof", "domain_proof", "operated", "max_packets", "max_bytes", "value_cap", "order",
+        "consensus_proof", "domain_proof", "operated", "max_packets", "max_bytes", "value_cap", "order", "suites",
         AUTHORIZATION,
     )  # fmt: skip
     parameters = context.parameters
@@ -93,7 +94,7 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
     remote_genesis = Genesis.from_bytes(field(message, "remote_genesis", bytes))
     if remote_genesis.ledger_class is not LedgerClass.BFT and not _opted_in(message):
         raise NotOptedIn("say so with operated: true", remote=remote_genesis.chain_id)
-    caps, order = _caps(parameters, message), _order(message)
+    caps, order, policy = _caps(parameters, message), _order(message), _policy(message)
     if caps.value and not remote.bears_value(view, local):
         raise LaneProof("value crosses only where forging takes more than 2/3 of the signers", client=local)
 
@@ -121,6 +122,9 @@ def open_lane(view: View, context: Context, message: Mapping[str, Any], remote: 
         order,
     )
     outcome.then(recorded(record))
+    policy = policy.bearing_value() if caps.value else policy
+    if policy != ANY:
+        outcome.then(suites.set_policy(record, policy))
     return outcome
 
 
@@ -237,6 +241,11 @@ def _order(message: Mapping[str, Any]) -> LaneOrder:
     return LaneOrder(number)
 
 
+def _policy(message: Mapping[str, Any]) -> SuitePolicy:
+    """What the lane asks of the suites under it (S66): nothing beyond the tables without a word of the opener's."""
+    return SuitePolicy.read(field(message, "suites", dict)) if "suites" in message else ANY
+
+
 def _caps(parameters: Parameters, message: Mapping[str, Any]) -> LaneCaps:
     """The caps the opener chose, none above the ledger's own; without a choice no value may cross (P10)."""
     packets = field(message, "max_packets", int) if "max_packets" in message else parameters.lane_max_packets
@@ -313,6 +322,14 @@ def _decoded(data: bytes) -> Lane:
     return Lane.from_bytes(data)
 
 
+def named(view: View, name: bytes) -> Lane:
+    """A lane by its id. Raises NoLane."""
+    data = view.get(keys.LANE, keys.lane(name))
+    if data is None:
+        raise NoLane("no such lane", lane=name)
+    return Lane.from_bytes(data)
+
+
 def check_open(lane: Lane) -> None:
     """Refuse a lane that carries nothing now. Raises LaneSuspended or LaneStopped."""
     if lane.equivocated:
@@ -328,10 +345,7 @@ def suspended(lane: Lane, reason: str, who: str) -> LaneSuspended:
 
 def move(view: View, name: bytes, verb: str, note: str) -> Outcome:
     """Stop, resume or close a lane by the table of legal moves."""
-    data = view.get(keys.LANE, keys.lane(name))
-    if data is None:
-        raise NoLane("no such lane", lane=name)
-    lane = Lane.from_bytes(data)
+    lane = named(view, name)
     phase = LANE_MOVES.get((lane.phase, verb))
     if phase is None:
         raise LaneStopped("the lane cannot do this now", lane=name, phase=lane.phase.name.lower(), verb=verb)
@@ -366,6 +380,7 @@ __all__ = (
     "foreign_domain",
     "lane_of",
     "move",
+    "named",
     "open_foreign",
     "open_lane",
     "open_sends",

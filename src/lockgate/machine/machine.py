@@ -19,7 +19,19 @@ from typing import Any, Final
 from lockgate.codec.type_urls import MSG_UPDATE_CLIENT
 from lockgate.ibc.ports import Application
 from lockgate.ibc.runs import RUNNERS
-from lockgate.machine import accounts, answers, endpoints, gas, governance, keys, lanes, offences, pruning, validators
+from lockgate.machine import (
+    accounts,
+    answers,
+    endpoints,
+    gas,
+    governance,
+    keys,
+    lanes,
+    offences,
+    pruning,
+    suites,
+    validators,
+)
 from lockgate.machine.context import Context, Handler, OwnHeaders
 from lockgate.machine.errors import (
     CODESPACE,
@@ -125,6 +137,7 @@ class Machine:
             "gov.announce": lambda view, context, message: governance.announce(view, context, message, self.packets),
             "gov.cancel": governance.cancel,
             "gov.stop": governance.stop,
+            suites.STOP: suites.stop,
         }
 
     def initial_state(self) -> Writes:

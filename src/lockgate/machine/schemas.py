@@ -56,6 +56,9 @@ RECORDS: Final = {
         "offence",
         "trail",
         "domain",
+        "suite-table",
+        "suite-stops",
+        "suite-policy",
     )
 }
 SCHEMAS: Final = (

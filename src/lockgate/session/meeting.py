@@ -32,6 +32,7 @@ _BY_IDENTITY: Final = {
     SIGN_P256_MLDSA65.id: DEFAULT,
     SIGN_ED25519.id: (SUITE_4.id,),
 }
+SPOKEN: Final = frozenset(suite for suites in _BY_IDENTITY.values() for suite in suites)  # by hosts in packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +119,4 @@ class Claims:
         return cls(fence, views[0], views[1], *evidence)
 
 
-__all__ = ("CLAIMS", "EVIDENCE", "UNDERSTOOD", "Claims", "Party", "Sides", "meeting", "suites_of")
+__all__ = ("CLAIMS", "EVIDENCE", "SPOKEN", "UNDERSTOOD", "Claims", "Party", "Sides", "meeting", "suites_of")

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from lockgate.crypto.dh import DH_P256, DH_P384, X25519, DhKey, Group
 from lockgate.crypto.ec import CURVES, load_public
 from lockgate.crypto.errors import BadEncapsulation, BadKey
+from lockgate.crypto.families import Families, Family, of_kem
 from lockgate.crypto.ports import Decapsulator, Encapsulator, Kem
 from lockgate.crypto.xwing import XWING
 
@@ -51,6 +52,11 @@ class Exchange(Protocol):
 
     @property
     def answer_bytes(self) -> int: ...
+
+    @property
+    def families(self) -> Families:
+        """All of them must break before somebody else has the secret."""
+        ...
 
     def offer(self, entropy: Encapsulator, /) -> Ephemeral: ...
 
@@ -94,6 +100,10 @@ class DhExchange:
     @property
     def answer_bytes(self) -> int:
         return self.group.shared_bytes
+
+    @property
+    def families(self) -> Families:
+        return frozenset({Family.ELLIPTIC})
 
     def narrow(self, public_key: bytes) -> bytes:
         """A serialised public key as it travels."""
@@ -152,6 +162,10 @@ class KemExchange:
     @property
     def answer_bytes(self) -> int:
         return self.kem.enc_bytes
+
+    @property
+    def families(self) -> Families:
+        return of_kem(self.kem)
 
     def offer(self, entropy: Encapsulator, /) -> KemEphemeral:
         return KemEphemeral(self.kem.private_key(entropy.bytes(self.kem.private_bytes)))
