@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lockgate.primitives import state
 from lockgate.primitives.state import Draft, Overlay, View, Writes, fact
 from tests.support.memory_view import MemoryView
 
@@ -144,3 +146,27 @@ def test_a_step_that_scans_cannot_be_told_by_its_notes() -> None:
     draft.watch()
     draft.get("one", b"a")
     assert draft.watched(0) == {("one", b"a"): None}
+
+
+def test_what_is_undone_while_it_is_noted_tells_nothing() -> None:
+    draft = Draft(MemoryView())
+    mark = draft.watch()
+    draft.take({("one", b"a"): b"x"})
+    assert draft.get("one", b"a") == b"x"
+    draft.undo_to(mark)
+    assert draft.watched(mark) is None
+
+
+def test_a_draft_remembers_so_many_places_and_answers_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "MAX_REMEMBERED", 4)
+    base = MemoryView()
+    base.stores["one"] = {bytes((number,)): b"value" for number in range(0, 20, 2)}
+    draft = Draft(base)
+    draft.take({("one", b"\x01"): b"mine", ("one", b"\x02"): None})
+    for _ in range(2):
+        found = [draft.get("one", bytes((number,))) for number in range(20)]
+        assert found[:4] == [b"value", b"mine", None, None]
+        assert found[4:] == [b"value", None] * 8
+        assert len(draft._now) <= 4
+    assert draft.holds({("one", b"\x00"): b"value", ("one", b"\x01"): b"mine", ("one", b"\x13"): None})
+    assert not draft.holds({("one", b"\x00"): None})

@@ -82,6 +82,36 @@ def test_a_body_read_by_position_is_what_the_decoder_reads(one: tx.Transaction, 
     assert tx._usual(body + b"\x00", 30) is None
 
 
+@settings(max_examples=200, deadline=None)
+@given(transactions, st.data())
+def test_a_frame_read_by_position_is_what_the_decoder_reads(one: tx.Transaction, data: st.DataObject) -> None:
+    signed = tx.sign(one, 1, lambda _: bytes(64))
+    assert tx._usual_frame(signed) == tx.read_sign1(signed)
+    at = data.draw(st.integers(0, len(signed) - 1) | st.sampled_from([0, 1, 3, 29, 30, 31]))
+    put = data.draw(st.binary(max_size=3) | st.sampled_from([b"\x58\x05", b"\x59\x00\x20", b"\x5f", b"\xa0"]))
+    taken = data.draw(st.integers(0, 3))
+    changed = signed[:at] + put + signed[at + taken :]
+    read = tx._usual_frame(changed)
+    assert read is None or read == tx.read_sign1(changed)
+    assert tx._usual_frame(signed[:at]) is None
+    assert tx._usual_frame(signed + b"\x00") is None
+
+
+def test_a_number_longer_than_needed_is_left_to_the_decoder() -> None:
+    for head in (
+        b"\x18\x17",
+        b"\x19\x00\xff",
+        b"\x1a\x00\x00\xff\xff",
+        b"\x1b" + bytes(4) + b"\xff" * 4,
+        b"\x1c",
+        b"\x20",
+    ):
+        with pytest.raises(IndexError):
+            tx._number(head + bytes(8), 0)
+    assert tx._number(b"\x18\x18", 0) == (24, 2)
+    assert tx._number(b"\x1b\x00\x00\x00\x01\x00\x00\x00\x00", 0) == (1 << 32, 9)
+
+
 @settings(max_examples=20, deadline=None)
 @given(transactions)
 def test_more_messages_than_allowed_are_left_to_the_decoder(one: tx.Transaction) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from lockgate.machine.errors import BadMessage
@@ -27,8 +26,7 @@ class OwnHeaders(Protocol):
     def own_header(self, height: int, /) -> OwnHeader | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """`signer` is the account whose signature the transaction carries, under `signing_key`: both checked."""
 
     block: Block

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lockgate.codec.type_urls import MSG_UPDATE_CLIENT
 from lockgate.ibc.ports import Application
@@ -54,6 +54,7 @@ from lockgate.machine.records import Account
 from lockgate.machine.transaction import SUITE_ED25519, SignedTransaction, Transaction, decode_and_verify
 from lockgate.primitives.errors import Damaged, LockgateError
 from lockgate.primitives.ids import AccountId, Hash32, Height
+from lockgate.primitives.quick import make
 from lockgate.primitives.state import Block, Draft, Event, Outcome, View, Writes
 from lockgate.primitives.time import UnixNanos, floor_seconds
 
@@ -77,8 +78,7 @@ class BlockInput:
     link: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TxResult:
+class TxResult(NamedTuple):
     """An ExecTxResult: code 0 is success; `data` holds the message responses."""
 
     code: int = OK
@@ -121,6 +121,7 @@ class Machine:
         self.packets = PacketLayer(applications or {})
         self._authority_parts = genesis.authority_parts
         self._verified: dict[Hash32, SignedTransaction] = {}
+        self._block = Block(genesis.chain_id, Height(genesis.revision, 0), genesis.time)  # the last one that was named
         self._messages: Mapping[str, Handler] = {
             "endpoint.register": endpoints.register,
             "endpoint.rotate": endpoints.rotate,
@@ -163,7 +164,7 @@ class Machine:
         draft.take(due.writes)
         swept = answers.sweep(draft, context, self.packets)
         draft.take(swept.writes)
-        results = tuple([self._deliver(draft, block, data) for data in block.transactions])
+        results = tuple([self._deliver(draft, block.height, block.time, data) for data in block.transactions])
         writes = draft.writes
         bodies = {place[1]: writes.pop(place) for place in [place for place in writes if place[0] == keys.BODIES]}
         if writes and block.link:  # a block that changes nothing must not change the root (I5)
@@ -184,29 +185,37 @@ class Machine:
         the packets brought a header too. Source: ibc-go RedundantRelayDecorator.
         """
         before = draft.mark()
-        result = self._deliver(draft, BlockInput(height=height, time=now, transactions=()), data, check=True)
+        result = self._deliver(draft, height, now, data, check=True)
         if result.code:
             draft.undo_to(before)
         return result
 
     def simulate(self, view: View, data: bytes, height: int, now: UnixNanos) -> TxResult:
         """Run a signed transaction for its gas; the sequence and the fee are not checked."""
-        block = BlockInput(height=height, time=now, transactions=())
-        return self._deliver(Draft(view), block, data, simulate=True)
+        return self._deliver(Draft(view), height, now, data, simulate=True)
 
     def _context(self, view: View, height: int, time: UnixNanos, signer: AccountId, key: bytes = b"") -> Context:
         parameters = governance.parameters(view, self.genesis)
-        block = Block(self.genesis.chain_id, Height(self.genesis.revision, height), time)
-        return Context(block, self.genesis, parameters, self.domain, self._headers, signer, key)
+        block = self._block
+        if block.time != time or block.height.height != height:
+            block = self._block = Block(self.genesis.chain_id, Height(self.genesis.revision, height), time)
+        return make(Context, (block, self.genesis, parameters, self.domain, self._headers, signer, key))
 
     def _deliver(
-        self, draft: Draft, block: BlockInput, data: bytes, *, check: bool = False, simulate: bool = False
+        self,
+        draft: Draft,
+        height: int,
+        time: UnixNanos,
+        data: bytes,
+        *,
+        check: bool = False,
+        simulate: bool = False,
     ) -> TxResult:
         """Run one transaction on the draft. What a refused one leaves there is what it spent, or nothing."""
         try:
             signed = self._signed(data, keep=check)
             transaction = signed.transaction
-            context = self._context(draft, block.height, block.time, transaction.account, transaction.public_key)
+            context = self._context(draft, height, time, transaction.account, transaction.public_key)
             spent = self._admit(draft, context, transaction, simulate=simulate)
         except Damaged:
             raise

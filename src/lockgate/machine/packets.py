@@ -344,11 +344,18 @@ class PacketLayer:
         return b"".join([_response(url, value) for url, value in responses])
 
 
-@lru_cache(256)  # most responses are one of a few constants
 def _response(url: str, value: bytes) -> bytes:
     """Field 2 of TxMsgData, an Any, as the protobuf library writes it."""
-    content = packet_bytes.field(b"\x0a", url.encode()) + packet_bytes.field(b"\x12", value)
-    return packet_bytes.message(b"\x12", content)
+    name, size = _named(url), len(value)
+    whole = len(name) + size + 2
+    if size > 0 and whole < 0x80:
+        return b"".join((b"\x12", whole.to_bytes(), name, b"\x12", size.to_bytes(), value))
+    return packet_bytes.message(b"\x12", name + packet_bytes.field(b"\x12", value))
+
+
+@lru_cache(256)  # of names: dozens
+def _named(url: str) -> bytes:
+    return packet_bytes.field(b"\x0a", url.encode())
 
 
 def _absence(proof: ics23_pb2.CommitmentProof) -> ics23_pb2.NonExistenceProof:

@@ -132,7 +132,7 @@ def decode_and_verify(data: bytes, revision: int, *, max_bytes: int, max_message
     if not 0 < len(data) <= max_bytes:
         raise BadTransaction("the transaction is empty or too long", size=len(data), most=max_bytes)
     try:
-        protected, unprotected, body, signature = read_sign1(data)
+        protected, unprotected, body, signature = _usual_frame(data) or read_sign1(data)
     except LockgateError as error:
         raise BadTransaction("not deterministic CBOR") from error
     except (AttributeError, TypeError, ValueError) as error:
@@ -166,8 +166,9 @@ def _bounds(data: bytes) -> cbor.Limits:
 
 _name: Final = lru_cache(256)(cbor.encode)  # message names: dozens
 _name_of: Final = lru_cache(256)(cbor.decode)
-_USUAL_LIMITS: Final = cbor.Limits(items=32, depth=2)  # a head holds eleven items, an array in it one level
-_HEAD_ITEMS: Final = 8  # of a body, before its messages
+_FRAME: Final = b"\xd2\x84\x58\x19"  # tag, array, and the head of a protected header
+_PROTECTED_BYTES: Final = 25
+_LEAST: Final = (24, 1 << 8, 1 << 16, 1 << 32)  # numbers that need one, two, four and eight bytes behind their head
 _USUAL_NAME: Final = 96  # bytes; what is remembered of names stays small, whoever sends them
 _USUAL_MESSAGES: Final = 4_096  # three items each: far inside the bound of CBOR, which is not counted here
 
@@ -178,9 +179,17 @@ def _usual(body: bytes, max_messages: int) -> tuple[Any, ...] | None:
     A relayer's transaction holds hundreds of such messages, under a few names.
     """
     try:
-        if body[0] != 0x89:
+        if body[:3] != b"\x89\x58\x20":
             return None
-        items, at = cbor.decode_some(body, 1, _HEAD_ITEMS, limits=_USUAL_LIMITS)
+        size, start = _length(body, 35, 0x60)
+        at = start + size
+        if size > _USUAL_NAME or body[at : at + 4] != b"\x82\x01\x58\x20":
+            return None
+        items = [body[3:35], _name_of(body[35:at]), (SUITE_ED25519, body[at + 4 : at + 36])]
+        at += 36
+        for _ in range(5):
+            number, at = _number(body, at)
+            items.append(number)
         count, at = _length(body, at, 0x80)
         if not 0 < count <= min(max_messages, _USUAL_MESSAGES):
             return None
@@ -200,6 +209,35 @@ def _usual(body: bytes, max_messages: int) -> tuple[Any, ...] | None:
     except (IndexError, LockgateError):
         return None
     return (*items, tuple(messages)) if at == len(body) else None
+
+
+def _usual_frame(data: bytes) -> tuple[bytes, dict[str, bytes], bytes, bytes] | None:
+    """What `read_sign1` gives of a short transaction as `sign` makes it; None for any other bytes."""
+    at = len(_FRAME) + _PROTECTED_BYTES
+    try:
+        if not data.startswith(_FRAME) or data[at] != 0xA0:
+            return None
+        size, start = _length(data, at + 1, 0x40)
+    except IndexError:
+        return None
+    end = start + size
+    if len(data) != end + 66 or data[end] != 0x58 or data[end + 1] != 0x40:
+        return None
+    return data[len(_FRAME) : at], {}, data[start:end], data[end + 2 :]
+
+
+def _number(body: bytes, at: int) -> tuple[int, int]:
+    """Read an unsigned integer and where it ends; IndexError for anything else."""
+    kind = body[at]
+    if kind < 24:
+        return kind, at + 1
+    if kind > 27:
+        raise IndexError
+    end = at + 1 + (1 << (kind - 24))
+    number = int.from_bytes(body[at + 1 : end])
+    if number < _LEAST[kind - 24]:
+        raise IndexError
+    return number, end
 
 
 def _length(body: bytes, at: int, major: int) -> tuple[int, int]:
@@ -255,4 +293,4 @@ def _message(item: Any) -> Message:
     return name, content
 
 
-assert len(_protected(AccountId("00" * ACCOUNT_BYTES))) == 25
+assert len(_protected(AccountId("00" * ACCOUNT_BYTES))) == _PROTECTED_BYTES

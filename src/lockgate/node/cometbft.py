@@ -33,6 +33,7 @@ from lockgate.ibc.ports import Application
 from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Parameters
 from lockgate.merkle.multistore import MultiStore
+from lockgate.node import collector
 from lockgate.node.clock import SystemClock
 from lockgate.node.cometbft_binary import INSTALL, NoCometBft, find_binary, version_of
 from lockgate.node.engine import OtherEngine
@@ -260,6 +261,7 @@ async def run(
             snapshot_every=int(read_json(folder.ledger(name) / "cluster.json").get("snapshot_every", SNAPSHOT_EVERY)),
             applications=applications,
         )
+        collector.settle()
         with tempfile.TemporaryDirectory(prefix="lockgate-") as short:  # a socket's path has 107 bytes at most
             path = Path(short) / "app"
             server = AbciServer(application, path, lambda error: _tell(report, error))

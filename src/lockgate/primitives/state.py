@@ -18,6 +18,7 @@ from lockgate.primitives.time import UnixNanos
 Writes = dict[tuple[str, bytes], bytes | None]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+MAX_REMEMBERED: Final = 65_536  # places of the view below that a draft remembers: some megabytes
 _ABSENT: Final = bytes(bytearray(b"absent"))  # in an undo journal: was not pending. Told from values by identity
 
 
@@ -104,7 +105,7 @@ class Overlay:
             found = base.known(name)
         else:
             found = base.known(name) if type(base) is Overlay else None
-        return found if found is not None and self._writes.keys().isdisjoint(found.places) else None
+        return found if found is not None and self._writes.keys().isdisjoint(found.seen.keys()) else None
 
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
         pending = (
@@ -134,29 +135,39 @@ class Overlay:
 class Draft(Overlay):
     """The pending writes of a block under construction: taken step by step, undone back to a mark.
 
-    One dictionary holds them all, so a read costs one look-up however many steps came before it. A draft can be
-    asked to note what is read of it, so that a step need not be run again where it would read the same.
+    One dictionary holds them all, and what was read of the view below stands in it, too: a read costs one look-up
+    however many steps came before it. So the view must not change while a draft is over it. A draft can be asked to
+    note what is read of it, so that a step need not be run again where it would read the same.
     """
 
-    __slots__ = ("_facts", "_leaned", "_readers", "_scanned", "_seen", "_undo", "writes")
+    __slots__ = ("_facts", "_now", "_readers", "_scanned", "_seen", "_undo", "writes")
 
     def __init__(self, base: View) -> None:
         self.writes: Writes = {}
+        self._now: Writes = {}  # what `get` gives, of places that were read or written; any may be missing
         self._facts: dict[Hashable, _Fact] = {}
         self._readers: dict[tuple[str, bytes], list[Hashable]] = {}  # place -> facts that were read off it
         self._undo: list[tuple[tuple[str, bytes], bytes | None]] = []  # place, value before or `_ABSENT`
-        self._seen: set[tuple[str, bytes]] | None = None  # while reads are noted: their places
-        self._leaned: list[frozenset[tuple[str, bytes]]] = []  # places of the facts that were used meanwhile
+        self._seen: Writes | None = None  # while reads are noted: places, with what they gave
         self._scanned = False
         super().__init__(base, self.writes)
 
     def get(self, store: str, key: bytes, /) -> bytes | None:
         place = (store, key)
+        value = self._now.get(place, _ABSENT)
+        if value is _ABSENT:
+            value = self._find(place)
+        if self._seen is not None:
+            self._seen[place] = value
+        return value
+
+    def _find(self, place: tuple[str, bytes]) -> bytes | None:
         value = self.writes.get(place, _ABSENT)
         if value is _ABSENT:
-            value = self._base.get(store, key)
-        if self._seen is not None:
-            self._seen.add(place)
+            value = self._base.get(*place)
+        if len(self._now) >= MAX_REMEMBERED:
+            self._now.clear()
+        self._now[place] = value
         return value
 
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
@@ -167,30 +178,28 @@ class Draft(Overlay):
         """A fact that is remembered; what it rests on counts as read."""
         found = self._facts.get(name)
         if found is not None and self._seen is not None:
-            self._leaned.append(found.places)
+            self._seen.update(found.seen)
         return found
 
     def watch(self) -> int:
         """Note from now on what is read; returns the mark for `watched`."""
-        self._seen, self._scanned = set(), False
-        self._leaned.clear()
+        self._seen, self._scanned = {}, False
         return self.mark()
 
     def watched(self, mark: int) -> Writes | None:
-        """End that: each place that was read, with its value at the mark; None where somebody scanned."""
+        """End that: each place that was read, with its value at the mark; None where somebody scanned or undid."""
         seen, self._seen = self._seen, None
         if seen is None or self._scanned:
             return None
-        seen.update(*self._leaned)
-        before, base = dict(reversed(self._undo[mark:])), self._base
-        found: Writes = {}
-        for place in seen:
-            value = before.get(place, _ABSENT) if place in before else self.writes.get(place, _ABSENT)
-            found[place] = base.get(*place) if value is _ABSENT else value
-        return found
+        for place, value in reversed(self._undo[mark:]):  # read, perhaps, after it was written
+            if place in seen:
+                seen[place] = self._base.get(*place) if value is _ABSENT else value
+        return seen
 
     def holds(self, seen: Writes) -> bool:
         """Would all of these places give the same values now?"""
+        if seen.items() <= self._now.items():
+            return True
         get = self.get
         return all(get(store, key) == value for (store, key), value in seen.items())
 
@@ -207,6 +216,7 @@ class Draft(Overlay):
         mine, readers = self.writes, self._readers
         self._undo += [(place, mine.get(place, _ABSENT)) for place in writes]
         mine.update(writes)
+        self._now.update(writes)
         if not readers.keys().isdisjoint(writes):
             for place in writes:
                 if place in readers:
@@ -221,13 +231,15 @@ class Draft(Overlay):
         return len(self._undo)
 
     def undo_to(self, mark: int) -> None:
-        """Forget everything taken since `mark`."""
+        """Forget everything taken since `mark`. What is noted just then tells nothing any more."""
+        self._scanned = True
         while len(self._undo) > mark:
             place, before = self._undo.pop()
             if before is _ABSENT:
                 del self.writes[place]
+                self._now.pop(place, None)
             else:
-                self.writes[place] = before
+                self.writes[place] = self._now[place] = before
             if place in self._readers:
                 self._forget(place)
 
@@ -236,12 +248,12 @@ class Draft(Overlay):
         reading = _Reading(self)
         value = compute(reading)
         if not reading.scanned:
-            self._keep(name, value, reading.places)
+            self._keep(name, value, reading.seen)
         return value
 
-    def _keep(self, name: Hashable, value: object, places: set[tuple[str, bytes]]) -> None:
-        self._facts[name] = make(_Fact, (value, frozenset(places)))
-        for place in places:
+    def _keep(self, name: Hashable, value: object, seen: Writes) -> None:
+        self._facts[name] = make(_Fact, (value, seen))
+        for place in seen:
             self._readers.setdefault(place, []).append(name)
 
     def _forget(self, place: tuple[str, bytes]) -> None:
@@ -251,22 +263,22 @@ class Draft(Overlay):
 
 class _Fact(NamedTuple):
     value: Any
-    places: frozenset[tuple[str, bytes]]
+    seen: Writes  # what it was read off, all of it as long as the fact stands
 
 
 class _Reading:
     """A view that notes what is read through it."""
 
-    __slots__ = ("_base", "places", "scanned")
+    __slots__ = ("_base", "scanned", "seen")
 
     def __init__(self, base: Draft) -> None:
         self._base = base
-        self.places: set[tuple[str, bytes]] = set()
+        self.seen: Writes = {}
         self.scanned = False
 
     def get(self, store: str, key: bytes, /) -> bytes | None:
-        self.places.add((store, key))
-        return self._base.get(store, key)
+        value = self.seen[store, key] = self._base.get(store, key)
+        return value
 
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
         self.scanned = True
@@ -276,14 +288,14 @@ class _Reading:
         """A fact that another one rests on: the draft remembers it, too, and its places count for both."""
         found = self._base.known(name)
         if found is not None:
-            self.places |= found.places
+            self.seen.update(found.seen)
             return found.value  # type: ignore[no-any-return]  # what the same function returned before
         within = _Reading(self._base)
         value = compute(within)
-        self.places |= within.places
+        self.seen.update(within.seen)
         self.scanned = self.scanned or within.scanned
         if not within.scanned:
-            self._base._keep(name, value, within.places)
+            self._base._keep(name, value, within.seen)
         return value
 
 
@@ -295,9 +307,11 @@ def fact(view: View, compute: Callable[[View, *Ts], T], *arguments: *Ts) -> T:
     """
     if type(view) is Draft:
         name = (compute, *arguments)
-        found = view._facts.get(name) if view._seen is None else view.known(name)
+        found = view._facts.get(name)
         if found is None:
             return view.learn(name, lambda reading: compute(reading, *arguments))
+        if view._seen is not None:
+            view._seen.update(found.seen)
     elif type(view) is Overlay:
         found = view.known((compute, *arguments))
         if found is None:
