@@ -12,13 +12,16 @@ from pathlib import Path
 from lockgate.envelope.bulk import BlobId, locator_of
 from lockgate.envelope.chunks import CHUNK_BYTES, ChunkSealer, Descriptor, Layout, seal_stream
 from lockgate.envelope.ports import BlobOffer, BlobSource, Buffer
-from lockgate.transport import BlobServer, Bodies, MemoryBlobs, Shelf, tcp, unix
+from lockgate.keystore.software import OsEntropy
+from lockgate.primitives.errors import LockgateError
+from lockgate.transport import BlobServer, Bodies, Linked, LinkStream, MemoryBlobs, Shelf, tcp, unix
 from lockgate.transport.folder import FolderSource
-from lockgate.transport.stream import StreamSource, connected
+from lockgate.transport.stream import Link, StreamSource, connected
+from tests.support.links import Friends, endpoint_of
 
 KEY = bytes(range(32))
 BLOB = BlobId(b"\x07" * 32)
-KINDS = ("memory", "unix", "tcp", "folder")
+KINDS = ("memory", "unix", "tcp", "link+unix", "link+tcp", "folder")
 BODY = b"".join(bytes([number]) * CHUNK_BYTES for number in range(6)) + b"the end"  # seven chunks
 
 
@@ -33,6 +36,15 @@ DESCRIPTOR_OF_BODY = sealed()[1]
 
 def bodies_in(folder: Path) -> Bodies:
     return Bodies(folder, body_bytes=1 << 30, total_bytes=4 << 30, keep_free=0)
+
+
+def linked_as(own: str, *peers: str, told: list[LockgateError] | None = None) -> Linked:
+    """Serve as one party of `links`, for others."""
+    return Linked(Friends(own, list(peers)), OsEntropy(), (told if told is not None else []).append)
+
+
+def calling(own: str, peer: str) -> Link:
+    return lambda connection: LinkStream.call(connection, endpoint_of(peer), Friends(own, [peer]), OsEntropy())
 
 
 @dataclass(frozen=True)
@@ -52,11 +64,15 @@ async def channel(kind: str, folder: Path) -> AsyncIterator[Channel]:
     if kind == "folder":
         yield Channel(shelf, FolderSource(shelf.folder))
         return
+    linked, kind = kind.startswith("link+"), kind.removeprefix("link+")
     listener = unix.listen(folder / "s") if kind == "unix" else tcp.listen()
     address = listener.getsockname()
-    server = asyncio.create_task(BlobServer(shelf.folder, listener).run())
+    server = asyncio.create_task(
+        BlobServer(shelf.folder, listener, linked_as("bob", "alice") if linked else None).run()
+    )
+    link = calling("alice", "bob") if linked else None
     try:
-        yield Channel(shelf, unix.source(Path(address)) if kind == "unix" else tcp.source(*address))
+        yield Channel(shelf, unix.source(Path(address), link) if kind == "unix" else tcp.source(*address, link))
     finally:
         server.cancel()
         await asyncio.gather(server, return_exceptions=True)

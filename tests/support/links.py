@@ -31,7 +31,11 @@ def party(name: str, signer: IdentitySigner | None = None, *, record: str = "fir
     key = (signer or signer_of(name)).key
     body = cbor.encode([name, record, list(key.parts)])
     hashed = (name + record).encode().ljust(32)
-    return Party(b"domain".ljust(32), client, name.encode().ljust(32), hashed, body, key)
+    return Party(b"domain".ljust(32), client, endpoint_of(name), hashed, body, key)
+
+
+def endpoint_of(name: str) -> bytes:
+    return name.encode().ljust(32)
 
 
 def sides(own: str, peer: str, *, thief: IdentitySigner | None = None, record: str = "first") -> Sides:
@@ -155,4 +159,16 @@ def frames(data: bytes) -> list[bytes]:
     return found
 
 
-__all__ = ("SECOND", "Friends", "Nobody", "Pair", "claims", "frames", "party", "refused", "sides", "signer_of")
+__all__ = (
+    "SECOND",
+    "Friends",
+    "Nobody",
+    "Pair",
+    "claims",
+    "endpoint_of",
+    "frames",
+    "party",
+    "refused",
+    "sides",
+    "signer_of",
+)

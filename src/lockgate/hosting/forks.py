@@ -63,6 +63,7 @@ class Forks:
         self._evidence = evidence
         self._kinds = Clients()
         self._unsubmitted: list[tuple[ProvenReader, Equivocation]] = []
+        self._noted: list[TwoHistories] = []
 
     def recall(self) -> None:
         """Distrust what an earlier run of this host has found out, until a fresh fingerprint is configured."""
@@ -70,6 +71,10 @@ class Forks:
             kept = self._parts.store.meta(_mark(reader))
             if kept is not None:
                 reader.distrusted = _distrusted(reader, kept.decode())
+
+    def note(self, error: TwoHistories) -> None:
+        """What was found outside a turn of the host, which alone submits: acted on with the next `submit`."""
+        self._noted.append(error)
 
     async def found(self, error: TwoHistories) -> None:
         """Keep the evidence, stop trusting the ledger, and freeze every client of it on the own ledger."""
@@ -126,6 +131,8 @@ class Forks:
 
     async def submit(self) -> None:
         """Submit what has not been submitted. What fails for want of a node is tried at the next call."""
+        while self._noted:
+            await self.found(self._noted.pop())
         while self._unsubmitted:
             reader, evidence = self._unsubmitted[0]
             for client in await self._own.chain.clients_of(reader.chain.chain_id):

@@ -25,6 +25,7 @@ from lockgate.host.keyring import KeyCabinet, KeyRing
 from lockgate.host.recovery import Fenced
 from lockgate.host.sealing import schema_name, schema_ref
 from lockgate.host.staging import GuestTree
+from lockgate.hosting.acquaintances import HostAcquaintances
 from lockgate.hosting.arrivals import Arrivals
 from lockgate.hosting.asked import Asked, TooManyPayloads
 from lockgate.hosting.bulk import Bulk, BulkComing, NoChannel
@@ -107,7 +108,7 @@ class Host:
             self._steps, blocks, self._forks, bulk, self._handshakes, self._epochs, self._wake.set
         )
         self._endings = Endings(self._steps, blocks, self._forks, bulk, self._handshakes, self._epochs)
-        self._asked = Asked(self._steps)
+        self._asked, self.acquaintances = Asked(self._steps), HostAcquaintances(self._steps, self._forks.note)
         self._queue = Queue(self.parts, self.reader.chain)
         self._posting = Posting(self._steps, self._fencing, self._queue, submitter, self._handshakes.go_on)
 

@@ -22,10 +22,15 @@ class Meetings:
         own = _party(lane.local_domain, lane.local_client, ring.record)
         return Sides(own, _party(lane.remote_domain, lane.remote_client, record), own.identity(ring.signer))
 
-    def claims(self, peer: PeerRef) -> Claims:
-        """This host's fence, and the newest headers it trusts of both ledgers."""
+    def claims(self, peer: PeerRef, *, signed: bool = False) -> Claims:
+        """This host's fence, and the newest headers it trusts of both ledgers.
+
+        Signed, they are evidence by themselves where histories differ; inside an envelope that evidence is there.
+        """
         own, theirs = self._steps.seen(peer)
-        return Claims(self._steps.fence, _bare(own), _bare(theirs))
+        if not signed:
+            own, theirs = _bare(own), _bare(theirs)
+        return Claims(self._steps.fence, own, theirs)
 
     async def compare(self, peer: PeerRef, claims: Claims) -> None:
         """The peer has seen the ledgers that this host has seen (P20). Raises TwoHistories, BadEnvelope, NotYet."""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lockgate.crypto.ports import Encapsulator
 from lockgate.envelope.chunks import CHUNK_BYTES
 from lockgate.envelope.errors import FileUnreadable
+from lockgate.hosting.acquaintances import HostStarting
 from lockgate.hosting.bulk import Bulk
 from lockgate.hosting.config import HostConfig
+from lockgate.hosting.host import Host
 from lockgate.hosting.work import Report
 from lockgate.node.folder import Folder
-from lockgate.primitives.errors import Refused
-from lockgate.primitives.ports import Rng
-from lockgate.transport import Address, BlobServer, Bodies, Shelf, source_at
+from lockgate.primitives.errors import LockgateError, Refused
+from lockgate.session.link import Acquaintances
+from lockgate.session.meeting import Claims, Sides
+from lockgate.transport import Address, BlobServer, Bodies, Linked, LinkStream, Shelf, source_at
 from lockgate.transport.files import write_all, written_whole
+from lockgate.transport.stream import Link
 
 SAVED_MODE = 0o600
 SHARED_MODE = 0o644  # in a shared folder another user's host reads the files; they are ciphertext
@@ -30,8 +35,44 @@ class FileExists(Refused):
     next_step = "Name a file that does not exist, or remove it first."
 
 
+class Company:
+    """Meets `session.link.Acquaintances` with those of a host that is made only after its blob channels."""
+
+    def __init__(self, report: Report) -> None:
+        self.host: Host | None = None
+        self._report = report
+
+    async def all(self) -> Sequence[Sides]:
+        return await self._known.all()
+
+    async def one(self, endpoint: bytes, /) -> Sides:
+        return await self._known.one(endpoint)
+
+    async def claims(self, sides: Sides, /) -> Claims:
+        return await self._known.claims(sides)
+
+    async def judge(self, sides: Sides, claims: Claims, /) -> None:
+        await self._known.judge(sides, claims)
+
+    def refused(self, error: LockgateError) -> None:
+        """A link of a peer, or a stranger, was refused or broke."""
+        self._report("link_refused", {"code": error.code, "detail": str(error)})
+
+    def link(self, endpoint: str, entropy: Encapsulator) -> Link:
+        """How to open a link to one endpoint over a connected socket."""
+        return lambda connection: LinkStream.call(connection, bytes.fromhex(endpoint), self, entropy)
+
+    @property
+    def _known(self) -> Acquaintances:
+        if self.host is None:
+            raise HostStarting
+        return self.host.acquaintances
+
+
 @asynccontextmanager
-async def open_bulk(folder: Folder, config: HostConfig, rng: Rng, report: Report) -> AsyncIterator[Bulk]:
+async def open_bulk(
+    folder: Folder, config: HostConfig, entropy: Encapsulator, report: Report, company: Company
+) -> AsyncIterator[Bulk]:
     """Serve and fetch as the configuration says. Raises BadAddress."""
     home = folder.host(config.name)
     served = [Address.parse(text) for text in config.blobs] or [socket_of(home)]
@@ -39,17 +80,21 @@ async def open_bulk(folder: Folder, config: HostConfig, rng: Rng, report: Report
     shelf = Shelf(home / "blobs") if shared is None else Shelf(Path(_own(shared, config.endpoint).where), SHARED_MODE)
     sources = {
         peer.endpoint: [
-            source_at(_own(address, peer.endpoint))
+            source_at(_own(address, peer.endpoint), company.link(peer.endpoint, entropy) if address.linked else None)
             for address in [Address.parse(text) for text in peer.blobs] or [socket_of(folder.host(alias))]
         ]
         for alias, peer in config.peers.items()
     }
     bodies = Bodies(home / "bodies", body_bytes=config.bulk_bytes, total_bytes=config.bulk_total)
-    bulk = Bulk(shelf, bodies, sources, config.bulk_bytes, rng, report)
-    listeners = [listener for address in served if (listener := address.listen()) is not None]
-    servers = [asyncio.create_task(BlobServer(shelf.folder, listener).run()) for listener in listeners]
+    bulk = Bulk(shelf, bodies, sources, config.bulk_bytes, entropy, report)
+    linked = Linked(company, entropy, company.refused)
+    listeners = [(address, listener) for address in served if (listener := address.listen()) is not None]
+    servers = [
+        asyncio.create_task(BlobServer(shelf.folder, listener, linked if address.linked else None).run())
+        for address, listener in listeners
+    ]
     try:
-        report("blobs", {"served": [str(listener.getsockname()) for listener in listeners]})
+        report("blobs", {"served": [str(listener.getsockname()) for _, listener in listeners]})
         yield bulk
     finally:
         await bulk.close()
@@ -93,4 +138,4 @@ def _own(address: Address, endpoint: str) -> Address:
     return replace(address, where=f"{address.where}/{endpoint}") if address.kind == "folder" else address
 
 
-__all__ = ("FileExists", "open_bulk", "save_body", "socket_of")
+__all__ = ("Company", "FileExists", "open_bulk", "save_body", "socket_of")

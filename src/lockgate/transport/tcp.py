@@ -1,11 +1,11 @@
-"""Blobs over TCP. Nothing is encrypted here: what travels is ciphertext, and locators open nothing else."""
+"""Blobs over TCP. Without a link nothing is encrypted here: what travels is ciphertext; locators open nothing else."""
 
 from __future__ import annotations
 
 import socket
 from typing import Final
 
-from lockgate.transport.stream import StreamSource, connected
+from lockgate.transport.stream import Link, StreamSource, connected
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -23,8 +23,8 @@ def listen(host: str = LOOPBACK, port: int = 0) -> socket.socket:
     return listener
 
 
-def source(host: str, port: int) -> StreamSource:
-    return StreamSource(lambda: connected(_family(host), (host, port)))
+def source(host: str, port: int, link: Link | None = None) -> StreamSource:
+    return StreamSource(lambda: connected(_family(host), (host, port)), link)
 
 
 def _family(host: str) -> socket.AddressFamily:

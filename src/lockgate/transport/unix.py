@@ -6,7 +6,7 @@ import os
 import socket
 from pathlib import Path
 
-from lockgate.transport.stream import StreamSource, connected
+from lockgate.transport.stream import Link, StreamSource, connected
 
 
 def listen(path: Path) -> socket.socket:
@@ -24,8 +24,8 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
-def source(path: Path) -> StreamSource:
-    return StreamSource(lambda: connected(socket.AF_UNIX, str(path)))
+def source(path: Path, link: Link | None = None) -> StreamSource:
+    return StreamSource(lambda: connected(socket.AF_UNIX, str(path)), link)
 
 
 __all__ = ("listen", "source")

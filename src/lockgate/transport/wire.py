@@ -9,9 +9,7 @@ length beforehand, so neither side ever believes a number of the other's. Source
 
 from __future__ import annotations
 
-import asyncio
 import enum
-import socket
 import struct
 from dataclasses import dataclass
 from typing import Final, Self
@@ -64,14 +62,4 @@ def decode_answer(data: bytes) -> Status:
     return Status(data[-1])
 
 
-async def fill(connection: socket.socket, view: memoryview) -> None:
-    """Receive exactly as many bytes as `view` has. Raises ChannelBroken when the other end stops before."""
-    loop = asyncio.get_running_loop()
-    while view:
-        count = await loop.sock_recv_into(connection, view)
-        if not count:
-            raise ChannelBroken("the connection ended early", missing=len(view))
-        view = view[count:]
-
-
-__all__ = ("ANSWER_BYTES", "REQUEST_BYTES", "Request", "Status", "decode_answer", "encode_answer", "fill")
+__all__ = ("ANSWER_BYTES", "REQUEST_BYTES", "Request", "Status", "decode_answer", "encode_answer")

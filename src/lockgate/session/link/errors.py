@@ -40,6 +40,13 @@ class LinkBusy(Unavailable):
     next_step = "Try again after a pause."
 
 
+class LinkSlow(Unavailable):
+    code = "link.slow"
+    summary = "The other side did not go on in time: with its handshake, with a frame that it began, or with reading."
+    untouched = "The link ended; what was received before stands."
+    next_step = "Try again over a new link."
+
+
 class OtherPeer(PeerFault):
     code = "link.other_peer"
     summary = "A fresh handshake on a link names another endpoint than the link was opened with."
@@ -58,6 +65,7 @@ __all__ = (
     "LinkBroken",
     "LinkBusy",
     "LinkOver",
+    "LinkSlow",
     "LinkStale",
     "LinkTruncated",
     "OtherPeer",

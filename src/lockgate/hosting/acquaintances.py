@@ -1,0 +1,104 @@
+"""Whom a host meets over links: its peers, with key records its own light clients have proven (P5, P19, P20)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from lockgate.hosting.config import PeerRef
+from lockgate.hosting.meetings import Meetings
+from lockgate.hosting.reader import TwoHistories
+from lockgate.hosting.steps import Steps
+from lockgate.machine import keys
+from lockgate.machine.errors import EndpointRevoked, UnknownEndpoint
+from lockgate.machine.identity import KeyRecord
+from lockgate.machine.records import EndpointState
+from lockgate.primitives.errors import PeerFault, Refused, Unavailable
+from lockgate.session.meeting import Claims, Sides
+
+PROVE_S: Final = 5.0  # for the records of all peers: a ledger that is away keeps out its own endpoints alone
+
+
+class HostStarting(Unavailable):
+    code = "link.host_starting"
+    summary = "The host has not taken its fence yet, so it meets nobody."
+    untouched = "No link was opened."
+    next_step = "Nothing: it is tried again."
+
+
+class OldStart(PeerFault):
+    code = "link.old_start"
+    summary = (
+        "The peer states a fence or key record that is not its newest on its ledger: a copy, or an old start (P8)."
+    )
+    untouched = "The link was not opened."
+    next_step = "Look for a second process, or a restored copy, that runs with the peer's keys."
+
+
+class HostAcquaintances:
+    """Meets `session.link.Acquaintances`. `found` is told of a second history, which the host acts on in its turn."""
+
+    def __init__(self, steps: Steps, found: Callable[[TwoHistories], None]) -> None:
+        self._steps = steps
+        self._peers = steps.peers
+        self._meetings = Meetings(steps)
+        self._found = found
+
+    async def all(self) -> Sequence[Sides]:
+        self._started()
+        peers = list(self._steps.parts.config.peers.values())
+        proven = await asyncio.gather(*map(self._record, peers))
+        return [
+            self._meetings.sides(peer, record) for peer, record in zip(peers, proven, strict=True) if record is not None
+        ]
+
+    async def one(self, endpoint: bytes, /) -> Sides:
+        """Raises UnknownPeer, EndpointRevoked, Distrusted, and what the peer's ledger's node causes."""
+        self._started()
+        peer = self._peers.named(endpoint.hex())
+        return self._meetings.sides(peer, await self._peers.record(peer))
+
+    async def claims(self, sides: Sides, /) -> Claims:
+        return self._meetings.claims(self._peer(sides), signed=True)
+
+    async def judge(self, sides: Sides, claims: Claims, /) -> None:
+        """The peer has seen this host's ledgers, and is the newest start of its endpoint, under its newest record.
+
+        Raises TwoHistories, BadEnvelope, NotYet, OldStart, EndpointRevoked.
+        """
+        peer = self._peer(sides)
+        try:
+            await self._meetings.compare(peer, claims)
+        except TwoHistories as found:
+            self._found(found)
+            raise
+        reader = self._peers.reader(peer)
+        key = keys.endpoint_state(sides.peer.endpoint)
+        data = await reader.value(keys.ENDPOINT, key, reader.newest.height)
+        if data is None:
+            raise UnknownEndpoint("not registered on its ledger", endpoint=sides.peer.endpoint)
+        state = EndpointState.from_bytes(data)
+        if state.revoked_at:
+            raise EndpointRevoked("the peer is revoked", endpoint=sides.peer.endpoint, height=state.revoked_at)
+        if state.record_hash != sides.peer.record or claims.fence < state.fence:
+            raise OldStart(fence=claims.fence, newest=state.fence, record=sides.peer.record)
+
+    async def _record(self, peer: PeerRef) -> KeyRecord | None:
+        try:
+            async with asyncio.timeout(PROVE_S):
+                return await self._peers.record(peer)
+        except (PeerFault, Refused, Unavailable, TimeoutError) as error:
+            said = {"peer": peer.endpoint, "code": getattr(error, "code", "timeout"), "detail": str(error)}
+            self._steps.parts.report("link_unproven", dict(said))
+            return None
+
+    def _peer(self, sides: Sides) -> PeerRef:
+        return self._peers.named(sides.peer.endpoint.hex())
+
+    def _started(self) -> None:
+        if not self._steps.fence:
+            raise HostStarting
+
+
+__all__ = ("HostAcquaintances", "HostStarting", "OldStart")
