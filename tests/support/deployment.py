@@ -48,6 +48,7 @@ class Party:
     name: str
     arguments: tuple[str, ...]
     folder: Path
+    program: str = "lockgate.cli.main"  # a module; a test's own one does the same and tells more
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     _log: IO[bytes] | None = field(default=None, repr=False)
@@ -58,7 +59,7 @@ class Party:
         self.log.parent.mkdir(exist_ok=True)
         self._log = self.log.open("ab")
         self._said_before = self._log.tell()
-        command = [sys.executable, "-m", "lockgate.cli.main", "--data", str(self.folder), *self.arguments]
+        command = [sys.executable, "-m", self.program, "--data", str(self.folder), *self.arguments]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True
         )
@@ -106,13 +107,13 @@ class Party:
 class Deployment:
     """Two ledgers, two hosts, one relayer."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, spec: Spec = SPEC) -> None:
         self.folder = Folder(root)
+        self._spec = spec
         self.parties = [
             Party("ledger-alpha", ("ledger", "run", "alpha", "--heartbeat", "1"), root),
             Party("ledger-beta", ("ledger", "run", "beta", "--heartbeat", "1"), root),
-            Party("host-sender", ("host", "run", "sender"), root),
-            Party("host-counter", ("host", "run", "counter"), root),
+            *(Party(f"host-{host.name}", ("host", "run", host.name), root) for host in spec.hosts),
             Party("relay", ("relay", "run", RELAY), root),
         ]
 
@@ -133,7 +134,7 @@ class Deployment:
 
     async def set_up(self) -> None:
         """Ledgers, clients, lane, endpoints, grants; then every process ends and is ours to start."""
-        running = await up.start(self.folder, SPEC, lambda _: None, lambda *_: None)
+        running = await up.start(self.folder, self._spec, lambda _: None, lambda *_: None)
         await running.stop()
 
     def start(self) -> None:

@@ -9,7 +9,7 @@ from lockgate.storage.archive import Archive
 from lockgate.storage.host import HostStore
 from tests.support import probe
 from tests.support.hosts import HostWorld, Side, in_world
-from tests.unit.hosting.test_sessions import ask, restarted
+from tests.support.talking import ask, restarted
 
 KEEP_S = 400
 BODY = probe.write(b"k", b"a value that nobody is to find later")
