@@ -11,7 +11,8 @@ return a bool and never raise, opening and loading raise typed errors, no secret
 - `bls12381`, `keccak`, `recoverable`: what Ethereum signs with, its consensus and its accounts, and hashes with
 - `dh`, `dhkem`, `mlkem`, `xwing`, `kem`: key agreement and KEMs, with their registry
 - `labeled`, `hpke`: RFC 9180 in four modes, with associated data and exporter
-- `signatures`, `suites`, `families`: algorithms and suites as data, what they stand on, preference, heights, downgrade (P6)
+- `signatures`, `suites`: algorithms and suites as data, preference, heights, downgrade (P6)
+- `families`: what a suite stands on
 - `hybrid`, `keys`: what a signature covers, hybrid signatures, key records' public keys, roles
 - `commitment`: key commitment (P17)
 """
