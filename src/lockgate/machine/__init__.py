@@ -6,7 +6,8 @@
 - `genesis`: parameters, validators, class of ledger (P10)
 - `accounts`, `identity`, `endpoints`: who signs, key records of endpoints, their fences and roots (P5, P8)
 - `lanes`, `packets`, `inbox`, `answers`, `gate`: lanes, and a packet's way through grant and answer (P1, P9, P15)
-- `governance`, `authority`, `settlement`, `equivocation`: the authority's actions, and what follows two histories
+- `governance`, `authority`, `succession`: the authority's actions, and who follows it
+- `settlement`, `equivocation`: what follows two histories
 - `validators`, `offences`: who signs blocks, by height, how that changes, and who was caught
 - `history`: own headers, bound under the root
 - `pruning`: finished packets, forgotten provably (I15)
@@ -32,6 +33,7 @@ __all__ = (
     "offences",
     "pruning",
     "records",
+    "succession",
     "transaction",
     "validators",
     "wording",

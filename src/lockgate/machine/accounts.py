@@ -116,10 +116,11 @@ def require_key(view: View, account: str, suite: int, public_key: bytes, height:
         raise KeyNotCurrent("the account has another key", account=account, since=held.since)
 
 
-def rotate(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
+def rotate(view: View, context: Context, message: Mapping[str, Any], reserved: frozenset[bytes]) -> Outcome:
     """Replace the key of the account that signs: the new one is good from the next block on.
 
-    Only the current key may do it, not one that an overlap still admits. Raises BadRotation, BadMessage.
+    Only the current key may do it, not one that an overlap still admits; `reserved` are authorities' keys.
+    Raises BadRotation, BadMessage.
     """
     only_fields(message, "suite", "public_key", "next", "overlap", "possession")
     account, height = context.signer, context.block.height
@@ -134,7 +135,7 @@ def rotate(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
         raise BadRotation("the key was replaced, and an overlap lets it sign but not rotate", account=account)
     if held is not None and key_commitment(SUITE, public_key) != held.next_key:
         raise BadRotation("the key is not the one committed to", account=account, index=index)
-    _check_new(view, context, public_key)
+    _check_new(view, context, public_key, reserved)
     signed = possession_bytes(account, index, public_key, overlap, following, context.domain, height.revision)
     if not ed25519.verify_strict(public_key, possession, signed):
         raise BadRotation("the new key did not sign for itself", account=account, index=index)
@@ -152,7 +153,7 @@ def rotate(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
     return outcome
 
 
-def _check_new(view: View, context: Context, public_key: bytes) -> None:
+def _check_new(view: View, context: Context, public_key: bytes, reserved: frozenset[bytes]) -> None:
     """A key has one purpose (P6): none of an authority's, no other account's, not the account's own one."""
     try:
         ed25519.check_public_key(public_key)
@@ -161,5 +162,5 @@ def _check_new(view: View, context: Context, public_key: bytes) -> None:
     own = account_id(SUITE, public_key)
     if public_key == context.signing_key or own == context.signer or load(view, own) is not None:
         raise BadRotation("the key is an account's already", account=own)
-    if public_key in context.genesis.authority_parts:
+    if public_key in reserved:
         raise BadRotation("an authority's key signs no transaction (P16)", account=own)

@@ -1,4 +1,5 @@
-"""Who acts as the ledger's authority: keys of the genesis that sign actions and nothing else (P16, I2).
+"""Who acts as the ledger's authority: keys of the genesis, or those that followed them, which sign actions and nothing
+else (P16, I2).
 
 An authority is an identity, hybrid by default, and no account. What it wants done travels in a
 transaction of any account's, as a message with an `authorization`: which authority, for which domain,
@@ -16,7 +17,7 @@ from typing import Any, Final
 from lockgate.codec import cbor
 from lockgate.crypto.hybrid import Purpose, signing_bytes
 from lockgate.crypto.keys import IdentityKey, IdentitySigner
-from lockgate.machine import keys
+from lockgate.machine import keys, succession
 from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import CODESPACE
 from lockgate.machine.gas import AUTHORIZATION
@@ -30,9 +31,9 @@ _UNTOUCHED: Final = "No message of the transaction took effect, and the authorit
 
 class NotAuthority(Refused):
     code = "gov.not_authority"
-    summary = "No authority of this ledger's genesis has this key (P16)."
+    summary = "No authority of this ledger has this key: it never was one's, or another has followed it (P16)."
     untouched = _UNTOUCHED
-    next_step = "Let an authority that the genesis lists sign the action."
+    next_step = "Let an authority that stands now sign the action."
     wire = (CODESPACE, 50)
 
 
@@ -102,9 +103,9 @@ def require(view: View, context: Context, name: str, message: Mapping[str, Any])
     given = field(message, AUTHORIZATION, dict)
     only_fields(given, "authority", "domain", "sequence", "valid_until", "signature")
     wanted = field(given, "authority", bytes, size=32)
-    key = next((listed for listed in context.genesis.authority if listed.hash == wanted), None)
+    key = succession.standing(view, context.genesis).of(wanted)
     if key is None:
-        raise NotAuthority("the genesis does not list it", authority=wanted)
+        raise NotAuthority("it is none of this ledger's", authority=wanted)
     if field(given, "domain", bytes, size=32) != context.domain:
         raise AuthorizationForElsewhere("authorized on another ledger", domain=given["domain"])
     valid_until, sequence = field(given, "valid_until", int), field(given, "sequence", int)

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from lockgate.codec import cbor
-from lockgate.machine import authority, endpoints, keys, lanes, suites, validators
+from lockgate.machine import authority, endpoints, keys, lanes, succession, suites, validators
 from lockgate.machine.accounts import account_id
 from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import AccountExists, NothingScheduled, UnknownAction
@@ -23,10 +22,10 @@ from lockgate.machine.gas import AUTHORIZATION
 from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.records import Account, Scheduled
 from lockgate.machine.suite_policy import FIELDS, SuitePolicy
-from lockgate.machine.suite_table import DEFAULT
+from lockgate.machine.suite_table import DEFAULT, SuiteTable
 from lockgate.machine.transaction import SUITE_ED25519
 from lockgate.primitives.errors import Damaged, LockgateError
-from lockgate.primitives.ids import ClientId, Height
+from lockgate.primitives.ids import ClientId, DomainId, Height
 from lockgate.primitives.state import Outcome, Overlay, View
 from lockgate.primitives.time import UnixNanos
 
@@ -68,7 +67,10 @@ def announce(view: View, context: Context, message: Mapping[str, Any], packets: 
     if action == SETTLE:
         packets.check_settlement(view, arguments)
     if action == VALIDATORS:
-        validators.check_shape(context.genesis, arguments["changes"])
+        reserved = succession.standing(view, context.genesis).parts
+        validators.check_shape(context.genesis, arguments["changes"], reserved)
+    if action == succession.ROTATE:
+        succession.check(view, context, by, arguments)
     due = context.block.height.height + context.parameters.authority_delay_blocks
     if action in SUITES:
         suites.check_action(action, arguments, due)
@@ -109,7 +111,7 @@ def stop(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
 
 def due_actions(view: View, context: Context, packets: Packets) -> Outcome:
     """Carry out what is due at this height. An action that fails is dropped and says so."""
-    height = context.block.height.height
+    height, genesis = context.block.height.height, context.genesis
     outcome = Outcome()
     last = keys.scheduled(height + 1, 0)
     for key, data in list(view.scan(keys.GOVERNANCE, keys.SCHEDULE_PREFIX, last)):
@@ -117,6 +119,8 @@ def due_actions(view: View, context: Context, packets: Packets) -> Outcome:
         outcome.delete(keys.GOVERNANCE, key)
         current = Overlay(view, outcome.writes)
         try:
+            if record.announced_by not in {each.key_id.hex() for each in succession.standing(current, genesis).keys}:
+                raise succession.AnnouncerGone(announced_by=record.announced_by)
             done = _carry_out(current, context, record, packets)
         except Damaged:
             raise
@@ -141,6 +145,7 @@ ACTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     suites.ACTIVATE: {"kind": str, "suite": int, "height": int},
     suites.SUNSET: {"kind": str, "suite": int, "height": int},
     suites.LANE: {"lane": bytes, **FIELDS},
+    succession.ROTATE: {"authority": bytes, "suite": int, "parts": tuple, "next": bytes, "possession": bytes},
 }
 SUITES: Final = frozenset({suites.ACTIVATE, suites.SUNSET, suites.LANE})
 
@@ -161,15 +166,21 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
         case action if action == SETTLE:
             return packets.settle(view, context, arguments, record.announced_at)
         case action if action == VALIDATORS:
-            return validators.change(view, context, arguments["changes"])
+            reserved = succession.standing(view, context.genesis).parts
+            return validators.change(view, context, arguments["changes"], reserved)
         case suites.ACTIVATE | suites.SUNSET:
             table, outcome = suites.changed(view, context, record.action, arguments)
-            current = replace(context.genesis, parameters=parameters(view, context.genesis), suites=table)
-            outcome.then(rules(current, context.genesis))
+            standing = succession.standing(view, context.genesis)
+            outcome.then(rules(parameters(view, context.genesis), table, standing, context.genesis))
             return outcome
         case suites.LANE:
             policy = SuitePolicy.read({name: arguments[name] for name in FIELDS})
             return suites.set_policy(lanes.named(view, arguments["lane"]), policy)
+        case action if action == succession.ROTATE:
+            done, standing = succession.rotate(view, context, arguments)
+            table = suites.table(view, context.genesis)
+            done.then(rules(parameters(view, context.genesis), table, standing, context.genesis))
+            return done
         case "client.config":
             if not all(type(relayer) is str for relayer in arguments["allowed_relayers"]):
                 raise UnknownAction("a relayer is named by its account id", action=record.action)
@@ -183,14 +194,14 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
     if changed.header_trail != context.genesis.parameters.header_trail:
         raise UnknownAction("headers are bound from the first one or never", action=record.action)
     table = suites.table(view, context.genesis)
-    return rules(replace(context.genesis, parameters=changed, suites=table), context.genesis)
+    return rules(changed, table, succession.standing(view, context.genesis), context.genesis)
 
 
 def admit_account(view: View, genesis: Genesis, suite: int, public_key: bytes, balance: int) -> Outcome:
     """List an account with its first balance. Raises AccountExists: a balance is never overwritten."""
     if suite != SUITE_ED25519 or len(public_key) != 32 or not 0 <= balance <= MAX_BALANCE:
         raise UnknownAction("an account has a known suite, a 32-byte key and a balance", suite=suite)
-    if public_key in genesis.authority_parts:
+    if public_key in succession.standing(view, genesis).parts:
         raise UnknownAction("an authority's key signs no transaction (P16)", action="account.admit")
     name = account_id(suite, public_key)
     if view.get(keys.ACCOUNT, keys.account(name)) is not None:
@@ -201,23 +212,26 @@ def admit_account(view: View, genesis: Genesis, suite: int, public_key: bytes, b
     return outcome
 
 
-def rules(current: Genesis, genesis: Genesis) -> Outcome:
+def rules(current: Parameters, table: SuiteTable, authorities: succession.Standing, genesis: Genesis) -> Outcome:
     """Write the parameters and suites in force and their digest under the rules store; hosts pin the digest."""
-    digest, outcome = rules_digest(current, genesis), Outcome()
-    outcome.set(keys.RULES, keys.RULES_PARAMETERS, cbor.encode(current.parameters.to_cbor()))
-    if current.suites != DEFAULT:  # which nothing leads back to: each change leaves a height behind
-        outcome.set(keys.RULES, keys.RULES_SUITES, cbor.encode(current.suites.to_value()))
+    parameters_bytes = cbor.encode(current.to_cbor())
+    digest = rules_digest(genesis.domain_id, authorities.listed(), parameters_bytes, table)
+    outcome = Outcome()
+    outcome.set(keys.RULES, keys.RULES_PARAMETERS, parameters_bytes)
+    if table != DEFAULT:  # which nothing leads back to: each change leaves a height behind
+        outcome.set(keys.RULES, keys.RULES_SUITES, cbor.encode(table.to_value()))
     outcome.set(keys.RULES, keys.RULES_DIGEST, digest)
     outcome.emit("rules_changed", ("digest", digest.hex()))
     return outcome
 
 
-def rules_digest(current: Genesis, genesis: Genesis) -> bytes:
-    """What hosts pin: 32 bytes over the ledger's domain, authorities, parameters, and suites unless the default."""
-    authorities = [[key.suite, *key.parts] for key in genesis.authority]
-    covered: list[Any] = [RULES_LABEL, genesis.domain_id, authorities, cbor.encode(current.parameters.to_cbor())]
-    if current.suites != DEFAULT:
-        covered.append(cbor.encode(current.suites.to_value()))
+def rules_digest(
+    domain: DomainId, authorities: Sequence[Sequence[Any]], parameters_bytes: bytes, table: SuiteTable = DEFAULT
+) -> bytes:
+    """What hosts pin: 32 bytes, SHA-256, over who may announce and what is in force; suites unless the default."""
+    covered: list[Any] = [RULES_LABEL, domain, list(authorities), parameters_bytes]
+    if table != DEFAULT:
+        covered.append(cbor.encode(table.to_value()))
     return hashlib.sha256(cbor.encode(covered)).digest()
 
 

@@ -186,6 +186,7 @@ def offence(address: bytes) -> bytes:
     return OFFENCE_PREFIX + address
 
 
+AUTHORITIES: Final = b"authorities"  # those that stand, once one of the genesis has rotated
 ACTION_NUMBER: Final = b"next_action"
 TRAIL: Final = b"headers"  # in the log store: the newest link of the chain over own headers
 NEWEST_VALIDATORS: Final = b"validators"  # the height that the newest set signs from

@@ -29,6 +29,7 @@ from lockgate.machine import (
     lanes,
     offences,
     pruning,
+    succession,
     suites,
     validators,
 )
@@ -119,7 +120,6 @@ class Machine:
         self.domain = genesis.domain_id
         self._headers = headers
         self.packets = PacketLayer(applications or {})
-        self._authority_parts = genesis.authority_parts
         self._verified: dict[Hash32, SignedTransaction] = {}
         self._block = Block(genesis.chain_id, Height(genesis.revision, 0), genesis.time)  # the last one that was named
         self._messages: Mapping[str, Handler] = {
@@ -134,7 +134,9 @@ class Machine:
             RECEIVE: self.packets.receive_in_order,
             "lane.foreign": lambda view, context, message: lanes.open_foreign(view, context, message, self.packets),
             "lane.prune": lambda view, context, message: pruning.prune(view, context, message, self.packets),
-            "account.rotate": accounts.rotate,
+            "account.rotate": lambda view, context, message: accounts.rotate(
+                view, context, message, succession.standing(view, genesis).parts
+            ),
             "gov.announce": lambda view, context, message: governance.announce(view, context, message, self.packets),
             "gov.cancel": governance.cancel,
             "gov.stop": governance.stop,
@@ -151,7 +153,11 @@ class Machine:
             record = Account(listed.suite, listed.public_key, listed.balance)
             outcome.set(keys.ACCOUNT, keys.account(name), record.to_bytes())
         outcome.set(keys.RULES, keys.RULES_DOMAIN, lanes.parameters_value(self.genesis))
-        outcome.then(governance.rules(self.genesis, self.genesis))
+        outcome.then(
+            governance.rules(
+                self.genesis.parameters, self.genesis.suites, succession.of_genesis(self.genesis), self.genesis
+            )
+        )
         return outcome.writes
 
     def execute(self, view: View, block: BlockInput) -> BlockResult:
@@ -259,7 +265,7 @@ class Machine:
         if floor_seconds(context.block.time) > transaction.valid_until:
             raise TransactionExpired("expired", valid_until=transaction.valid_until)
         name = transaction.account
-        if transaction.public_key in self._authority_parts:
+        if transaction.public_key in succession.standing(view, self.genesis).parts:
             raise AuthorityKey("an authority signs actions only", account=name)
         accounts.require_key(view, name, SUITE_ED25519, transaction.public_key, context.block.height.height)
         account = accounts.load(view, name)

@@ -39,6 +39,7 @@ RECORDS: Final = {
     for rule in (
         "account",
         "account-keys",
+        "authorities",
         "endpoint-state",
         "lane",
         "open-sends",

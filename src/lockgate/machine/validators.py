@@ -99,8 +99,8 @@ def signing(view: View, genesis: Genesis, height: int) -> ValidatorsRecord:
     return ValidatorsRecord.from_bytes(earlier[-1]) if earlier else _of_genesis(genesis)
 
 
-def check_shape(genesis: Genesis, changes: Sequence[Any]) -> None:
-    """Refuse at once what no set makes right. Raises OneOperator, BadValidators."""
+def check_shape(genesis: Genesis, changes: Sequence[Any], reserved: frozenset[bytes]) -> None:
+    """Refuse at once what no set makes right; `reserved` are an authority's keys. Raises OneOperator, BadValidators."""
     if genesis.ledger_class is not LedgerClass.BFT:
         raise OneOperator("a ledger of its class has one signer, who is in its genesis", kind=genesis.ledger_class)
     if not 1 <= len(changes) <= MAX_CHANGES:
@@ -118,19 +118,19 @@ def check_shape(genesis: Genesis, changes: Sequence[Any]) -> None:
             raise BadValidators("no Ed25519 public key that can be trusted to sign", public_key=key) from error
         if key in seen:
             raise BadValidators("a validator is named twice", public_key=key)
-        if key in genesis.authority_parts:
+        if key in reserved:
             raise BadValidators("an authority's key signs no block (P16)", public_key=key)
         seen.add(key)
 
 
-def change(view: View, context: Context, changes: Sequence[tuple[bytes, int]]) -> Outcome:
+def change(view: View, context: Context, changes: Sequence[tuple[bytes, int]], reserved: frozenset[bytes]) -> Outcome:
     """Decide another set. Raises OneOperator, BadValidators, TooMuchAtOnce, Tombstoned.
 
     What changes is measured against the set that signs the next block: two actions of one block do not add
     up to more than one may do.
     """
     genesis, height = context.genesis, context.block.height.height
-    check_shape(genesis, changes)
+    check_shape(genesis, changes, reserved)
     members = dict(newest(view, genesis).members)
     for key, power in changes:
         if members.get(key, 0) == power:

@@ -210,7 +210,7 @@ async def revoke(folder: Folder, text: str, say: Say) -> Row:
     name = config.local.name
     async with operators(folder, [name]) as accesses:
         access = accesses[name]
-        by = Authority.of(folder, access)
+        by = await Authority.of(folder, access)
         done = await by.announce("endpoint.revoke", {"endpoint": bytes.fromhex(config.endpoint)})
         due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
         say(f"announced on {name} at block {done.height.height}; it takes effect at block {due}")

@@ -77,9 +77,20 @@ def ledger_keys(folder: Folder, name: str) -> Keystore:
     return keys
 
 
-def authority_signer(keys: Keystore) -> IdentitySigner:
-    """The authority's hybrid keys, which sign no transaction and no block (P16)."""
-    return keys.identity("authority")
+def authority_signer(keys: Keystore, index: int = 0) -> IdentitySigner:
+    """The authority's hybrid keys, which sign no transaction and no block (P16); those of a rotation by its number."""
+    return keys.identity(authority_name(index))
+
+
+def authority_name(index: int) -> str:
+    """What the authority's key of a rotation is called in the file."""
+    return f"authority-{index}" if index else "authority"
+
+
+def authority_indices(keys: Keystore) -> list[int]:
+    """The rotations of which the file has the authority's keys."""
+    names = [name.removeprefix("authority").removeprefix("-") for name in keys.kinds() if base_of(name) == "authority"]
+    return sorted(int(name or 0) for name in names)
 
 
 def create(

@@ -20,16 +20,17 @@ from functools import partial
 from typing import Any, Final
 
 from lockgate.courier.ports import Submitted
-from lockgate.crypto.keys import IdentitySigner
+from lockgate.crypto.keys import IdentityKey, IdentitySigner
 from lockgate.hosting.config import LedgerRef
 from lockgate.machine import keys
 from lockgate.machine.authority import authorize
+from lockgate.machine.succession import Authorities
 from lockgate.node.clock import SystemClock
 from lockgate.node.cometbft import address_now
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
 from lockgate.node.folder import Folder, writing
-from lockgate.node.ledger import authority_signer, ledger_keys, operator
+from lockgate.node.ledger import authority_indices, authority_signer, ledger_keys, operator
 from lockgate.node.provision import OPERATOR_LANE, LedgerAccess, create_client, lanes_of
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId
@@ -91,15 +92,22 @@ class Authority:
 
     access: LedgerAccess
     signer: IdentitySigner
+    index: int  # of the rotation that its key is from
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
-    def of(cls, folder: Folder, access: LedgerAccess) -> Authority:
-        """Raises NotTheAuthority."""
-        signer = authority_signer(ledger_keys(folder, access.name))
-        if signer.key not in access.genesis.authority:
-            raise NotTheAuthority("not a ledger of this folder's", ledger=access.name)
-        return cls(access, signer)
+    async def of(cls, folder: Folder, access: LedgerAccess) -> Authority:
+        """The authority that stands now and whose keys are here. Raises NotTheAuthority."""
+        stands = [key for key, _ in await authorities(access)]
+        keys = ledger_keys(folder, access.name)
+        try:
+            for index in authority_indices(keys):
+                signer = authority_signer(keys, index)
+                if signer.key in stands:
+                    return cls(access, signer, index)
+        finally:
+            keys.close()
+        raise NotTheAuthority("not a ledger of this folder's, or another has followed it", ledger=access.name)
 
     async def announce(self, action: str, arguments: Mapping[str, Any]) -> Submitted:
         """Sign an action and submit it from the operator's account. Raises SetupFailed."""
@@ -112,6 +120,16 @@ class Authority:
             message = ("gov.announce", {"action": action, "arguments": dict(arguments)})
             signed = authorize(self.signer, genesis.domain_id, genesis.revision, message, number, until)
             return await self.access.do(signed)
+
+
+async def authorities(access: LedgerAccess) -> list[tuple[IdentityKey, bytes]]:
+    """Who a ledger's node says stands, each with its commitment to the next key. Who is misled signs for nothing."""
+    answer = await access.chain.query(f"/store/{keys.GOVERNANCE}/key", keys.AUTHORITIES)
+    data = b64(answer.get("value"))
+    if not data:
+        return [(key, b"") for key in access.genesis.authority]
+    members = Authorities.from_bytes(data).members
+    return [(IdentityKey(suite, tuple(parts)), bytes(following)) for suite, parts, following in members]
 
 
 @asynccontextmanager
@@ -135,7 +153,7 @@ async def recover(folder: Folder, say: Say) -> list[ExpiredClient]:
     Raises NothingExpired, NotTheAuthority, NotRunning, SetupFailed, NotRecovered.
     """
     async with operators(folder, folder.names("ledgers")) as accesses:
-        authorities = {name: Authority.of(folder, access) for name, access in accesses.items()}
+        standing = {name: await Authority.of(folder, access) for name, access in accesses.items()}
         found = await expired(accesses)
         if not found:
             raise NothingExpired("all are active", folder=str(folder.root))
@@ -143,7 +161,7 @@ async def recover(folder: Folder, say: Say) -> list[ExpiredClient]:
             say(each.sentence())
         # First, since a waiting `up` starts the hosts as soon as the clients are active.
         await _new_fingerprints(folder, accesses)
-        work = (_recover(folder, authorities[each.on], accesses[each.of], each, say) for each in found)
+        work = (_recover(folder, standing[each.on], accesses[each.of], each, say) for each in found)
         for failure in await asyncio.gather(*work, return_exceptions=True):
             if failure is not None:
                 raise failure  # when the others have ended, too

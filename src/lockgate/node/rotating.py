@@ -1,4 +1,4 @@
-"""Replacing the keys of parties that are no hosts: a relayer's account, a ledger's operator (S11).
+"""Replacing the keys of parties that are no hosts: a relayer's account, a ledger's operator and authority (S11).
 
 A rotation that stopped on the way, by a refusal or a kill, is finished by the next one: what is done stands on the
 ledgers and in the key file, and nothing else remembers it.
@@ -10,22 +10,31 @@ import asyncio
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from lockgate.node import schedule
+from lockgate.crypto.hybrid import Purpose
+from lockgate.crypto.keys import KeyRole
+from lockgate.machine import keys as stores
+from lockgate.machine import succession
+from lockgate.machine.governance import rules_digest
+from lockgate.machine.suites import read_table
+from lockgate.node import rules, schedule
 from lockgate.node.clock import SystemClock
+from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, read_json
-from lockgate.node.keystores import Party
-from lockgate.node.ledger import operator
+from lockgate.node.keystores import Party, changing
+from lockgate.node.ledger import authority_name, operator, wanted_keys
 from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess
-from lockgate.node.recover import operators
+from lockgate.node.recover import DELAY_S, Authority, authorities, operators
 from lockgate.node.relay_record import max_gas_prices
 from lockgate.node.sources import nodes_of, open_ledger
-from lockgate.node.wallet import Rotated, Wallet, rotate
+from lockgate.node.wallet import KeyTaken, NotRotated, Rotated, Wallet, rotate
 from lockgate.primitives.errors import Refused
+from lockgate.relay.rpc import b64
 
 ROTATION_LANE: Final = RELAY_LANE + 32  # nonce lanes of a running relayer and of `relay clear` lie below
 ACCOUNT: Final = "account"
 OPERATOR: Final = "operator"
-ROTATES: Final = {"relays": (ACCOUNT,), "ledgers": (OPERATOR,)}  # keys by kind of party
+AUTHORITY: Final = "authority"
+ROTATES: Final = {"relays": (ACCOUNT,), "ledgers": (OPERATOR, AUTHORITY)}  # keys by kind of party
 Row = dict[str, Any]
 
 
@@ -45,8 +54,8 @@ class Rotation:
     key: str
 
     async def rotate(self) -> Row:
-        """Raises NotCovered, NotRunning, AccountTaken, NotRotated, and what a ledger refuses."""
-        by = {ACCOUNT: _relay_account, OPERATOR: _operator}[self.key]
+        """Raises NotCovered, NotRunning, KeyTaken, NotRotated, NotTheAuthority, and what a ledger refuses."""
+        by = {ACCOUNT: _relay_account, OPERATOR: _operator, AUTHORITY: _authority}[self.key]
         done = await by(self.folder, self.party.name)
         schedule.Memory(self.party.home, self.key).note(SystemClock().now())
         return {"party": self.party.path, "key": self.key, "on": [asdict(each) for each in done]}
@@ -74,8 +83,53 @@ async def _operator(folder: Folder, name: str) -> list[Rotated]:
         return await rotate(operator(folder, name), {name: (access.submitter, access.genesis.domain_id)})
 
 
+async def _authority(folder: Folder, name: str) -> list[Rotated]:
+    """By the authority's own announced action; the folder's hosts take the rules that it brings about first (P16)."""
+    home = folder.ledger(name)
+    async with operators(folder, [name]) as accesses:
+        access = accesses[name]
+        chain, genesis = access.chain, access.genesis
+        by = await Authority.of(folder, access)
+        old, index = by.signer.key, by.index + 1
+        names = [authority_name(each) for each in (index, index + 1)]
+        with changing(folder, home, wanted_keys) as keystore:
+            keystore.make(dict.fromkeys(names, (KeyRole.AUTHORITY, old.suite)))
+            new, following = (keystore.identity(each) for each in names)
+        stands = await authorities(access)
+        promised = dict(stands)[old]
+        if promised and promised != succession.commitment(new.key):
+            raise KeyTaken(key=names[0], file=str(home), index=index)
+        in_force, table = [
+            b64((await chain.query(f"/store/{stores.RULES}/key", key)).get("value"))
+            for key in (stores.RULES_PARAMETERS, stores.RULES_SUITES)
+        ]
+        listed = [[key.suite, *key.parts] for key in (new.key if key == old else key for key, _ in stands)]
+        digest = rules_digest(genesis.domain_id, listed, in_force, read_table(table or None)).hex()
+        for host in folder.names("hosts"):
+            config = load_config(folder.host(host) / "endpoint.json")
+            if name in {ref.name for ref in (config.local, *config.remotes)}:
+                await rules.accept(folder, host, name, (digest,))
+        commitment = succession.commitment(following.key)
+        signed = succession.possession_message(old.hash, commitment)
+        arguments = {
+            "authority": old.hash,
+            "suite": new.key.suite,
+            "parts": new.key.parts,
+            "next": commitment,
+            "possession": new.sign_for(Purpose.GOVERNANCE, genesis.domain_id, genesis.revision, signed),
+        }
+        done = await by.announce(succession.ROTATE, arguments)
+        due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
+        await chain.header_at_least(due + 1, DELAY_S)
+        if (await Authority.of(folder, access)).index != index:
+            raise NotRotated("the announced rotation was dropped when it came due", ledger=name, due=due)
+    with changing(folder, home, wanted_keys) as keystore:
+        keystore.drop([authority_name(each) for each in range(index)])
+    return [Rotated(name, index, due, due - 1)]
+
+
 def _unheard(kind: str, fields: dict[str, object]) -> None:
     """What is not agreed on is raised."""
 
 
-__all__ = ("ACCOUNT", "OPERATOR", "ROTATES", "NotCovered", "Rotation")
+__all__ = ("ACCOUNT", "AUTHORITY", "OPERATOR", "ROTATES", "NotCovered", "Rotation")

@@ -87,7 +87,7 @@ async def change(folder: Folder, name: str, changes: dict[str, int], say: Say) -
     wanted = [[named(folder, name, each), power] for each, power in changes.items()]
     async with operators(folder, [name]) as accesses:
         access = accesses[name]
-        by = Authority.of(folder, access)
+        by = await Authority.of(folder, access)
         done = await by.announce(VALIDATORS, {"changes": wanted})
         due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
         say(f"announced at block {done.height.height}; it takes effect at block {due}")

@@ -32,16 +32,16 @@ from lockgate.relay.submitter import AccountSubmitter, Sign
 OVERLAP: Final = 10  # blocks in which what was signed before still counts; a transaction waits for one or two
 
 
-class AccountTaken(Refused):
-    code = "keys.account_taken"
-    summary = "The ledger has a key for this account that is not in the key file: somebody else has rotated it."
+class KeyTaken(Refused):
+    code = "keys.taken"
+    summary = "The ledger has a key, or waits for one, that is not in the key file: somebody else has rotated it."
     untouched = "No key was made or replaced here."
-    next_step = "Restore the newest key file; where there is none, make another account, and treat this one as stolen."
+    next_step = "Restore the newest key file; where there is none, treat the key as stolen, and make a new party."
 
 
 class NotRotated(Refused):
-    code = "keys.account_not_rotated"
-    summary = "A ledger refused the account's next key."
+    code = "keys.not_rotated"
+    summary = "A ledger refused the next key."
     untouched = "Ledgers that took it before have it; the same command goes on with the others."
     next_step = "Read the ledger's own words in the error, then run the command again."
 
@@ -65,25 +65,25 @@ class Wallet:
             keys.close()
 
     def signer(self, held: AccountKeys | None) -> Signer:
-        """The key that the ledger says is current. Raises AccountTaken."""
+        """The key that the ledger says is current. Raises KeyTaken."""
         keys = self._open()
         try:
             if held is None:
                 return keys.signer(self.base)
             name = self.name(held.index)
             if name not in keys or keys.signer(name).public_key != held.public_key:
-                raise AccountTaken(key=name, file=str(self.home), index=held.index)
+                raise KeyTaken(key=name, file=str(self.home), index=held.index)
             return keys.signer(name)
         finally:
             keys.close()
 
     async def signer_on(self, chain: CometBftChain) -> tuple[AccountId, Signer]:
-        """The account, and its key on this ledger. Raises AccountTaken."""
+        """The account, and its key on this ledger. Raises KeyTaken."""
         account = await asyncio.to_thread(lambda: self.account)
         return account, await asyncio.to_thread(self.signer, await held_on(chain, account))
 
     async def renew(self, chain: CometBftChain) -> tuple[bytes, Sign]:
-        """As a submitter asks for it when the ledger takes its key no more. Raises AccountTaken."""
+        """As a submitter asks for it when the ledger takes its key no more. Raises KeyTaken."""
         _, signer = await self.signer_on(chain)
         return signer.public_key, signer.sign
 
@@ -139,7 +139,7 @@ async def rotate(
 ) -> list[Rotated]:
     """Give the account its next key on every ledger; where an earlier attempt stopped on the way, finish that one.
 
-    Raises AccountTaken, NotRotated.
+    Raises KeyTaken, NotRotated.
     """
     account = await asyncio.to_thread(lambda: wallet.account)
     stands = {name: await held_on(by.chain, account) for name, (by, _) in ledgers.items()}
@@ -169,4 +169,4 @@ async def _bring(
         await by.chain.header_at_least(done.height.height + 1)
 
 
-__all__ = ("OVERLAP", "AccountTaken", "NotRotated", "Rotated", "Wallet", "held_on", "rotate")
+__all__ = ("OVERLAP", "KeyTaken", "NotRotated", "Rotated", "Wallet", "held_on", "rotate")

@@ -129,8 +129,8 @@ def test_a_caught_key_never_signs_again() -> None:
     parameters, domain = ledger.genesis.parameters, ledger.genesis.domain_id
     context = Context(block, ledger.genesis, parameters, domain, ledger.chain, AccountId(""))
     with pytest.raises(validators.Tombstoned):
-        validators.change(view, context, [(ledger.keys[1].public_key, POWER)])
-    assert validators.change(view, context, [(spare(world), POWER)]).writes
+        validators.change(view, context, [(ledger.keys[1].public_key, POWER)], frozenset())
+    assert validators.change(view, context, [(spare(world), POWER)], frozenset()).writes
 
 
 def test_it_leaves_before_the_actions_of_the_block_are_weighed() -> None:

@@ -12,7 +12,7 @@ from lockgate.codec import cbor
 from lockgate.codec.errors import SchemaMismatch
 from lockgate.codec.registry import Registry, Schema
 from lockgate.codec.wire import tendermint_pb2
-from lockgate.lab.ledgers import LabLedger
+from lockgate.lab.ledgers import LabLedger, lab_authority
 from lockgate.lab.paths import End, connect, expect, update
 from lockgate.lightclients.cometbft import decoding
 from lockgate.machine import gas, governance, keys
@@ -47,8 +47,10 @@ from lockgate.machine.schemas import (
     TRANSACTION,
     TRANSACTION_BODY,
 )
+from lockgate.machine.succession import Authorities
 from lockgate.machine.transaction import decode_and_verify
 from tests.support.account_keys import key, rotation
+from tests.support.authorities import succeeding
 from tests.support.equivocation import misbehaviour
 from tests.support.lab import World
 from tests.support.notes import PORT, Notes
@@ -92,6 +94,10 @@ def lived() -> World:
     resume = {"action": "lane.resume", "arguments": {"lane": world.lane}}
     expect(a.govern(world.gov, "gov.announce", resume))
     foreign_lane(world)
+    successors = [lab_authority(f"authority {index}") for index in (1, 2)]
+    expect(b.govern(world.gov, "gov.announce", succeeding(b, world.gov, *successors)))
+    for _ in range(b.genesis.parameters.authority_delay_blocks):
+        b.block()
     return world
 
 
@@ -131,6 +137,7 @@ def stored(store: str, prefix: bytes) -> list[bytes]:
 KINDS: dict[str, tuple[type[Record], Callable[[], list[bytes]]]] = {
     "account": (Account, lambda: stored(keys.ACCOUNT, b"account/")),
     "account-keys": (AccountKeys, lambda: stored(keys.ACCOUNT, b"keys/")),
+    "authorities": (Authorities, lambda: stored(keys.GOVERNANCE, b"authorities")),
     "endpoint-state": (EndpointState, lambda: stored(keys.ENDPOINT, b"state/")),
     "lane": (Lane, lambda: stored(keys.LANE, b"lane/")),
     "open-sends": (OpenSends, lambda: stored(keys.LANE, b"open/") + stored(keys.LANE, b"settled_sum/")),
@@ -210,7 +217,7 @@ def test_every_message_of_ours_is_described_as_it_is_sent() -> None:
 
 def test_every_action_is_described_and_typed_alike() -> None:
     sent = {c["action"]: c["arguments"] for n, c in messages() if n == "gov.announce"}
-    assert set(sent) == {"parameters.set", "account.admit", "packet.settle", "lane.resume"}
+    assert set(sent) == {"parameters.set", "account.admit", "packet.settle", "lane.resume", "authority.rotate"}
     for action, arguments in sent.items():
         ACTIONS[action].validate(cbor.encode(arguments))
     values: dict[str, Any] = {"lane": bytes(32), "endpoint": bytes(32), "note": "", "public_key": bytes(32)}
@@ -225,6 +232,7 @@ def test_every_action_is_described_and_typed_alike() -> None:
     values |= {"client": "07-tendermint-0", "packet": b"", "ending": "returned", "evidence": b""}
     values |= {"changes": ((bytes(32), 1),)}
     values |= {"kind": "seal", "height": 0, "least": 2, "families": (), "only": ()}
+    values |= {"authority": bytes(32), "parts": (bytes(32),), "next": bytes(32), "possession": bytes(64)}
     for action, fields in governance.ACTIONS.items():
         arguments = {name: values[name] for name in fields}
         ACTIONS[action].validate(cbor.encode(arguments))

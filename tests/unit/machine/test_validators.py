@@ -252,8 +252,8 @@ def test_P10_three_are_too_few_however_their_power_is_spread() -> None:
     block = Block(genesis.chain_id, Height(1, 5), START)
     context = Context(block, genesis, genesis.parameters, genesis.domain_id, world.a.ledger.chain, AccountId(""))
     with pytest.raises(BadValidators, match="four"):
-        validators.change(view, context, [(first(world), 40), (first(world, 3), 0)])
-    assert validators.change(view, context, [(first(world), 40)]).writes
+        validators.change(view, context, [(first(world), 40), (first(world, 3), 0)], frozenset())
+    assert validators.change(view, context, [(first(world), 40)], frozenset()).writes
 
 
 def test_records_of_sets_are_as_described() -> None:
@@ -288,4 +288,4 @@ def test_total_power_is_bounded_as_cometbft_bounds_it() -> None:
 
 def test_shapes_are_checked_before_anything_else() -> None:
     with pytest.raises(BadValidators):
-        validators.check_shape(cluster().a.ledger.genesis, [b"no pair"])
+        validators.check_shape(cluster().a.ledger.genesis, [b"no pair"], frozenset())

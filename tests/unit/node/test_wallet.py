@@ -17,7 +17,7 @@ from lockgate.machine import accounts
 from lockgate.node.folder import SUITE_ED25519, Folder
 from lockgate.node.keystores import changing, open_keystore, recorded
 from lockgate.node.provision import RELAY_KEYS
-from lockgate.node.wallet import AccountTaken, NotRotated, Wallet, rotate
+from lockgate.node.wallet import KeyTaken, NotRotated, Wallet, rotate
 from lockgate.primitives.ids import ClientId, DomainId
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import EndPoint, Relayer
@@ -211,7 +211,7 @@ def test_a_thief_who_rotates_first_is_named(world: World) -> None:
             (thief.home / "keys").write_bytes(copied)
             await rotate(thief, await world.ledgers())
             names = dict(recorded(world.wallet.home)["keys"])
-            with pytest.raises(AccountTaken):
+            with pytest.raises(KeyTaken):
                 await world.rotate()
             assert recorded(world.wallet.home)["keys"] == names
 
