@@ -19,9 +19,11 @@ from lockgate.node.findings import verify
 from lockgate.node.folder import read_json
 from lockgate.node.ledgers import Ledgers
 from lockgate.node.packets import parse
+from lockgate.node.passes import BadPass, UnknownVerb, wallet
 from lockgate.node.socket import BadCall, RemoteRefusal, call
 from lockgate.node.trace import Tracer
 from lockgate.primitives.errors import LockgateError
+from lockgate.session.tokens import NotAuthenticated, NotInScope
 from tests.e2e.conftest import Running
 from tests.support import probe
 
@@ -171,8 +173,10 @@ def test_the_socket_refuses_what_is_no_call(deployment: Running) -> None:
     path = deployment.folder / "hosts" / "alice" / "host.sock"
 
     async def work() -> None:
+        with pytest.raises(RemoteRefusal) as unknown:
+            await call(path, "nothing")
+        assert unknown.value.fields["code"] == NotInScope.code
         for verb, arguments in (
-            ("nothing", {}),
             ("send", {}),
             ("send", {"to": "bob", "body": "zz"}),
             ("wait", {"ref": 5}),
@@ -181,11 +185,17 @@ def test_the_socket_refuses_what_is_no_call(deployment: Running) -> None:
                 await call(path, verb, **arguments)
             assert refused.value.fields["code"] == BadCall.code
         reader, writer = await asyncio.open_unix_connection(str(path))
-        for line in (b"not json\n", b"[]\n", b'{"verb": 5}\n'):
-            writer.write(line)
+        for line in (b"not json", b"[]", b'{"verb": "status"}', b'{"call": "{\\"verb\\": 5}"}', b'{"call": "5"}'):
+            assert "nonce" in json.loads(await reader.readline())
+            writer.write(line + b"\n")
             assert json.loads(await reader.readline())["error"]["code"] == BadCall.code
-        writer.write(b'{"verb": "status"}\n')  # and the connection goes on
-        assert "ok" in json.loads(await reader.readline())
+        nonce = json.loads(await reader.readline())["nonce"]  # and the connection goes on
+        body = json.dumps({"verb": "status"})
+        for held, said in ((await wallet(path).find("status"), "ok"), (await wallet(path).find("send"), "error")):
+            shown = held.show("status", body.encode(), bytes.fromhex(nonce), b"").hex()
+            writer.write(json.dumps({"call": body, "nonce": nonce, "shown": shown}).encode() + b"\n")
+            assert said in json.loads(await reader.readline())
+            nonce = json.loads(await reader.readline())["nonce"]
         writer.close()
 
     asyncio.run(work())
@@ -257,3 +267,26 @@ def test_a_body_above_what_a_packet_carries_arrives_whole(deployment: Running, t
     as_json(deployment, "save", "bob", sent["packet"], str(tmp_path / "moved"), "--remove")
     gone = as_json(deployment, "save", "bob", sent["packet"], str(tmp_path / "no"), code=3)
     assert gone["error"]["code"] == "bulk.removed"
+
+
+def test_s7_a_pass_lets_a_program_read_and_not_send(
+    deployment: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = str(tmp_path / "reports.pass")
+    issued = as_json(deployment, "token", "issue", "alice", "--allow", "outbox", "--allow", "status", "-o", file)
+    assert as_json(deployment, "token", "show", file) == {key: issued[key] for key in issued if key != "file"}
+    assert issued["scope"] == "outbox status"
+    unknown = deployment.lockgate("--json", "token", "issue", "alice", "--allow", "everything", "-o", file)
+    assert json.loads(unknown.stdout)["error"]["code"] == UnknownVerb.code
+    monkeypatch.setenv("LOCKGATE_TOKEN", file)
+    assert as_json(deployment, "host", "status", "alice")["endpoint"] in issued["audience"]
+    as_json(deployment, "outbox", "alice")
+    refused = deployment.lockgate("--json", "send", "alice", "bob", "not mine to send")
+    assert refused.exit_code == 3
+    assert NotInScope.code in refused.stdout
+    assert BadPass.code in deployment.lockgate("--json", "inbox", "bob").stdout, "it is a pass for one host"
+    as_json(deployment, "token", "rotate")
+    gone = deployment.lockgate("--json", "outbox", "alice")
+    assert NotAuthenticated.code in gone.stdout
+    monkeypatch.delenv("LOCKGATE_TOKEN")
+    as_json(deployment, "outbox", "alice")  # the operator's own tools take a new one

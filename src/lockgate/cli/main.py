@@ -25,6 +25,7 @@ from lockgate.cli import (
     packets,
     profile,
     relay,
+    token,
 )
 from lockgate.cli.context import DEFAULT_DATA, Settings, take_roots
 from lockgate.node.folder import Folder
@@ -73,6 +74,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(host.app, name="host")
 app.add_typer(relay.app, name="relay")
 app.add_typer(keys.app, name="keys")
+app.add_typer(token.app, name="token")
 app.add_typer(net.app, name="net")
 app.add_typer(evm.app, name="evm")
 app.add_typer(attestor.app, name="attestor")

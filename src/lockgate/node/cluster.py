@@ -94,7 +94,7 @@ class Cluster:
         # In a folder of its own: a socket's path has 107 bytes at most, and a data folder may lie deep.
         self._socket_folder = Path(tempfile.mkdtemp(prefix="lockgate-net-"))
         path = self._socket_folder / "socket"
-        self._server = await socket.serve(path, self._answer)
+        self._server = await socket.serve(path, None, self._answer)
         fields = {"pid": os.getpid(), "socket": str(path), "by": self.by, "validators": len(self.nodes)}
         write_json(self.record, {**fields, "ledger": self.name, "chain_id": genesis.chain_id})
         begun = [asyncio.create_task(self._start(node.index)) for node in self.nodes]

@@ -77,8 +77,9 @@ class Desk:
             case "wait":
                 return self._wait(bytes.fromhex(arguments["ref"]))
             case "subscribe":
-                since = arguments.get("since")
-                return self._subscribe(self._feed.newest() if since is None else int(since))
+                if arguments.get("since") is None:
+                    arguments["since"] = self._feed.newest()  # where a stream goes on whose token ends
+                return self._subscribe(int(arguments["since"]))
         raise BadCall("no such verb", verb=verb)
 
     async def _wait(self, ref: bytes) -> Events:

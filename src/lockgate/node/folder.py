@@ -7,6 +7,7 @@
 <data>/hosts/<name>/keys, host.sqlite, host.sock, endpoint.json
 <data>/relays/<name>/keys, relay.json
 <data>/chains/<name>/...                chains that are not ours: `node.foreign.spec`
+<data>/operators/main/keys, issuer.json   who issues tokens: `node.issuing`
 <data>/attestors/<name>/keys, attestor.json, sets; <data>/signers/attestor-<name>.said, what it signed
 ```
 """
@@ -92,6 +93,9 @@ class Folder:
 
     def attestor(self, name: str) -> Path:
         return self.root / "attestors" / name
+
+    def operator(self, name: str) -> Path:
+        return self.root / "operators" / name
 
     def chain(self, name: str) -> Path:
         """A chain that is not ours."""

@@ -20,6 +20,7 @@ from lockgate.node.bulk import Company, open_bulk
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.desk import Desk
+from lockgate.node.door import Door
 from lockgate.node.folder import Folder
 from lockgate.node.identity import Cabinet
 from lockgate.node.patience import patiently
@@ -71,7 +72,7 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
                 config, store, tree, guest, ring, entropy, readers, submitter, clock, entropy, evidence, report, bulk,
                 cabinet=cabinet, vault=vault,
             )  # fmt: skip
-            server = await serve(home / "host.sock", Desk(host).handle)
+            server = await serve(home / "host.sock", Door.of(folder, home, clock, report), Desk(host).handle)
             report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
             rotating = asyncio.create_task(schedule.keep(home, host, store, clock, report))
             try:

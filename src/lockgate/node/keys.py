@@ -18,7 +18,7 @@ from lockgate.keystore.place import FilePlace
 from lockgate.keystore.store import Keystore, algorithms_of
 from lockgate.keystore.stretch import Passphrase
 from lockgate.machine.accounts import account_id
-from lockgate.node import attestor, identity, keystores, ledger, schedule
+from lockgate.node import attestor, identity, issuing, keystores, ledger, schedule
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.custody import custody
@@ -40,11 +40,13 @@ WANTED: Final[dict[str, Choice]] = {
     "ledgers": ledger.wanted_keys,
     "relays": RELAY_KEYS,
     "attestors": attestor.wanted_keys,
+    "operators": issuing.wanted_keys,
 }
 ELSEWHERE: Final = {
     "ledgers": "validators change by `lockgate ledger validators`; authority and operator have no successor yet",
     "relays": "a relayer's account is any account: make another relayer, and stop this one",
     "attestors": "signer sets change by `lockgate attestor rotate`",
+    "operators": "the key that issues tokens is replaced by `lockgate token rotate`",
 }
 
 ROLES: Final = {
@@ -52,6 +54,7 @@ ROLES: Final = {
     "ledgers": {KeyRole.VALIDATOR, KeyRole.AUTHORITY, KeyRole.ACCOUNT},
     "relays": {KeyRole.ACCOUNT},
     "attestors": {KeyRole.ATTESTER},
+    "operators": {KeyRole.OPERATOR},
 }
 
 

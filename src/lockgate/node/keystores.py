@@ -24,13 +24,13 @@ from lockgate.primitives.errors import LockgateError
 
 RECORD: Final = "keystore.json"
 LOCK: Final = "keys.lock"
-KINDS: Final = ("ledgers", "hosts", "relays", "attestors")
+KINDS: Final = ("ledgers", "hosts", "relays", "attestors", "operators")
 Choice = Wanted | Callable[[Keystore], Wanted]
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Somebody with keys in this folder: a ledger, a host, a relay, an attestor."""
+    """Somebody with keys in this folder: a ledger, a host, a relay, an attestor, its operator."""
 
     kind: str
     name: str

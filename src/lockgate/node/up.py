@@ -13,7 +13,7 @@ from typing import Final
 from lockgate.hosting.config import HostConfig, LedgerRef, PeerRef
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.records import Lane
-from lockgate.node import cometbft, company, kept, net, schedule
+from lockgate.node import cometbft, company, issuing, kept, net, schedule
 from lockgate.node import ledger as ledger_node
 from lockgate.node.clock import SystemClock
 from lockgate.node.cluster import Cluster
@@ -121,6 +121,7 @@ async def _start_pair(running: Running, say: Say) -> None:
     name = "-".join(ledger.name for ledger in spec.ledgers)
     _place(folder.relay(name), spec.relay.keystore)
     write_json(folder.relay(name) / "relay.json", _relay(spec, attested))
+    issuing.ensure(folder)
     if spec.relay.rotate_every:
         period = schedule.parse(spec.relay.rotate_every, ACCOUNT)
         schedule.write(folder.relay(name), period, SystemClock().now(), ACCOUNT)

@@ -11,6 +11,7 @@ from lockgate.node.outbox import MAX_LISTED, outbox
 from lockgate.node.packets import BadPacketName
 from lockgate.node.socket import RemoteRefusal, call, serve
 from lockgate.storage.host import Sent
+from tests.support.doors import door, host_home
 from tests.support.hosts import HostWorld, in_world
 
 
@@ -41,8 +42,8 @@ def numbers(rows: list[dict[str, str]]) -> list[int]:
 @in_world()
 async def test_every_message_is_listed_once_oldest_first(world: HostWorld, tmp_path: Path, count: int) -> None:
     fill(world, count)
-    path = tmp_path / "host.sock"
-    async with await serve(path, Desk(world.a.host).handle):
+    path = host_home(tmp_path) / "host.sock"
+    async with await serve(path, door(path.parent), Desk(world.a.host).handle):
         assert numbers(await outbox(path)) == list(range(count))
         assert numbers(await outbox(path, 7)) == list(range(count))[-7:]
         assert numbers(await outbox(path, MAX_LISTED + 1)) == list(range(count))[-MAX_LISTED - 1 :]
@@ -53,8 +54,8 @@ async def test_one_answer_has_a_bound_and_what_is_sent_meanwhile_moves_no_page(
     world: HostWorld, tmp_path: Path
 ) -> None:
     fill(world, MAX_LISTED + 5)
-    path = tmp_path / "host.sock"
-    async with await serve(path, Desk(world.a.host).handle):
+    path = host_home(tmp_path) / "host.sock"
+    async with await serve(path, door(path.parent), Desk(world.a.host).handle):
         first = (await call(path, "outbox", limit=MAX_LISTED + 5))["messages"]
         assert numbers(first) == list(range(5, MAX_LISTED + 5))
         fill(world, 3, start=MAX_LISTED + 5)
@@ -74,8 +75,8 @@ async def test_one_answer_has_a_bound_and_what_is_sent_meanwhile_moves_no_page(
 async def test_a_page_goes_on_from_a_packet_as_well(world: HostWorld, tmp_path: Path) -> None:
     refs = [(await world.send(world.a, b"%d" % number))["ref"] for number in range(3)]
     await world.settle()
-    path = tmp_path / "host.sock"
-    async with await serve(path, Desk(world.a.host).handle):
+    path = host_home(tmp_path) / "host.sock"
+    async with await serve(path, door(path.parent), Desk(world.a.host).handle):
         rows = await outbox(path)
         assert [row["ref"] for row in rows] == refs
         assert rows[2]["packet"].startswith(f"{world.a.host.config.local.name}/")

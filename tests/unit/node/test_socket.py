@@ -60,8 +60,8 @@ class Desk:
 def run(tmp_path: Path, work: Any) -> None:
     async def all_of_it() -> None:
         desk = Desk()
-        path = tmp_path / "host.sock"
-        async with await serve(path, desk.handle):
+        path = tmp_path / "desk.sock"
+        async with await serve(path, None, desk.handle):
             async with asyncio.timeout(30):
                 await work(path, desk)
 
@@ -106,7 +106,9 @@ def test_a_stream_is_pushed_as_it_comes_and_ends_or_breaks_as_its_source_does(tm
 def test_a_caller_that_goes_away_ends_its_stream(tmp_path: Path, how: str) -> None:
     async def work(path: Path, desk: Desk) -> None:
         reader, writer = await asyncio.open_unix_connection(str(path))
-        writer.write(b'{"verb": "ever"}\n')
+        assert json.loads(await reader.readline()) == {"nonce": ""}
+        asked = {"call": json.dumps({"verb": "ever"}), "nonce": "", "shown": ""}
+        writer.write(json.dumps(asked).encode() + b"\n")
         assert json.loads(await reader.readline()) == {"event": {"number": 0}}
         if how == "close":
             writer.close()
@@ -120,11 +122,9 @@ def test_a_caller_that_goes_away_ends_its_stream(tmp_path: Path, how: str) -> No
 
 def test_a_host_that_is_not_there_or_leaves_is_not_running(tmp_path: Path) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
         writer.close()
 
     async def talk_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
         writer.write(b"{" * 10 + b"\n")
         writer.close()
 
@@ -151,7 +151,7 @@ def test_a_line_without_an_end_is_cut_off(tmp_path: Path) -> None:
         writer.write(b"x" * (MAX_LINE + 1_000_000))
         try:
             await writer.drain()
-            assert await reader.read() == b""
+            assert await reader.read() == b'{"nonce": ""}\n'
         except ConnectionError:
             pass
         writer.close()
