@@ -29,6 +29,8 @@ VYPER = TOOLS / "vyper"
 VYPER_PINS = REPO / "requirements" / "contracts.txt"
 CWT = TOOLS / "cwt"
 CWT_PINS = REPO / "requirements" / "cwt.txt"
+LAKERS = TOOLS / "lakers"
+LAKERS_PINS = REPO / "requirements" / "lakers.txt"
 
 
 def main() -> int:
@@ -36,6 +38,7 @@ def main() -> int:
         go_programs(),
         anvil(),
         environment("Vyper", VYPER, VYPER_PINS),  # the compiler of contracts/
+        environment("Lakers", LAKERS, LAKERS_PINS),  # another EDHOC
         environment("The CWT library", CWT, CWT_PINS),  # reads our tokens, and writes ones for us
     )
 

@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 REPO = Path(__file__).resolve().parents[1]
 FOLDER = REPO / "requirements"
 LAYERS = ("runtime", "install", "dev")  # each contains the one before it
-APART = ("contracts", "cwt")  # an environment of its own for each, made by tools/outside.py
+APART = ("contracts", "cwt", "lakers")  # an environment of its own for each, made by tools/outside.py
 BESIDE = ("pkcs11", "tpm-build", "tpm")  # into the same environment, by tools/hardware.py: they agree with dev.txt
 OUTSIDE = (*((None, layer) for layer in APART), *((LAYERS[-1], layer) for layer in BESIDE))  # with what bounds them
 OLDEST_PYTHON = "3.11"
