@@ -1,16 +1,17 @@
 """Watches what quorums tell an attested contract about a ledger of ours, and freezes it for words in conflict (P20).
 
-Every block of the chain is looked through for calls of the host and of its client. What a quorum said there is compared
-with what it said before, and with the ledger: its header at that height, and its values under the paths that were
-shown. Where they differ it is told, and the attestors are asked for their word on the same height and path. Two words
-that cannot both be true are evidence by themselves, whoever of the signers is right, and go to the contract.
+Every block of the chain is looked through for calls of the host and of its client (`evm_reading`). What a quorum said
+is compared with what it said before, and with the ledger: its header at that height, and its values under the paths
+that were shown. Where they differ it is told, and the attestors are asked for their word on the same height and path.
+Two words that cannot both be true are evidence by themselves, whoever of the signers is right, and go to the contract.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from dataclasses import replace
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lockgate.courier.evm_attesting import EvmAttest, leaves_of, statement_of
@@ -18,7 +19,6 @@ from lockgate.courier.ports import HeaderChain
 from lockgate.ibc.host import STORE
 from lockgate.lightclients.evm_attestation import (
     ABSENT,
-    Binding,
     Inclusion,
     attestation_fields,
     inclusion_fields,
@@ -29,27 +29,35 @@ from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import floor_seconds
 from lockgate.relay.chains.evm.account import EvmAccount
-from lockgate.relay.chains.evm.answers import data as hex_data
-from lockgate.relay.chains.evm.answers import exactly
 from lockgate.relay.chains.evm.clients import AttestedContract
 from lockgate.relay.chains.evm.interface import interface
-from lockgate.relay.chains.evm.node import ask
+from lockgate.relay.chains.evm.refusals import Reverted
 from lockgate.relay.endpoint import EndPoint
 from lockgate.relay.evm_attestors import EvmAttestors
-from lockgate.relay.evm_words import Shown, Word, holds, word_in
+from lockgate.relay.evm_reading import WordReader
+from lockgate.relay.evm_words import Shown, Word
 from lockgate.relay.guard import KeepEvidence
 from lockgate.relay.mover import Report
-from lockgate.relay.rpc import BadAnswer
 from lockgate.relay.updaters.evm_attested import FIRST_WORD
 from lockgate.relay.updaters.grounds import check_proofs
 
 KEPT: Final = 1_024  # heights whose words are remembered, newest heard last
-BLOCKS_AT_ONCE: Final = 16
-FAR: Final = 512  # blocks behind the newest: a guard that slept longer starts there
+AT_ONE_HEIGHT: Final = 256  # words: a batch has one, and few share a height
+KNOWN: Final = 8_192  # words that are not looked at twice
 PAUSE_S: Final = 1.0
-LOOKS_MOST: Final = 8
-SETS_KEPT: Final = 64
-WAITING_MOST: Final = 256
+LOOKS_MOST: Final = 200  # at one word; with the pauses between them about sixteen hours
+SLOWEST_S: Final = 300.0
+AT_ONCE: Final = 16  # looks in one step, so that new blocks are read, too
+WAITING_MOST: Final = 4_096
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A word to look at, how often that failed, and when to look again."""
+
+    word: Word
+    looks: int = 0
+    at: float = float("-inf")
 
 
 class EvmGuard:
@@ -67,70 +75,57 @@ class EvmGuard:
     ) -> None:
         """`source` is the ledger's domain id (P9)."""
         self._ours, self._there, self._account = ours, there, account
-        self._source, self._attestors, self._report, self._keep = source, attestors, report, keep
-        self._next = 0  # block
-        self._address = b""  # of the contract; a lane's client never changes
-        self._sets: dict[int, AttestedContract] = {}  # by epoch, as they were seen
-        self._waiting: list[tuple[Word, int]] = []  # words to look at, with how often that failed
+        self._attestors, self._report, self._keep = attestors, report, keep
+        self._reader = WordReader(account.chain, there.client, source, report)
+        self._waiting: deque[_Waiting] = deque()
+        self._known: OrderedDict[Hashable, None] = OrderedDict()
         self._heard: OrderedDict[int, list[Word]] = OrderedDict()
         self._told: set[tuple[int, bytes]] = set()
 
     async def step(self) -> None:
-        """Look through the blocks that are new, and wait a little."""
-        _, newest = await self._account.chain.heads()
-        await self._contract()
-        first = max(self._next or newest.number, newest.number - FAR)
-        for number in range(first, min(newest.number, first + BLOCKS_AT_ONCE - 1) + 1):
-            self._waiting += [(word, 0) for word in await self._words(number)]
-            self._next = number + 1
-        waiting, self._waiting = self._waiting[-WAITING_MOST:], []
-        for word, looks in waiting:
-            try:
-                await self._hear(word)
-            except LockgateError as error:  # a ledger or attestors that do not answer now
-                if looks + 1 < LOOKS_MOST:
-                    self._waiting.append((word, looks + 1))
-                self._report("unavailable", {"what": "words to the contract", "code": error.code})
+        """Look through the blocks that are new, and wait a little. Raises what a node's answer does, after the rest."""
+        try:
+            await self._reader.step(self._take)
+        finally:
+            await self._look()
         await asyncio.sleep(PAUSE_S)
 
-    async def _words(self, number: int) -> list[Word]:
-        """What calls of one block have said. Raises BadAnswer."""
-        block = await ask(self._account.chain.node, "eth_getBlockByNumber", hex(number), True)
-        if not isinstance(block, dict) or not isinstance(block.get("transactions"), list):
-            raise BadAnswer("a block without its transactions", number=number)
-        self._address = self._address or await self._account.chain.client_address(self._there.client)
-        found = []
-        for each in block["transactions"]:
-            if not isinstance(each, dict) or not isinstance(each.get("to"), str):
-                continue  # a contract's creation
-            to = exactly(each["to"], 20)
-            if to in (self._account.chain.host, self._address):
-                word = word_in(hex_data(each.get("input")), to == self._account.chain.host)
-                if word is not None:
-                    found.append(word)
-        return found
+    def _take(self, word: Word) -> None:
+        """Have a word looked at, once; anybody may repeat it."""
+        name = word.statement, tuple((one.key, one.leaf) for one in word.shown)
+        if name in self._known:
+            return
+        if len(self._waiting) >= WAITING_MOST:
+            self._alarm("evm.words_dropped", word)
+            return
+        self._known[name] = None
+        if len(self._known) > KNOWN:
+            self._known.popitem(last=False)
+        self._waiting.append(_Waiting(word))
 
-    async def _contract(self) -> AttestedContract:
-        """The contract now; its set is remembered, since it answers for its words after a rotation, too."""
-        state: AttestedContract = (await self._account.chain.client(self._there.client)).state
-        self._sets[state.epoch] = state
-        while len(self._sets) > SETS_KEPT:
-            del self._sets[min(self._sets)]
-        return state
+    async def _look(self) -> None:
+        now = asyncio.get_running_loop().time()
+        due = [each for each in self._waiting if each.at <= now][:AT_ONCE]
+        for each in due:
+            try:
+                await self._hear(each.word)
+            except LockgateError as error:  # a ledger, attestors or a chain that do not answer now
+                each.looks += 1
+                each.at = now + min(2.0**each.looks, SLOWEST_S)
+                self._report("unavailable", {"what": "words to the contract", "code": error.code})
+                if each.looks < LOOKS_MOST:
+                    continue
+                self._alarm("evm.words_given_up", each.word)
+            self._waiting.remove(each)
 
-    def _binding(self, contract: AttestedContract) -> Binding:
-        return Binding(
-            chain_id=self._account.chain.network,
-            contract=contract.address,
-            client_id=self._there.client,
-            source=self._source,
-        )
+    def _alarm(self, code: str, word: Word) -> None:
+        fields = {"chain": self._ours.chain.chain_id, "height": word.statement.height, "client": self._there.client}
+        self._report("alarm", {"code": code, **fields})
 
     async def _hear(self, word: Word) -> None:
-        await self._contract()
-        contract = self._sets.get(word.statement.epoch)
-        if contract is None or not holds(word, contract, self._binding(contract)):
-            return
+        contract = self._reader.set_of(word.statement.epoch)
+        if contract is None:
+            return  # of so many sets ago that the contract asks nobody about it
         for other in self._beside(word.statement.height):
             evidence = _conflict(word, other)
             if evidence is not None:
@@ -145,7 +140,10 @@ class EvmGuard:
         return [each for place in (below, height, above) if place is not None for each in self._heard.get(place, ())]
 
     def _remember(self, word: Word) -> None:
-        self._heard.setdefault(word.statement.height, []).append(word)
+        words = self._heard.setdefault(word.statement.height, [])
+        if word not in words:  # it is looked at again where the ledger did not answer
+            words.append(word)
+            del words[:-AT_ONE_HEIGHT]
         self._heard.move_to_end(word.statement.height)
         while len(self._heard) > KEPT:
             self._heard.popitem(last=False)
@@ -177,7 +175,7 @@ class EvmGuard:
             self._report("attested_otherwise", {**fields, "attested": said.state_root.hex()})
         leaves = leaves_of(keys, await self._values(header.app_hash, keys, height))
         statement = statement_of(contract.epoch, height, header.time, header.app_hash, leaves)
-        request = EvmAttest(self._binding(contract), contract.epoch, height, keys)
+        request = EvmAttest(self._reader.binding, contract.epoch, height, keys)
         signed = await self._attestors.sign(
             request, statement, contract.members, contract.threshold, contract.operators
         )
@@ -209,6 +207,8 @@ class EvmGuard:
             await self._account.execute(contract.address, call)
         except LockgateError as refusal:
             self._report("evidence_refused", {**fields, "on": self._account.chain.chain_id, "log": str(refusal)[:300]})
+            if isinstance(refusal, Reverted):
+                return  # it says the same the next time
             raise
         self._report("misbehaviour", {**fields, "on": self._account.chain.chain_id})
         await self._there.refresh()

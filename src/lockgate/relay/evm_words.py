@@ -6,7 +6,8 @@ Anybody reads it in the chain's blocks. It counts for nothing here before its si
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Final
 
 from lockgate.codec import abi
@@ -33,6 +34,8 @@ from lockgate.relay.chains.evm.clients import AttestedContract
 from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.chains.evm.packets import batch_of, packet_of
 
+SPEAKING: Final = ("recvPacket", "recvPackets", "ackPacket", "ackPackets", "timeoutPacket")  # of the host's calls
+MAX_WITHIN: Final = 64  # calls of one kind that are looked for in another's
 _PROOF: Final = abi.Tuple((ATTESTATION, INCLUSION))
 
 
@@ -72,25 +75,81 @@ def word_in(data: bytes, to_host: bool) -> Word | None:
         statement, signatures = _statement(attestation)
         size, positions, siblings = inclusion
         whole = Inclusion(size, positions, tuple(one.to_bytes(32) for one in siblings))
-        singles = single_inclusions([leaf for _, leaf in keyed], whole)
+        shown = _shown(keyed, whole, statement.leaves_root)
     except (Malformed, LockgateError, ValueError, IndexError, OverflowError, TypeError):
         return None
-    shown = tuple(Shown(key, leaf, one) for (key, leaf), one in zip(keyed, singles, strict=True))
     return Word(statement, signatures, shown)
 
 
-def holds(word: Word, contract: AttestedContract, binding: Binding) -> bool:
-    """Whether a quorum of this set of the contract's signed it."""
-    if word.statement.epoch != contract.epoch:
-        return False
-    digest, have = word.statement.digest(binding), {}
+def words_within(data: bytes) -> list[Word]:
+    """What calls have said that stand in another contract's call, as forwarders and batches of calls have them.
+
+    A call is bytes there, so its length stands before it, in a word of its own. What is packed in another way is not
+    found: `relay.evm_reading` tells of it where the host's events show it.
+    """
+    found = []
+    for to_host, selector in _speaking():
+        at = -1
+        for _ in range(MAX_WITHIN):
+            at = data.find(selector, at + 1)
+            if at < 0:
+                break
+            size = int.from_bytes(data[max(0, at - abi.WORD) : at])
+            word = word_in(data[at : at + size], to_host) if at >= abi.WORD and size <= len(data) - at else None
+            if word is not None:
+                found.append(word)
+    return found
+
+
+@cache
+def _speaking() -> tuple[tuple[bool, bytes], ...]:
+    """Selectors of the calls that say anything: whether they are the host's, and their bytes."""
+    host, client = interface("host"), interface("attested")
+    return (*((True, host.selector(name)) for name in SPEAKING), (False, client.selector("update")))
+
+
+def sound(word: Word, contract: AttestedContract, binding: Binding) -> Word | None:
+    """The word with a quorum's signatures as the contract takes them; None where no quorum of this set signed it.
+
+    Whoever made the call may have put them in another order, under other positions, or beside some of his own.
+    """
+    if word.statement.epoch != contract.epoch or len(word.signatures) > len(contract.members):
+        return None
+    digest, have, bad = word.statement.digest(binding), {}, 0
     for one in word.signatures:
         try:
             signed = signed_by(contract.members, digest, EvmAttested(one.r, one.vs))
         except NotOfTheSet:
-            return False
-        have[signed.position] = signed
-    return quorum(contract.members, contract.threshold, contract.operators, have) is not None
+            bad += 1
+            if len(word.signatures) - bad < contract.operators:
+                return None  # each look costs as much as a signature
+        else:
+            have[signed.position] = signed
+    found = quorum(contract.members, contract.threshold, contract.operators, have)
+    return None if found is None else replace(word, signatures=found)
+
+
+def _shown(keyed: Sequence[tuple[bytes, Leaf]], whole: Inclusion, root: bytes) -> tuple[Shown, ...]:
+    """The leaves of a call, each with its own way to the root; none where they do not lead there."""
+    try:
+        singles = single_inclusions([leaf for _, leaf in keyed], whole)
+    except ValueError:
+        return ()
+    if any(root_over(leaf, one) != root for (_, leaf), one in zip(keyed, singles, strict=True)):
+        return ()  # the call was refused, and the quorum said something of other leaves
+    return tuple(Shown(key, leaf, one) for (key, leaf), one in zip(keyed, singles, strict=True))
+
+
+def root_over(leaf: Leaf, inclusion: Inclusion) -> bytes:
+    """The root that one leaf and its siblings lead to."""
+    node, place, width = leaf.hash, inclusion.positions.bit_length() - 1, inclusion.size
+    siblings = iter(inclusion.siblings)
+    while width > 1:
+        if place ^ 1 < width:
+            other = next(siblings, b"")
+            node = keccak256(other + node if place & 1 else node + other)
+        place, width = place >> 1, (width + 1) >> 1
+    return node
 
 
 def single_inclusions(leaves: Sequence[Leaf], whole: Inclusion) -> list[Inclusion]:
@@ -163,4 +222,4 @@ def _statement(fields: Sequence[Any]) -> tuple[Statement, tuple[Signed, ...]]:
     return statement, tuple(Signed(at, r.to_bytes(32), vs.to_bytes(32)) for at, r, vs in signed)
 
 
-__all__ = ("Shown", "Word", "holds", "single_inclusions", "word_in")
+__all__ = ("Shown", "Word", "root_over", "single_inclusions", "sound", "word_in", "words_within")

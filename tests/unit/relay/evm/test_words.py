@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
+from lockgate.codec import abi
+from lockgate.crypto.keccak import keccak256
 from lockgate.crypto.recoverable import EvmKey
 from lockgate.ibc import commitment
 from lockgate.ibc import host as paths
@@ -27,7 +30,7 @@ from lockgate.relay.chains.evm.clients import AttestedContract
 from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.chains.evm.packets import item_fields, packet_fields
 from lockgate.relay.evm_guard import _conflict
-from lockgate.relay.evm_words import Word, holds, single_inclusions, word_in
+from lockgate.relay.evm_words import Shown, Word, root_over, single_inclusions, sound, word_in, words_within
 from tests.support.evm_node import FakeNode
 
 KEYS = [EvmKey(bytes([number + 1]) * 32) for number in range(3)]
@@ -76,30 +79,35 @@ def test_an_update_and_a_packets_proof_read_as_they_were_made() -> None:
     data = interface("attested").call("update", attestation_fields(over, signed(over)))
     assert word_in(data, to_host=False) == word(over)
     packet = FakeNode().send()
-    inclusion = prove(LEAVES, [0])[1]
+    key = paths.packet_commitment(packet.source_client, packet.sequence)
+    leaves = [Leaf(keccak256(key), commitment.commit_packet(packet)), *LEAVES]
+    over = replace(over, leaves_root=merkle_root(leaves))
+    inclusion = prove(leaves, [0])[1]
     call = (packet_fields(packet), encode_proof(over, signed(over), inclusion), (1, over.height))
     found = word_in(interface("host").call("recvPacket", call), to_host=True)
     assert found is not None
     assert (found.statement, found.signatures) == (over, signed(over))
-    assert found.shown[0].inclusion == inclusion
+    assert found.shown == (Shown(key, leaves[0], inclusion),)
 
 
 def test_a_batch_shows_each_of_its_packets() -> None:
-    over, packets = statement(), [FakeNode().send(), FakeNode().send(b"another")._replace(sequence=2)]
+    packets = [FakeNode().send(), FakeNode().send(b"another")._replace(sequence=2)]
     lane = packets[0].source_client, packets[0].destination_client
     items = [item_fields(packet) for packet in packets]
-    proof = encode_proof(over, signed(over), prove(LEAVES, [0, 1])[1])
-    received = word_in(interface("host").call("recvPackets", *lane, items, proof, (1, over.height)), to_host=True)
     answers = [b"yes", b"no"]
-    data = interface("host").call("ackPackets", *lane, items, answers, proof, (1, over.height))
-    acknowledged = word_in(data, to_host=True)
-    assert received is not None
-    assert acknowledged is not None
-    assert [one.leaf.value for one in received.shown] == [commitment.commit_packet(packet) for packet in packets]
-    assert [one.key for one in received.shown] == [paths.packet_commitment(lane[0], number) for number in (1, 2)]
-    made = [commitment.commit_acknowledgement(Acknowledgement((answer,))) for answer in answers]
-    assert [one.leaf.value for one in acknowledged.shown] == made
-    assert [one.key for one in acknowledged.shown] == [paths.packet_acknowledgement(lane[1], one) for one in (1, 2)]
+    sent = [paths.packet_commitment(lane[0], number) for number in (1, 2)]
+    answered = [paths.packet_acknowledgement(lane[1], number) for number in (1, 2)]
+    made = [commitment.commit_packet(packet) for packet in packets]
+    ended = [commitment.commit_acknowledgement(Acknowledgement((answer,))) for answer in answers]
+    for name, keys, values in (("recvPackets", sent, made), ("ackPackets", answered, ended)):
+        leaves = [Leaf(keccak256(key), value) for key, value in zip(keys, values, strict=True)]
+        over = replace(statement(), leaves_root=merkle_root(leaves))
+        proof = encode_proof(over, signed(over), prove(leaves, [0, 1])[1])
+        more = (answers,) if name == "ackPackets" else ()
+        found = word_in(interface("host").call(name, *lane, items, *more, proof, (1, over.height)), to_host=True)
+        assert found is not None
+        assert [one.leaf.value for one in found.shown] == values
+        assert [one.key for one in found.shown] == keys
 
 
 @pytest.mark.parametrize("data", [b"", b"\x01", b"\x01" * 4, b"\x01" * 300])
@@ -111,21 +119,59 @@ def test_what_is_no_call_says_nothing(data: bytes) -> None:
             assert word_in(selector + data, to_host) is None
 
 
-def test_only_a_quorum_of_the_present_set_over_this_very_contract_counts() -> None:
+def test_only_a_quorum_of_its_set_over_this_very_contract_counts() -> None:
     over = statement()
-    assert holds(word(over), CONTRACT, BINDING)
+    assert sound(word(over), CONTRACT, BINDING) == word(over)
     for other in (
         Word(over, signed(over, range(1))),
         Word(over, signed(over)[:1] * 2),
         Word(over, signed(statement(8))),
-        Word(
-            over,
-            signed(over, binding=Binding(chain_id=2, contract=b"\x0a" * 20, client_id="client-0", source=b"\x01" * 32)),
-        ),
+        Word(over, signed(over, binding=replace(BINDING, chain_id=2))),
         Word(over, (Signed(0, bytes(32), bytes(32)), *signed(over)[1:])),
-        word(Statement(epoch=2, height=7, time=over.time, state_root=over.state_root, leaves_root=over.leaves_root)),
+        Word(over, signed(over, range(3)) + signed(over, range(1))),  # more than the contract reads
+        word(replace(over, epoch=2)),
     ):
-        assert not holds(other, CONTRACT, BINDING)
+        assert sound(other, CONTRACT, BINDING) is None
+
+
+def test_signatures_stand_as_the_contract_takes_them_however_they_were_given() -> None:
+    """Whoever shows a false word first, in a call that fails, must not make it useless as evidence."""
+    over = statement()
+    first, second = signed(over)
+    for given in (
+        (second, first),
+        (Signed(2, first.r, first.vs), Signed(0, second.r, second.vs)),
+        (first, Signed(1, b"\x07" * 32, b"\x08" * 32), second),
+    ):
+        assert sound(Word(over, given), CONTRACT, BINDING) == word(over)
+    assert sound(Word(over, signed(over, range(3))), CONTRACT, BINDING) == word(over)
+
+
+def test_leaves_that_are_not_under_the_root_are_not_the_quorums() -> None:
+    over, packet = statement(), FakeNode().send()
+    leaf = Leaf(keccak256(paths.packet_commitment(packet.source_client, 1)), commitment.commit_packet(packet))
+    leaves = [leaf, *LEAVES]
+    true = replace(over, leaves_root=merkle_root(leaves))
+    for said, shown in ((true, 1), (over, 0)):
+        proof = encode_proof(said, signed(said), prove(leaves, [0])[1])
+        found = word_in(interface("host").call("recvPacket", (packet_fields(packet), proof, (1, 7))), to_host=True)
+        assert found is not None
+        assert (found.statement, len(found.shown)) == (said, shown)
+    for size in range(1, 20):
+        many = [Leaf(bytes([at]) * 32, bytes([at + 100]) * 32) for at in range(size)]
+        for at in range(size):
+            assert root_over(many[at], prove(many, [at])[1]) == merkle_root(many)
+
+
+def test_a_call_is_found_in_the_call_of_a_forwarder_and_packed_in_a_batch() -> None:
+    over = statement()
+    update = interface("attested").call("update", attestation_fields(over, signed(over)))
+    forwarded = b"\x01\x02\x03\x04" + abi.encode(abi.Tuple((abi.Uint(160), abi.BYTES)), (1, update))
+    packed = b"\x00" + b"\x0a" * 20 + bytes(32) + len(update).to_bytes(32) + update
+    assert words_within(forwarded) == words_within(b"\x09" * 5 + packed) == [word(over)]
+    assert words_within(packed + packed) == [word(over)] * 2
+    for cut in (update, b"\xff" * 32 + update, packed[:-1], b"", update[:4] * 1_000):
+        assert words_within(cut) == []
 
 
 def test_words_conflict_where_the_contract_says_that_they_do() -> None:

@@ -11,6 +11,7 @@ from lockgate.primitives.time import UnixNanos, UnixSeconds, seconds_to_nanos
 from lockgate.relay.rpc import BadAnswer
 
 MAX_DATA: Final = 1 << 20  # bytes of one log or one call's result; a packet of our contracts has 2 KiB
+MAX_INPUT: Final = 1 << 24  # bytes of a transaction's call: what a node's answer can hold; pools take far less
 MAX_TOPICS: Final = 4
 WORD: Final = 32
 ADDRESS: Final = 20
@@ -50,6 +51,16 @@ class Log:
     block: int
     block_hash: bytes
     index: int  # in its block
+    transaction: bytes = b""  # its hash, where the node says it
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionCall:
+    """A transaction of a block, as far as it can have said anything to a contract."""
+
+    hash: bytes
+    to: bytes  # empty: it creates a contract
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,7 @@ def log_of(json: Any) -> Log:
             quantity(json["blockNumber"]),
             exactly(json["blockHash"], WORD),
             quantity(json["logIndex"]),
+            exactly(json["transactionHash"], WORD) if json.get("transactionHash") is not None else b"",
         )
     except KeyError as error:
         raise BadAnswer("a log without a field", field=error.args[0]) from error
@@ -127,6 +139,20 @@ def logs_of(json: Any) -> tuple[Log, ...]:
     if not isinstance(json, list):
         raise BadAnswer("not a list of logs")
     return tuple(map(log_of, json))
+
+
+def calls_of(json: Any) -> tuple[TransactionCall, ...]:
+    """The transactions of a block that was asked for with them."""
+    if not isinstance(json, dict) or not isinstance(json.get("transactions"), list):
+        raise BadAnswer("a block without its transactions")
+    found = []
+    for each in json["transactions"]:
+        if not isinstance(each, dict):
+            raise BadAnswer("a block with hashes for transactions")
+        to = each.get("to")
+        called = b"" if to is None else exactly(to, ADDRESS)
+        found.append(TransactionCall(exactly(each.get("hash"), WORD), called, data(each.get("input"), MAX_INPUT)))
+    return tuple(found)
 
 
 def receipt_of(json: Any) -> Receipt:
@@ -163,7 +189,9 @@ __all__ = (
     "EvmBlock",
     "Log",
     "Receipt",
+    "TransactionCall",
     "block_of",
+    "calls_of",
     "data",
     "exactly",
     "hexed",

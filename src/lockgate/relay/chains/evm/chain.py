@@ -81,6 +81,7 @@ class EvmChain(OneSource):
         self.chain_id = chain_name(network)
         self.revision = REVISION
         self.history = History(None if memory is None else memory.load())
+        self.taken_up = self.history.released  # what an earlier process had released
         self._memory = memory
         self._finality = finality
         self._report = report
@@ -223,7 +224,7 @@ class EvmChain(OneSource):
         last = await self.block(numbers[-1])
         blocks = await self._headers(numbers[0], last)
         by_block: dict[int, list[Log]] = {number: [] for number in numbers}
-        for log in await self._logs(numbers[0], numbers[-1], []):
+        for log in await self.logs(numbers[0], numbers[-1]):
             by_block[log.block].append(log)
         found = []
         for block in blocks:
@@ -252,7 +253,7 @@ class EvmChain(OneSource):
             high = last
             while high >= self._first and not found.keys() >= set(some):
                 low = max(self._first, high - LOGS_AT_ONCE + 1)
-                for log in await self._logs(low, high, topics):
+                for log in await self.logs(low, high, topics):
                     for event in events_of([log]):
                         sequence = int.from_bytes(log.topics[2])
                         if event.type == kind and sequence in some and accept(event):
@@ -260,8 +261,9 @@ class EvmChain(OneSource):
                 high = low - 1
         return found
 
-    async def _logs(self, first: int, last: int, topics: Sequence[Any]) -> list[Log]:
-        asked = {"fromBlock": hex(first), "toBlock": hex(last), "address": hexed(self.host), "topics": topics}
+    async def logs(self, first: int, last: int, topics: Sequence[Any] = ()) -> list[Log]:
+        """What the host emitted in blocks from first to last, in order."""
+        asked = {"fromBlock": hex(first), "toBlock": hex(last), "address": hexed(self.host), "topics": list(topics)}
         json = await ask(self.node, "eth_getLogs", asked)
         if isinstance(json, list) and len(json) > MOST_LOGS:
             raise BadAnswer("more logs than blocks can hold", count=len(json))
@@ -310,11 +312,16 @@ class EvmChain(OneSource):
 
     async def client(self, client_id: ClientId, /) -> TrackedClient:
         """A client at the newest block. Raises BadAnswer for one of another kind."""
-        address, own = await self.client_address(client_id), interface("attested")
+        address = await self.client_address(client_id)
         _, newest = await self.heads()
-        status = await self.call(address, own.call("status"), newest)
-        signing = await self.call(address, own.call("getSet"), newest)
-        return tracked_of(client_id, address, status, signing, self._followed, newest.time)
+        return await self.client_at(client_id, address, newest)
+
+    async def client_at(self, client_id: ClientId, address: bytes, block: EvmBlock) -> TrackedClient:
+        """A client as its contract was after a block, which may be an old one. Raises as `client` does."""
+        own = interface("attested")
+        status = await self.call(address, own.call("status"), block)
+        signing = await self.call(address, own.call("getSet"), block)
+        return tracked_of(client_id, address, status, signing, self._followed, block.time)
 
     async def client_address(self, client_id: ClientId) -> bytes:
         """The contract of a client. Raises RpcError for one that the host does not know."""

@@ -87,6 +87,9 @@ class Interface:
                 return name, _decoded(function.inputs, data[4:])
         return None
 
+    def selector(self, name: str) -> bytes:
+        return self._functions[name].selector
+
     def topic(self, event: str) -> bytes:
         return next(one.topic for one in self._events.values() if one.name == event)
 

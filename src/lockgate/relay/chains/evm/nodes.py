@@ -168,7 +168,7 @@ class EvmNodes:
 
     def _agreed(self, asked: _Round) -> Any:
         """What enough nodes say alike, a "no" too. Raises ChainUnavailable."""
-        forms = [_form(asked.call[0], given) for given in asked.given]
+        forms = [_form(asked.call, given) for given in asked.given]
         groups: dict[Any, list[int]] = {}
         for place, form in enumerate(forms):
             if form is not ABSENT:
@@ -250,16 +250,17 @@ def _quantities(given: Sequence[Any]) -> list[int]:
     return found
 
 
-def _form(method: str, given: Any) -> Any:
+def _form(call: Call, given: Any) -> Any:
     """What is compared of an answer: nodes add fields of their own, and write hex in either case."""
     if given is ABSENT or given is None:
         return given
     if isinstance(given, RpcError):
         return "error"
     try:
-        match method:
+        match call[0]:
             case "eth_getBlockByNumber":
-                return answers.block_of(given)
+                block = answers.block_of(given)
+                return (block, answers.calls_of(given)) if call[1][1] else block  # no one node says what was called
             case "eth_getLogs":
                 return answers.logs_of(given)
             case "eth_getTransactionReceipt":

@@ -1,0 +1,272 @@
+"""A reader of words misses none: over restarts, re-organisations, rotations, calls of other contracts, lying nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lockgate.codec import abi
+from lockgate.courier.ports import ChainUnavailable
+from lockgate.crypto.keccak import keccak256
+from lockgate.lightclients.evm_attestation import Statement, attestation_fields
+from lockgate.relay import evm_reading
+from lockgate.relay.chains.evm.answers import hexed
+from lockgate.relay.chains.evm.chain import EvmChain
+from lockgate.relay.chains.evm.interface import interface
+from lockgate.relay.chains.evm.node import Call
+from lockgate.relay.chains.evm.nodes import EvmNodes
+from lockgate.relay.evm_reading import WordReader
+from lockgate.relay.evm_words import Word
+from lockgate.relay.rpc import BadAnswer, RpcError
+from tests.support.evm_node import CLIENT, NETWORK, FakeNode, chain_of
+from tests.unit.relay.evm.test_words import KEYS, signed, statement
+
+CONTRACT = b"\x0c" * 20
+FORWARDER = b"\x0f" * 20
+SOURCE = b"\x01" * 32
+Told = list[tuple[str, dict[str, Any]]]
+
+
+class Speaking(FakeNode):
+    """A node of a chain on which the contract stands, and of which others make calls."""
+
+    def __init__(self) -> None:
+        self.pool: list[tuple[bytes, bytes]] = []
+        self.calls_in: dict[bytes, list[tuple[bytes, bytes]]] = {}  # by block hash: to, data
+        self.epoch = 1
+        self.epochs: dict[bytes, int] = {}
+        super().__init__()
+
+    def mine(self, count: int = 1) -> None:
+        for _ in range(count):
+            super().mine()
+            block = self.blocks[-1]
+            self.calls_in[block.hash], self.pool = self.pool, []
+            self.epochs[block.hash] = self.epoch
+            for log in block.logs:
+                log["transactionHash"] = hexed(keccak256(block.hash + bytes(1)))
+
+    def say(self, over: Statement, to: bytes = CONTRACT) -> Word:
+        call = interface("attested").call("update", attestation_fields(over, signed(over, binding=BINDING)))
+        if to == FORWARDER:
+            call = b"\x01\x02\x03\x04" + abi.encode(abi.Tuple((abi.Uint(160), abi.BYTES)), (1, call))
+        self.pool.append((to, call))
+        return Word(over, signed(over, binding=BINDING))
+
+    def eth_getBlockByNumber(self, at: str, full: bool) -> Any:
+        json = super().eth_getBlockByNumber(at, full)
+        if json is None or not full:
+            return json
+        block = bytes.fromhex(json["hash"][2:])
+        calls = enumerate(self.calls_in[block])
+        made = [
+            {"hash": hexed(keccak256(block + bytes([place]))), "to": hexed(to) if to else None, "input": hexed(data)}
+            for place, (to, data) in calls
+        ]
+        return {**json, "transactions": made}
+
+    def eth_call(self, transaction: dict[str, str], at: Any) -> str:
+        data, own = bytes.fromhex(transaction["data"][2:]), interface("attested")
+        if data[:4] == interface("host").selector("getClient"):
+            return hexed(int.from_bytes(CONTRACT).to_bytes(32))
+        if data[:4] == own.selector("status"):
+            return hexed(abi.encode(abi.Tuple((abi.Uint(1), abi.UINT64, abi.UINT64)), (1, 7, 1_700_000_000)))
+        assert data[:4] == own.selector("getSet")
+        if at != "latest" and bytes.fromhex(at["blockHash"][2:]) not in self.epochs:
+            raise RpcError("missing trie node")
+        epoch = self.epoch if at == "latest" else self.epochs[bytes.fromhex(at["blockHash"][2:])]
+        members = abi.Array(abi.Tuple((abi.UINT64, abi.Uint(160), abi.UINT64)))
+        kinds = abi.Tuple((abi.UINT64, members, abi.UINT64, abi.UINT64, abi.UINT64))
+        rows = [(0, int.from_bytes(key.address), 1) for key in KEYS]
+        return hexed(abi.encode(kinds, (epoch, rows, 2, 2, 2_000_000_000))[abi.WORD :])
+
+
+class Reading:
+    """A reader of such a chain, what it took, and what it told."""
+
+    def __init__(self, node: Speaking, chain: EvmChain | None = None) -> None:
+        self.told: Told = []
+        self.chain = chain or chain_of(node, "2")[0]
+        self.reader = WordReader(self.chain, CLIENT, SOURCE, lambda name, fields: self.told.append((name, fields)))
+        self.took: list[Word] = []
+
+    def step(self, times: int = 1) -> list[Word]:
+        """What was taken in these steps."""
+        self.took.clear()
+        for _ in range(times):
+            asyncio.run(self.reader.step(self.took.append))
+        return list(self.took)
+
+    def alarms(self) -> list[str]:
+        return [str(fields["code"]) for name, fields in self.told if name == "alarm"]
+
+
+BINDING = replace(
+    WordReader(chain_of(FakeNode())[0], CLIENT, SOURCE, lambda *_: None).binding, contract=CONTRACT, chain_id=NETWORK
+)
+
+
+def at(height: int) -> Statement:
+    return statement(height, 1_700_000_000 + height)
+
+
+def test_each_block_is_read_once_and_only_what_a_quorum_signed_is_taken() -> None:
+    node = Speaking()
+    node.mine(5)
+    reading = Reading(node)
+    assert reading.step() == []
+    said = node.say(at(7))
+    node.pool.append((CONTRACT, b"\x00" * 9))
+    node.pool.append((b"", b"\x00" * 9))
+    forged = interface("attested").call("update", attestation_fields(at(8), signed(at(9), binding=BINDING)))
+    node.pool.append((CONTRACT, forged))
+    node.mine()
+    assert reading.step(3) == [said]
+    assert reading.told == []
+
+
+def test_a_call_through_another_contract_is_read() -> None:
+    node = Speaking()
+    reading = Reading(node)
+    reading.step()
+    said = node.say(at(7), FORWARDER)
+    node.mine()
+    assert reading.step() == [said]
+
+
+def test_a_proof_that_the_host_took_and_nobody_can_read_is_told() -> None:
+    node = Speaking()
+    reading = Reading(node)
+    reading.step()
+    node.receive(1)
+    node.pool.append((FORWARDER, b"packed in a way of its own"))
+    node.mine()
+    assert reading.step() == []
+    assert reading.alarms() == ["evm.words_unseen"]
+    node.receive(2)
+    node.say(at(7), FORWARDER)  # the same transaction
+    node.mine()
+    assert len(reading.step()) == 1
+    assert reading.alarms() == ["evm.words_unseen"]
+
+
+def test_what_a_reorganisation_put_in_place_of_blocks_that_were_read_is_read() -> None:
+    node = Speaking()
+    node.mine(9)
+    reading = Reading(node)
+    reading.step()
+    node.mine(2)
+    assert reading.step() == []
+    node.say(at(7))
+    node.reorganise(2)
+    assert [word.statement.height for word in reading.step()] == [7]
+    assert reading.step() == []
+
+
+def test_another_process_begins_before_what_the_first_one_released() -> None:
+    node = Speaking()
+    node.mine(5)
+    first = Reading(node)
+    first.step()
+    node.say(at(7))
+    node.mine(3)
+    chain = chain_of(node, "2")[0]
+    chain.taken_up = chain.history.released = first.chain.history.released
+    assert [word.statement.height for word in Reading(node, chain).step()] == [7]
+
+
+def test_a_gap_that_is_too_far_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evm_reading, "FAR", 10)
+    node = Speaking()
+    node.mine(5)
+    reading = Reading(node)
+    reading.step()
+    node.mine(30)
+    reading.step()
+    (told,) = [fields for name, fields in reading.told if name == "alarm"]
+    assert (told["code"], told["first"], told["last"]) == ("evm.words_unread", 6, 24)
+
+
+def test_a_word_of_a_set_that_was_rotated_away_before_it_was_read_is_judged_by_that_set() -> None:
+    node = Speaking()
+    node.mine(5)
+    reading = Reading(node)
+    node.epoch = 2
+    node.mine()
+    reading.step()
+    node.epoch = 1
+    node.mine()
+    said = node.say(at(7))
+    node.epoch = 2
+    node.mine()
+    assert reading.step() == [said]
+    node.say(replace(at(8), epoch=9))
+    node.say(replace(at(8), epoch=0))
+    node.mine()
+    assert reading.step() == []
+
+
+class Hiding:
+    """A node that leaves transactions out of a block, whose header is as the others show it. Meets `EvmCalls`."""
+
+    def __init__(self, node: Speaking) -> None:
+        self.node = node
+
+    async def close(self) -> None: ...
+
+    async def many(self, calls: Sequence[Call], /) -> list[Any]:
+        found = await self.node.many(calls)
+        return [
+            {**one, "transactions": []} if isinstance(one, dict) and "transactions" in one else one for one in found
+        ]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_b5_one_node_that_hides_a_call_hides_it_from_nobody(place: int) -> None:
+    node = Speaking()
+    nodes: list[Any] = [node, node]
+    nodes.insert(place, Hiding(node))
+    chain, told = chain_of(node, "2")
+    chain.node = EvmNodes(
+        [(f"node {at}", each) for at, each in enumerate(nodes)], 2, lambda name, fields: told.append((name, fields))
+    )
+    reading = Reading(node, chain)
+    reading.step()
+    said = node.say(at(7))
+    node.mine()
+    assert reading.step() == [said]
+    assert {fields["node"] for name, fields in told if name == "alarm"} == {f"node {place}"}
+
+
+def test_b5_two_nodes_that_differ_about_calls_leave_the_block_to_be_read_again() -> None:
+    node = Speaking()
+    chain, told = chain_of(node, "2")
+    nodes: list[Any] = [("one", node), ("other", Hiding(node))]
+    chain.node = EvmNodes(nodes, 2, lambda name, fields: told.append((name, fields)))
+    reading = Reading(node, chain)
+    reading.step()
+    said = node.say(at(7))
+    node.mine()
+    with pytest.raises(ChainUnavailable):
+        reading.step()
+    chain.node = node
+    assert reading.step() == [said]
+
+
+def test_a_node_that_answers_for_another_block_is_not_believed() -> None:
+    node = Speaking()
+    node.mine(3)
+    reading = Reading(node)
+    reading.step()
+    node.mine()
+    node.spoil = lambda method, params, answer: (
+        node.eth_getBlockByNumber("0x1", True)
+        if method == "eth_getBlockByNumber" and params[1] and params[0] != "0x1"
+        else answer
+    )
+    with pytest.raises(BadAnswer):
+        reading.step()
