@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from lockgate.codec import type_urls as urls
 from lockgate.codec.wire import ibc_client_pb2 as client_wire
+from lockgate.crypto.suites import SIGN_ED25519
 from lockgate.lab.ledgers import LabLedger, responses
 from lockgate.lab.paths import End, expect
 from lockgate.lightclients.attested import Attestation, ClientState, ConsensusState, SignerSet, messages, states
@@ -21,9 +23,9 @@ from tests.support.attesters import attester, ordered, signatures, signer
 from tests.support.lab import START
 
 
-def attested_state(of: LabLedger, threshold: int = 4, first: int = 0) -> ClientState:
+def attested_state(of: LabLedger, threshold: int = 4, first: int = 0, suite: int = SIGN_ED25519.id) -> ClientState:
     until = UnixNanos(START + seconds(86_400 * 300))
-    signers = ordered([signer(number, until=until) for number in range(first, first + 5)])
+    signers = ordered([signer(number, until=until, suite=suite) for number in range(first, first + 5)])
     return ClientState(
         domain=of.genesis.domain_id,
         chain_id=of.genesis.chain_id,
@@ -59,8 +61,10 @@ def attestation(of: LabLedger, state: ClientState, height: int, **spoilt: Any) -
     bare = Attestation(epoch=1, height=of.at(height), timestamp=header.time, root=header.app_hash)
     bare = replace(bare, **spoilt)
     names = state.signers.by_hash
-    by = [number for number in range(20) if attester(number).key.hash in names][: state.signers.threshold]
-    return replace(bare, signatures=signatures(state, bare.message(state.chain_id, state.signers), by))
+    suite = state.signers.signers[0].key.suite
+    key = partial(attester, suite=suite)
+    by = [number for number in range(20) if key(number).key.hash in names][: state.signers.threshold]
+    return replace(bare, signatures=signatures(state, bare.message(state.chain_id, state.signers), by, key))
 
 
 def client_message(on: End, kind: str, value: bytes) -> Message:

@@ -48,9 +48,11 @@ def ordered(signers: Sequence[Signer]) -> tuple[Signer, ...]:
     return tuple(sorted(signers, key=lambda signer: signer.key.hash))
 
 
-def signer(number: int, weight: int = 1, operator: str = "", source: str = "", **changes: Any) -> Signer:
+def signer(
+    number: int, weight: int = 1, operator: str = "", source: str = "", suite: int = SIGN_ED25519.id, **changes: Any
+) -> Signer:
     made = Signer(
-        key=attester(number).key,
+        key=attester(number, suite).key,
         weight=weight,
         operator=operator or f"operator-{number}",
         source=source or f"node-{number}",

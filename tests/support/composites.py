@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from lockgate.crypto.suites import SIGN_ED25519
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import TRUSTING, End, create_client, expect, register, update
@@ -21,7 +22,8 @@ RULE = "07-tendermint-0 AND (attested-1(4/5) OR attested-2)"
 class CompositeWorld:
     """Ledger A follows B by headers, by five attesters and by three others, and by a rule over all of these."""
 
-    def __init__(self, rule: str = RULE, *, made: bool = True) -> None:
+    def __init__(self, rule: str = RULE, *, made: bool = True, suite: int = SIGN_ED25519.id) -> None:
+        """`suite` is that of the five attesters."""
         clock = SimulatedClock(START)
         self.clock = clock
         applications = {PORT: Notes()}
@@ -31,7 +33,7 @@ class CompositeWorld:
             End(a, account(name)) for name in ("operator a", "header", "five", "three")
         )
         create_client(self.header, self.b.ledger)
-        self.five_state = attested_state(self.b.ledger)
+        self.five_state = attested_state(self.b.ledger, suite=suite)
         self.three_state = attested_state(self.b.ledger, threshold=3, first=10)
         create_attested(self.five, self.b.ledger, self.five_state)
         create_attested(self.three, self.b.ledger, self.three_state)

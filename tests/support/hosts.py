@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from lockgate.codec import cbor
-from lockgate.crypto.suites import SEAL_X25519
+from lockgate.crypto.suites import SEAL_X25519, SIGN_ED25519
 from lockgate.engines.embedded.results import BlockResults
 from lockgate.host.keyring import AccountKey, KeyCabinet, KeyRing, Opener
 from lockgate.host.ports import Guest
@@ -133,11 +133,12 @@ class HostWorld:
         applications: Mapping[str, Application] | None = None,
         join: Callable[[End, End], None] | None = None,
         sessions: bool = False,
+        endpoints: tuple[int, int] = (SIGN_ED25519.id, SEAL_X25519.id),
     ) -> None:
         self.sessions = sessions
         self.epochs = EpochLimits()
         self.vaults: dict[str, ForgetfulVault] = {"a": ForgetfulVault(), "b": ForgetfulVault()}
-        self.lab = World.make(parameters, applications, join=join)
+        self.lab = World.make(parameters, applications, join=join, endpoints=endpoints)
         self.clock = self.lab.clock
         self._services = [service_of(end.ledger) for end in (self.lab.a, self.lab.b)]
         rpcs = [LabRpc.of(service) for service in self._services]
@@ -353,7 +354,7 @@ def ring_of(endpoint: LabEndpoint, generation: int | None = None) -> KeyRing:
     """The private keys of an endpoint's newest record, or of an earlier one."""
     at = endpoint.generation if generation is None else generation
     record = endpoint.record if at == endpoint.generation else _record(endpoint, at)
-    return KeyRing(endpoint.signer(at), Opener(record, SEAL_X25519.kem.private_key(endpoint.sealing_secret(at))))
+    return KeyRing(endpoint.signer(at), Opener(record, endpoint.opener(at)))
 
 
 def _record(endpoint: LabEndpoint, index: int) -> KeyRecord:

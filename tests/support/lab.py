@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lockgate.crypto import ed25519
 from lockgate.crypto.keys import IdentitySigner
-from lockgate.crypto.suites import SIGN_ED25519
+from lockgate.crypto.suites import SEAL_X25519, SIGN_ED25519
 from lockgate.ibc import host
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import Acknowledgement, Packet, Payload
@@ -66,9 +66,10 @@ class World:
         join: Callable[[End, End], None] | None = None,
         validators: int = 1,
         spares: int = 0,
+        endpoints: tuple[int, int] = (SIGN_ED25519.id, SEAL_X25519.id),
     ) -> World:
         """`validators` sign ledger A, and `spares` may; `suite` is that of the ledgers' authority; `join` makes the
-        clients and opens the lane in another way."""
+        clients and opens the lane in another way; `endpoints` are the suites of the two: signing, sealing."""
         clock = SimulatedClock(START)
         gov = lab_authority("authority", suite)
         ledgers = [
@@ -89,8 +90,8 @@ class World:
         else:
             join(a, b)
         host_a, host_b = account("host a"), account("host b")
-        sender = LabEndpoint(b"sender", (host_a.id,))
-        receiver = LabEndpoint(b"receiver", (host_b.id,))
+        sender = LabEndpoint(b"sender", (host_a.id,), *endpoints)
+        receiver = LabEndpoint(b"receiver", (host_b.id,), *endpoints)
         lane = lanes.lane_of(a.ledger.chain.view(), a.client)
         assert lane is not None
         world = cls(clock, a, b, account("relayer a"), account("relayer b"), sender, receiver, lane.lane_id)
