@@ -22,6 +22,7 @@ MINUTES: Final = {  # what a topic may take: about four times what it takes on t
     "verification": 15,  # the first build of the Go verifier included
     "envelope": 10,
     "session": 5,
+    "handshake": 10,
     "bulk": 20,
     "backlog": 15,
     "startup": 10,

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from lockgate.crypto.errors import BadKey, WrongLength
@@ -26,6 +27,7 @@ _SIGNED_LABEL: Final = b"lockgate/signed/1\x00"
 _HALF_LABEL: Final = b"lockgate/hybrid-half/1\x00"
 _IDENTITY_LABEL: Final = b"lockgate/identity/1\x00"
 _HASH_BYTES: Final = 32
+_REMEMBERED: Final = 64  # identities, some 2 KB each: asked for several times in one signature or check
 
 
 class Purpose(IntEnum):
@@ -70,6 +72,11 @@ def signing_bytes(
 
 def identity_hash(suite_id: int, parts: Sequence[bytes]) -> bytes:
     """Hash all public keys of an identity, with their suite and lengths. 32 bytes, SHA-256."""
+    return _identity_hash(suite_id, tuple(parts))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _identity_hash(suite_id: int, parts: tuple[bytes, ...]) -> bytes:
     digest = hashlib.sha256(_IDENTITY_LABEL + suite_id.to_bytes(2))
     for part in parts:
         digest.update(len(part).to_bytes(4))

@@ -251,7 +251,7 @@ def test_P18_whoever_knew_all_keys_before_a_fresh_handshake_opens_nothing_after_
 
     for guess in (onward, next_epoch(onward, bytes(32)), next_epoch(onward, onward)):
         with pytest.raises(OpenFailed):
-            RecordKeys(aead, direction_of(guess, Direction.INITIATOR), 0).open(frame[:4], frame[4:])
+            RecordKeys(aead, direction_of(guess, Direction.INITIATOR), LinkLimits(), 0).open(frame[:4], frame[4:])
     assert pair.feed(pair.bob, frame) == [Data(b"healed")]
 
 

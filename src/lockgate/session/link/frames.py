@@ -30,26 +30,25 @@ class Kind(IntEnum):
     BUSY = 6
 
 
-EMPTY: Final = frozenset({Kind.UPDATE, Kind.SWITCH, Kind.CLOSE, Kind.BUSY})
+_KINDS: Final = {int(kind): kind for kind in Kind}
+_MOST: Final = {Kind.DATA: MAX_CONTENT, Kind.HANDSHAKE: MAX_MESSAGE, Kind.UPDATE: 0, Kind.SWITCH: 0, Kind.CLOSE: 0}
 
 
 def header(kind: Kind, length: int) -> bytes:
-    return bytes((kind,)) + length.to_bytes(3)
+    return (kind << 24 | length).to_bytes(HEADER_BYTES)
 
 
 def read_header(data: bytes | bytearray) -> tuple[Kind, int]:
     """Raises FrameRefused."""
-    try:
-        kind = Kind(data[0])
-    except ValueError as error:
-        raise FrameRefused("no such kind", kind=data[0]) from error
-    return kind, int.from_bytes(data[1:HEADER_BYTES])
+    kind = _KINDS.get(data[0])
+    if kind is None:
+        raise FrameRefused("no such kind", kind=data[0])
+    return kind, int.from_bytes(data) & 0xFFFFFF
 
 
 def check_record(kind: Kind, length: int, tag_bytes: int) -> None:
     """Raise FrameRefused unless a record of this kind may be so long."""
-    most = 0 if kind in EMPTY else MAX_CONTENT if kind is Kind.DATA else MAX_MESSAGE
-    if kind is Kind.BUSY or not tag_bytes <= length <= most + tag_bytes:
+    if not tag_bytes <= length <= _MOST.get(kind, -1) + tag_bytes:
         raise FrameRefused("no record of this kind and length", kind=kind.name, length=length)
 
 

@@ -31,10 +31,13 @@ class LinkLimits:
 class RecordKeys:
     """The key of a direction as it stands: seals, or opens, the next record and no other."""
 
-    __slots__ = ("_aead", "_cipher", "_link", "_nonce", "began", "records", "size")
+    __slots__ = ("_aead", "_cipher", "_limits", "_link", "_most", "_nonce", "_nonce_bytes", "_until", "records", "size")
 
-    def __init__(self, aead: Aead, link: bytes, now: int) -> None:
+    def __init__(self, aead: Aead, link: bytes, limits: LinkLimits, now: int) -> None:
         self._aead = aead
+        self._limits = limits
+        self._nonce_bytes = aead.nonce_bytes
+        self._most = min(limits.records, MAX_RECORDS - _SPARE)
         self._start(link, now)
 
     def __repr__(self) -> str:
@@ -45,11 +48,11 @@ class RecordKeys:
         return self._aead.tag_bytes
 
     def _start(self, link: bytes, now: int) -> None:
-        key, nonce = record_key_of(link, self._aead.key_bytes, self._aead.nonce_bytes)
+        key, nonce = record_key_of(link, self._aead.key_bytes, self._nonce_bytes)
         self._link = link
         self._cipher: KeyedAead = self._aead.keyed(key)
         self._nonce = int.from_bytes(nonce)
-        self.began = now
+        self._until = now + self._limits.age_ns
         self.records = 0
         self.size = 0
 
@@ -57,25 +60,22 @@ class RecordKeys:
         """Go on to the next key; the one before is gone."""
         self._start(next_key(self._link), now)
 
-    def spent(self, limits: LinkLimits, now: int) -> bool:
-        """Has the key served as long as it should?"""
-        if not self.records:
-            return False
-        used = self.records >= min(limits.records, MAX_RECORDS - _SPARE) or self.size >= limits.size
-        return used or now - self.began >= limits.age_ns
+    def spent(self, now: int) -> bool:
+        """Has the key served as long as it should? One that sealed nothing has not."""
+        used = self.records >= self._most or self.size >= self._limits.size or now >= self._until
+        return used and self.records > 0
 
     def seal(self, header: bytes, content: bytes) -> bytes:
-        return self._cipher.seal(self._next(len(content)), content, header)
+        nonce = (self._nonce ^ self.records).to_bytes(self._nonce_bytes)
+        self.records += 1
+        self.size += len(content)
+        return self._cipher.seal(nonce, content, header)
 
     def open(self, header: bytes, sealed: bytes | bytearray) -> bytes:
         """Raises OpenFailed."""
-        return self._cipher.open(self._next(len(sealed)), sealed, header)
-
-    def _next(self, size: int) -> bytes:
-        nonce = (self._nonce ^ self.records).to_bytes(self._aead.nonce_bytes)
+        nonce = (self._nonce ^ self.records).to_bytes(self._nonce_bytes)
         self.records += 1
-        self.size += size
-        return nonce
+        return self._cipher.open(nonce, sealed, header)
 
 
 __all__ = ("MAX_RECORDS", "LinkLimits", "RecordKeys")

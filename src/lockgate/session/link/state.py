@@ -24,7 +24,7 @@ from lockgate.session.chain import Direction, direction_of, link_of, next_epoch,
 from lockgate.session.edhoc.errors import PeerRefused
 from lockgate.session.link.errors import FrameRefused, LinkBroken, LinkBusy, LinkOver, LinkStale, LinkTruncated
 from lockgate.session.link.frames import HEADER_BYTES, MAX_CONTENT, Kind, check_record, header, read_header
-from lockgate.session.link.handshake import LONGEST, Asked, Handshake, Presented, Step, error_of
+from lockgate.session.link.handshake import LONGEST, Asked, Handshake, Presented, error_of
 from lockgate.session.link.records import MAX_RECORDS, LinkLimits, RecordKeys
 from lockgate.session.meeting import Claims, Party, Sides
 
@@ -60,6 +60,10 @@ class _Phase(Enum):
     OVER = "nothing"
 
 
+_OPEN: Final = _Phase.OPEN
+_DATA: Final = Kind.DATA
+
+
 class Link:
     """One end of a link."""
 
@@ -72,12 +76,13 @@ class Link:
         self._out: list[bytes] = []
         self._header = b""
         self._kind = Kind.HANDSHAKE
-        self._length = 0
+        self._wanted = HEADER_BYTES
         self._sending: RecordKeys | None = None
         self._receiving: RecordKeys | None = None
         self._made: tuple[Aead, bytes] | None = None  # the newest epoch's, while not both directions are in it
         self._onward = b""
         self._began = now  # of the epoch that both directions are in
+        self._stale_at = now + limits.stale_ns
         self._sides: Sides | None = None
         self.name = b""  # of the epoch: public, the same on both sides, and no other link's
         self.epoch = -1
@@ -106,10 +111,8 @@ class Link:
 
     @property
     def wanted(self) -> int:
-        """How many bytes `receive` takes next; 0 when the link reads nothing more."""
-        if self._phase is _Phase.OVER or self.closed:
-            return 0
-        return self._length if self._header else HEADER_BYTES
+        """How many bytes `receive` takes next; 0 while it waits for its caller, and when it reads nothing more."""
+        return self._wanted
 
     @property
     def between(self) -> bool:
@@ -127,20 +130,25 @@ class Link:
         Raises what ends the link: FrameRefused, LinkBroken, LinkStale, LinkBusy, PeerRefused, OtherPeer, and in a
         handshake HandshakeMalformed, HandshakeFailed, WrongSuite, MethodRefused, CriticalEad.
         """
-        if self._phase is _Phase.OVER or self.closed or len(data) != self.wanted or self._judging:
-            raise LinkOver("a link takes what it wants, when it wants it", state=self._phase.value)
-        with self._ending():
-            if not self._header:
-                self._head(bytes(data))
+        if not data or len(data) != self._wanted:
+            raise LinkOver("a link takes what it wants, when it wants it", wanted=self._wanted, got=len(data))
+        receiving, head = self._receiving, self._header
+        try:
+            if not head:
+                self._head(bytes(data), receiving)
                 return None
-            head, kind, self._header, self._length = self._header, self._kind, b"", 0
-            if self._receiving is None:
+            self._header, self._wanted = b"", HEADER_BYTES
+            if receiving is None:
                 return self._met(bytes(data), now)
-            return self._record(self._receiving, head, kind, data, now)
+            return self._record(receiving, head, self._kind, data, now)
+        except LockgateError as failure:
+            self._failed(failure)
+            raise
 
     def ended(self) -> None:
         """The stream has ended. Raises LinkTruncated unless the peer had closed the link."""
-        was, self._phase = self._phase, _Phase.OVER
+        was = self._phase
+        self._over()
         if not self.closed and was is not _Phase.OVER:
             raise LinkTruncated("the stream ended early", within=not self.between or was is _Phase.MEETING)
 
@@ -151,12 +159,14 @@ class Link:
         shake = self._shaking
         with self._ending():
             self._emit(Kind.HANDSHAKE, shake.answer(table), now)
+            self._wanted = HEADER_BYTES
 
     def accept(self, claims: Claims | None, now: int) -> Healed | None:
         """After Presented: the peer's claims hold. `claims` are the own ones, stated by the side that answers."""
         shake, first = self._shaking, self._sending is None
         with self._ending():
             fourth = shake.accept(claims)
+            self._wanted = HEADER_BYTES
             if fourth is not None:
                 self._emit(Kind.HANDSHAKE, fourth, now)
                 self._derive(shake)
@@ -187,11 +197,14 @@ class Link:
 
     def send(self, content: bytes, now: int) -> None:
         """Seal one record of 1 to MAX_CONTENT bytes. Raises LinkStale; LinkOver before it is open and after `close`."""
-        if not self.open or not 0 < len(content) <= MAX_CONTENT:
+        sending = self._sending
+        if self._phase is not _OPEN or self.closing or sending is None or not 0 < len(content) <= MAX_CONTENT:
             raise LinkOver("a link sends 1 to 65,536 bytes at a time while it is open", size=len(content))
-        with self._ending():
-            self._fresh(now)
-            self._emit(Kind.DATA, content, now)
+        if now >= self._stale_at or sending.spent(now):
+            with self._ending():
+                self._fresh(now)
+        head = header(_DATA, len(content) + sending.tag_bytes)
+        self._out += (head, sending.seal(head, content))
 
     def close(self, now: int) -> None:
         """Say that nothing more is sent. What the peer sends is received still."""
@@ -203,12 +216,12 @@ class Link:
     def busy(self) -> None:
         """Turn a stranger away before its handshake."""
         self._emit(Kind.BUSY, b"")
-        self._phase = _Phase.OVER
+        self._over()
 
     def abort(self) -> None:
         """End without a word: the peer finds its link truncated."""
-        self._phase, self._out = _Phase.OVER, []
-        self._forget()
+        self._over()
+        self._out = []
 
     def tick(self, now: int) -> bool:
         """Step an idle key forward; tells whether a fresh handshake is due from this side. Raises LinkStale."""
@@ -229,15 +242,15 @@ class Link:
 
     # Frames.
 
-    def _head(self, data: bytes) -> None:
+    def _head(self, data: bytes, receiving: RecordKeys | None) -> None:
         kind, length = read_header(data)
-        if self._receiving is not None:
-            check_record(kind, length, self._receiving.tag_bytes)
+        if receiving is not None:
+            check_record(kind, length, receiving.tag_bytes)
         elif kind is Kind.BUSY and not length and self._direction is Direction.INITIATOR:
             raise LinkBusy
         elif kind is not Kind.HANDSHAKE or not 0 < length <= LONGEST[self._shaking.step]:
             raise FrameRefused("no message of a handshake is so long", kind=kind.name, length=length)
-        self._header, self._kind, self._length = data, kind, length
+        self._header, self._kind, self._wanted = data, kind, length
 
     def _met(self, message: bytes, now: int) -> Event | None:
         """A message of a handshake, sealed or not."""
@@ -249,23 +262,24 @@ class Link:
         if isinstance(result, Presented) and shake.initiator:
             self._derive(shake)  # the peer's next record is under the new keys
             self._receiving = self._keys(self._direction.other, now)
+        self._wanted = 0  # until the caller has answered
         return result
 
     def _record(
         self, receiving: RecordKeys, head: bytes, kind: Kind, sealed: bytes | bytearray, now: int
     ) -> Event | None:
-        self._check_age(now)
-        if receiving.records >= MAX_RECORDS:
+        if now >= self._stale_at or receiving.records >= MAX_RECORDS:
+            self._check_age(now)
             raise LinkStale("the peer has used a key for too many records")
         try:
             content = receiving.open(head, sealed)
         except OpenFailed:
             raise LinkBroken from None
+        if kind is _DATA:
+            if not content:
+                raise FrameRefused("a record without content")
+            return Data(content)
         match kind:
-            case Kind.DATA:
-                if not content:
-                    raise FrameRefused("a record without content")
-                return Data(content)
             case Kind.UPDATE:
                 if receiving.records < 2:
                     raise FrameRefused("a key that sealed nothing is updated")
@@ -277,7 +291,7 @@ class Link:
                 self._receiving = self._keys(self._direction.other, now)
                 return self._switched(now, first=False)
             case Kind.CLOSE:
-                self.closed = True
+                self.closed, self._wanted = True, 0
                 self._finish()
                 return Closed()
             case _:
@@ -308,11 +322,11 @@ class Link:
         """Before a record: the keys are young enough, or the next ones are taken. Raises LinkStale."""
         self._check_age(now)
         assert self._sending is not None
-        if self._sending.spent(self._limits, now):
+        if self._sending.spent(now):
             self._emit(Kind.UPDATE, b"", now)
 
     def _check_age(self, now: int) -> None:
-        if now - self._began >= self._limits.stale_ns:
+        if now >= self._stale_at:
             raise LinkStale("no fresh handshake came in time", epoch=self.epoch)
 
     def _derive(self, shake: Handshake) -> None:
@@ -329,36 +343,38 @@ class Link:
     def _keys(self, direction: Direction, now: int) -> RecordKeys:
         assert self._made is not None
         aead, secret = self._made
-        return RecordKeys(aead, direction_of(secret, direction), now)
+        return RecordKeys(aead, direction_of(secret, direction), self._limits, now)
 
     def _switched(self, now: int, *, first: bool) -> Healed | None:
         """Both directions are in the newest epoch."""
         self._made = self._shake = None
-        self._began = now
+        self._began, self._stale_at = now, now + self._limits.stale_ns
         return None if first else Healed(self.epoch)
 
     # Ends.
 
     @contextmanager
     def _ending(self) -> Iterator[None]:
-        """Whatever fails ends the link; a peer in a handshake is told so, in words that tell nothing more (P19)."""
         try:
             yield
-        except Misuse:
-            raise
         except LockgateError as failure:
-            if self._shake is not None and not isinstance(failure, _UNTOLD):
-                self._emit(Kind.HANDSHAKE, error_of(failure).encode())
-            self._phase = _Phase.OVER
-            self._forget()
+            self._failed(failure)
             raise
+
+    def _failed(self, failure: LockgateError) -> None:
+        """Whatever fails ends the link; a peer in a handshake is told so, in words that tell nothing more (P19)."""
+        if isinstance(failure, Misuse):
+            return
+        if self._shake is not None and not isinstance(failure, _UNTOLD):
+            self._emit(Kind.HANDSHAKE, error_of(failure).encode())
+        self._over()
 
     def _finish(self) -> None:
         if self.closed and self.closing:
-            self._phase = _Phase.OVER
-            self._forget()
+            self._over()
 
-    def _forget(self) -> None:
+    def _over(self) -> None:
+        self._phase, self._wanted = _Phase.OVER, 0
         self._sending = self._receiving = self._made = self._shake = None
         self._onward = b""
 
@@ -367,10 +383,6 @@ class Link:
         if self._shake is None or self._phase is _Phase.OVER:
             raise LinkOver("no handshake is under way")
         return self._shake
-
-    @property
-    def _judging(self) -> bool:
-        return self._shake is not None and self._shake.step in (Step.TABLE, Step.JUDGEMENT)
 
 
 __all__ = ("LEAST_HEAL_NS", "Closed", "Data", "Event", "Healed", "Link")

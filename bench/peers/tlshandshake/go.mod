@@ -1,0 +1,3 @@
+module lockgate.example/bench/tlshandshake
+
+go 1.24
