@@ -87,6 +87,17 @@ def keys_rotate(party: Party, key: Key = "") -> None:
     show(await_(lambda: keys.rotate(Settings.folder, party, key)))
 
 
+@app.command("apart")
+def keys_apart(
+    party: Party,
+    folder: Annotated[str, typer.Argument(help="Where to: a folder on a medium of its own, or `none`: back.")],
+) -> None:
+    """Keep a host's next identity apart, so that a copy of its key file cannot rotate it. The host must not run."""
+    from lockgate.node import keys, reserve
+
+    show(guard(lambda: reserve.set_apart(Settings.folder, keys.existing(Settings.folder, party), folder)))
+
+
 @app.command("revoke")
 def keys_revoke(
     party: Party,

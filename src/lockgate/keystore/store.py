@@ -127,6 +127,14 @@ class Keystore:
         made = {name: self._made(name, role, suite) for name, (role, suite) in missing.items()}
         self._write({**self._keys, **made})
 
+    def take(self, name: str, other: Keystore) -> None:
+        """Hold a key of another keystore, too. Raises OtherKeystore for one of which a half lies in a device."""
+        key = other._keys[name]
+        if key.elsewhere:
+            raise OtherKeystore("a key that lies in a device stays there", key=name)
+        if name not in self._keys:
+            self._write({**self._keys, name: key})
+
     def drop(self, names: Sequence[str]) -> None:
         """Erase keys: in the device first, because what the file does not name nobody would erase any more."""
         gone = [self._keys[name] for name in names if name in self._keys]

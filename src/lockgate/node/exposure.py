@@ -19,6 +19,7 @@ from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder
 from lockgate.node.keystores import Party, recorded
 from lockgate.node.ledgers import Ledgers
+from lockgate.node.reserve import reserve_of
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.relay.rpc import b64
 from lockgate.storage.host import HostStore
@@ -38,6 +39,7 @@ class Standing:
     next_rotation: UnixNanos | None
     old_keys_until: UnixNanos | None  # when sealing keys of earlier records are erased, where some are held
     open_messages: int  # sent and not ended: their replies are sealed to a record of this host
+    apart: bool = False  # the next identity lies elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def exposures(standing: Standing, places: dict[str, set[str]]) -> list[Exposure]
 
 def _file(standing: Standing, left: list[str]) -> Exposure:
     stolen = "the key file and its passphrase"
+    if "identity" in left and standing.apart:
+        return Exposure(stolen, "acting as this endpoint; rotating it takes the reserve", _rotation(standing))
     if "identity" in left:
         # The next identity lies beside this one, so its thief rotates before the owner does.
         what = "acting as this endpoint, and rotating it to keys of the thief's own"
@@ -95,6 +99,8 @@ def _file(standing: Standing, left: list[str]) -> Exposure:
 def _root(standing: Standing, guarded: set[str]) -> Exposure:
     # With both identities at hand, in a device or not, he has the next record signed that commits to keys of his own.
     what = "all of the above, and rotating it to keys of the thief's own"
+    if standing.apart:
+        what = "all of the above, and rotating it if the reserve is attached meanwhile"
     if guarded:
         what += f"; no copy of the {' and '.join(sorted(guarded))} key leaves the device"
     return Exposure("the running host, as root", what, _revocation(standing))
@@ -150,6 +156,7 @@ async def _standing(folder: Folder, party: Party) -> Standing:
         next_rotation=schedule.read(party.home).due(last),
         old_keys_until=UnixNanos(last + KEPT) if old and last is not None else None,
         open_messages=open_messages,
+        apart=reserve_of(party.home) is not None,
     )
 
 

@@ -7,9 +7,10 @@ the inception record commits to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
-from lockgate.crypto.keys import IdentitySigner, KeyRole, SealingKey
+from lockgate.crypto.keys import IdentityKey, IdentitySigner, KeyRole, SealingKey
 from lockgate.crypto.ports import Decapsulator, Signer
 from lockgate.host.keyring import AccountKey, KeyRing, Opener
 from lockgate.keystore.store import Keystore, Wanted
@@ -17,6 +18,7 @@ from lockgate.machine.accounts import account_id
 from lockgate.machine.identity import KeyRecord, SignedRecord, next_keys_commitment, record_signing_bytes
 from lockgate.node.folder import SUITE_ED25519, Folder
 from lockgate.node.keystores import open_keystore, publish
+from lockgate.node.reserve import open_reserve, reserve_of
 
 
 def wanted_keys(keystore: Keystore) -> Wanted:
@@ -76,7 +78,8 @@ def inception(keys: HostKeys) -> tuple[KeyRecord, SignedRecord]:
 class Cabinet:
     """A host's keystore through rotations. Meets `host.keyring.KeyCabinet`.
 
-    Keys of record i are named after i; the next identity is there already, because record i commits to it.
+    Keys of record i are named after i; the next identity is there already, because record i commits to it: beside
+    the others, or in a reserve that is opened to rotate and at no other time.
     """
 
     def __init__(self, folder: Folder, name: str) -> None:
@@ -94,7 +97,7 @@ class Cabinet:
             Opener(old, self._sealing(old.index)) for old in reversed(chain[:-1]) if _sealing(old.index) in self._keys
         )
         return KeyRing(
-            self._keys.identity(f"identity-{record.index}"),
+            self._keys.identity(_identity(record.index)),
             Opener(record, self._sealing(record.index)),
             older,
             AccountKey(signer.public_key, signer.sign),
@@ -106,14 +109,14 @@ class Cabinet:
 
     def next_record(self, current: KeyRecord, /) -> SignedRecord:
         index = current.index + 1
+        following = self._following(current, index)
         self._make(
             {
-                f"identity-{index + 1}": (KeyRole.IDENTITY, current.identity.suite),
                 _sealing(index): (KeyRole.SEALING, current.sealing.suite),
                 _account(index): (KeyRole.ACCOUNT, SUITE_ED25519),
             }
         )
-        old, new, following = (self._keys.identity(f"identity-{i}") for i in range(index - 1, index + 2))
+        old, new = (self._keys.identity(_identity(i)) for i in (index - 1, index))
         account = self.account(index)
         record = KeyRecord(
             endpoint=current.endpoint_id,
@@ -122,14 +125,29 @@ class Cabinet:
             identity=new.key,
             sealing=SealingKey(current.sealing.suite, self._sealing(index).public_key),
             accounts=(account_id(SUITE_ED25519, account.public_key),),
-            next_keys=next_keys_commitment(following.key),
+            next_keys=next_keys_commitment(following),
         )
         body = record.body()
         by_new = new.sign(record_signing_bytes(new.key, body))
         return SignedRecord(body, by_new, old.sign(record_signing_bytes(old.key, body)))
 
+    def _following(self, current: KeyRecord, index: int) -> IdentityKey:
+        """Have the identity of `index` at hand, and the one after it made where it belongs. Raises ReserveAbsent."""
+        after = {_identity(index + 1): (KeyRole.IDENTITY, current.identity.suite)}
+        path = reserve_of(self._home)
+        if path is None:
+            self._make(after)
+            return self._keys.identity(_identity(index + 1)).key
+        with closing(open_reserve(path)) as apart:
+            apart.make(after)
+            if _identity(index) not in self._keys:
+                self._keys.take(_identity(index), apart)
+                publish(self._home, self._keys)
+            apart.drop([_identity(i) for i in range(index + 1)])  # it is at hand now, and safe
+            return apart.identity(_identity(index + 1)).key
+
     def settled(self, index: int, /) -> None:
-        self._drop([f"identity-{i}" for i in range(index)] + [_account(i) for i in range(index)])
+        self._drop([_identity(i) for i in range(index)] + [_account(i) for i in range(index)])
 
     def forget(self, index: int, /) -> None:
         self._drop([_sealing(i) for i in range(index)])
@@ -146,6 +164,10 @@ class Cabinet:
         if any(name in self._keys for name in names):
             self._keys.drop(names)
             publish(self._home, self._keys)
+
+
+def _identity(index: int) -> str:
+    return f"identity-{index}"
 
 
 def _account(index: int) -> str:

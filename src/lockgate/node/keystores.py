@@ -123,12 +123,20 @@ def changing(folder: Folder, home: Path, wanted: Choice) -> Iterator[Keystore]:
 
 def publish(home: Path, keystore: Keystore) -> None:
     """Write down what anybody may know of the keys."""
+    reserve = recorded(home).get("reserve")
     record = {
+        **({} if reserve is None else {"reserve": reserve}),
         "place": str(place_of(home)),
         "kept": {said.kind.value: asdict(said) for said in keystore.descriptions()},
         "keys": {one.name: public(one) for one in keystore.facts()},
     }
     write_json(home / RECORD, record)
+
+
+def set_reserve(home: Path, path: Path | None) -> None:
+    """Record where a host's next identity lies, or with None that it lies with the others. Raises BadKeystore."""
+    record = {key: value for key, value in recorded(home).items() if key != "reserve"}
+    write_json(home / RECORD, record if path is None else {**record, "reserve": str(path)})
 
 
 def public(one: KeyFacts) -> dict[str, Any]:
@@ -149,4 +157,5 @@ __all__ = (
     "public",
     "publish",
     "recorded",
+    "set_reserve",
 )
