@@ -1,14 +1,19 @@
-"""`lockgate evm`: put our contracts on an EVM, see what stands there."""
+"""`lockgate evm`: put our contracts on an EVM, see what stands there, say what a lane's guardian may."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lockgate.cli import output
 from lockgate.cli.context import Settings, await_, guard, show
+
+if TYPE_CHECKING:
+    from lockgate.node.folder import Folder
+    from lockgate.node.foreign.spec import EvmSpec
 
 app = typer.Typer(help="Deploy our contracts on an EVM, and see what stands there.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="TOML file of the deployment, with a [[chain]] of kind evm.")]
@@ -99,6 +104,65 @@ def evm_rotate(
     folder = Settings.folder
     given = guard(lambda: signer_sets.read_file(file))
     show(await_(lambda: rotation.rotate(folder, kept_evm(folder, name), given, _report)))
+
+
+Name = Annotated[str, typer.Argument(help="A chain of this folder.")]
+Out = Annotated[int | None, typer.Option("--out", help="Packets out, in a window; as it is without.")]
+In = Annotated[int | None, typer.Option("--in", help="Packets in, in a window; as it is without.")]
+Window = Annotated[int | None, typer.Option("--window", help="Seconds of a window; as it is without.")]
+
+
+@app.command("pause")
+def evm_pause(name: Name) -> None:
+    """Stop everything on the lane at the contract, at once. What is under way waits."""
+    from lockgate.node.foreign import rules
+
+    _said(name, lambda folder, spec: rules.pause(folder, spec, _report))
+
+
+@app.command("resume")
+def evm_resume(name: Name, out: Out = None, in_: In = None, window: Window = None) -> None:
+    """Announce that a paused lane goes on, under these limits; lawful after an hour, by `evm enact`."""
+    from lockgate.node.foreign import rules
+
+    limits = {"out_max": out, "in_max": in_, "window_s": window}
+    _said(name, lambda folder, spec: rules.resume(folder, spec, limits, _report))
+
+
+@app.command("limits")
+def evm_limits(name: Name, out: Out = None, in_: In = None, window: Window = None) -> None:
+    """Announce new limits of a lane that goes; lawful after an hour, by `evm enact`."""
+    from lockgate.node.foreign import rules
+
+    limits = {"out_max": out, "in_max": in_, "window_s": window}
+    _said(name, lambda folder, spec: rules.limit(folder, spec, limits, _report))
+
+
+@app.command("enact")
+def evm_enact(name: Name) -> None:
+    """Put into force what was announced an hour ago or more."""
+    from lockgate.node.foreign import rules
+
+    _said(name, lambda folder, spec: rules.enact(folder, spec, _report))
+
+
+@app.command("admit")
+def evm_admit(
+    name: Name,
+    port: Annotated[str, typer.Argument(help="A port of an application; its address, where it bound none.")],
+    dismiss: Annotated[bool, typer.Option("--dismiss", help="Take them away again, at once.")] = False,
+) -> None:
+    """Give a port limits of its own, an hour from now, so that no other one spends what is its."""
+    from lockgate.node.foreign import rules
+
+    _said(name, lambda folder, spec: rules.admit(folder, spec, port, _report, admitted=not dismiss))
+
+
+def _said(name: str, work: Callable[[Folder, EvmSpec], Coroutine[Any, Any, dict[str, Any]]]) -> None:
+    from lockgate.node.foreign.spec import kept_evm
+
+    folder = Settings.folder
+    show(await_(lambda: work(folder, kept_evm(folder, name))))
 
 
 def _step(step: str) -> None:

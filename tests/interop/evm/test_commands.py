@@ -195,6 +195,52 @@ def test_the_contract_is_handed_over_to_the_set_that_its_operators_accepted(plac
     assert json.loads((place.data / "chains" / "anvil" / "set.json").read_text())["epoch"] == 2
 
 
+def test_a_guardian_pauses_limits_and_admits_by_command(place: Place, proved: Callable[[str], None]) -> None:
+    place.fund()
+    place.lockgate("evm", "deploy", place.file, "--echo")
+    assert place.lockgate("evm", "pause", "anvil", code=3)["error"]["code"] == "evm.no_lane"
+    place.up()
+    place.until(lambda: place.lockgate("evm", "status")[0]["attested_to"])
+    client, before = place.lane()["far_client"], place.spent()
+
+    def shown() -> tuple[bool, str]:
+        (row,) = place.lockgate("evm", "status")
+        assert row["guardian"] == row["account"] == "0x" + ACCOUNT.hex()
+        return row["paused"], row["limits"]
+
+    assert shown() == (False, "1000 out, 1000 in, in 3600 s")
+    said = place.lockgate("evm", "pause", "anvil")
+    assert (said["said"], said["by"], said["lawful_from"]) == ("pause", "the running relayer", 0)
+    assert shown()[0]
+    early = place.lockgate("evm", "enact", "anvil", code=3)
+    assert early["error"]["code"] == "evm.word_refused"
+    assert "lane.not_announced" in early["error"]["detail"]
+    place.stop()
+
+    assert place.lockgate("evm", "limits", "anvil", "--out", "5", code=3)["error"]["code"] == "evm.lane_stands_still"
+    assert place.lockgate("evm", "resume", "anvil", "--out", "0", code=3)["error"]["code"] == "evm.bad_rule"
+    announced = place.lockgate("evm", "resume", "anvil", "--in", "7", "--window", "60")
+    assert announced["by"] == "this command"
+    newest = int(place.web3.eth.get_block("latest")["timestamp"])
+    assert newest + 3_500 < announced["lawful_from"] <= newest + 3_600
+    early = place.lockgate("evm", "enact", "anvil", code=3)
+    assert (early["error"]["code"], early["error"]["detail"]) == ("evm.reverted", "lane.too_early")
+    admitted = place.lockgate("evm", "admit", "anvil", "quotes")
+    share = place.contract("host").functions.getShare
+    assert share(client, "quotes").call() >> 104 == admitted["lawful_from"] > newest
+    place.rpc("evm_increaseTime", hex(3_601))
+    place.lockgate("evm", "enact", "anvil")
+    assert shown() == (False, "1000 out, 7 in, in 60 s")
+    assert place.lockgate("evm", "admit", "anvil", "quotes", "--dismiss")["lawful_from"] == 0
+    assert share(client, "quotes").call() == 0
+    assert place.lockgate("evm", "admit", "anvil", "q", code=3)["error"]["code"] == "evm.bad_rule"
+    paid = place.spent()
+    place.key_file.write_text("77" * 32)
+    assert place.lockgate("evm", "pause", "anvil", code=3)["error"]["code"] == "evm.not_guardian"
+    assert place.spent() == paid > before
+    proved("EVM by command: a lane paused by the running relayer, resumed under other limits later, a port admitted")
+
+
 @pytest.mark.parametrize(
     ("mode", "text", "code"),
     [

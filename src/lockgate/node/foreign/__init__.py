@@ -3,6 +3,7 @@
 - `spec`: a chain as the deployment file and the data folder name it; `keys`: the relayer's account there
 - `beacons`: beacon nodes, where the ledger follows an EVM by its sync committees
 - `evm`: an EVM opened; `deploy`: our contracts on it; `status`: what stands there
+- `rules`: what a lane's guardian says to the contract
 - `sets`, `attestors`, `rotation`: signing sets, the attestors of such a lane, and the next set
 - `lane`: opens one to an EVM, `cosmos` one to a Cosmos SDK chain; `records`: what of one stands; `relay`: its relayer
 - `start`: all lanes of a deployment
@@ -19,6 +20,7 @@ __all__ = (
     "records",
     "relay",
     "rotation",
+    "rules",
     "sets",
     "spec",
     "start",

@@ -22,6 +22,7 @@ from lockgate.node.foreign.beacons import network_of, open_beacons
 from lockgate.node.foreign.evm import deployed, host_of, open_account, open_chain, open_nodes
 from lockgate.node.foreign.records import alone, lane_of, relay_signer
 from lockgate.node.foreign.rotation import carrying
+from lockgate.node.foreign.rules import saying
 from lockgate.node.foreign.spec import SYNC_COMMITTEES, ChainSpec, CosmosSpec, EvmSpec, kept
 from lockgate.node.provision import LedgerAccess, SetupFailed
 from lockgate.node.relay_record import batch_most, max_gas_prices
@@ -102,14 +103,15 @@ async def make(asked: Asked) -> tuple[Relayer, list[Any]]:
 def _beside(
     asked: Asked, spec: Any, ours: LedgerAccess, ends: tuple[EndPoint, EndPoint], keep: KeepEvidence
 ) -> tuple[tuple[str, Step], ...]:
-    """What is done for the contract beside its packets: rotations carried, conflicting words shown to it."""
+    """What is done for the contract beside its packets: rotations, conflicting words, its guardian's words."""
     one, other = ends
     assert isinstance(other.submitter, EvmSubmitter), "it is an EVM"
     account, source = other.submitter.account, ours.genesis.domain_id
     attestors = EvmAttestors([SocketAttestor(each) for each in _addresses(asked, spec)], asked.report)
     guard = EvmGuard(one, other, account, source, attestors, asked.report, keep)
     carried = carrying(asked.folder, spec, account, other, asked.report)
-    return (("rotation", carried), ("words to the contract", guard.step))
+    said = saying(asked.folder, spec, account, other.client, asked.report)
+    return (("rotation", carried), ("words to the contract", guard.step), ("the guardian's words", said))
 
 
 def _addresses(asked: Asked, spec: ChainSpec) -> list[str]:

@@ -16,6 +16,7 @@ from lockgate.primitives.ids import ClientId
 from lockgate.relay.chains.evm.chain import EvmChain
 from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.chains.evm.journal import Journal
+from lockgate.relay.chains.evm.rules import rules_of
 
 Row = dict[str, Any]
 
@@ -53,8 +54,9 @@ async def look(folder: Folder, spec: EvmSpec) -> Row:
 async def _lane(chain: EvmChain, ours: ClientId, theirs: ClientId) -> Row:
     tracked = await chain.client(theirs)
     data = await chain.call(chain.host, interface("host").call("getLane", theirs))
+    rules = await rules_of(chain, theirs)
     try:
-        counterparty, _, following, paused, *_ = interface("host").result("getLane", data)
+        counterparty, _, following, *_ = interface("host").result("getLane", data)
     except Malformed as error:
         return {"lane": f"not as this version has it: {error}"}
     state = tracked.state
@@ -62,7 +64,9 @@ async def _lane(chain: EvmChain, ours: ClientId, theirs: ClientId) -> Row:
     return {
         "lane": f"{theirs} here, {ours} there",
         "counterparty": "as recorded" if counterparty == ours else f"ANOTHER: {counterparty}",
-        "paused": bool(paused),
+        "guardian": "0x" + rules.guardian.hex(),
+        "paused": rules.paused,
+        "limits": f"{rules.out_max} out, {rules.in_max} in, in {rules.window_s} s",
         "sent": int(following) - 1,
         "client": tracked.status,
         "attested_to": tracked.latest.height,

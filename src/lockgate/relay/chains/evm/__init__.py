@@ -8,7 +8,7 @@
 - `submitter`: does packet messages (`courier.ports.Submitter`); `calls`: messages as calls of the host
 - `account`: one account's transactions, until each is final; `transactions`: their bytes; `fees`: what they may cost;
   `journal`: those on their way, on disk; `refusals`: what a contract or a node says no by
-- `deployment`: deploys the contracts and opens a lane
+- `deployment`: deploys the contracts and opens a lane; `rules`: what its guardian says of it
 """
 
 __all__ = (
@@ -29,6 +29,7 @@ __all__ = (
     "packets",
     "proofs",
     "refusals",
+    "rules",
     "submitter",
     "transactions",
 )
