@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -20,9 +21,10 @@ from lockgate.relay.chains.evm.answers import Receipt
 from lockgate.relay.chains.evm.fees import GWEI, FeeAboveCeiling, FeeRules, Fees
 from lockgate.relay.chains.evm.history import ReorganisedAfterRelease
 from lockgate.relay.chains.evm.journal import Journal, JournalDamaged, JournalFull, JournalOfAnother
+from lockgate.relay.chains.evm.memory import Memory
 from lockgate.relay.chains.evm.refusals import FundsMissing, GasBeyondBound, NonceSpent, Reverted
 from lockgate.relay.rpc import BadAnswer, RpcError
-from tests.support.evm_node import HOST, NETWORK, chain_of
+from tests.support.evm_node import HOST, NETWORK, FakeNode, chain_of
 from tests.support.evm_pool import FakePool
 
 KEY = EvmKey(b"\x07" * 32)
@@ -267,6 +269,43 @@ def test_a_bump_is_what_nodes_ask_for() -> None:
     assert RULES.bumped(Fees(0, 0), Fees(0, 0)) == Fees(1, 1)
     assert RULES.bumped(Fees(10, 100), Fees(50, 500)) == Fees(50, 500)
     assert RULES.bumped(Fees(1, 95 * GWEI), Fees(1, 1)) is None
+
+
+@pytest.mark.parametrize("base_fee", [0, 1_000, GWEI, 60 * GWEI])
+@pytest.mark.parametrize("advised", [0, GWEI, 50 * GWEI])
+def test_no_bump_pays_who_makes_a_block_more_than_the_operator_allows(base_fee: int, advised: int) -> None:
+    """A node that hides blocks makes everything look stuck; what it can have paid for that is bounded (S29)."""
+    fees, bumps = RULES.fees(base_fee, advised), 0
+    while True:
+        assert fees.tip <= RULES.most_tip
+        assert fees.fee <= RULES.ceiling
+        following = RULES.bumped(fees, RULES.fees(base_fee, advised))
+        if following is None:
+            break
+        assert following.tip * 10 >= fees.tip * 11
+        fees, bumps = following, bumps + 1
+    assert bumps >= 4 or base_fee == 60 * GWEI, "there is room to replace a transaction that waits"
+
+
+def test_what_is_written_down_outlives_the_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was replaced is there after the machine went, once its folder was synced too."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        found = os.readlink(f"/proc/self/fd/{handle}")
+        synced.append("folder" if Path(found) == tmp_path else "file")
+        if synced[-1] == "folder":
+            assert (tmp_path / "kept.json").exists()
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    Journal(tmp_path / "kept.json", NETWORK, KEY.address).save({})
+    assert synced == ["file", "folder"]
+    (tmp_path / "kept.json").unlink()
+    block = asyncio.run(chain_of(FakeNode(), "0")[0].heads())[1]
+    Memory(tmp_path / "kept.json", NETWORK, HOST).save(block)
+    assert synced == ["file", "folder"] * 2
 
 
 def test_a_nonce_below_that_nobody_fills_is_filled(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@
   `clients`: its clients; `proofs`: of its storage
 - `submitter`: does packet messages (`courier.ports.Submitter`); `calls`: messages as calls of the host
 - `account`: one account's transactions, until each is final; `transactions`: their bytes; `fees`: what they may cost;
-  `journal`: those on their way, on disk; `refusals`: what a contract or a node says no by
+  `journal`: those on their way, on disk; `files`: how it is written; `refusals`: what a contract or a node says no by
 - `deployment`: deploys the contracts and opens a lane; `rules`: what its guardian says of it
 """
 
@@ -20,6 +20,7 @@ __all__ = (
     "clients",
     "deployment",
     "fees",
+    "files",
     "history",
     "interface",
     "journal",

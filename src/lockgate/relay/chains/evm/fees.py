@@ -33,7 +33,7 @@ class FeeRules:
     """Bounds in wei per gas, and of gas in one transaction."""
 
     ceiling: int
-    most_tip: int = 2 * GWEI
+    most_tip: int = 2 * GWEI  # also of what replaces a transaction: who makes blocks may hold it back
     most_gas: int = 15_000_000  # half of a block of Ethereum's
 
     def fees(self, base_fee: int, tip: int) -> Fees:
@@ -43,14 +43,15 @@ class FeeRules:
         """
         if base_fee > self.ceiling:
             raise FeeAboveCeiling(base_fee=base_fee, ceiling=self.ceiling)
-        fee = min(2 * base_fee + min(tip, self.most_tip), self.ceiling)
-        return Fees(min(tip, self.most_tip, fee), fee)
+        tip = min(tip, -(-self.most_tip // 2))  # the other half is for replacing it
+        fee = min(2 * base_fee + tip, self.ceiling)
+        return Fees(min(tip, fee), fee)
 
     def bumped(self, old: Fees, now: Fees) -> Fees | None:
-        """What replaces a transaction that waits for `old`; None where that would pass the ceiling."""
+        """What replaces a transaction that waits for `old`; None where that would pass the ceiling or `most_tip`."""
         tip = max(now.tip, -(-old.tip * BUMP[0] // BUMP[1]), old.tip + 1)
         fee = max(now.fee, -(-old.fee * BUMP[0] // BUMP[1]), old.fee + 1)
-        return Fees(tip, fee) if max(tip, fee) <= self.ceiling else None
+        return Fees(tip, fee) if tip <= min(self.most_tip, fee) and fee <= self.ceiling else None
 
     def gas(self, estimate: int, block_limit: int) -> int | None:
         """What is set for an estimate; None where not even the estimate fits."""

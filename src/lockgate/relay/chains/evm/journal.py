@@ -6,16 +6,14 @@ hashes first, and sends the same bytes, so that their nonce is used once.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from lockgate.codec.errors import RlpMalformed
 from lockgate.primitives.errors import Damaged, Refused, Unavailable
+from lockgate.relay.chains.evm.files import replace_whole
 from lockgate.relay.chains.evm.transactions import SignedTransaction, read
 
 MAX_BYTES: Final = 64 * 1024 * 1024  # a hundred transactions of 120,000 bytes in hex, half of them replaced
@@ -80,22 +78,9 @@ class Journal:
         if len(text) > MAX_BYTES:  # `load` would not read it
             raise JournalFull(path=self._path, bytes=len(text))
         try:
-            self._write(text)
+            replace_whole(self._path, text)
         except OSError as error:
             raise JournalDamaged("the file cannot be written", path=self._path, reason=error.strerror) from error
-
-    def _write(self, text: str) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                Path(name).unlink()
 
 
 __all__ = ("Journal", "JournalDamaged", "JournalFull", "JournalOfAnother")

@@ -7,13 +7,12 @@ where that is another block, finality has failed and the chain is read no more, 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 from lockgate.primitives.errors import Damaged, Refused
 from lockgate.relay.chains.evm.answers import EvmBlock, block_of, hexed
+from lockgate.relay.chains.evm.files import replace_whole
 from lockgate.relay.rpc import BadAnswer
 
 MAX_BYTES: Final = 4_096
@@ -72,17 +71,7 @@ class Memory:
             "gasLimit": hexed(block.gas_limit),
         }
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
-            try:
-                with os.fdopen(handle, "w") as file:
-                    file.write(json.dumps({**self._who, "block": fields}))
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self._path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            replace_whole(self._path, json.dumps({**self._who, "block": fields}))
         except OSError as error:
             raise MemoryDamaged(path=self._path, reason=error.strerror) from error
 
