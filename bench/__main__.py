@@ -29,6 +29,7 @@ MINUTES: Final = {  # what a topic may take: about four times what it takes on t
     "gas": 10,
     "cluster": 40,
     "abci": 5,
+    "attested": 10,
 }
 TOPICS: Final = tuple(MINUTES)
 END_S: Final = 60  # a cluster of four validators takes seconds

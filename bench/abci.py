@@ -79,7 +79,10 @@ class Node:
 
     def check(self, transactions: list[bytes], *, again: bool = False) -> None:
         for tx in transactions:
-            done = self.ask("recheck" if again else "check", check_tx=abci.RequestCheckTx(tx=tx, type=int(again)))
+            done = self.ask(
+                "recheck" if again else "check",
+                check_tx=abci.RequestCheckTx(tx=tx, type=abci.RECHECK if again else abci.NEW),
+            )
             if done.code:
                 raise SystemExit(done.log)
 
@@ -113,10 +116,9 @@ class Node:
         return Timestamp(seconds=whole, nanos=rest)
 
 
-def begun(folder: Path, ledger: LabLedger) -> Node:
-    """An application on a file of its own, with the first block behind it."""
+def begun(store: LedgerStore, ledger: LabLedger) -> Node:
+    """An application on a store, with the first block behind it."""
     genesis = ledger.genesis
-    store = LedgerStore.open(folder / "application.sqlite")
     state = MultiStore(keys.STORES, SqliteNodes(store.connection))
     app = CometBftApplication(genesis, store, state, keep_versions=100, applications={"mock": Mock()})
     members = validator_set(genesis.validators)
@@ -154,7 +156,8 @@ def load(each: int, profile: cProfile.Profile | None = None) -> dict[str, float]
     with tempfile.TemporaryDirectory(prefix="lg-") as folder:
         now = UnixNanos(int(time.time()) * NANOS_PER_SECOND)
         ledger = LabLedger("alpha-1", SimulatedClock(now), validators=VALIDATORS)
-        node = begun(Path(folder), ledger)
+        store = LedgerStore.open(Path(folder) / "application.sqlite")
+        node = begun(store, ledger)
         packets = Packets(ledger.genesis, client(node, ledger), each)
         connections = [deque(packets.make(at, BLOCKS * PER_BLOCK // CONNECTIONS)) for at in range(CONNECTIONS)]
         arriving = [queue.popleft() for _ in range(len(connections[0])) for queue in connections]
@@ -173,7 +176,7 @@ def load(each: int, profile: cProfile.Profile | None = None) -> dict[str, float]
         if profile is not None:
             profile.disable()
         node.app.close()
-        node.app.store.close()
+        store.close()
         messages = BLOCKS * PER_BLOCK * each
         return {step: 1e3 * spent / messages for step, spent in node.spent.items()}
 
