@@ -86,7 +86,7 @@ def heard() -> Heard:
 
 
 async def conversation(patch: pytest.MonkeyPatch) -> Heard:
-    async with HostWorld(sessions=True, endpoints=HYBRID) as world:
+    async with HostWorld(sessions=True, keys_of=HYBRID) as world:
         found = Heard(world)
         listen(found, patch)
         world.epochs = EpochLimits(messages=3)
@@ -214,7 +214,7 @@ def test_not_even_who_stole_the_epoch_before_follows_into_the_next(heard: Heard,
 
 async def posed(broken: Collection[Family]) -> HostWorld:
     """Ledger A says that its endpoint sent a message. Its validators wrote it: the envelope is the attacker's."""
-    async with HostWorld(endpoints=HYBRID) as world:
+    async with HostWorld(keys_of=HYBRID) as world:
         a, b = world.a, world.b
         peer = a.host.peers.named("b")
         place = Place(Role.MESSAGE, UnixSeconds(world.lab.now_s + 600))
@@ -273,7 +273,7 @@ def test_nobody_is_impersonated_in_a_handshake(heard: Heard, family: Family) -> 
 def test_no_key_record_is_forged(family: Family) -> None:
     """The attacker is even handed the public keys of the next record, which nobody has seen yet."""
     for broken, refused in (({family}, "endpoint.bad_record"), (BOTH, "")):
-        world = HostWorld(endpoints=HYBRID)
+        world = HostWorld(keys_of=HYBRID)
         endpoint = copy.deepcopy(world.a.endpoint)
         body = endpoint.rotated().body
         old, new = (identity(endpoint.signer(number), broken) for number in (0, 1))

@@ -49,6 +49,7 @@ from lockgate.machine import keys
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.identity import KeyRecord, SignedRecord
 from lockgate.machine.machine import TxResult
+from lockgate.machine.suite_table import DEFAULT, SuiteTable
 from lockgate.machine.transaction import Message
 from lockgate.primitives.state import Event
 from lockgate.primitives.time import seconds
@@ -133,12 +134,13 @@ class HostWorld:
         applications: Mapping[str, Application] | None = None,
         join: Callable[[End, End], None] | None = None,
         sessions: bool = False,
-        endpoints: tuple[int, int] = (SIGN_ED25519.id, SEAL_X25519.id),
+        suites: SuiteTable = DEFAULT,
+        keys_of: tuple[int, int] = (SIGN_ED25519.id, SEAL_X25519.id),
     ) -> None:
         self.sessions = sessions
         self.epochs = EpochLimits()
         self.vaults: dict[str, ForgetfulVault] = {"a": ForgetfulVault(), "b": ForgetfulVault()}
-        self.lab = World.make(parameters, applications, join=join, endpoints=endpoints)
+        self.lab = World.make(parameters, applications, join=join, suites=suites, keys_of=keys_of)
         self.clock = self.lab.clock
         self._services = [service_of(end.ledger) for end in (self.lab.a, self.lab.b)]
         rpcs = [LabRpc.of(service) for service in self._services]

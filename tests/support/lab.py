@@ -32,6 +32,7 @@ from lockgate.machine import lanes
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.machine import TxResult
 from lockgate.machine.records import LaneOrder
+from lockgate.machine.suite_table import DEFAULT, SuiteTable
 from lockgate.machine.transaction import Message
 from lockgate.primitives.ids import Sequence
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds, seconds
@@ -66,10 +67,12 @@ class World:
         join: Callable[[End, End], None] | None = None,
         validators: int = 1,
         spares: int = 0,
-        endpoints: tuple[int, int] = (SIGN_ED25519.id, SEAL_X25519.id),
+        suites: SuiteTable = DEFAULT,
+        keys_of: tuple[int, int] = (SIGN_ED25519.id, SEAL_X25519.id),
     ) -> World:
         """`validators` sign ledger A, and `spares` may; `suite` is that of the ledgers' authority; `join` makes the
-        clients and opens the lane in another way; `endpoints` are the suites of the two: signing, sealing."""
+        clients and opens the lane in another way. `suites` are the ledgers' at first, `keys_of` those of both
+        endpoints' identities and sealing keys."""
         clock = SimulatedClock(START)
         gov = lab_authority("authority", suite)
         ledgers = [
@@ -81,6 +84,7 @@ class World:
                 applications=applications,
                 validators=count,
                 spares=more,
+                suites=suites,
             )
             for name, count, more in (("alpha-1", validators, spares), ("beta-1", 1, 0))
         ]
@@ -90,8 +94,8 @@ class World:
         else:
             join(a, b)
         host_a, host_b = account("host a"), account("host b")
-        sender = LabEndpoint(b"sender", (host_a.id,), *endpoints)
-        receiver = LabEndpoint(b"receiver", (host_b.id,), *endpoints)
+        sender = LabEndpoint(b"sender", (host_a.id,), *keys_of)
+        receiver = LabEndpoint(b"receiver", (host_b.id,), *keys_of)
         lane = lanes.lane_of(a.ledger.chain.view(), a.client)
         assert lane is not None
         world = cls(clock, a, b, account("relayer a"), account("relayer b"), sender, receiver, lane.lane_id)

@@ -30,6 +30,7 @@ from lockgate.hosting.peers import UnknownPeer
 from lockgate.hosting.reader import Distrusted, TwoHistories
 from lockgate.hosting.sessions import SessionRequired, place_of
 from lockgate.hosting.steps import RESERVED, Steps
+from lockgate.hosting.suites import NOT_ALLOWED
 from lockgate.hosting.traffic import Arrived, NotProven, Traffic
 from lockgate.hosting.views import view_of
 from lockgate.hosting.work import Decision, Item, Plan, StepRefused
@@ -137,6 +138,11 @@ class Arrivals:
             waiting = dataclasses.replace(waiting, within=within)
             if news:
                 self._handshakes.go_on()
+        try:
+            await self._steps.suites.check(peer, envelope.used, envelope.session)
+        except NOT_ALLOWED as error:  # the sender's host finds another suite, and seals it again
+            refusal = self._refuse(waiting, peer, error.code, str(error), marks=marks)
+            return _unseen(refusal, waiting) if handed.schema.id.startswith(RESERVED) else refusal
         if handed.schema.id.startswith(RESERVED):  # in whichever form it came: nothing of it is for a guest
             return await self._meet(peer, record, handed, waiting, marks)
         if is_bulk(handed.schema):

@@ -30,6 +30,7 @@ from lockgate.hosting.opening import Spoken, open_from
 from lockgate.hosting.reader import TwoHistories
 from lockgate.hosting.sessions import LONGEST_TIMEOUT_S
 from lockgate.hosting.steps import FIRST, Steps
+from lockgate.hosting.suites import NOT_ALLOWED
 from lockgate.hosting.traffic import NotProven, Returned, TimedOut, Traffic
 from lockgate.hosting.work import Decision, Item, Plan
 from lockgate.ibc import host as ibc_host
@@ -43,6 +44,7 @@ from lockgate.storage.host import RESEALED, Ended, Resealed, Sent
 
 COMMITMENT_BYTES: Final = 32
 LOST: Final = frozenset({SessionUnknown.code, KeyGone.code})  # the peer's words for a session it cannot open in
+OVER: Final = frozenset(error.code for error in NOT_ALLOWED)  # the peer's words for a suite that counts no more
 SEALED_AGAIN: Final = 4  # times, as many as a pair has sessions: then the guest is told
 LEAST_S: Final = 10  # of a message's time that must be left for sealing it again
 
@@ -96,7 +98,10 @@ class Endings:
                 return await self._of_handshake(peer, sent, found)
             case epoch_messages.PURPOSE:
                 return self._of_epoch(peer, sent, found)
-        if self._lost(peer, sent, found):
+        over = found.record.reason in OVER  # the peer's host alone says so, before its guest runs
+        if over:
+            await self._steps.suites.of(peer, fresh=True)  # as new as what the peer has judged by
+        if self._lost(peer, sent, found) or over:
             plan = await self._again(peer, sent, found, end)
             if plan is not None:
                 return Decision((plan,), (), (sent.commitment,))

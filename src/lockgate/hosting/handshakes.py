@@ -8,12 +8,14 @@ anew, and one that meets a message it does not know refuses it, upon which the o
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockgate.codec import cbor
 from lockgate.codec.errors import Malformed
 from lockgate.codec.registry import SchemaName, Version
+from lockgate.crypto.errors import DowngradeRefused
 from lockgate.host import ports as guest_ports
 from lockgate.host.sealing import schema_name
 from lockgate.hosting.config import PeerRef
@@ -33,7 +35,7 @@ from lockgate.session.edhoc.errors import HandshakeMalformed
 from lockgate.session.edhoc.established import Established
 from lockgate.session.edhoc.initiator import Sent1, Sent3
 from lockgate.session.edhoc.responder import Sent2
-from lockgate.session.meeting import UNDERSTOOD, Claims, Sides, suites_of
+from lockgate.session.meeting import UNDERSTOOD, Claims, Sides
 
 SCHEMA: Final = SchemaName("session/handshake", Version(1, 0))
 PURPOSE: Final = HANDSHAKE  # of a message of the host itself, in its outbox
@@ -136,17 +138,25 @@ class Handshakes:
 
         Raises what made the handshakes fail, for what the operator asked, when they fail again and again.
         """
-        now, failed = self._parts.clock.monotonic(), self._failures.get(coming.peer)
         hopeless = self.hopeless(coming.peer)
         if hopeless is not None and not item.from_ledger:
             raise hopeless
-        item.due = now + AGAIN_NS
+        item.due = self._parts.clock.monotonic() + AGAIN_NS
         self._waiting[id(item)] = item
         queue.again(item)
-        if coming.peer in self._asked or coming.peer in self._ours or (failed is not None and now < failed.again):
-            return
-        self._asked.add(coming.peer)
-        queue.put(Item(PURPOSE, to=coming.peer))
+        queue.put_all(self._wanted([coming.peer]))
+
+    def due(self) -> list[Item]:
+        """Items for handshakes with peers with whom a stronger suite counts by now than that of the session (S61)."""
+        return self._wanted(peer.hex() for peer in self._sessions.outdone())
+
+    def _wanted(self, peers: Iterable[str]) -> list[Item]:
+        """An item for each peer with which none is under way, nor has just failed."""
+        now, failed = self._parts.clock.monotonic(), self._failures
+        busy = (*self._asked, *self._ours)
+        begun = [peer for peer in peers if peer not in busy and (peer not in failed or now >= failed[peer].again)]
+        self._asked.update(begun)
+        return [Item(PURPOSE, to=peer) for peer in begun]
 
     def hopeless(self, peer: str) -> LockgateError | None:
         """What makes handshakes with a peer fail, where they fail again and again."""
@@ -172,8 +182,8 @@ class Handshakes:
         self._asked.discard(item.to)
         peer = self._peers.named(item.to)
         try:
-            sides = self._meetings.sides(peer, await self._peers.record(peer, fresh=True))
-            suites = suites_of(sides.own.key, sides.peer.key)
+            record = await self._peers.record(peer, fresh=True)
+            sides, suites = self._meetings.sides(peer, record), await self._suites(peer, record)
         except Refused as error:
             self._failed(peer, error)
             return Decision()
@@ -257,7 +267,10 @@ class Handshakes:
         known = self._theirs.get(peer.endpoint)
         if known is not None and known.first == message_1 and known.sides == sides:
             return known.second
-        asked = receive(message_1, suites_of(sides.own.key, sides.peer.key), understood=UNDERSTOOD)
+        suites = await self._suites(peer, record)
+        asked = receive(message_1, suites, understood=UNDERSTOOD)
+        if asked.suite.id != suites[0]:  # proven tables say what the peer could offer: somebody left the best one out
+            raise DowngradeRefused(used=asked.suite.id, best=suites[0])
         ours = self._ours.get(peer.endpoint)
         if ours is not None:
             if ours.hash < asked.hash:
@@ -298,6 +311,10 @@ class Handshakes:
         self._sessions.add(peer, session)
         self._parts.report("session", {"peer": peer.endpoint, "session": name.hex(), "suite": done.suite.name})
         return name
+
+    async def _suites(self, peer: PeerRef, record: KeyRecord) -> tuple[int, ...]:
+        """What both ledgers allow between the two records, the strongest first. Raises NoSuiteLeft, WrongSuite."""
+        return (await self._steps.suites.of(peer, fresh=True)).handshakes(self._parts.keys.record, record)
 
     async def _sending(self, peer: PeerRef, step: int, message: bytes) -> Sending:
         ref = hashlib.sha256(b"lockgate/handshake/1" + self._parts.rng.bytes(32)).digest()

@@ -246,7 +246,7 @@ class Host:
                 await self._posting.resettle()
                 await self._forks.submit()
                 await self._queue.look()
-                self._queue.put_all(self._epochs.due())
+                self._queue.put_all((*self._epochs.due(), *self._handshakes.due()))
                 items = self._queue.take(BATCH)
                 steps = [item for item in items if item.kind != "rotate"]
                 if steps:

@@ -37,10 +37,14 @@ class KeyRotatedAway(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An envelope that opened, its author's current record, and in a session the state to keep of it."""
+    """An envelope that opened, its author's current record, and in a session the state to keep of it.
+
+    `used` are the own key record and its author's that it was sealed between.
+    """
 
     opened: Opened
     record: KeyRecord
+    used: tuple[KeyRecord, KeyRecord]
     session: Session | None = None
 
 
@@ -73,7 +77,8 @@ async def open_from(
     opener = parts.keys.opener(outside.recipient)
     known = await peers.known(peer)
     try:
-        return Found(_try(peers, peer, opener, known.record, data, place), known.record)
+        opened = _try(peers, peer, opener, known.record, data, place)
+        return Found(opened, known.record, (opener.record, known.record))
     except BadEnvelope as error:
         first = error
     known = await peers.known(peer, fresh=True)
@@ -83,7 +88,7 @@ async def open_from(
         except BadEnvelope:
             continue
         if record is known.record or await peers.stood_under(peer, record, spoken.key, spoken.value, spoken.height):
-            return Found(opened, known.record)
+            return Found(opened, known.record, (opener.record, record))
         raise BadEnvelope from KeyRotatedAway("sealed after the rotation", index=record.index)
     raise first
 
@@ -115,7 +120,7 @@ async def _in_session(
     if theirs is not known.record:
         if not await peers.stood_under(peer, theirs, spoken.key, spoken.value, spoken.height):
             raise BadEnvelope from KeyRotatedAway("sealed after the rotation", index=theirs.index)
-    return Found(opened, known.record, after)
+    return Found(opened, known.record, (own, theirs), after)
 
 
 def _candidates(known: Known) -> tuple[KeyRecord, ...]:

@@ -6,7 +6,7 @@ and again after something in it was erased.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -109,6 +109,7 @@ class Sessions:
         self._fence = 0
         self._pending: dict[bytes, tuple[bytes, bytes, int]] = {}  # (peer, session, epoch) by what confirms it
         self._spent: dict[bytes, bytes] = {}  # peer → session that needs a new epoch
+        self._outdone: set[bytes] = set()  # peers with which a stronger suite counts than that of the session
 
     # The life of the process.
 
@@ -171,6 +172,11 @@ class Sessions:
         spent, self._spent = list(self._spent.items()), {}
         return spent
 
+    def outdone(self) -> set[bytes]:
+        """Peers to which messages went since this was asked last, in a session of a weaker suite than another is."""
+        found, self._outdone = self._outdone, set()
+        return found
+
     def sealing(self, peer: PeerRef, name: bytes) -> Epoch:
         """The epoch that this host seals in. Raises SessionUnknown, KeyGone."""
         epoch = self._book.find(_id(peer), name).newest
@@ -199,19 +205,27 @@ class Sessions:
     # Messages.
 
     def of_message(
-        self, peer: PeerRef, own: bytes, theirs: bytes, size: int, timeout_s: int, now: UnixNanos
-    ) -> Keys | None:
-        """Keys of the next message to a peer, between two key records; None where this host uses no sessions.
+        self,
+        peer: PeerRef,
+        own: bytes,
+        theirs: bytes,
+        size: int,
+        timeout_s: int,
+        now: UnixNanos,
+        suites: Sequence[int],
+    ) -> Keys:
+        """Keys of the next message to a peer, between two key records, in a session of one of these handshake suites.
 
-        Raises SessionComing, TimeoutTooLong.
+        The strongest comes first: another one goes on until there is a session of it (S61). Raises SessionComing,
+        TimeoutTooLong.
         """
-        if not self.required:
-            return None
         if timeout_s > LONGEST_TIMEOUT_S:
             raise TimeoutTooLong(timeout_s=timeout_s)
-        session = self._book.usable(_id(peer), (own, theirs), now)
+        session = self._book.usable(_id(peer), (own, theirs), now, suites)
         if session is None:
             raise SessionComing(peer.endpoint)
+        if session.suite != suites[0]:
+            self._outdone.add(_id(peer))
         if _spent(session, self._limits, now):
             self._spent[_id(peer)] = session.name
         try:

@@ -27,6 +27,7 @@ from lockgate.hosting.config import PeerRef
 from lockgate.hosting.peers import Peers, UnknownPeer
 from lockgate.hosting.reader import Distrusted, ProvenReader
 from lockgate.hosting.sessions import Keys
+from lockgate.hosting.suites import NOT_ALLOWED, Suites
 from lockgate.hosting.views import Views
 from lockgate.hosting.work import Decision, Item, Made, Parts, Plan, Sending, Staged, Writes
 from lockgate.ibc.commitment import commit_packet
@@ -62,6 +63,7 @@ class Steps:
         self.peers = peers
         self.reader = reader
         self.views = Views(parts.report)
+        self.suites = Suites(parts.config.local.name, peers, reader, parts.clock)
         self.fence = 0
         self.counter = 0
         self.root = endpoints.EMPTY_ROOT
@@ -152,8 +154,10 @@ class Steps:
             try:
                 peer = self.peers.named(kept.sender.hex())
                 record = await self.peers.record(peer)
-            except (UnknownPeer, EndpointRevoked, Distrusted) as error:
-                # There is nobody to seal it to; the deadline answers.
+                session = None if kept.within is None else self.parts.sessions.find(peer, kept.within.session)
+                await self.suites.check(peer, (self.parts.keys.record, record), session)
+            except (UnknownPeer, EndpointRevoked, Distrusted, SessionUnknown, *NOT_ALLOWED) as error:
+                # There is nobody to seal it to, or nothing to seal it with; the deadline answers.
                 self.parts.report("late_answer_dropped", {"code": error.code, "sequence": kept.sequence})
                 continue
             try:
@@ -227,7 +231,7 @@ class Steps:
         """Seal one message, and compute its packet's commitment before any ledger has seen it (P4).
 
         `beside` are payloads to applications, which share its packet and its fate (P2). What makes a session is sealed
-        to long-term keys. Raises SessionComing, TimeoutTooLong, ReservedSchema.
+        to long-term keys. Raises SessionComing, TimeoutTooLong, ReservedSchema, NoSuiteLeft and others of suites.
         """
         peer = self.peers.named(send.to)
         record = await self.peers.record(peer)
@@ -235,10 +239,11 @@ class Steps:
         keys = None
         if purpose == MESSAGE and schema.id.startswith(RESERVED):
             raise ReservedSchema(schema=schema.id)
-        if purpose != HANDSHAKE:
-            own = self.parts.keys.record.hash
-            sessions, size = self.parts.sessions, len(send.body)
-            keys = sessions.of_message(peer, own, record.hash, size, send.timeout_s, self.time)
+        own, sessions = self.parts.keys.record, self.parts.sessions
+        allowed = await self.suites.check(peer, (own, record))
+        if purpose != HANDSHAKE and sessions.required:
+            suites, size = allowed.handshakes(own, record), len(send.body)
+            keys = sessions.of_message(peer, own.hash, record.hash, size, send.timeout_s, self.time, suites)
         timeout = self._timeout(send.timeout_s)
         lane = self.peers.lane(peer)
         place = Place(Role.MESSAGE, timeout, b"", FIRST, 1 + len(beside))

@@ -59,11 +59,15 @@ class LabEndpoint:
         return (self.seed + b"/sealing/%d" % generation).ljust(32, b"\0")[:32]
 
     def opener(self, generation: int) -> Decapsulator:
-        """The private half of the sealing key."""
-        return seal_suite(self.sealed_to).kem.private_key(self.sealing_secret(generation))
+        """The private half of a sealing key: of the suite of its record, or of the one that the next is for."""
+        return seal_suite(self._sealed_to(generation)).kem.private_key(self.sealing_secret(generation))
 
     def sealing(self, generation: int) -> SealingKey:
-        return SealingKey(self.sealed_to, self.opener(generation).public_key)
+        return SealingKey(self._sealed_to(generation), self.opener(generation).public_key)
+
+    def _sealed_to(self, generation: int) -> int:
+        written = generation < len(self.chain)
+        return KeyRecord.from_body(self.chain[generation].body).sealing.suite if written else self.sealed_to
 
     def rotated(self) -> SignedRecord:
         """The next record: signed by the old keys, opening the committed ones."""

@@ -6,7 +6,7 @@ whoever writes it out writes all of it, and what is not in it any more is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -85,10 +85,13 @@ class Book:
         self._set(peer, (*(one.ending(expires) for one in held[:place]), after, *held[place + 1 :]))
         return True
 
-    def usable(self, peer: bytes, records: tuple[bytes, bytes], now: UnixNanos) -> Session | None:
-        """The newest session between two key records, own and peer's, that may seal."""
+    def usable(
+        self, peer: bytes, records: tuple[bytes, bytes], now: UnixNanos, suites: Collection[int]
+    ) -> Session | None:
+        """The newest session between two key records, own and peer's, that may seal and came of one of these suites."""
         held = self.sessions.get(peer, ())
-        found = [one for one in held if one.seals(now) and (one.own_record, one.peer_record) == records]
+        between = [one for one in held if (one.own_record, one.peer_record) == records]
+        found = [one for one in between if one.seals(now) and one.suite in suites]
         return found[-1] if found else None
 
     def started(self, fence: int, salt: Callable[[], bytes]) -> None:

@@ -19,6 +19,9 @@ def salt() -> bytes:
     return b"x" * 32
 
 
+SUITES = (-24,)
+
+
 def session(direction: Direction, *, name: bytes = NAME, secret: bytes = SECRET, confirmed: bool = True) -> Session:
     records = RECORDS if direction is Direction.INITIATOR else RECORDS[::-1]
     fences = Fences(3, 7) if direction is Direction.INITIATOR else Fences(7, 3)
@@ -34,7 +37,7 @@ class Pair:
         self.bob.add(ALICE, session(Direction.RESPONDER).started(7, bytes(32)))
 
     def sealed(self) -> tuple[Place, MessageKeys]:
-        ours = self.alice.usable(BOB, RECORDS, NOW)
+        ours = self.alice.usable(BOB, RECORDS, NOW, SUITES)
         assert ours is not None
         keys = self.alice.seal(BOB, ours, 100)
         assert ours.newest is not None
@@ -90,7 +93,7 @@ def test_what_is_written_is_what_is_read_and_holds_no_chain_of_a_start() -> None
         again = Book.from_bytes(book.to_bytes())
         assert again.to_bytes() == book.to_bytes()
         assert not any(one.sends for one in again)
-        assert again.usable(BOB, RECORDS, NOW) is again.usable(ALICE, RECORDS[::-1], NOW) is None
+        assert again.usable(BOB, RECORDS, NOW, SUITES) is again.usable(ALICE, RECORDS[::-1], NOW, SUITES) is None
     assert keys.message not in pair.alice.to_bytes()
 
 
@@ -111,27 +114,29 @@ def test_after_as_many_starts_as_an_epoch_bears_a_session_only_opens() -> None:
     pair = Pair()
     book = Book.from_bytes(pair.alice.to_bytes())
     book.started(3 + 63, salt)
-    assert book.usable(BOB, RECORDS, NOW) is not None
+    assert book.usable(BOB, RECORDS, NOW, SUITES) is not None
     book.started(3 + 64, salt)
-    assert book.usable(BOB, RECORDS, NOW) is None
+    assert book.usable(BOB, RECORDS, NOW, SUITES) is None
     assert book.find(BOB, NAME).name == NAME
 
 
 def test_nothing_is_sealed_in_a_session_that_the_peer_may_not_hold() -> None:
     book = Book()
     book.add(ALICE, session(Direction.RESPONDER, confirmed=False).started(7, bytes(32)))
-    assert book.usable(ALICE, RECORDS[::-1], NOW) is None
+    assert book.usable(ALICE, RECORDS[::-1], NOW, SUITES) is None
     assert book.confirm(ALICE, NAME, 0, LATER)
-    assert book.usable(ALICE, RECORDS[::-1], NOW) is None, "this process has no start in it"
+    assert book.usable(ALICE, RECORDS[::-1], NOW, SUITES) is None, "this process has no start in it"
     book.start(ALICE, NAME, 7, bytes(32))
-    assert book.usable(ALICE, RECORDS[::-1], NOW) is not None
+    assert book.usable(ALICE, RECORDS[::-1], NOW, SUITES) is not None
     assert not book.confirm(ALICE, NAME, 0, LATER)
 
 
 def test_a_session_is_of_one_peer_and_of_two_records() -> None:
     pair = Pair()
-    assert pair.alice.usable(BOB, (RECORDS[0], b"C" * 32), NOW) is None
-    assert pair.alice.usable(ALICE, RECORDS, NOW) is None
+    assert pair.alice.usable(BOB, (RECORDS[0], b"C" * 32), NOW, SUITES) is None
+    assert pair.alice.usable(ALICE, RECORDS, NOW, SUITES) is None
+    assert pair.alice.usable(BOB, RECORDS, NOW, (-23, 4)) is None, "nor of another suite"
+    assert pair.alice.usable(BOB, RECORDS, NOW, (-23, -24)) is not None
     with pytest.raises(SessionUnknown):
         pair.alice.find(ALICE, NAME)
 
@@ -142,7 +147,7 @@ def test_the_oldest_sessions_with_a_peer_go_and_the_newest_seals() -> None:
         made = session(Direction.INITIATOR, name=bytes([number]) * 32, secret=bytes([number]) * 32)
         pair.alice.add(BOB, made.started(3, bytes(32)))
     assert [one.name[0] for one in pair.alice] == [0, 1, 2, 3]
-    usable = pair.alice.usable(BOB, RECORDS, NOW)
+    usable = pair.alice.usable(BOB, RECORDS, NOW, SUITES)
     assert usable is not None
     assert usable.name[0] == 3
 
@@ -184,8 +189,8 @@ def test_P18_a_session_in_which_nobody_speaks_is_over_all_the_same() -> None:
     """A packet that was never delivered: its key can be derived until the epoch is gone, so the epoch goes by time."""
     pair = Pair()
     place, _ = pair.sealed()
-    assert pair.alice.usable(BOB, RECORDS, UnixNanos(SEALS_NS)) is not None
-    assert pair.alice.usable(BOB, RECORDS, UnixNanos(1 + SEALS_NS)) is None
+    assert pair.alice.usable(BOB, RECORDS, UnixNanos(SEALS_NS), SUITES) is not None
+    assert pair.alice.usable(BOB, RECORDS, UnixNanos(1 + SEALS_NS), SUITES) is None
     end = UnixNanos(1 + SEALS_NS + ARRIVES_NS)
     pair.bob.sweep(UnixNanos(end - 1))
     assert pair.bob.find(ALICE, NAME).open(place)
