@@ -80,11 +80,15 @@ def keys_import(
 
 
 @app.command("rotate")
-def keys_rotate(party: Party, key: Key = "") -> None:
+def keys_rotate(
+    party: Party,
+    key: Key = "",
+    seal_suite: Annotated[int, typer.Option(help="A host's: the seal suite of the next sealing key.")] = 0,
+) -> None:
     """Replace keys by the next ones, on the ledgers, which must run: a host's all together, of others the one named."""
     from lockgate.node import keys
 
-    show(await_(lambda: keys.rotate(Settings.folder, party, key)))
+    show(await_(lambda: keys.rotate(Settings.folder, party, key, seal_suite)))
 
 
 @app.command("apart")

@@ -67,6 +67,25 @@ def lane_open(
     show(await_(work))
 
 
+@app.command("suites")
+def lane_suites(
+    client: Annotated[str, typer.Argument(help="Id of the lane's client, such as `07-tendermint-0`.")],
+    ledger: Annotated[str, typer.Option(help="The side that is to ask.", autocompletion=complete_ledger)],
+    least: Annotated[int, typer.Option(min=1, max=2, help="Families that must all break before a suite does.")] = 1,
+    family: Annotated[list[str] | None, typer.Option(help="A family that every suite stands on.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="KIND:NUMBER: of its kind, no suite but those.")] = None,
+) -> None:
+    """Have the authority announce what a lane asks of the suites its messages travel under."""
+    from lockgate.node import suites
+
+    fields = guard(lambda: suites.asked(least, family or (), only or ()))
+    due = await_(lambda: suites.demand_on(Settings.folder, ledger, client, fields))
+    if Settings.as_json:
+        output.print_json({"ledger": ledger, "client": client, "due": due})
+    else:
+        output.say(f"announced; it takes effect on {ledger} at block {due}")
+
+
 @app.command("ask")
 def lane_ask(
     client: Annotated[str, typer.Argument(help="Our client of the chain, as `lane open` printed it.")],

@@ -12,6 +12,7 @@ from lockgate.cli import output
 from lockgate.cli.context import Reports, Settings, guard, reporter, run
 from lockgate.cli.lane import ledger_list
 from lockgate.cli.names import complete_ledger
+from lockgate.cli.suites import app as suites_app
 from lockgate.cli.validators import app as validators_app
 from lockgate.node.engine import Engine
 
@@ -101,4 +102,5 @@ def ledger_create(
 
 
 app.command("list")(ledger_list)
+app.add_typer(suites_app, name="suites")
 app.add_typer(validators_app, name="validators")

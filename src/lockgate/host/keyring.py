@@ -65,8 +65,10 @@ class KeyCabinet(Protocol):
         """The keys of a proven chain: those of its last record, and older sealing keys that are still held."""
         ...
 
-    def next_record(self, current: KeyRecord, /) -> SignedRecord:
-        """The record after `current`, signed. Its keys lie safe before this returns; asked again, it is the same."""
+    def next_record(self, current: KeyRecord, /, sealing: int = 0) -> SignedRecord:
+        """The record after `current`, signed, with a sealing key of suite `sealing`, or 0: of the suite it has.
+
+        Its keys lie safe before this returns; asked again, it is the same."""
         ...
 
     def settled(self, index: int, /) -> None:

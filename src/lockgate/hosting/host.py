@@ -147,9 +147,9 @@ class Host:
                 self.bulk.withdraw(body)
             raise
 
-    async def rotate(self) -> dict[str, Any]:
-        """Replace the endpoint's keys by the next ones; answers when its ledger proves the new record."""
-        return await self._ask(Item("rotate", sequence=self.parts.keys.record.index + 1))
+    async def rotate(self, sealing: int = 0) -> dict[str, Any]:
+        """Replace the endpoint's keys by the next ones, the sealing key's of a suite; answers when that is proven."""
+        return await self._ask(Item("rotate", sequence=self.parts.keys.record.index + 1, suite=sealing))
 
     def accept_rules(self, ledger: str, digests: Iterable[str]) -> None:
         """The operator accepts rules of a ledger (P16); what waited for that goes on at once."""
@@ -389,7 +389,7 @@ class Host:
     async def _rotate(self, item: Item) -> None:
         """Between batches: whatever was sealed before is on the ledger before the new record is."""
         try:
-            result = await self._rotation.rotate(item.sequence)
+            result = await self._rotation.rotate(item.sequence, item.suite)
         except (Unavailable, PeerFault):
             self._queue.give_back()
             raise

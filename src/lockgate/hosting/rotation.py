@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from lockgate.crypto.suites import seal_suite
 from lockgate.host.keyring import KeyCabinet
 from lockgate.hosting.peers import prove_records
 from lockgate.hosting.reader import ProvenReader
+from lockgate.hosting.suites import check_active
 from lockgate.hosting.work import Parts, StepRefused
 from lockgate.machine.errors import EndpointRevoked
 from lockgate.machine.identity import KeyRecord
+from lockgate.machine.suite_table import SuiteKind, SuiteName
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import EndpointId, Hash32
 from lockgate.primitives.time import UnixNanos, floor_seconds, seconds
@@ -55,16 +58,19 @@ class Rotation:
                 self._submitter.become(ring.account.public_key, ring.account.sign)
         return chain[-1]
 
-    async def rotate(self, target: int) -> dict[str, Any]:
+    async def rotate(self, target: int, sealing: int = 0) -> dict[str, Any]:
         """Make the record of index `target` current; it is the next one, or was made so by an attempt before.
 
-        Raises NoCabinet, StepRefused, EndpointRevoked.
+        `sealing` is the suite of its sealing key, 0 for the one it has. Raises NoCabinet, StepRefused, EndpointRevoked,
+        and before any key is made SuiteNotActive and UnknownSuite.
         """
         if self._cabinet is None:
             raise NoCabinet(endpoint=self._parts.endpoint)
         record = await self.adopt()
         if record.index < target:
-            signed = self._cabinet.next_record(record)
+            if sealing:
+                await check_active(self._reader, SuiteName(SuiteKind.SEAL, seal_suite(sealing).id))
+            signed = self._cabinet.next_record(record, sealing)
             done = await self._submitter.submit([("endpoint.rotate", {"record": signed.to_bytes()})])
             if done.code:
                 raise StepRefused(done.log, kind="rotate")

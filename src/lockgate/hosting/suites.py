@@ -130,8 +130,22 @@ class Suites:
         return _Ledger(name, known[1], known[2], reader.newest.height)
 
 
+async def check_active(reader: ProvenReader, name: SuiteName) -> None:
+    """A ledger has a suite active now. Raises SuiteNotActive."""
+    height = await reader.latest()
+    if not (await _table(reader, height)).active(name, height):
+        raise SuiteNotActive("not active", suite=name, height=height)
+
+
 async def _prove(reader: ProvenReader, lane: bytes) -> tuple[SuiteTable, SuitePolicy]:
-    at = Height(reader.chain.revision, await reader.latest())
+    height = await reader.latest()
+    policy = read_policy(await reader.value(keys.LANE, keys.lane_suites(lane), height))
+    return await _table(reader, height), policy
+
+
+async def _table(reader: ProvenReader, height: int) -> SuiteTable:
+    """The table in force that a trusted header carries."""
+    at = Height(reader.chain.revision, height)
     names = (keys.RULES_SUITES, keys.RULES_STOPS)
     proofs = await reader.chain.prove_many(keys.RULES, names, at)
     found: list[bytes | None] = []
@@ -139,9 +153,8 @@ async def _prove(reader: ProvenReader, lane: bytes) -> tuple[SuiteTable, SuitePo
         if isinstance(proof, Exception):
             raise proof
         found.append(reader.check(keys.RULES, key, proof))
-    policy = read_policy(await reader.value(keys.LANE, keys.lane_suites(lane), at.height))
     table, stops = (_known_of(data) for data in found)
-    return read_table(table).stopped(read_stops(stops)), policy
+    return read_table(table).stopped(read_stops(stops))
 
 
 def _known_of(data: bytes | None) -> bytes | None:
@@ -156,4 +169,4 @@ def _is_known(row: Any) -> bool:
     return isinstance(row, tuple) and any((name.kind.value, name.number) == row[:2] for name in KNOWN)
 
 
-__all__ = ("NOT_ALLOWED", "Allowed", "NoSuiteLeft", "Suites")
+__all__ = ("NOT_ALLOWED", "Allowed", "NoSuiteLeft", "Suites", "check_active")

@@ -75,6 +75,7 @@ class Item:
     attempts: int = 0
     due: int = 0
     declined: str = ""
+    suite: int = 0  # of the sealing key that a rotation makes; 0: the one there is
 
     @property
     def name(self) -> tuple[str, str, int]:

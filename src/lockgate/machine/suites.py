@@ -124,20 +124,27 @@ def check_action(action: str, arguments: Mapping[str, Any], due: int) -> None:
 
 def changed(view: View, context: Context, action: str, arguments: Mapping[str, Any]) -> tuple[SuiteTable, Outcome]:
     """The table after an activation or a sunset that is due, and what else that writes. Raises BadSuiteRecord."""
-    now = context.block.height.height
+    now, outcome = context.block.height.height, Outcome()
     name, height = name_of(arguments["kind"], arguments["suite"]), arguments["height"] or now
-    written, outcome = table(view, context.genesis), Outcome()
-    stands = in_force(view, context.genesis).find(name)
+    stops = read_stops(view.get(keys.RULES, keys.RULES_STOPS))
+    made = after(table(view, context.genesis), stops, action, name, height, now)
+    if action == ACTIVATE and stops.pop(name, None) is not None:
+        outcome.set(keys.RULES, keys.RULES_STOPS, _stops_value(stops))
+    return made, outcome
+
+
+def after(
+    written: SuiteTable, stops: Mapping[SuiteName, int], action: str, name: SuiteName, height: int, now: int
+) -> SuiteTable:
+    """What an activation or a sunset at `height` makes of a table at height `now`. Raises BadSuiteRecord."""
+    stands = written.stopped(stops).find(name)
     if action == ACTIVATE:
         if stands is not None and not stands.over(now):
             raise BadSuiteRecord("it is active, or will be", suite=name, active_from=stands.active_from)
-        stops = read_stops(view.get(keys.RULES, keys.RULES_STOPS))
-        if stops.pop(name, None) is not None:
-            outcome.set(keys.RULES, keys.RULES_STOPS, _stops_value(stops))
-        return written.with_record(SuiteRecord(name, KNOWN[name], height, NEVER)), outcome
+        return written.with_record(SuiteRecord(name, KNOWN[name], height, NEVER))
     if stands is None or stands.over(now):
         raise BadSuiteRecord("it is over, or never was", suite=name)
-    return written.with_record(SuiteRecord(name, KNOWN[name], stands.active_from, height)), outcome
+    return written.with_record(SuiteRecord(name, KNOWN[name], stands.active_from, height))
 
 
 def stop(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
@@ -177,6 +184,7 @@ __all__ = (
     "STOP",
     "SUNSET",
     "SuiteNotActive",
+    "after",
     "changed",
     "check_action",
     "check_record",

@@ -45,7 +45,7 @@ class Desk:
             case "status":
                 return {**host.status(), "newest": self._feed.newest()}
             case "rotate":
-                return await host.rotate()
+                return await host.rotate(int(arguments.get("sealing", 0)))
             case "accept_rules":
                 host.accept_rules(str(arguments["ledger"]), tuple(map(str, arguments["digests"])))
                 return {"changed": host.rules.changed()}

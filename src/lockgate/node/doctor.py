@@ -31,6 +31,7 @@ from lockgate.node.ledgers import Ledger, Ledgers
 from lockgate.node.provision import described
 from lockgate.node.socket import call
 from lockgate.node.sources import Nodes, nodes_of
+from lockgate.node.suites import endings
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.relay.kinds import KINDS, OtherKind
@@ -79,6 +80,8 @@ async def examine(folder: Folder) -> list[Check]:
                 else await _ledger(ledger, ledgers)
             )
             checks.append(_sign_state(folder, name, await _height(folder, name, ledger)))
+        for name in folder.names("hosts"):
+            checks += await _suites(folder, name, ledgers)
     for name in folder.names("hosts"):
         checks += [await _host(folder, name), *_kept(folder, name)]
     for kind in ("hosts", "relays"):
@@ -280,6 +283,24 @@ async def _ledger(ledger: Ledger, ledgers: Ledgers) -> list[Check]:
         return checks
     except LockgateError as error:
         return [Check(f"ledger {ledger.name}", Level.FAIL, "It stopped answering.", error.next_step)]
+
+
+async def _suites(folder: Folder, name: str, ledgers: Ledgers) -> list[Check]:
+    """Suites of a host's current keys that its ledger has ended, or will end before long (S61)."""
+    label = f"suites of {name}"
+    try:
+        config = load_config(folder.host(name) / "endpoint.json")
+        ledger = ledgers.found.get(config.local.name)
+        ending = [] if ledger is None else await endings(ledger, bytes.fromhex(config.endpoint))
+    except LockgateError as error:
+        return [Check(label, Level.NOTE, f"They were not read: {error}.", error.next_step)]
+    found = []
+    for suite, left in ending:
+        said = f"ends in {left} blocks" if left else "is not active"
+        step = f"Rotate to keys of another suite: `lockgate keys rotate host/{name} --seal-suite NUMBER`."
+        said = f"Its {suite} {said} on {config.local.name}."
+        found.append(Check(label, Level.WARN if left else Level.FAIL, said, step))
+    return found
 
 
 def _clock(name: str, height: int, time: UnixNanos, now: UnixNanos) -> Check:

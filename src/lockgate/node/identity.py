@@ -107,12 +107,12 @@ class Cabinet:
         """The account that the record of `index` lists."""
         return self._keys.signer(_account(index))
 
-    def next_record(self, current: KeyRecord, /) -> SignedRecord:
+    def next_record(self, current: KeyRecord, /, sealing: int = 0) -> SignedRecord:
         index = current.index + 1
         following = self._following(current, index)
         self._make(
             {
-                _sealing(index): (KeyRole.SEALING, current.sealing.suite),
+                _sealing(index): (KeyRole.SEALING, sealing or current.sealing.suite),
                 _account(index): (KeyRole.ACCOUNT, SUITE_ED25519),
             }
         )
@@ -123,7 +123,7 @@ class Cabinet:
             index=index,
             previous=current.hash,
             identity=new.key,
-            sealing=SealingKey(current.sealing.suite, self._sealing(index).public_key),
+            sealing=SealingKey(self._keys.kinds()[_sealing(index)][1], self._sealing(index).public_key),
             accounts=(account_id(SUITE_ED25519, account.public_key),),
             next_keys=next_keys_commitment(following),
         )

@@ -192,14 +192,16 @@ def imported(folder: Folder, text: str, file: Path, passphrase: Passphrase) -> R
     return shown(folder, party.path)
 
 
-async def rotate(folder: Folder, text: str, key: str = "") -> Row:
+async def rotate(folder: Folder, text: str, key: str = "", sealing: int = 0) -> Row:
     """Replace a party's key by the next one on its ledgers, which run; a host's keys all together, by itself.
+
+    `sealing` is the seal suite of a host's next sealing key; 0: the one it has.
 
     Raises NotCovered, NoSuchKey, what the host answers, and what `rotating` raises.
     """
     party = existing(folder, text)
     if party.kind == "hosts":
-        return await call(party.home / "host.sock", "rotate")
+        return await call(party.home / "host.sock", "rotate", sealing=sealing)
     return await Rotation(folder, party, _rotating(party, key, "rotate")).rotate()
 
 

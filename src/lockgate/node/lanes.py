@@ -18,7 +18,7 @@ from lockgate.machine.deviations import Deviations, Level
 from lockgate.machine.records import DEVIATION, Lane, LanePhase, OpenSends
 from lockgate.node.ledgers import Ledger, LedgerDown, Ledgers
 from lockgate.node.provision import described
-from lockgate.primitives.errors import Refused
+from lockgate.node.suites import NoSuchLane, policy
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.relay.rpc import b64
 
@@ -28,12 +28,6 @@ PASSES: Final = {
     Level.SLOWED: "the lane has its full room again",
     Level.QUARANTINED: "packets are received again",
 }
-
-
-class NoSuchLane(Refused):
-    code = "node.no_such_lane"
-    summary = "No ledger that answers has a lane over this client."
-    next_step = "`lockgate lane list` shows every lane with its client."
 
 
 async def shown(opened: Ledgers, client: str, ledger: str | None = None) -> list[Row]:
@@ -84,6 +78,7 @@ async def _side(opened: Ledgers, ledger: Ledger, lane: Lane) -> Row:
         "sent_bytes": _against(out.payload_bytes, lane.caps.payload_bytes),
         "waiting_packets": _against(int.from_bytes(waiting, "big"), _room(lane, held, now, parameters)),
         "value_cap": lane.caps.value,
+        "suites": await policy(chain, lane.lane_id),
         "deviation": _deviation(lane, held, now, parameters),
         "client_status": {
             "kind": kind,

@@ -110,15 +110,18 @@ class Authority:
         raise NotTheAuthority("not a ledger of this folder's, or another has followed it", ledger=access.name)
 
     async def announce(self, action: str, arguments: Mapping[str, Any]) -> Submitted:
-        """Sign an action and submit it from the operator's account. Raises SetupFailed."""
+        """Announce an action, which takes the delay that the rules fix. Raises SetupFailed."""
+        return await self.act("gov.announce", {"action": action, "arguments": dict(arguments)})
+
+    async def act(self, name: str, fields: Mapping[str, Any]) -> Submitted:
+        """Sign a message and submit it from the operator's account. Raises SetupFailed."""
         async with self.turn:
             chain, genesis = self.access.chain, self.access.genesis
             place = keys.authority(self.signer.key.hash)
             answer = await chain.query(f"/store/{keys.GOVERNANCE}/key", place)
             number = int.from_bytes(b64(answer.get("value")), "big")
             until = UnixSeconds(floor_seconds((await chain.tip()).time) + VALID_FOR_S)
-            message = ("gov.announce", {"action": action, "arguments": dict(arguments)})
-            signed = authorize(self.signer, genesis.domain_id, genesis.revision, message, number, until)
+            signed = authorize(self.signer, genesis.domain_id, genesis.revision, (name, fields), number, until)
             return await self.access.do(signed)
 
 

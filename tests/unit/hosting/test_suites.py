@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lockgate.codec import cbor
-from lockgate.crypto.errors import DowngradeRefused
+from lockgate.crypto.errors import DowngradeRefused, UnknownSuite
 from lockgate.envelope.outside import inspect_envelope
 from lockgate.hosting.handshakes import Handshakes
 from lockgate.hosting.suites import NoSuiteLeft
@@ -157,8 +157,7 @@ async def test_S61_sealing_keys_move_with_a_rotation_until_the_old_suite_is_over
     await world.b.host.start()
     activate(world, XWING_CHACHA)
     await world.send(world.a, probe.write(b"k0", b"v"))  # sealed to the record of before
-    world.b.endpoint.sealed_to = XWING_CHACHA.number
-    await world._until(world.b, world.b.host.rotate())
+    await world._until(world.b, world.b.host.rotate(XWING_CHACHA.number))
     await world.settle()
     assert world.b.get(b"k0") == b"v", "what was sealed before the sunset is opened"
     world.clock.advance(PAST_FRESH_NS)
@@ -174,6 +173,19 @@ async def test_S61_sealing_keys_move_with_a_rotation_until_the_old_suite_is_over
     with pytest.raises(SuiteNotActive):  # A's own record is of the suite that is over: replies would be under it
         await world.send(world.a, probe.write(b"k2", b"v"))
     assert world.a.host.status()["sent"]["acknowledged"] == 2, "nothing was written"
+
+
+@pytest.mark.parametrize(("number", "refusal"), [(XWING_CHACHA.number, SuiteNotActive), (99, UnknownSuite)])
+@in_world(suites=without(XWING_CHACHA), keys_of=(1, 17))
+async def test_S61_no_key_is_made_of_a_suite_that_is_not_active(
+    world: HostWorld, number: int, refusal: type[Exception]
+) -> None:
+    cabinet = LabCabinet(world.b.endpoint)
+    world.b.host = world.make(world.b, cabinet=cabinet)
+    await world.b.host.start()
+    with pytest.raises(refusal):
+        await world._until(world.b, world.b.host.rotate(number))
+    assert world.b.endpoint.generation == 0, "a key that was made would be the next one for ever"
 
 
 # What is refused.

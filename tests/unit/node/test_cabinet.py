@@ -62,3 +62,13 @@ def rotated(folder: Folder) -> tuple[tuple[KeyRecord, ...], Cabinet]:
 
 def older(ring: KeyRing) -> list[int]:
     return [opener.record.index for opener in ring.older]
+
+
+def test_S61_the_next_sealing_key_may_be_of_another_suite(folder: Folder) -> None:
+    first, signed = inception(open_keys(folder, "h"))
+    second = Cabinet(folder, "h").next_record(first, 18)
+    assert Cabinet(folder, "h").next_record(first).body == second.body, "whatever is asked afterwards"
+    chain = verify_records(first.endpoint_id, [signed, second])
+    assert [record.sealing.suite for record in chain] == [17, 18]
+    ring = Cabinet(folder, "h").ring(chain)
+    assert ring.current.sealing.public_key == chain[-1].sealing.public_key
