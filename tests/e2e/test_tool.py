@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,16 @@ def test_s7_a_pass_lets_a_program_read_and_not_send(
     assert issued["scope"] == "outbox status"
     unknown = deployment.lockgate("--json", "token", "issue", "alice", "--allow", "everything", "-o", file)
     assert json.loads(unknown.stdout)["error"]["code"] == UnknownVerb.code
+    other = str(tmp_path / "other.pass")
+    as_json(deployment, "token", "issue", "alice", "--allow", "outbox", "-o", other, "--minutes", "10")
+    monkeypatch.setenv("LOCKGATE_TOKEN", other)
+    as_json(deployment, "outbox", "alice")
+    revoked = as_json(deployment, "token", "revoke", "alice", other)
+    assert revoked["id"] == as_json(deployment, "token", "show", other)["id"]
+    deadline = time.monotonic() + 60
+    while NotAuthenticated.code not in deployment.lockgate("--json", "outbox", "alice").stdout:
+        assert time.monotonic() < deadline, "the host proves the list every few seconds"
+        time.sleep(0.5)
     monkeypatch.setenv("LOCKGATE_TOKEN", file)
     assert as_json(deployment, "host", "status", "alice")["endpoint"] in issued["audience"]
     as_json(deployment, "outbox", "alice")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from lockgate.node.clock import SystemClock
 from lockgate.node.door import Door, Report
 from lockgate.node.folder import Folder, write_json
 from lockgate.primitives.ports import Clock
+from lockgate.session.tokens import Seen
+
+
+def nobody() -> Seen:
+    """A list that was proven a moment ago, with nothing on it."""
+    return Seen(frozenset(), SystemClock().now())
 
 
 def host_home(root: Path, name: str = "alice", endpoint: str = "ab" * 32) -> Path:
@@ -17,5 +24,10 @@ def host_home(root: Path, name: str = "alice", endpoint: str = "ab" * 32) -> Pat
     return home
 
 
-def door(home: Path, report: Report = lambda *_: None, clock: Clock | None = None) -> Door:
-    return Door.of(Folder(home.parents[1]), home, clock or SystemClock(), report)
+def door(
+    home: Path,
+    report: Report = lambda *_: None,
+    clock: Clock | None = None,
+    revoked: Callable[[], Seen | None] = nobody,
+) -> Door:
+    return Door.of(Folder(home.parents[1]), home, revoked, clock or SystemClock(), report)

@@ -9,7 +9,20 @@ from lockgate.crypto.keys import IdentitySigner, KeyRole
 from lockgate.keystore.software import OsEntropy, identity_signer
 from lockgate.lab.clock import SimulatedClock
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds, seconds
-from lockgate.session.tokens import Admitted, Call, Claims, Guard, Holder, Issuer, Moment, Nonces, Place, issue, show
+from lockgate.session.tokens import (
+    Admitted,
+    Call,
+    Claims,
+    Guard,
+    Holder,
+    Issuer,
+    Moment,
+    Nonces,
+    Place,
+    Seen,
+    issue,
+    show,
+)
 
 START = UnixSeconds(1_800_000_000)
 DOMAIN, REVISION = b"D" * 32, 3
@@ -34,12 +47,13 @@ class TokenWorld:
             issuer="operator:main", subject="tool", audience=AUDIENCE, expires=UnixSeconds(START + 300),
             not_before=START, issued=START, token_id=b"t" * 16, holder=Holder.of(self.holder.key), scope=METHODS,
         )  # fmt: skip
+        self.seen: Seen | None = Seen(frozenset(), self.clock.now())
         self.guard = self.guarded(self.place)
         self.nonces = Nonces(OsEntropy())
         self.domain, self.revision = DOMAIN, REVISION
 
     def guarded(self, place: Place) -> Guard:
-        return Guard(place, lambda: self.issuers, self.moment())
+        return Guard(place, lambda: self.issuers, lambda: self.seen, self.moment())
 
     def moment(self) -> Moment:
         return Moment(self.clock.now(), self.clock.monotonic())
@@ -57,7 +71,10 @@ class TokenWorld:
         self.claims = dataclasses.replace(self.claims, **changes)
 
     def advance(self, count: float) -> None:
+        """Time passes, and the ledger shows its list all the while."""
         self.clock.advance(seconds(count))
+        if self.seen is not None:
+            self.seen = Seen(self.seen.ids, self.clock.now())
 
     def token(self) -> bytes:
         return issue(self.claims, self.operator, self.domain, self.revision)

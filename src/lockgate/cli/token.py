@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lockgate.cli import output
-from lockgate.cli.context import Settings, guard, show, socket_of
+from lockgate.cli.context import Settings, await_, guard, show, socket_of
 from lockgate.cli.names import complete_host
 
 app = typer.Typer(help="Passes for programs that ask a host: short, and for named verbs.", no_args_is_help=True)
@@ -43,6 +43,25 @@ def token_show(file: Annotated[Path, typer.Argument(help="A pass.")]) -> None:
     from lockgate.node import passes
 
     show(guard(lambda: passes.summary(passes.read(file))))
+
+
+@app.command("revoke")
+def token_revoke(
+    host: Annotated[str, typer.Argument(help="The host it is for.", autocompletion=complete_host)],
+    file: Annotated[Path | None, typer.Argument(help="The pass.")] = None,
+    one: Annotated[
+        str, typer.Option("--id", help="Or a token's id, or the hash of a key that issued tokens, in hex.")
+    ] = "",
+) -> None:
+    """Put a pass on the list of revoked ones on the host's ledger. Hosts refuse it within seconds."""
+    from lockgate.node import passes, revoked
+
+    async def work() -> dict[str, Any]:
+        socket_of(host)
+        found, until = passes.revocable(file, one)
+        return await revoked.revoke(Settings.folder, host, found, until)
+
+    show(await_(work))
 
 
 @app.command("rotate")

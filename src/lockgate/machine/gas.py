@@ -31,6 +31,7 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
     "endpoint.fence": 5_000,
     "endpoint.grant": 5_000,
     "endpoint.ungrant": 3_000,
+    "token.revoke": 8_000,  # a list of 5 KB is read and written
     "endpoint.answer": 15_000,
     "endpoint.advance": 8_000,
     "lane.open": 100_000,  # four proofs

@@ -91,6 +91,11 @@ def grant(endpoint: bytes, lane_id: bytes, remote: bytes) -> bytes:
     return b"grant/" + endpoint + lane_id + remote
 
 
+def revoked_tokens(endpoint: bytes) -> bytes:
+    """Tokens of an endpoint that count no more."""
+    return b"tokens/" + endpoint
+
+
 def grants_of(endpoint: bytes) -> tuple[bytes, bytes]:
     return b"grant/" + endpoint, b"grant/" + endpoint + b"\xff" * 65
 

@@ -31,6 +31,7 @@ from lockgate.machine import (
     pruning,
     succession,
     suites,
+    tokens,
     validators,
 )
 from lockgate.machine.context import Context, Handler, OwnHeaders
@@ -128,6 +129,7 @@ class Machine:
             "endpoint.fence": endpoints.fence,
             "endpoint.grant": endpoints.grant,
             "endpoint.ungrant": endpoints.ungrant,
+            "token.revoke": tokens.revoke,
             "endpoint.answer": lambda view, context, message: answers.answer(view, context, message, self.packets),
             "endpoint.advance": lambda view, context, message: answers.advance(view, context, message, self.packets),
             "lane.open": lambda view, context, message: lanes.open_lane(view, context, message, self.packets),

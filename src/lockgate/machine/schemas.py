@@ -48,6 +48,7 @@ RECORDS: Final = {
         "evidence",
         "settlement",
         "grant",
+        "revoked-tokens",
         "entry",
         "reason",
         "open-message",

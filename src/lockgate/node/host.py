@@ -25,6 +25,7 @@ from lockgate.node.folder import Folder
 from lockgate.node.identity import Cabinet
 from lockgate.node.patience import patiently
 from lockgate.node.provision import HOST_LANE
+from lockgate.node.revoked import Watch
 from lockgate.node.socket import serve
 from lockgate.node.sources import Nodes, open_ledger
 from lockgate.primitives.ids import DomainId, EndpointId, Hash32
@@ -72,15 +73,21 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
                 config, store, tree, guest, ring, entropy, readers, submitter, clock, entropy, evidence, report, bulk,
                 cabinet=cabinet, vault=vault,
             )  # fmt: skip
-            server = await serve(home / "host.sock", Door.of(folder, home, clock, report), Desk(host).handle)
+            revoked = Watch(own, endpoint)
+            door = Door.of(folder, home, lambda: revoked.seen, clock, report)
+            server = await serve(home / "host.sock", door, Desk(host).handle)
             report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
-            rotating = asyncio.create_task(schedule.keep(home, host, store, clock, report))
+            beside = [
+                asyncio.create_task(schedule.keep(home, host, store, clock, report)),
+                asyncio.create_task(revoked.keep()),
+            ]
             try:
                 async with server:
                     await patiently(host.run, report)
             finally:
-                rotating.cancel()
-                await asyncio.gather(rotating, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
     finally:
         (home / "host.sock").unlink(missing_ok=True)
         sandbox.close()

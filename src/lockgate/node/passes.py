@@ -28,6 +28,7 @@ LIVES_S: Final = 300
 RENEW_S: Final = 60  # before its end: a stream that begins with it has a minute at least
 HOLDER_SUITE: Final = 2
 SEED: Final = SEED_BYTES
+KEY_HASH_BYTES: Final = 32
 PATH: Final = "host.sock"  # of calls to a host's socket
 
 
@@ -185,6 +186,20 @@ def wallet(socket: Path) -> Wallet:
     return _WALLETS.setdefault(socket.absolute(), Wallet(socket.absolute()))
 
 
+def revocable(file: Path | None, one: str) -> tuple[bytes, int]:
+    """What is to be revoked, and until when it lives, 0 where that is not known. Raises BadPass."""
+    if file is not None:
+        claims = read(file).claims
+        return claims.token_id, int(claims.expires)
+    try:
+        found = bytes.fromhex(one)
+    except ValueError:
+        found = b""
+    if len(found) not in (TOKEN_ID_BYTES, KEY_HASH_BYTES):
+        raise BadPass("name a pass, or an id of 16 bytes or the hash of a key of 32, in hex", given=one[:80])
+    return found, 0
+
+
 def summary(found: Pass) -> dict[str, Any]:
     """What may be shown of a pass: all of its token, nothing of its key."""
     claims = found.claims
@@ -213,6 +228,7 @@ __all__ = (
     "Wallet",
     "make",
     "read",
+    "revocable",
     "summary",
     "wallet",
     "write",

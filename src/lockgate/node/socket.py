@@ -26,13 +26,15 @@ from lockgate.node.door import Door
 from lockgate.node.folder import NotRunning
 from lockgate.node.passes import PATH, wallet
 from lockgate.primitives.errors import LockgateError, PeerFault, Refused, Unavailable
-from lockgate.session.tokens import NO_CHANNEL, Admitted, Nonces, NotAuthenticated
+from lockgate.session.tokens import NO_CHANNEL, Admitted, ListUnseen, Nonces, NotAuthenticated
 
 MAX_CALLERS: Final = 64  # connections at once: a subscriber has one for good, a call one for a moment
 LONG_S: Final = 86_400.0  # to look again, where nothing ends a stream
+LOOK_S: Final = 5.0  # how late a stream ends whose token was revoked, or a clock set
 GREETING_S: Final = 30.0  # a host that is busy sealing answers late; one of before tokens, never
 IDLE_S: Final = 90.0  # for a call to come on a connection: a nonce lives no longer
 MAX_LINE: Final = 4 * 1024 * 1024  # a command of a megabyte in hex, with room
+RENEWABLE: Final = (NotAuthenticated.code, ListUnseen.code)  # what another token may help against
 Answer = dict[str, Any]
 Events = AsyncGenerator[Answer, None]
 Serve = Callable[[str, dict[str, Any]], Awaitable[Answer | Events]]
@@ -114,7 +116,7 @@ async def call(path: Path, verb: str, /, **arguments: Any) -> Answer:
     try:
         return await _called(path, verb, arguments)
     except RemoteRefusal as refusal:
-        if refusal.fields["code"] != NotAuthenticated.code or not wallet(path).renews:
+        if refusal.fields["code"] not in RENEWABLE or not wallet(path).renews:
             raise
     return await _called(path, verb, arguments, fresh=True)  # a key that was rotated meanwhile, or a clock
 
@@ -136,9 +138,9 @@ async def stream(path: Path, verb: str, /, **arguments: Any) -> Events:
             raise NotRunning("the host closed the connection", socket=str(path))
         except RemoteRefusal as refusal:
             code = refusal.fields["code"]
-            if not wallet(path).renews or code not in (TokenEnded.code, NotAuthenticated.code):
+            if not wallet(path).renews or code not in (TokenEnded.code, *RENEWABLE):
                 raise
-            if again and code == NotAuthenticated.code:
+            if again and code in RENEWABLE:
                 raise  # a token made a moment ago is refused: another will be
             arguments |= refusal.resume
             again = True
@@ -209,7 +211,7 @@ async def _stream(
             following = asyncio.ensure_future(_next(events))
             waiting: set[asyncio.Future[Any]] = {gone, following}
             while left() > 0:
-                done, _ = await asyncio.wait(waiting, timeout=left(), return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(waiting, timeout=min(left(), LOOK_S), return_when=asyncio.FIRST_COMPLETED)
                 if done:
                     break
             if left() <= 0 and not gone.done():

@@ -48,6 +48,7 @@ from lockgate.machine.schemas import (
     TRANSACTION_BODY,
 )
 from lockgate.machine.succession import Authorities
+from lockgate.machine.tokens import RevokedTokens
 from lockgate.machine.transaction import decode_and_verify
 from tests.support.account_keys import key, rotation
 from tests.support.authorities import succeeding
@@ -66,6 +67,9 @@ def lived() -> World:
     sending = world.sender.sending(world.a.client, world.receiver, world.now_s + 600, b"sealed")
     beside = [[PORT, PORT, "notes-1", "text/plain", b"note"]]
     expect(a.transact(world.host_a, world.sender.advance({**sending, "beside": beside})))
+    for one in (b"t" * 16, b"k" * 32):
+        listed = {"endpoint": world.sender.id, "id": one, "until": world.now_s + 300}
+        expect(a.transact(world.host_a, ("token.revoke", listed)))
     first = world.send()
     expect(world.deliver(first))
     refusal = world.receiver.answer(world.b.client, first.sequence, refusal=("guest.refused", b"detail"))
@@ -144,6 +148,7 @@ KINDS: dict[str, tuple[type[Record], Callable[[], list[bytes]]]] = {
     "evidence": (Evidence, lambda: stored(keys.LANE, b"equivocation/")),
     "settlement": (Settlement, lambda: stored(keys.LANE, b"settled/")),
     "grant": (Grant, lambda: stored(keys.ENDPOINT, b"grant/")),
+    "revoked-tokens": (RevokedTokens, lambda: stored(keys.ENDPOINT, b"tokens/")),
     "entry": (Entry, lambda: stored(keys.INBOX, b"entry/")),
     "reason": (Reason, lambda: stored(keys.REASON, b"07-")),
     "open-message": (OpenMessage, lambda: stored(keys.ENDPOINT, b"message/")),

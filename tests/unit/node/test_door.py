@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import stat
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -18,8 +19,8 @@ from lockgate.node.folder import Folder, NotRunning
 from lockgate.node.issuing import GRANTS, VERBS, NoOperator
 from lockgate.node.passes import BadPass, Wallet, make, read, summary, wallet, write
 from lockgate.node.socket import RemoteRefusal, TokenEnded, TooManyCallers, call, serve, stream
-from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, seconds
-from lockgate.session.tokens import SKEW_S, NotAuthenticated, NotInScope
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds, seconds
+from lockgate.session.tokens import AGE_S, SKEW_S, ListUnseen, NotAuthenticated, NotInScope, Seen, issue
 from tests.arch.sources import REPO
 from tests.support.doors import door, host_home
 
@@ -61,13 +62,14 @@ class World:
         self.clock = SimulatedClock(UnixNanos(passes.time.time_ns()))
         self.log: list[str] = []
         self.desk = Desk()
+        self.seen: Seen | None = Seen(frozenset(), UnixNanos(1 << 62))  # a ledger that is always heard
 
     def report(self, kind: str, fields: dict[str, object]) -> None:
         self.log.append(str(fields["reason"]))
 
     def run(self, work: Callable[[], Awaitable[None]]) -> None:
         async def all_of_it() -> None:
-            at = door(self.home, self.report, self.clock)
+            at = door(self.home, self.report, self.clock, lambda: self.seen)
             async with await serve(self.path, at, self.desk.handle), asyncio.timeout(60):
                 await work()
 
@@ -328,3 +330,52 @@ def test_an_idle_connection_is_let_go(world: World, monkeypatch: pytest.MonkeyPa
 async def _until(there: Callable[[], bool]) -> None:
     while not there():
         await asyncio.sleep(0.01)
+
+
+def test_p22_a_revoked_pass_is_refused_and_its_stream_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, seed = make(world.folder, world.home, "app", ("status", "subscribe"), 300)
+    write(file := world.folder.root / "app.pass", made, seed)
+    monkeypatch.setenv(passes.NAMED, str(file))
+    monkeypatch.setattr(socket, "LOOK_S", 0.05)
+
+    async def work() -> None:
+        events = stream(world.path, "subscribe", since=50)
+        world.desk.news.set()
+        assert (await anext(events))["number"] == 51
+        world.seen = Seen(frozenset({made.claims.token_id}), world.clock.now())
+        with pytest.raises(RemoteRefusal) as ended:
+            await anext(events)
+        assert (world.refused(ended), ended.value.resume) == (TokenEnded.code, {"since": 51})
+        with pytest.raises(RemoteRefusal) as refused:
+            await call(world.path, "status")
+        assert world.refused(refused) == NotAuthenticated.code
+
+    world.run(work)
+    assert [line.split(":")[0] for line in world.log] == ["token.revoked"]
+
+
+def test_p22_tools_go_on_where_the_ledger_is_not_seen_and_passes_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, seed = make(world.folder, world.home, "app", ("status",), 300)
+    write(file := world.folder.root / "app.pass", made, seed)
+
+    async def work() -> None:
+        await call(world.path, "status")
+        held = wallet(world.path)._held["read"]
+        world.seen = None
+        world.clock.advance(seconds(AGE_S + 5 - 30))
+        old = dataclasses.replace(held.claims, issued=UnixSeconds(held.claims.issued - 40))
+        old = dataclasses.replace(old, not_before=old.issued)
+        token = issue(old, issuing.signer(world.folder), held.host.domain, held.host.revision)
+        wallet(world.path)._held["read"] = dataclasses.replace(held, token=token, claims=old)
+        assert await call(world.path, "status") == {"verb": "status"}, "with a token made a moment ago"
+        assert wallet(world.path)._held["read"].token != token
+        world.clock.advance(seconds(40))
+        monkeypatch.setenv(passes.NAMED, str(file))
+        with pytest.raises(RemoteRefusal) as unseen:
+            await call(world.path, "status")
+        assert world.refused(unseen) == ListUnseen.code
+
+    world.run(work)
+    assert [line.split(":")[0] for line in world.log] == ["token.list_unseen", "token.list_unseen"]

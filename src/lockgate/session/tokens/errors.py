@@ -1,13 +1,13 @@
-"""Failures of tokens. Two are for the caller; the rest are for the log of whoever refused (P22).
+"""Failures of tokens. Three are for the caller; the rest are for the log of whoever refused (P22).
 
 `NotAuthenticated` is the one answer to every token and proof that does not hold, so that trying out changes of a stolen
 one teaches nothing. What it was stands below it (`__cause__`). Who has authenticated may know that its token does not
-reach so far.
+reach so far, or that nobody can tell whether it was revoked.
 """
 
 from __future__ import annotations
 
-from lockgate.primitives.errors import PeerFault, Refused
+from lockgate.primitives.errors import PeerFault, Refused, Unavailable
 
 _NOTHING = "The call was not carried out."
 
@@ -83,6 +83,21 @@ class ScopeTooWide(TokenDetail):
     next_step = "Take a token from who may grant them: for the methods of a host, its operator."
 
 
+class TokenRevoked(TokenDetail):
+    code = "token.revoked"
+    summary = "A token, or the key that issued it, is on the list of revoked ones that the ledger proves."
+    next_step = "Ask the operator for a new token, if there is to be one."
+
+
+class ListUnseen(Unavailable):
+    code = "token.list_unseen"
+    summary = (
+        "No proven list of revoked tokens is younger than a minute, and the token is older, so it is not believed."
+    )
+    untouched = _NOTHING
+    next_step = "See that the host reaches its ledger (`lockgate doctor`); a new token is taken for its first minute."
+
+
 class ProofRefused(TokenDetail):
     code = "token.proof"
     summary = "The call is not signed by the key the token confirms, over this method, path, body, nonce and channel."
@@ -97,6 +112,7 @@ class NonceRefused(TokenDetail):
 
 __all__ = (
     "IssuerUnknown",
+    "ListUnseen",
     "NonceRefused",
     "NotAuthenticated",
     "NotInScope",
@@ -107,6 +123,7 @@ __all__ = (
     "TokenExpired",
     "TokenMalformed",
     "TokenNotYet",
+    "TokenRevoked",
     "TokenSignature",
     "TokenTooLong",
 )

@@ -1,4 +1,4 @@
-"""Lets calls in: nonce, issuer, times, place, proof, scope, in this order, and nothing of it is left out (P22).
+"""Lets calls in: nonce, issuer, times, place, proof, revocation, scope, in this order, and none is left out (P22).
 
 Time does not go back here: it is the wall clock, or what has passed since the guard began, whichever is later. A clock
 that is set back revives no token that has ended; one that is set forward ends tokens early, and harms nobody else.
@@ -12,10 +12,11 @@ from typing import Final, final
 
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.sealed import Sealed
-from lockgate.primitives.time import UnixNanos, UnixSeconds, floor_seconds, seconds_to_nanos
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, UnixSeconds, floor_seconds, seconds_to_nanos
 from lockgate.session.tokens.claims import Claims
 from lockgate.session.tokens.cwt import Issuers, Token, read
 from lockgate.session.tokens.errors import (
+    ListUnseen,
     NotAuthenticated,
     NotInScope,
     OtherAudience,
@@ -24,6 +25,7 @@ from lockgate.session.tokens.errors import (
 )
 from lockgate.session.tokens.nonces import Nonces
 from lockgate.session.tokens.proof import Call, Shown, require_proof
+from lockgate.session.tokens.revocation import Seen, require_standing
 
 SKEW_S: Final = 30  # between two machines' clocks: synchronised ones differ by less than one, one that woke up by some
 
@@ -44,12 +46,12 @@ class Place:
 class Admitted(metaclass=Sealed):
     """A call that was let in. Only `Guard.admit` makes one."""
 
-    claims: Claims
+    token: Token
     ends: UnixNanos  # when whatever it began must have ended
 
     @property
-    def subject(self) -> str:
-        return self.claims.subject
+    def claims(self) -> Claims:
+        return self.token.claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,15 @@ class Moment:
 class Guard:
     """One server's door."""
 
-    def __init__(self, place: Place, issuers: Callable[[], Issuers], began: Moment) -> None:
-        """`issuers` is asked for each call, so that a key that was rotated away lets nobody in from then on."""
+    def __init__(
+        self, place: Place, issuers: Callable[[], Issuers], revoked: Callable[[], Seen | None], began: Moment
+    ) -> None:
+        """`issuers` is asked for each call, so that a key that was rotated away lets nobody in from then on; `revoked`
+        is the newest list that was proven, None before the first.
+        """
         self.place: Final = place
         self._issuers = issuers
+        self._revoked = revoked
         self._began = began
 
     def time(self, at: Moment) -> UnixNanos:
@@ -76,16 +83,28 @@ class Guard:
     def admit(self, shown: bytes, call: Call, nonces: Nonces, at: Moment) -> Admitted:
         """Let a call in. The nonce is used up, whatever comes of it.
 
-        Raises NotAuthenticated with the reason as its cause, and NotInScope, which only who holds a good token sees.
+        Raises NotAuthenticated with the reason as its cause; ListUnseen and NotInScope, which only who holds a token
+        and its key sees.
         """
         try:
             nonces.take(call.nonce, at.monotonic)
-            claims = self._authenticated(Shown.decode(shown), call, at).claims
+            token = self._authenticated(Shown.decode(shown), call, at)
+            require_standing(token, self._revoked(), self.time(at))
+        except ListUnseen:
+            raise
         except LockgateError as error:
             raise NotAuthenticated from error
+        claims = token.claims
         if call.method not in claims.scope:
             raise NotInScope(method=call.method, scope=" ".join(claims.scope))
-        return Sealed.make(Admitted, claims, seconds_to_nanos(UnixSeconds(claims.expires + SKEW_S)))
+        return Sealed.make(Admitted, token, seconds_to_nanos(UnixSeconds(claims.expires + SKEW_S)))
+
+    def left(self, admitted: Admitted, at: Moment) -> float:
+        """Seconds that what was let in may go on; 0 when it must end: its token is over, or was revoked since."""
+        seen = self._revoked()
+        if seen is not None and seen.names(admitted.token):
+            return 0.0
+        return max(0.0, (admitted.ends - self.time(at)) / NANOS_PER_SECOND)
 
     def _authenticated(self, shown: Shown, call: Call, at: Moment) -> Token:
         place = self.place
