@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -30,8 +31,10 @@ class UnknownRef(Refused):
 class Desk:
     """Answers calls. One for each running host."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, door: Callable[[], Answer] | None = None) -> None:
+        """`door` says what `status` shows of the tokens that the host's socket takes."""
         self._host = host
+        self._door = door
         self._feed = Feed(host.store.connection, self._wake)
         self._waiting: set[asyncio.Event] = set()
 
@@ -43,7 +46,8 @@ class Desk:
         host = self._host
         match verb:
             case "status":
-                return {**host.status(), "newest": self._feed.newest()}
+                tokens = {} if self._door is None else {"tokens": self._door()}
+                return {**host.status(), **tokens, "newest": self._feed.newest()}
             case "rotate":
                 return await host.rotate(int(arguments.get("sealing", 0)))
             case "accept_rules":

@@ -26,16 +26,19 @@ from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.custody import HARDWARE, custody
 from lockgate.node.folder import Folder, read_json
+from lockgate.node.issuing import NoOperator
 from lockgate.node.keystores import Party, parties
 from lockgate.node.ledgers import Ledger, Ledgers
+from lockgate.node.passes import BadPass
 from lockgate.node.provision import described
-from lockgate.node.socket import call
+from lockgate.node.socket import RemoteRefusal, call
 from lockgate.node.sources import Nodes, nodes_of
 from lockgate.node.suites import endings
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.relay.kinds import KINDS, OtherKind
 from lockgate.runtime.wasm import shipped
+from lockgate.session.tokens import AGE_S
 from lockgate.storage.signstate import SignState
 
 OLDEST_PYTHON: Final = (3, 11)
@@ -335,6 +338,8 @@ async def _host(folder: Folder, name: str) -> Check:
     try:
         async with asyncio.timeout(5):
             status = await call(folder.host(name) / "host.sock", "status")
+    except (BadPass, NoOperator, RemoteRefusal) as refusal:
+        return Check(f"host {name}", Level.WARN, f"It may not be asked: {refusal}.", refusal.next_step)
     except (LockgateError, TimeoutError):
         return Check(f"host {name}", Level.NOTE, "It does not run.", "Start it with `lockgate up`.")
     if status["fenced_off"]:
@@ -344,6 +349,11 @@ async def _host(folder: Folder, name: str) -> Check:
         return Check(
             f"host {name}", Level.FAIL, f"It waits: {named} changed its rules.", f"`lockgate host accept-rules {name}`"
         )
+    age = status.get("tokens", {}).get("list_age_s")
+    if age is None or age > AGE_S:
+        old = "No list of revoked tokens is proven" if age is None else f"Its list of revoked tokens is {age} s old"
+        ask = "See that it reaches its ledger, and that the ledger makes blocks."
+        return Check(f"host {name}", Level.WARN, f"{old}: it refuses passes that are older than {AGE_S} s.", ask)
     return Check(f"host {name}", Level.OK, f"Runs, fence {status['fence']}, {status['waiting']} items wait.")
 
 

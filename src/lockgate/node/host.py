@@ -75,7 +75,7 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
             )  # fmt: skip
             revoked = Watch(own, endpoint)
             door = Door.of(folder, home, lambda: revoked.seen, clock, report)
-            server = await serve(home / "host.sock", door, Desk(host).handle)
+            server = await serve(home / "host.sock", door, Desk(host, lambda: revoked.status(clock.now())).handle)
             report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
             beside = [
                 asyncio.create_task(schedule.keep(home, host, store, clock, report)),

@@ -17,6 +17,7 @@ from lockgate.node.identity import Cabinet
 from lockgate.node.provision import OPERATOR_LANE, LedgerAccess, SetupFailed, open_chain
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import Height
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.relay.rpc import Rpc
 from lockgate.relay.submitter import ANY_PRICE
 from lockgate.session.tokens import MAX_LIFETIME_S, Seen
@@ -38,6 +39,12 @@ class Watch:
             with contextlib.suppress(LockgateError):  # the host's own work meets the same, and reports it
                 await self.look()
             await asyncio.sleep(EVERY_S)
+
+    def status(self, now: UnixNanos) -> dict[str, int | None]:
+        """How many tokens and keys are on the list, and its age in seconds; None before the first."""
+        if self.seen is None:
+            return {"revoked": None, "list_age_s": None}
+        return {"revoked": len(self.seen.ids), "list_age_s": max(0, (now - self.seen.time) // NANOS_PER_SECOND)}
 
     async def look(self) -> None:
         """Prove it under the newest header that the host trusts. Raises what the node and its proof cause.

@@ -16,7 +16,11 @@ from lockgate.node import doctor
 from lockgate.node.cometbft import INSTALL
 from lockgate.node.doctor import Check, Level, examine
 from lockgate.node.folder import Folder
+from lockgate.node.issuing import NoOperator
+from lockgate.node.passes import BadPass
 from lockgate.node.provision import described
+from lockgate.node.socket import RemoteRefusal
+from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, seconds
 from lockgate.runtime.wasm import shipped
 from lockgate.storage.signstate import SignState
@@ -207,3 +211,35 @@ def test_clients_and_lanes_are_judged_by_age_status_and_phase() -> None:
     found = {check.name: check for check in asyncio.run(doctor._ledger(stopped.found["alpha"], stopped))}
     assert found["lane alpha 07-tendermint-0"].level is Level.WARN
     assert "drill" in found["lane alpha 07-tendermint-0"].next_step
+
+
+@pytest.mark.parametrize(
+    ("age", "level", "words"),
+    [(3, Level.OK, "Runs, fence 4"), (61, Level.WARN, "61 s old"), (None, Level.WARN, "No list of revoked tokens")],
+)
+def test_a_host_that_cannot_see_who_was_revoked_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: int | None, level: Level, words: str
+) -> None:
+    said = {"fenced_off": None, "rules_changed": {}, "fence": 4, "waiting": 0, "tokens": {"list_age_s": age}}
+
+    async def answers(*_: object) -> dict[str, object]:
+        return said
+
+    monkeypatch.setattr(doctor, "call", answers)
+    check = asyncio.run(doctor._host(Folder(tmp_path), "alice"))
+    assert check.level is level
+    assert words in check.found
+
+
+@pytest.mark.parametrize("why", [NoOperator(), BadPass(), RemoteRefusal("no", code="token.refused")])
+def test_a_host_that_may_not_be_asked_is_not_called_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: LockgateError
+) -> None:
+    async def refuses(*_: object) -> dict[str, object]:
+        raise why
+
+    monkeypatch.setattr(doctor, "call", refuses)
+    check = asyncio.run(doctor._host(Folder(tmp_path), "alice"))
+    assert check.level is Level.WARN
+    assert why.code in check.found
+    assert check.next_step == why.next_step

@@ -15,6 +15,7 @@ from lockgate.node.passes import BadPass, revocable
 from lockgate.node.revoked import Watch
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import Height
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.relay.rpc import RpcError
 from tests.support.hosts import HostWorld, in_world
 
@@ -45,6 +46,9 @@ async def test_p22_the_list_is_proven_under_the_newest_trusted_header(world: Hos
     await reader.latest()
     await watch.look()
     assert watch.seen.ids == {TOKEN}
+    at = UnixNanos(watch.seen.time + 7 * NANOS_PER_SECOND)
+    assert watch.status(at) == {"revoked": 1, "list_age_s": 7}
+    assert watch_of(world).status(at) == {"revoked": None, "list_age_s": None}
     assert watch.seen.time == reader.newest.header.time
 
 

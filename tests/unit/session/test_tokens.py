@@ -11,6 +11,8 @@ from lockgate.codec import cbor
 from lockgate.codec.errors import SchemaMismatch
 from lockgate.crypto.errors import WrongPurpose
 from lockgate.crypto.keys import IdentityKey, KeyRole
+from lockgate.envelope.cose.sign import Sign1
+from lockgate.envelope.cose.wire import Wire
 from lockgate.keystore.software import OsEntropy
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds, seconds
@@ -319,6 +321,18 @@ def test_bounds_hold_before_anything_is_decoded(world: TokenWorld) -> None:
     for data in (b"", b"\xd8\x3d", bytes(MAX_TOKEN + 1), world.token()[2:], b"\xd8\x3d\xd1" + world.token()[3:]):
         with pytest.raises(TokenMalformed):
             peek(data)
+
+
+def test_a_token_has_a_length() -> None:
+    token = TokenWorld(1).token()
+    signed = Sign1.decode(token[2:], Wire.OURS)
+    for size in (64, MAX_TOKEN - len(token) + 63, MAX_TOKEN):
+        grown = token[:2] + dataclasses.replace(signed, signature=bytes(size)).encode()
+        if len(grown) <= MAX_TOKEN:
+            peek(grown)
+        else:
+            with pytest.raises(TokenMalformed, match="too long"):
+                peek(grown)
 
 
 def test_a_holder_is_one_key(world: TokenWorld) -> None:
