@@ -54,6 +54,8 @@ ROTATED = (
     ("ledger/beta", "operator"),
     ("ledger/alpha", "authority"),
     ("ledger/beta", "authority"),
+    ("ledger/alpha", "validator"),
+    ("ledger/beta", "validator"),
 )
 
 

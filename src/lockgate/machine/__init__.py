@@ -8,7 +8,7 @@
 - `lanes`, `packets`, `inbox`, `answers`, `gate`: lanes, and a packet's way through grant and answer (P1, P9, P15)
 - `governance`, `authority`, `succession`: the authority's actions, and who follows it
 - `settlement`, `equivocation`: what follows two histories
-- `validators`, `offences`: who signs blocks, by height, how that changes, and who was caught
+- `validators`, `handover`, `offences`: who signs blocks, by height, how that changes, and who was caught
 - `history`: own headers, bound under the root
 - `pruning`: finished packets, forgotten provably (I15)
 - `keys`, `records`, `errors`: where state stands, its values, what is refused
@@ -24,6 +24,7 @@ __all__ = (
     "gate",
     "genesis",
     "governance",
+    "handover",
     "history",
     "identity",
     "inbox",

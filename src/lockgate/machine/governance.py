@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from lockgate.codec import cbor
-from lockgate.machine import authority, endpoints, keys, lanes, succession, suites, validators
+from lockgate.machine import authority, endpoints, handover, keys, lanes, succession, suites, validators
 from lockgate.machine.accounts import account_id
 from lockgate.machine.context import Context, field, only_fields
 from lockgate.machine.errors import AccountExists, NothingScheduled, UnknownAction
@@ -22,10 +23,10 @@ from lockgate.machine.gas import AUTHORIZATION
 from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.records import Account, Scheduled
 from lockgate.machine.suite_policy import FIELDS, SuitePolicy
-from lockgate.machine.suite_table import DEFAULT, SuiteTable
+from lockgate.machine.suite_table import DEFAULT
 from lockgate.machine.transaction import SUITE_ED25519
 from lockgate.primitives.errors import Damaged, LockgateError
-from lockgate.primitives.ids import ClientId, DomainId, Height
+from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, Overlay, View
 from lockgate.primitives.time import UnixNanos
 
@@ -66,9 +67,11 @@ def announce(view: View, context: Context, message: Mapping[str, Any], packets: 
         field(arguments, name, kind)
     if action == SETTLE:
         packets.check_settlement(view, arguments)
+    reserved = succession.standing(view, context.genesis).parts
     if action == VALIDATORS:
-        reserved = succession.standing(view, context.genesis).parts
         validators.check_shape(context.genesis, arguments["changes"], reserved)
+    if action == handover.ROTATE:
+        handover.check(view, context, arguments, reserved)
     if action == succession.ROTATE:
         succession.check(view, context, by, arguments)
     due = context.block.height.height + context.parameters.authority_delay_blocks
@@ -145,6 +148,7 @@ ACTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     suites.ACTIVATE: {"kind": str, "suite": int, "height": int},
     suites.SUNSET: {"kind": str, "suite": int, "height": int},
     suites.LANE: {"lane": bytes, **FIELDS},
+    handover.ROTATE: {"public_key": bytes, "possession": bytes},
     succession.ROTATE: {"authority": bytes, "suite": int, "parts": tuple, "next": bytes, "possession": bytes},
 }
 SUITES: Final = frozenset({suites.ACTIVATE, suites.SUNSET, suites.LANE})
@@ -168,19 +172,20 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
         case action if action == VALIDATORS:
             reserved = succession.standing(view, context.genesis).parts
             return validators.change(view, context, arguments["changes"], reserved)
+        case action if action == handover.ROTATE:
+            return handover.rotate(view, context, arguments, succession.standing(view, context.genesis).parts)
+        case action if action == succession.ROTATE:
+            done, standing = succession.rotate(view, context, arguments)
+            current = replace(in_force(view, context.genesis), authority=standing.keys)
+            done.then(rules(current, context.genesis))
+            return done
         case suites.ACTIVATE | suites.SUNSET:
             table, outcome = suites.changed(view, context, record.action, arguments)
-            standing = succession.standing(view, context.genesis)
-            outcome.then(rules(parameters(view, context.genesis), table, standing, context.genesis))
+            outcome.then(rules(replace(in_force(view, context.genesis), suites=table), context.genesis))
             return outcome
         case suites.LANE:
             policy = SuitePolicy.read({name: arguments[name] for name in FIELDS})
             return suites.set_policy(lanes.named(view, arguments["lane"]), policy)
-        case action if action == succession.ROTATE:
-            done, standing = succession.rotate(view, context, arguments)
-            table = suites.table(view, context.genesis)
-            done.then(rules(parameters(view, context.genesis), table, standing, context.genesis))
-            return done
         case "client.config":
             if not all(type(relayer) is str for relayer in arguments["allowed_relayers"]):
                 raise UnknownAction("a relayer is named by its account id", action=record.action)
@@ -193,8 +198,7 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
         raise UnknownAction("nodes may have pruned the headers: the memory only shrinks", action=record.action)
     if changed.header_trail != context.genesis.parameters.header_trail:
         raise UnknownAction("headers are bound from the first one or never", action=record.action)
-    table = suites.table(view, context.genesis)
-    return rules(changed, table, succession.standing(view, context.genesis), context.genesis)
+    return rules(replace(in_force(view, context.genesis), parameters=changed), context.genesis)
 
 
 def admit_account(view: View, genesis: Genesis, suite: int, public_key: bytes, balance: int) -> Outcome:
@@ -212,26 +216,33 @@ def admit_account(view: View, genesis: Genesis, suite: int, public_key: bytes, b
     return outcome
 
 
-def rules(current: Parameters, table: SuiteTable, authorities: succession.Standing, genesis: Genesis) -> Outcome:
+def in_force(view: View, genesis: Genesis) -> Genesis:
+    """The genesis as it would be written today: with the parameters, suites and authorities that stand now."""
+    return replace(
+        genesis,
+        parameters=parameters(view, genesis),
+        suites=suites.table(view, genesis),
+        authority=succession.standing(view, genesis).keys,
+    )
+
+
+def rules(current: Genesis, genesis: Genesis) -> Outcome:
     """Write the parameters and suites in force and their digest under the rules store; hosts pin the digest."""
-    parameters_bytes = cbor.encode(current.to_cbor())
-    digest = rules_digest(genesis.domain_id, authorities.listed(), parameters_bytes, table)
-    outcome = Outcome()
-    outcome.set(keys.RULES, keys.RULES_PARAMETERS, parameters_bytes)
-    if table != DEFAULT:  # which nothing leads back to: each change leaves a height behind
-        outcome.set(keys.RULES, keys.RULES_SUITES, cbor.encode(table.to_value()))
+    digest, outcome = rules_digest(current, genesis), Outcome()
+    outcome.set(keys.RULES, keys.RULES_PARAMETERS, cbor.encode(current.parameters.to_cbor()))
+    if current.suites != DEFAULT:  # which nothing leads back to: each change leaves a height behind
+        outcome.set(keys.RULES, keys.RULES_SUITES, cbor.encode(current.suites.to_value()))
     outcome.set(keys.RULES, keys.RULES_DIGEST, digest)
     outcome.emit("rules_changed", ("digest", digest.hex()))
     return outcome
 
 
-def rules_digest(
-    domain: DomainId, authorities: Sequence[Sequence[Any]], parameters_bytes: bytes, table: SuiteTable = DEFAULT
-) -> bytes:
-    """What hosts pin: 32 bytes, SHA-256, over who may announce and what is in force; suites unless the default."""
-    covered: list[Any] = [RULES_LABEL, domain, list(authorities), parameters_bytes]
-    if table != DEFAULT:
-        covered.append(cbor.encode(table.to_value()))
+def rules_digest(current: Genesis, genesis: Genesis) -> bytes:
+    """What hosts pin: 32 bytes over the ledger's domain, authorities, parameters, and suites unless the default."""
+    authorities = [[key.suite, *key.parts] for key in current.authority]
+    covered: list[Any] = [RULES_LABEL, genesis.domain_id, authorities, cbor.encode(current.parameters.to_cbor())]
+    if current.suites != DEFAULT:
+        covered.append(cbor.encode(current.suites.to_value()))
     return hashlib.sha256(cbor.encode(covered)).digest()
 
 

@@ -155,11 +155,7 @@ class Machine:
             record = Account(listed.suite, listed.public_key, listed.balance)
             outcome.set(keys.ACCOUNT, keys.account(name), record.to_bytes())
         outcome.set(keys.RULES, keys.RULES_DOMAIN, lanes.parameters_value(self.genesis))
-        outcome.then(
-            governance.rules(
-                self.genesis.parameters, self.genesis.suites, succession.of_genesis(self.genesis), self.genesis
-            )
-        )
+        outcome.then(governance.rules(self.genesis, self.genesis))
         return outcome.writes
 
     def execute(self, view: View, block: BlockInput) -> BlockResult:

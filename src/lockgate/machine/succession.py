@@ -73,7 +73,11 @@ class Standing:
 
 def standing(view: View, genesis: Genesis) -> Standing:
     """Who stands now: those of the genesis, until one has rotated."""
-    data = view.get(keys.GOVERNANCE, keys.AUTHORITIES)
+    return read_standing(view.get(keys.GOVERNANCE, keys.AUTHORITIES), genesis)
+
+
+def read_standing(data: bytes | None, genesis: Genesis) -> Standing:
+    """The same of what stands under `gov/authorities`, or does not."""
     return of_genesis(genesis) if data is None else _decoded(data, genesis)
 
 
@@ -169,6 +173,7 @@ __all__ = (
     "commitment",
     "of_genesis",
     "possession_message",
+    "read_standing",
     "rotate",
     "standing",
 )

@@ -63,9 +63,9 @@ class Tombstoned(Refused):
 
 class OneOperator(Refused):
     code = "gov.one_operator"
-    summary = "The signer of a ledger that one operator signs cannot be changed: nobody else vouches for the next one."
+    summary = "A ledger that one operator signs has no set to be changed; its signer hands over to its next key."
     untouched = _UNTOUCHED
-    next_step = "Start the ledger again under a new revision (name-N+1), with new clients (P12)."
+    next_step = "Replace the signer's key by `signer.rotate` (`lockgate keys rotate ledger/NAME validator`)."
     wire = (CODESPACE, 102)
 
 

@@ -218,15 +218,15 @@ def _disk(root: Path) -> Check:
 
 def _sign_state(folder: Folder, name: str, height: int | None) -> Check:
     """P12: the sign-state may be a height ahead of the store, never behind it."""
-    label, path = f"sign-state {name}", folder.sign_state(name)
-    if not path.exists():
+    label, paths = f"sign-state {name}", folder.sign_states(name)
+    if not paths:
         if not height:
             return Check(label, Level.NOTE, "Nothing was signed yet.")
         return Check(label, Level.FAIL, "It is missing.", "Put the file back, or start under a new revision.")
-    state = SignState.open(path, fresh=True)
-    try:
-        signed = state.height
-    finally:
+    signed = 0  # under the newest key that has signed: each file ends where the next one goes on
+    for path in paths:
+        state = SignState.open(path, fresh=True)
+        signed = max(signed, state.height)
         state.close()
     if height is None:
         return Check(label, Level.NOTE, f"Signed up to height {signed}; the store is in use and was not compared.")

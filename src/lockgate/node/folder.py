@@ -3,7 +3,8 @@
 ```
 <data>/passphrase                 opens the key files; 0600
 <data>/ledgers/<name>/genesis.cbor, keys, ledger.sqlite, address.json
-<data>/signers/<name>.state       what each validator signed, outside every database and backup (P12)
+<data>/signers/<name>.state       what each validator signed, outside every database and backup (P12);
+<data>/signers/<name>.validators/<number>.state, under the key of a later hand-over
 <data>/hosts/<name>/keys, host.sqlite, host.sock, endpoint.json
 <data>/relays/<name>/keys, relay.json
 <data>/chains/<name>/...                chains that are not ours: `node.foreign.spec`
@@ -105,8 +106,15 @@ class Folder:
         """What an attestor has signed, outside its own folder and every backup."""
         return self.root / "signers" / f"attestor-{attestor}.said"
 
-    def sign_state(self, name: str) -> Path:
-        return self.root / "signers" / f"{name}.state"
+    def sign_state(self, name: str, index: int = 0) -> Path:
+        """What the ledger's signer has signed, under its first key or that of a later hand-over."""
+        signers = self.root / "signers"
+        return signers / f"{name}.validators" / f"{index}.state" if index else signers / f"{name}.state"
+
+    def sign_states(self, name: str) -> list[Path]:
+        """Those that are there."""
+        found = sorted((self.root / "signers" / f"{name}.validators").glob("*.state"))
+        return [path for path in (self.sign_state(name), *found) if path.exists()]
 
     def names(self, kind: str) -> list[str]:
         """Names of the ledgers, hosts or relays that exist here, sorted."""

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,23 @@ def authority_name(index: int) -> str:
     return f"authority-{index}" if index else "authority"
 
 
+def validator_name(index: int) -> str:
+    """What the signer's key of a hand-over is called in the file."""
+    return f"validator-{index}" if index else "validator"
+
+
 def authority_indices(keys: Keystore) -> list[int]:
     """The rotations of which the file has the authority's keys."""
-    names = [name.removeprefix("authority").removeprefix("-") for name in keys.kinds() if base_of(name) == "authority"]
+    return _indices(keys, "authority")
+
+
+def validator_indices(keys: Keystore) -> list[int]:
+    """The hand-overs of which the file has the signer's keys."""
+    return _indices(keys, "validator")
+
+
+def _indices(keys: Keystore, base: str) -> list[int]:
+    names = [name.removeprefix(base).removeprefix("-") for name in keys.kinds() if base_of(name) == base]
     return sorted(int(name or 0) for name in names)
 
 
@@ -136,27 +151,46 @@ def open_chain(folder: Folder, name: str, *, durable: bool, accept_clock: bool) 
         raise NotInitialised("no such ledger", name=name, folder=str(folder.root))
     keys = ledger_keys(folder, name)
     genesis = Genesis.from_bytes(path.read_bytes())
-    signer = keys.signer("validator")
     store = LedgerStore.open(home / "ledger.sqlite", durable=durable)
     try:
-        state = SignState.open(folder.sign_state(name), fresh=store.tip() is None)
+        signing = [_signing(folder, name, keys, index, fresh=store.tip() is None) for index in validator_indices(keys)]
         nodes = MultiStore(stores.STORES, SqliteNodes(store.connection))
-        recover(genesis, store, nodes, [(signer.public_key, state)])
+        recover(genesis, store, nodes, [(each.public_key, each.state) for each in signing])
         check_roots(store, nodes)
-        validator = LocalValidator(signer.public_key, signer.sign, state)
         chain = EmbeddedChain(
             genesis,
             store,
             nodes,
-            [validator],
+            signing,
             SystemClock(),
             accept_clock=accept_clock,
             applications=applications.of(home),
+            find=partial(_made_since, folder, name),
         )
     except BaseException:
         store.close()
         raise
     return chain, store
+
+
+def _signing(folder: Folder, name: str, keys: Keystore, index: int, *, fresh: bool) -> LocalValidator:
+    """The signer under its key of a hand-over, with what that key has signed. Raises SignStateBroken."""
+    signer = keys.signer(validator_name(index))
+    # The file of a later key is made before the key is: where it is missing it was lost (P12).
+    state = SignState.open(folder.sign_state(name, index), fresh=fresh and not index)
+    return LocalValidator(signer.public_key, signer.sign, state)
+
+
+def _made_since(folder: Folder, name: str, public_key: bytes) -> LocalValidator | None:
+    """The key that this running ledger hands over to."""
+    keys = ledger_keys(folder, name)
+    try:
+        for index in validator_indices(keys):
+            if keys.signer(validator_name(index)).public_key == public_key:
+                return _signing(folder, name, keys, index, fresh=False)
+    finally:
+        keys.close()
+    return None
 
 
 async def run(

@@ -7,34 +7,48 @@ ledgers and in the key file, and nothing else remembers it.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from lockgate.codec import cbor
 from lockgate.crypto.hybrid import Purpose
 from lockgate.crypto.keys import KeyRole
+from lockgate.machine import handover, succession
 from lockgate.machine import keys as stores
-from lockgate.machine import succession
+from lockgate.machine.genesis import Parameters
 from lockgate.machine.governance import rules_digest
 from lockgate.machine.suites import read_table
-from lockgate.node import rules, schedule
+from lockgate.machine.validators import ValidatorsRecord
+from lockgate.node import cometbft, rules, schedule
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, read_json
 from lockgate.node.keystores import Party, changing
-from lockgate.node.ledger import authority_name, operator, wanted_keys
-from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess
+from lockgate.node.ledger import (
+    LEDGER_KEYS,
+    authority_name,
+    operator,
+    validator_indices,
+    validator_name,
+    wanted_keys,
+)
+from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess, SetupFailed
 from lockgate.node.recover import DELAY_S, Authority, authorities, operators
 from lockgate.node.relay_record import max_gas_prices
 from lockgate.node.sources import nodes_of, open_ledger
 from lockgate.node.wallet import KeyTaken, NotRotated, Rotated, Wallet, rotate
 from lockgate.primitives.errors import Refused
+from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import b64
+from lockgate.storage.signstate import SignState
 
 ROTATION_LANE: Final = RELAY_LANE + 32  # nonce lanes of a running relayer and of `relay clear` lie below
 ACCOUNT: Final = "account"
 OPERATOR: Final = "operator"
 AUTHORITY: Final = "authority"
-ROTATES: Final = {"relays": (ACCOUNT,), "ledgers": (OPERATOR, AUTHORITY)}  # keys by kind of party
+VALIDATOR: Final = "validator"
+ROTATES: Final = {"relays": (ACCOUNT,), "ledgers": (OPERATOR, AUTHORITY, VALIDATOR)}  # keys by kind of party
 Row = dict[str, Any]
 
 
@@ -55,7 +69,7 @@ class Rotation:
 
     async def rotate(self) -> Row:
         """Raises NotCovered, NotRunning, KeyTaken, NotRotated, NotTheAuthority, and what a ledger refuses."""
-        by = {ACCOUNT: _relay_account, OPERATOR: _operator, AUTHORITY: _authority}[self.key]
+        by = {ACCOUNT: _relay_account, OPERATOR: _operator, AUTHORITY: _authority, VALIDATOR: _signer}[self.key]
         done = await by(self.folder, self.party.name)
         schedule.Memory(self.party.home, self.key).note(SystemClock().now())
         return {"party": self.party.path, "key": self.key, "on": [asdict(each) for each in done]}
@@ -99,12 +113,13 @@ async def _authority(folder: Folder, name: str) -> list[Rotated]:
         promised = dict(stands)[old]
         if promised and promised != succession.commitment(new.key):
             raise KeyTaken(key=names[0], file=str(home), index=index)
-        in_force, table = [
-            b64((await chain.query(f"/store/{stores.RULES}/key", key)).get("value"))
-            for key in (stores.RULES_PARAMETERS, stores.RULES_SUITES)
-        ]
-        listed = [[key.suite, *key.parts] for key in (new.key if key == old else key for key, _ in stands)]
-        digest = rules_digest(genesis.domain_id, listed, in_force, read_table(table or None)).hex()
+        following_rules = replace(
+            genesis,
+            parameters=Parameters.from_cbor(cbor.decode(await _rule(chain, stores.RULES_PARAMETERS))),
+            suites=read_table(await _rule(chain, stores.RULES_SUITES) or None),
+            authority=tuple(new.key if key == old else key for key, _ in stands),
+        )
+        digest = rules_digest(following_rules, genesis).hex()
         for host in folder.names("hosts"):
             config = load_config(folder.host(host) / "endpoint.json")
             if name in {ref.name for ref in (config.local, *config.remotes)}:
@@ -118,18 +133,83 @@ async def _authority(folder: Folder, name: str) -> list[Rotated]:
             "next": commitment,
             "possession": new.sign_for(Purpose.GOVERNANCE, genesis.domain_id, genesis.revision, signed),
         }
-        done = await by.announce(succession.ROTATE, arguments)
-        due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
-        await chain.header_at_least(due + 1, DELAY_S)
-        if (await Authority.of(folder, access)).index != index:
-            raise NotRotated("the announced rotation was dropped when it came due", ledger=name, due=due)
+
+        async def followed() -> bool:
+            return (await Authority.of(folder, access)).index == index
+
+        due = await _carried_out(by, succession.ROTATE, arguments, followed)
     with changing(folder, home, wanted_keys) as keystore:
         keystore.drop([authority_name(each) for each in range(index)])
     return [Rotated(name, index, due, due - 1)]
+
+
+async def _rule(chain: CometBftChain, name: bytes) -> bytes:
+    return b64((await chain.query(f"/store/{stores.RULES}/key", name)).get("value"))
+
+
+async def _signer(folder: Folder, name: str) -> list[Rotated]:
+    """The only signer's hand-over: the authority announces it, and the running ledger finds the key when it is time."""
+    if cometbft.is_cluster(folder, name):
+        raise NotCovered("several nodes sign it: `lockgate ledger validators join`, `add` and `remove`", ledger=name)
+    home = folder.ledger(name)
+    async with operators(folder, [name]) as accesses:
+        access = accesses[name]
+        chain, genesis = access.chain, access.genesis
+        ((old, _),) = (await _set(access)).members
+        with changing(folder, home, wanted_keys) as keystore:
+            held = {keystore.signer(validator_name(each)).public_key: each for each in validator_indices(keystore)}
+            if old not in held:
+                raise KeyTaken(key=VALIDATOR, file=str(home), public_key=old)
+            index = held[old] + 1
+            # First what it has signed, which is nothing: without the file a key is not used (P12).
+            SignState.open(folder.sign_state(name, index), fresh=True).close()
+            keystore.make({validator_name(index): LEDGER_KEYS[VALIDATOR]})
+            new = keystore.signer(validator_name(index))
+        signed = handover.possession_bytes(old, new.public_key, genesis.domain_id, genesis.revision)
+        by = await Authority.of(folder, access)
+        arguments = {"public_key": new.public_key, "possession": new.sign(signed)}
+
+        async def followed() -> bool:
+            return (await _set(access)).members[0][0] == new.public_key
+
+        await _carried_out(by, handover.ROTATE, arguments, followed)
+        decided = await _set(access)
+        await chain.header_at_least(decided.signs_from, DELAY_S)
+    with changing(folder, home, wanted_keys) as keystore:
+        keystore.drop([validator_name(each) for each in range(index)])
+    return [Rotated(name, index, decided.signs_from, decided.signs_from - 1)]
+
+
+async def _carried_out(by: Authority, action: str, arguments: Row, followed: Callable[[], Awaitable[bool]]) -> int:
+    """Announce, and wait for what `followed` looks for; returns the height. Raises SetupFailed, NotRotated.
+
+    Where an attempt before had announced the same, that one comes due first, and this one is refused or dropped.
+    """
+    chain = by.access.chain
+    try:
+        done = await by.announce(action, arguments)
+    except SetupFailed:
+        if not await followed():
+            raise
+        return (await chain.tip()).height.height
+    due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
+    await chain.header_at_least(due + 1, DELAY_S)
+    if not await followed():
+        raise NotRotated("the announced rotation was dropped when it came due", ledger=by.access.name, due=due)
+    return due
+
+
+async def _set(access: LedgerAccess) -> ValidatorsRecord:
+    """The set that was decided last, as the ledger's node says."""
+    pointer = b64((await access.chain.query(f"/store/{stores.GOVERNANCE}/key", stores.NEWEST_VALIDATORS)).get("value"))
+    if not pointer:
+        return ValidatorsRecord(1, tuple((each.public_key, each.power) for each in access.genesis.validators))
+    answer = await access.chain.query(f"/store/{stores.GOVERNANCE}/key", stores.VALIDATORS_PREFIX + pointer)
+    return ValidatorsRecord.from_bytes(b64(answer.get("value")))
 
 
 def _unheard(kind: str, fields: dict[str, object]) -> None:
     """What is not agreed on is raised."""
 
 
-__all__ = ("ACCOUNT", "AUTHORITY", "OPERATOR", "ROTATES", "NotCovered", "Rotation")
+__all__ = ("ACCOUNT", "AUTHORITY", "OPERATOR", "ROTATES", "VALIDATOR", "NotCovered", "Rotation")

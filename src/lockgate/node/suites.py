@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from lockgate.codec import cbor
+from lockgate.crypto.keys import IdentityKey
 from lockgate.crypto.suites import SUITES
-from lockgate.machine import keys
+from lockgate.machine import keys, succession
 from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.governance import rules_digest
 from lockgate.machine.identity import KeyRecord, SignedRecord
@@ -64,6 +65,7 @@ class Stands:
     written: SuiteTable
     stops: Mapping[SuiteName, int]
     parameters: Parameters
+    authorities: tuple[IdentityKey, ...]
     height: int
 
     @property
@@ -75,14 +77,17 @@ class Stands:
         table = await stored(chain, keys.RULES, keys.RULES_SUITES)
         stops = await stored(chain, keys.RULES, keys.RULES_STOPS)
         parameters: Any = cbor.decode(await stored(chain, keys.RULES, keys.RULES_PARAMETERS))
+        authorities = await stored(chain, keys.GOVERNANCE, keys.AUTHORITIES)
+        standing = succession.read_standing(authorities or None, genesis).keys
         height = (await chain.tip()).height.height
         written = read_table(table) if table else genesis.suites
-        return cls(written, read_stops(stops or None), Parameters.from_cbor(parameters), height)
+        return cls(written, read_stops(stops or None), Parameters.from_cbor(parameters), standing, height)
 
     def digest_after(self, genesis: Genesis, action: str, name: SuiteName, height: int, due: int) -> str:
         """The rules digest when the action has taken effect."""
         table = after(self.written, self.stops, action, name, height or due, due)
-        return rules_digest(dataclasses.replace(genesis, parameters=self.parameters, suites=table), genesis).hex()
+        following = dataclasses.replace(genesis, parameters=self.parameters, suites=table, authority=self.authorities)
+        return rules_digest(following, genesis).hex()
 
 
 def named(text: str) -> SuiteName:

@@ -9,7 +9,7 @@ node around it owns the event loop.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,7 +31,7 @@ from lockgate.machine import history, lanes
 from lockgate.machine import validators as machine_validators
 from lockgate.machine.checks import Checks
 from lockgate.machine.context import OwnHeader
-from lockgate.machine.genesis import Genesis, GenesisValidator
+from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass
 from lockgate.machine.machine import BlockInput, Machine, TxResult
 from lockgate.machine.records import LanePhase
 from lockgate.merkle.errors import NotAvailable
@@ -42,6 +42,7 @@ from lockgate.primitives.ports import Clock
 from lockgate.primitives.state import Block, Overlay, View
 from lockgate.primitives.time import UnixNanos
 
+Find = Callable[[bytes], LocalValidator | None]
 LINK: Final = "headers/link"  # of the chain over own headers, where the ledger binds them
 
 
@@ -92,13 +93,16 @@ class EmbeddedChain:
         *,
         accept_clock: bool = False,
         applications: Mapping[str, Application] | None = None,
+        find: Find | None = None,
     ) -> None:
+        """`find` is asked for the key of a validator that is none of `validators`: one that was made since."""
         self.genesis = genesis
         self.store = store
         self.state = state
         self._view = WithBodies(state, store.body)
         self.machine = Machine(genesis, self, applications)
         self._sets = ValidatorSets(genesis)
+        self._find = find
         self._own = {validator.public_key: validator for validator in validators}
         self._checks = Checks(self.machine)
         self._tip = self._load_tip()
@@ -250,6 +254,13 @@ class EmbeddedChain:
         kept = self._roster
         if kept is not None and kept.validators is now and kept.following is following:
             return kept
+        for key in {member.public_key for member in (*now.validators, *following.validators)} - self._own.keys():
+            found = None if self._find is None else self._find(key)
+            if found is not None:
+                self._own[key] = found
+        if kept is not None and self.genesis.ledger_class is not LedgerClass.BFT:
+            for key in {gone.public_key for gone in kept.signers} - {each.public_key for each in now.validators}:
+                del self._own[key]  # it has handed over: this process does not sign with it again (P12)
         return Roster.of(self.genesis, self._own, now, following)
 
     def _write(

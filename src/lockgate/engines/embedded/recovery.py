@@ -47,7 +47,9 @@ def recover(genesis: Genesis, store: BlockStore, view: View, signers: Sequence[t
         return
     first = max(store.base_height(), height - CHECKED_AT_START + 1)
     check_blocks(genesis, store, view, range(first, height + 1))
-    signed, validators = _signed(tip), ValidatorSets(genesis).at(view, height)
+    sets = ValidatorSets(genesis)
+    signed, validators = _signed(tip), sets.at(view, height)
+    before = {member.public_key for member in sets.at(view, max(height - 1, 1)).validators}
     for public_key, state in signers:
         vote = _vote_of(genesis, validators, signed, public_key)
         if vote is None:
@@ -55,7 +57,7 @@ def recover(genesis: Genesis, store: BlockStore, view: View, signers: Sequence[t
         sign_bytes, signature = vote
         if state.height == height and state.sign_bytes != sign_bytes:
             raise StoreBehind("the store holds another block of a signed height", height=height)
-        if state.height < height - 1:
+        if state.height < height - 1 and public_key in before:  # else this block is the first that it signed
             raise StoreBehind("the sign-state itself was rolled back", signed=state.height, stored=height)
         state.record(height, sign_bytes, signature)
 
