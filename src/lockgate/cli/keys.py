@@ -27,8 +27,9 @@ def keys_list(
     if Settings.as_json:
         output.print_json(rows)
         return
-    heads = ["party", "key", "role", "suite", "key id", "where"]
-    output.table("", heads, [[r["party"], r["key"], r["role"], r["suite"], r["key_id"], _where(r)] for r in rows])
+    heads = ["party", "key", "role", "suite", "key id", "where", "rotates (unix)"]
+    listed = [[*(r[name] for name in ("party", "key", "role", "suite", "key_id")), _where(r), _due(r)] for r in rows]
+    output.table("", heads, listed)
 
 
 @app.command("show")
@@ -129,14 +130,14 @@ def keys_schedule(
 
 @app.command("exposure")
 def keys_exposure(party: Party) -> None:
-    """Say what a thief of each of a host's keys can still do, and what ends it. Read from records and the ledger."""
+    """Say what a thief of each of a party's keys can still do, and what ends it. Read from records and the ledger."""
     from dataclasses import asdict
 
     from lockgate.node import keys
 
     standing, found = await_(lambda: keys.exposed(Settings.folder, party))
     if Settings.as_json:
-        output.print_json({"standing": asdict(standing), "exposures": [asdict(each) for each in found]})
+        output.print_json({"standing": standing, "exposures": [asdict(each) for each in found]})
         return
     output.table("", ["stolen", "good for", "until"], [[e.stolen, e.good_for, e.until] for e in found])
 
@@ -151,6 +152,10 @@ def _party(shown: dict[str, Any]) -> None:
         output.say(sentence)
     for label in shown.get("unnamed_in_device", ()):
         output.remark(f"In the device and named by no key file: {label}")
+
+
+def _due(row: dict[str, Any]) -> str:
+    return "" if row["next_rotation"] is None else str(row["next_rotation"])
 
 
 def _where(facts: dict[str, Any]) -> str:

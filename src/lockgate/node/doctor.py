@@ -21,16 +21,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from lockgate.node import cometbft
+from lockgate.node import cometbft, schedule
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.custody import HARDWARE, custody
 from lockgate.node.folder import Folder, read_json
 from lockgate.node.issuing import NoOperator
+from lockgate.node.keys import last_rotation
 from lockgate.node.keystores import Party, parties
 from lockgate.node.ledgers import Ledger, Ledgers
 from lockgate.node.passes import BadPass
 from lockgate.node.provision import described
+from lockgate.node.rotating import ROTATES
 from lockgate.node.socket import RemoteRefusal, call
 from lockgate.node.sources import Nodes, nodes_of
 from lockgate.node.suites import endings
@@ -49,6 +51,7 @@ DRIFT_S: Final = 40  # how far a client lets a ledger's clock run ahead of its o
 HALTED_S: Final = 60
 REFRESH_FRACTION: Final = 3  # relayers refresh a client at a third of its trusting period
 OLDEST_GO: Final = (1, 21)  # the first that fetches the toolchain a module asks for
+OVERDUE_S: Final = 3_600
 GO_S: Final = 10.0
 
 
@@ -91,7 +94,7 @@ async def examine(folder: Folder) -> list[Check]:
         for name in folder.names(kind):
             checks += _sources(folder, kind, name)
     for party in parties(folder):
-        checks += _keys(folder, party)
+        checks += [*_keys(folder, party), *_overdue(party, SystemClock().now())]
     clusters = [name for name in folder.names("ledgers") if cometbft.is_cluster(folder, name)]
     return [*checks, _tried("go", _go), _tried("cometbft", lambda: _cometbft(clusters))]
 
@@ -264,6 +267,23 @@ def _keys(folder: Folder, party: Party) -> list[Check]:
     kept = [each.kind in HARDWARE and not each.warning for each in found]
     levels = [Level.OK if good else Level.NOTE for good in kept]
     return [Check(f"keys of {party.label}", level, each.sentence()) for level, each in zip(levels, found, strict=True)]
+
+
+def _overdue(party: Party, now: UnixNanos) -> list[Check]:
+    """Keys whose rotation was due an hour ago and more: whoever makes it looks every minute, where it runs."""
+    found = []
+    for key in ROTATES.get(party.kind, ("",) if party.kind == "hosts" else ()):
+        label = f"rotation of {party.label} {key}".rstrip()
+        try:
+            due = schedule.read(party.home, key).due(last_rotation(party, key))
+        except LockgateError as error:
+            found.append(Check(label, Level.FAIL, "Its schedule does not read.", error.next_step))
+            continue
+        late = 0 if due is None else (now - due) // NANOS_PER_SECOND
+        if late > OVERDUE_S:
+            ask = f"`lockgate keys rotate {party.path} {key}".rstrip() + "`, and read its log for why it was not made."
+            found.append(Check(label, Level.WARN, f"It was due {late // 3_600} h ago.", ask))
+    return found
 
 
 # What runs.

@@ -6,6 +6,7 @@ A party is named `host/alice`, `ledger/alpha`, `relay/alpha-beta`, `attestor/one
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +19,11 @@ from lockgate.keystore.place import FilePlace
 from lockgate.keystore.store import Keystore, algorithms_of
 from lockgate.keystore.stretch import Passphrase
 from lockgate.machine.accounts import account_id
-from lockgate.node import attestor, identity, issuing, keystores, ledger, schedule
+from lockgate.node import attestor, exposures, identity, issuing, keystores, ledger, schedule
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.custody import custody
-from lockgate.node.exposure import Exposure, Standing, exposure
+from lockgate.node.exposure import Exposure, exposure
 from lockgate.node.folder import Folder, writing
 from lockgate.node.keystores import KINDS, Choice, Party
 from lockgate.node.provision import RELAY_KEYS
@@ -43,12 +44,13 @@ WANTED: Final[dict[str, Choice]] = {
     "operators": issuing.wanted_keys,
 }
 ELSEWHERE: Final = {
-    "ledgers": "validators change by `lockgate ledger validators`; authority and operator have no successor yet",
-    "relays": "a relayer's account is any account: make another relayer, and stop this one",
+    "ledgers": "an endpoint is revoked, a ledger's keys are followed: `lockgate keys rotate`",
+    "relays": "an endpoint is revoked, a relayer's key is followed: `lockgate keys rotate`",
     "attestors": "signer sets change by `lockgate attestor rotate`",
     "operators": "the key that issues tokens is replaced by `lockgate token rotate`",
 }
 
+UNKNOWN: Final[Row] = {"role": "", "suite": 0, "key_id": "", "halves": [], "next_rotation": None}
 ROLES: Final = {
     "hosts": {KeyRole.ACCOUNT, KeyRole.IDENTITY, KeyRole.SEALING},
     "ledgers": {KeyRole.VALIDATOR, KeyRole.AUTHORITY, KeyRole.ACCOUNT},
@@ -99,10 +101,31 @@ def listed(folder: Folder, text: str = "") -> list[Row]:
     rows: list[Row] = []
     for party in found:
         keys = keystores.recorded(party.home).get("keys", {})
-        rows += [{"party": party.path, "key": name, **facts} for name, facts in sorted(keys.items())]
+        due = _due(party)
+        rows += [
+            {"party": party.path, "key": name, **facts, "next_rotation": due.get(ledger.base_of(name), due.get(""))}
+            for name, facts in sorted(keys.items())
+        ]
         if not keys:  # made before there was a record
-            rows.append({"party": party.path, "key": "", "role": "", "suite": 0, "key_id": "", "halves": []})
+            rows.append(
+                {
+                    "party": party.path,
+                    "key": "",
+                    "role": "",
+                    "suite": 0,
+                    "key_id": "",
+                    "halves": [],
+                    "next_rotation": None,
+                }
+            )
     return rows
+
+
+def _due(party: Party) -> dict[str, int | None]:
+    """By key, in seconds since 1970; a host's keys together, without a name."""
+    names = ROTATES.get(party.kind, ("",) if party.kind == "hosts" else ())
+    found = {name: schedule.read(party.home, name).due(last_rotation(party, name)) for name in names}
+    return {name: None if at is None else at // NANOS_PER_SECOND for name, at in found.items()}
 
 
 def shown(folder: Folder, text: str) -> Row:
@@ -228,9 +251,19 @@ async def revoke(folder: Folder, text: str, say: Say) -> Row:
     return {"endpoint": config.endpoint, "ledger": name, "announced_at": done.height.height, "revoked_at": due}
 
 
-async def exposed(folder: Folder, text: str) -> tuple[Standing, list[Exposure]]:
-    """What a theft of a host's keys is good for. Raises NotCovered, NotInitialised."""
-    return await exposure(folder, _host(folder, text, "exposure"))
+async def exposed(folder: Folder, text: str) -> tuple[Row, list[Exposure]]:
+    """What decides how long a theft of the party's keys counts, and what it is good for.
+
+    Raises NotCovered, NotInitialised.
+    """
+    party = existing(folder, text)
+    if party.kind == "hosts":
+        standing, found = await exposure(folder, party)
+        return asdict(standing), found
+    if party.kind not in ROTATES:
+        raise NotCovered(ELSEWHERE[party.kind], party=text, verb="exposure")
+    keys = exposures.standing(folder, party)
+    return {each.key: asdict(each) for each in keys}, exposures.exposures(keys)
 
 
 def scheduled(folder: Folder, text: str, every: str = "", key: str = "") -> Row:

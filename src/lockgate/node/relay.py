@@ -25,8 +25,6 @@ from lockgate.courier.ports import Updater
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
 from lockgate.lightclients.attested.states import CLIENT_TYPE
-from lockgate.node import schedule
-from lockgate.node.clock import SystemClock
 from lockgate.node.folder import (
     Folder,
     NotInitialised,
@@ -39,7 +37,8 @@ from lockgate.node.keystores import Party
 from lockgate.node.patience import patiently
 from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess, SetupFailed, find_lane
 from lockgate.node.relay_record import batch_most, max_gas_prices
-from lockgate.node.rotating import ACCOUNT, Rotation
+from lockgate.node.rotating import ACCOUNT
+from lockgate.node.rotating import keep as keep_rotating
 from lockgate.node.sources import Nodes, nodes_of, open_ledger
 from lockgate.node.wallet import Wallet
 from lockgate.primitives.ids import ClientId
@@ -127,8 +126,7 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
     report("ready", {"relay": name, "pid": os.getpid()})
     relaying = asyncio.create_task(relayer.run())
     party = Party("relays", name, folder.relay(name))
-    rotation, memory = Rotation(folder, party, ACCOUNT), schedule.Memory(party.home, ACCOUNT)
-    rotating = asyncio.create_task(schedule.keep(party.home, rotation, memory, SystemClock(), report, ACCOUNT))
+    rotating = asyncio.create_task(keep_rotating(folder, party, [ACCOUNT], report))
     try:
         while not relaying.done():
             await asyncio.wait({relaying}, timeout=STATUS_EVERY_S)

@@ -7,13 +7,14 @@ ledgers and in the key file, and nothing else remembers it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from lockgate.codec import cbor
 from lockgate.crypto.hybrid import Purpose
 from lockgate.crypto.keys import KeyRole
+from lockgate.hosting.work import Report
 from lockgate.machine import handover, succession
 from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Parameters
@@ -38,7 +39,7 @@ from lockgate.node.recover import DELAY_S, Authority, authorities, operators
 from lockgate.node.relay_record import max_gas_prices
 from lockgate.node.sources import nodes_of, open_ledger
 from lockgate.node.wallet import KeyTaken, NotRotated, Rotated, Wallet, rotate
-from lockgate.primitives.errors import Refused
+from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import b64
 from lockgate.storage.signstate import SignState
@@ -73,6 +74,19 @@ class Rotation:
         done = await by(self.folder, self.party.name)
         schedule.Memory(self.party.home, self.key).note(SystemClock().now())
         return {"party": self.party.path, "key": self.key, "on": [asdict(each) for each in done]}
+
+
+async def keep(folder: Folder, party: Party, keys: Sequence[str], report: Report) -> None:
+    """Rotate each key when it is due, one after the other, until cancelled. What fails is tried again a minute on."""
+    clock = SystemClock()
+    while True:
+        for key in keys:
+            rotation, memory = Rotation(folder, party, key), schedule.Memory(party.home, key)
+            try:
+                await schedule.rotate_if_due(party.home, rotation, memory, clock, key)
+            except LockgateError as error:
+                report("rotation_failed", {"key": key, "code": error.code, "detail": str(error)})
+        await asyncio.sleep(schedule.LOOK_S)
 
 
 async def _relay_account(folder: Folder, name: str) -> list[Rotated]:
@@ -212,4 +226,4 @@ def _unheard(kind: str, fields: dict[str, object]) -> None:
     """What is not agreed on is raised."""
 
 
-__all__ = ("ACCOUNT", "AUTHORITY", "OPERATOR", "ROTATES", "VALIDATOR", "NotCovered", "Rotation")
+__all__ = ("ACCOUNT", "AUTHORITY", "OPERATOR", "ROTATES", "VALIDATOR", "NotCovered", "Rotation", "keep")

@@ -120,13 +120,13 @@ def last_rotation(store: Remembers) -> UnixNanos | None:
     return None if kept is None else UnixNanos(int.from_bytes(kept, "big"))
 
 
-async def keep(home: Path, host: Rotates, store: Remembers, clock: Clock, report: Report, key: str = "") -> None:
+async def keep(home: Path, host: Rotates, store: Remembers, clock: Clock, report: Report) -> None:
     """Rotate whenever it is due, until cancelled. What fails is reported, and tried again at the next look."""
     while True:
         try:
-            await rotate_if_due(home, host, store, clock, key)
+            await rotate_if_due(home, host, store, clock)
         except LockgateError as error:
-            report("rotation_failed", {"key": key, "code": error.code, "detail": str(error)})
+            report("rotation_failed", {"code": error.code, "detail": str(error)})
         await asyncio.sleep(LOOK_S)
 
 

@@ -54,6 +54,7 @@ class LedgerSpec:
     applications: tuple[str, ...] = ()  # on ports beside the endpoints, for lanes to chains that are not ours
     parameters: Parameters | None = None  # of its genesis; None: the defaults, or what it was made with
     keystore: str = ""  # where its keys lie (`keystore.place`); empty: where they are, else in a file
+    rotate_every: str = ""  # operator's, authority's and only signer's keys, each by itself; as of a host
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,9 @@ class Spec:
         places = [ledger.keystore for ledger in self.ledgers] + [host.keystore for host in self.hosts]
         for place in filter(None, (*places, self.relay.keystore)):
             parse_place(place)
+        for ledger in self.ledgers:
+            if ledger.rotate_every:
+                parse_period(ledger.rotate_every, "operator")
         if self.relay.rotate_every:
             parse_period(self.relay.rotate_every, "account")
         for host in self.hosts:

@@ -23,11 +23,12 @@ from lockgate.node.engine import Engine
 from lockgate.node.folder import DiskFull, Folder, read_json, write_json, writing
 from lockgate.node.foreign import start as foreign
 from lockgate.node.identity import HostKeys, inception, open_keys
-from lockgate.node.keystores import choose
+from lockgate.node.keystores import Party, choose
 from lockgate.node.processes import Deployment, OnReport
 from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
 from lockgate.node.recover import expired, operators
-from lockgate.node.rotating import ACCOUNT
+from lockgate.node.rotating import ACCOUNT, ROTATES, VALIDATOR
+from lockgate.node.rotating import keep as keep_rotating
 from lockgate.node.spawner import Spawner
 from lockgate.node.spec import HostSpec, LedgerSpec, RelaySpec, Spec
 from lockgate.primitives.errors import LockgateError, Refused
@@ -58,6 +59,7 @@ class Running:
     lock: int
     by: str  # the verb that runs it
     clusters: list[Cluster] = field(default_factory=list)  # those that run here
+    rotating: list[asyncio.Task[None]] = field(default_factory=list)  # the ledgers' keys, when they are due
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -66,6 +68,9 @@ class Running:
 
     async def stop(self) -> None:
         """End every process, and let the folder go."""
+        for task in self.rotating:
+            task.cancel()
+        await asyncio.gather(*self.rotating, return_exceptions=True)
         await self.processes.stop()
         for cluster in self.clusters:
             await cluster.stop()
@@ -105,11 +110,26 @@ async def start(
         write_json(folder.root / RECORD, {"pid": os.getpid(), "ledgers": running.addresses})
         if len(spec.ledgers) == PAIR:
             await _start_pair(running, say)
+        for ledger in spec.ledgers:
+            running.rotating.append(_rotating(running, ledger, on_report))
         await foreign.start(folder, spec.chains, spec.ledgers, spec.relay.batch_most, running.processes, say)
     except BaseException:
         await running.stop()
         raise
     return running
+
+
+def _rotating(running: Running, spec: LedgerSpec, on_report: OnReport) -> asyncio.Task[None]:
+    """Keep a ledger's keys to their schedule. Validators of a cluster are its operators' to replace."""
+    folder, home = running.folder, running.folder.ledger(spec.name)
+    own = [key for key in ROTATES["ledgers"] if key != VALIDATOR or spec.engine != Engine.COMETBFT]
+    if spec.rotate_every:
+        for key in own:
+            schedule.write(home, schedule.parse(spec.rotate_every, key), SystemClock().now(), key)
+    party, label = Party("ledgers", spec.name, home), f"ledger {spec.name}"
+    return asyncio.create_task(
+        keep_rotating(folder, party, own, lambda kind, fields: on_report(label, kind, dict(fields)))
+    )
 
 
 async def _start_pair(running: Running, say: Say) -> None:

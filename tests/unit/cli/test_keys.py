@@ -155,8 +155,8 @@ def test_a_party_that_is_none_is_named(data: Path, party: str) -> None:
 @pytest.mark.parametrize(
     ("party", "verbs"),
     [
-        ("ledger/alpha", ["revoke", "exposure"]),
-        ("relay/r", ["revoke", "exposure"]),
+        ("ledger/alpha", ["revoke"]),
+        ("relay/r", ["revoke"]),
         ("attestor/one", ["rotate", "revoke", "schedule", "exposure"]),
     ],
 )
@@ -179,8 +179,23 @@ def test_accounts_have_a_schedule_and_rotate_where_their_ledgers_run(data: Path)
     found = tool(data, "keys", "schedule", "relay/r", "account")
     assert (found["key"], found["every_s"], found["last_rotation"]) == ("account", 7_200, None)
     assert refused(data, "keys", "rotate", "relay/r") == "node.not_initialised"
+    (row,) = tool(data, "keys", "list", "relay/r")
+    assert row["next_rotation"] == found["next_rotation"]
+    assert {each["stolen"] for each in tool(data, "keys", "exposure", "relay/r")["exposures"]} == {
+        "the key file and its passphrase", "the account's key",
+    }  # fmt: skip
     tool(data, "keys", "new", "ledger/alpha")
-    assert tool(data, "keys", "rotate", "ledger/alpha", "operator", code=5)["error"]["code"] == "node.not_running"
+    assert refused(data, "keys", "rotate", "ledger/alpha") == "keys.no_such_key", "it has several"
+    for key in ("operator", "authority"):
+        assert tool(data, "keys", "rotate", "ledger/alpha", key, code=5)["error"]["code"] == "node.not_running"
+        tool(data, "keys", "schedule", "ledger/alpha", key, "--every", "90 d")
+    due = {row["key"]: row["next_rotation"] for row in tool(data, "keys", "list", "ledger/alpha")}
+    assert due["validator"] is None
+    assert due["operator"]
+    assert due["authority"]
+    exposed = tool(data, "keys", "exposure", "ledger/alpha")
+    assert set(exposed["standing"]) == {"operator", "authority", "validator"}
+    assert len(exposed["exposures"]) == 4
 
 
 def test_a_schedule_is_set_shown_and_ended(data: Path) -> None:

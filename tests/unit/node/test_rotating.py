@@ -1,0 +1,75 @@
+"""Keys of ledgers and relayers rotate by their own periods; what fails is said and tried again (S11)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockgate.node import rotating, schedule
+from lockgate.node.folder import Folder, NotRunning, write_json
+from lockgate.node.keystores import Party
+from lockgate.node.rotating import ACCOUNT, AUTHORITY, OPERATOR, NotCovered, Rotation, keep
+from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.time import UnixNanos
+
+
+@pytest.fixture
+def party(tmp_path: Path) -> Party:
+    return Party("ledgers", "alpha", Folder(tmp_path).ledger("alpha"))
+
+
+def looked(party: Party, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str = "") -> list[Any]:
+    """Run until the second look is over; returns what was rotated, and what was reported."""
+    seen: list[Any] = []
+
+    async def rotate(rotation: Rotation) -> dict[str, Any]:
+        if rotation.key == failing:
+            raise NotRunning("not now")
+        seen.append(rotation.key)
+        schedule.Memory(party.home, rotation.key).note(rotating.SystemClock().now())
+        return {}
+
+    async def work() -> None:
+        keys = [OPERATOR, AUTHORITY]
+        task = asyncio.create_task(
+            keep(Folder(tmp_path), party, keys, lambda kind, fields: seen.append((kind, fields["key"])))
+        )
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    monkeypatch.setattr(Rotation, "rotate", rotate)
+    monkeypatch.setattr(schedule, "LOOK_S", 0.05)
+    asyncio.run(work())
+    return seen
+
+
+def test_each_key_has_a_period_of_its_own(party: Party, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looked(party, tmp_path, monkeypatch) == []
+    schedule.write(party.home, 3_600, UnixNanos(0), OPERATOR)
+    assert looked(party, tmp_path, monkeypatch) == [OPERATOR], "once, and not at every look"
+    schedule.write(party.home, 7_200, UnixNanos(0), AUTHORITY)
+    assert looked(party, tmp_path, monkeypatch) == [AUTHORITY]
+
+
+def test_what_fails_is_said_and_keeps_no_other_key(
+    party: Party, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in (OPERATOR, AUTHORITY):
+        schedule.write(party.home, 3_600, UnixNanos(0), key)
+    seen = looked(party, tmp_path, monkeypatch, failing=OPERATOR)
+    assert seen[:2] == [("rotation_failed", OPERATOR), AUTHORITY]
+    assert seen.count(("rotation_failed", OPERATOR)) >= 2
+
+
+def test_a_relayer_to_another_chain_says_what_to_do(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    write_json(folder.relay("r") / "relay.json", {"chain": "sepolia", "between": ["alpha"]})
+    rotation = Rotation(folder, Party("relays", "r", folder.relay("r")), ACCOUNT)
+    with pytest.raises(NotCovered) as refusal:
+        asyncio.run(rotation.rotate())
+    assert isinstance(refusal.value, LockgateError)
+    assert schedule.last_rotation(schedule.Memory(folder.relay("r"), ACCOUNT)) is None
