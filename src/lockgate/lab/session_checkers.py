@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lockgate.codec.wire import tendermint_pb2
@@ -22,17 +22,8 @@ class SealedOnce:
     """Two envelopes of a session under one key are one envelope. Read are all transactions, also those that failed."""
 
     def complaints(self, outcome: Outcome, /) -> Sequence[str]:
-        found: dict[tuple[object, ...], bytes] = {}
-        twice = []
-        for party in outcome.history.ledgers:
-            for kind, envelope in sealed_on(party):
-                choice = _choice(envelope)
-                if choice is None:
-                    continue
-                key = key_of(kind, choice)
-                if found.setdefault(key, envelope) != envelope:
-                    twice.append(f"{party.name}: two envelopes under the key of {kind} {choice.place} of one start")
-        return twice
+        sealed = (one for party in outcome.history.ledgers for one in sealed_on(party))
+        return [f"two envelopes under the key of {key[0]} {key[4]} of one start" for key in sealed_twice(sealed)]
 
 
 def key_of(kind: str, choice: SenderChoice) -> tuple[object, ...]:
@@ -60,9 +51,25 @@ def sealed_on(party: LedgerParty) -> Iterator[tuple[str, bytes]]:
     while (row := store.block(height + 1)) is not None:
         height += 1
         for transaction in tendermint_pb2.Block.FromString(row.block).data.txs:
-            for _, content in messages_of(transaction):
-                if isinstance(content, Mapping):
-                    yield from _in(content)
+            yield from sealed_in(transaction)
+
+
+def sealed_in(transaction: bytes) -> Iterator[tuple[str, bytes]]:
+    """Every envelope in one transaction, whatever became of it."""
+    for _, content in messages_of(transaction):
+        if isinstance(content, Mapping):
+            yield from _in(content)
+
+
+def sealed_twice(sealed: Iterable[tuple[str, bytes]]) -> list[tuple[object, ...]]:
+    """Keys, each with its nonce, under which two unlike envelopes of sessions are sealed."""
+    found: dict[tuple[object, ...], bytes] = {}
+    twice = []
+    for kind, envelope in sealed:
+        choice = _choice(envelope)
+        if choice is not None and found.setdefault(key := key_of(kind, choice), envelope) != envelope:
+            twice.append(key)
+    return twice
 
 
 def _in(content: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
@@ -83,4 +90,4 @@ def _choice(envelope: bytes) -> SenderChoice | None:
     return None if choice.session is None else choice
 
 
-__all__ = ("Erased", "SealedOnce", "key_of", "sealed_on")
+__all__ = ("Erased", "SealedOnce", "key_of", "sealed_in", "sealed_on", "sealed_twice")
