@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from lockgate.transport import Address, BlobServer, Bodies, Linked, LinkStream, 
 from lockgate.transport.files import write_all, written_whole
 from lockgate.transport.stream import Link
 
+QUIET_S = 1.0  # between two lines about refused links
 SAVED_MODE = 0o600
 SHARED_MODE = 0o644  # in a shared folder another user's host reads the files; they are ciphertext
 
@@ -41,6 +43,8 @@ class Company:
     def __init__(self, report: Report) -> None:
         self.host: Host | None = None
         self._report = report
+        self._said_at = -QUIET_S
+        self._unsaid = 0
 
     async def all(self) -> Sequence[Sides]:
         return await self._known.all()
@@ -55,8 +59,14 @@ class Company:
         await self._known.judge(sides, claims)
 
     def refused(self, error: LockgateError) -> None:
-        """A link of a peer, or a stranger, was refused or broke."""
-        self._report("link_refused", {"code": error.code, "detail": str(error)})
+        """A link of a peer, or a stranger, was refused or broke. Strangers do not decide how much is written of it."""
+        now = time.monotonic()
+        if now - self._said_at < QUIET_S:
+            self._unsaid += 1
+            return
+        said: dict[str, object] = {"code": error.code, "detail": str(error), "unsaid": self._unsaid}
+        self._report("link_refused", said)
+        self._said_at, self._unsaid = now, 0
 
     def link(self, endpoint: str, entropy: Encapsulator) -> Link:
         """How to open a link to one endpoint over a connected socket."""

@@ -1,75 +1,47 @@
-"""The attestors that a deployment makes: once, of one set, and no other number of them later."""
+"""Who a host meets over links before and after it runs, and how much strangers make it write."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from lockgate.hosting.config import LedgerRef
-from lockgate.node import attestor, company
-from lockgate.node.company import NoCompany
-from lockgate.node.folder import Folder
-from lockgate.node.provision import LedgerAccess
-from lockgate.node.spec import LedgerSpec
-from tests.support.attestors import fingerprint
-from tests.support.relays import Pair
-
-ALPHA = LedgerSpec("alpha", "alpha-1", sources=("http://127.0.0.1:1",), required_sources=1)
-BETA = LedgerSpec("beta", "beta-1", client="attested", attestors=3, quorum=2)
+from lockgate.envelope.errors import BadEnvelope
+from lockgate.hosting.acquaintances import HostStarting
+from lockgate.node import bulk
+from lockgate.node.bulk import Company
+from lockgate.session.link.errors import FrameRefused, LinkTruncated
+from tests.support.hosts import HostWorld, in_world
 
 
-@dataclass
-class Access:
-    """What is asked of a running ledger here: its fingerprint."""
-
-    found: LedgerRef
-    name: str = "alpha"
-    chain: Any = None
-
-    async def ref(self) -> LedgerRef:
-        return self.found
+def test_nobody_is_met_before_there_is_a_host() -> None:
+    company = Company(lambda name, said: None)
+    with pytest.raises(HostStarting):
+        asyncio.run(company.all())
+    with pytest.raises(HostStarting):
+        asyncio.run(company.one(bytes(32)))
 
 
-@pytest.fixture
-def access() -> LedgerAccess:
-    return cast(LedgerAccess, Access(fingerprint(Pair.make().a.ledger)))
+@in_world()
+async def test_a_hosts_acquaintances_are_the_companys(world: HostWorld) -> None:
+    company = Company(lambda name, said: None)
+    company.host = world.a.host
+    (only,) = await company.all()
+    assert only.peer.endpoint == world.b.endpoint.id
+    assert await company.one(world.b.endpoint.id) == only
+    theirs = world.b.host.acquaintances
+    await company.judge(only, await theirs.claims(await theirs.one(world.a.endpoint.id)))
+    with pytest.raises(BadEnvelope):
+        await company.judge(only, await company.claims(only))  # this side's own views, said back to it
 
 
-def made(folder: Folder, access: LedgerAccess, near: LedgerSpec = BETA) -> company.Company:
-    return asyncio.run(company._made(folder, near, ALPHA, access))
-
-
-def test_they_are_made_once_and_each_accepts_the_same_set(tmp_path: Path, access: LedgerAccess) -> None:
-    folder = Folder(tmp_path)
-    first = made(folder, access)
-    assert made(folder, access) == first
-    assert company.names_of(folder, "alpha") == ["alpha-1", "alpha-2", "alpha-3"]
-    assert (first.signers.threshold, first.signers.total, first.signers.post_quantum) == (2, 3, True)
-    for name, address in zip(company.names_of(folder, "alpha"), first.addresses, strict=True):
-        assert attestor.accepted(folder, name) == [first.signers]
-        assert address == attestor.address(folder, name)
-    followed = company.followed(access, "attested", {"alpha": first})
-    assert (followed.by.kind, followed.by.signers, set(followed.updaters)) == ("attested", first.signers, {"attested"})
-    assert company.followed(access, "07-tendermint", {}).by.signers is None
-
-
-def test_a_company_that_is_there_keeps_its_size(tmp_path: Path, access: LedgerAccess) -> None:
-    folder = Folder(tmp_path)
-    made(folder, access)
-    with pytest.raises(NoCompany):
-        made(folder, access, replace(BETA, attestors=4))
-    assert len(company.names_of(folder, "alpha")) == 3
-
-
-@pytest.mark.parametrize(("attestors", "quorum"), [(1, 1), (4, 2), (4, 5), (0, 0), (4, -1), ("4", 3), (4, None)])
-def test_a_quorum_is_more_than_half_of_several(
-    tmp_path: Path, access: LedgerAccess, attestors: Any, quorum: Any
-) -> None:
-    folder = Folder(tmp_path)
-    with pytest.raises(NoCompany):
-        made(folder, access, replace(BETA, attestors=attestors, quorum=quorum))
-    assert company.names_of(folder, "alpha") == []
+def test_a_flood_of_refused_links_writes_one_line_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(bulk.time, "monotonic", lambda: now[0])
+    said: list[dict[str, object]] = []
+    company = Company(lambda name, what: said.append({"name": name, **what}))
+    for _ in range(1_000):
+        company.refused(FrameRefused())
+    now[0] += 1.0
+    company.refused(LinkTruncated())
+    assert [(each["code"], each["unsaid"]) for each in said] == [("link.frame_refused", 0), ("link.truncated", 999)]

@@ -6,9 +6,13 @@ import dataclasses
 
 import pytest
 
+from lockgate.crypto.errors import OpenFailed
 from lockgate.keystore.software import OsEntropy
+from lockgate.session.chain import Direction, direction_of, link_of, next_epoch
+from lockgate.session.edhoc import Established
 from lockgate.session.edhoc.errors import HandshakeFailed, PeerRefused
 from lockgate.session.link import Closed, Data, Healed, Link, LinkLimits
+from lockgate.session.link import state as link_state
 from lockgate.session.link.errors import (
     FrameRefused,
     LinkBroken,
@@ -17,10 +21,10 @@ from lockgate.session.link.errors import (
     LinkTruncated,
     OtherPeer,
 )
-from lockgate.session.link.frames import MAX_CONTENT, Kind, header
-from lockgate.session.link.records import MAX_RECORDS
+from lockgate.session.link.frames import MAX_CONTENT, MAX_FIRST, Kind, header
+from lockgate.session.link.records import MAX_RECORDS, RecordKeys
 from lockgate.session.link.state import LEAST_HEAL_NS
-from tests.support.links import SECOND, Pair, claims, frames, party, refused, sides
+from tests.support.links import SECOND, Pair, claims, frames, refused, sides
 
 HOUR = 3_600 * SECOND
 
@@ -226,6 +230,7 @@ def test_a_fresh_handshake_heals_both_directions_while_data_goes_on() -> None:
     assert pair.seen == {"bob": [Data(b"meanwhile"), Healed(1)], "alice": [Data(b"as well"), Healed(1)]}
     assert [one.claims.fence for one in pair.judged] == [3, 5, 4, 5]
     assert pair.alice.name == pair.bob.name != before
+    pair.at = 5 * HOUR // 2  # past the age of the epoch before
     pair.alice.send(b"healed", pair.at)
     pair.bob.send(b"healed", pair.at)
     pair.pump()
@@ -233,11 +238,37 @@ def test_a_fresh_handshake_heals_both_directions_while_data_goes_on() -> None:
     assert pair.seen["bob"][-1] == pair.seen["alice"][-1] == Data(b"healed")
 
 
+def test_P18_an_epoch_comes_of_the_one_before_and_of_the_fresh_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who learned the fresh exchange's secret alone, and not what led there, opens nothing either."""
+    exported: list[bytes] = []
+
+    def remembered(done: Established, context: bytes) -> tuple[bytes, bytes]:
+        name, secret = link_of(done, context)
+        exported.append(secret)
+        return name, secret
+
+    pair = Pair().open()
+    onward, sending = pair.alice._onward, pair.alice._sending
+    assert sending is not None
+    pair.at = HOUR
+    monkeypatch.setattr(link_state, "link_of", remembered)
+    pair.alice.heal(sides("alice", "bob"), claims(), pair.at)
+    pair.pump()
+    pair.alice.send(b"healed", pair.at)
+    frame = b"".join(pair.alice.take())
+    assert exported[0] == exported[1]
+
+    def opened(secret: bytes) -> bytes:
+        keys = RecordKeys(sending._aead, direction_of(secret, Direction.INITIATOR), LinkLimits(), 0)
+        return keys.open(frame[:4], frame[4:])
+
+    assert opened(next_epoch(onward, exported[0])) == b"healed"
+    with pytest.raises(OpenFailed):
+        opened(exported[0])
+
+
 def test_P18_whoever_knew_all_keys_before_a_fresh_handshake_opens_nothing_after_it() -> None:
     """The old epoch's secret, onward link and records lead nowhere without the fresh exchange's secret."""
-    from lockgate.session.chain import Direction, direction_of, next_epoch
-    from lockgate.session.link.records import RecordKeys
-
     pair = Pair().open()
     onward = pair.alice._onward
     pair.at = HOUR
@@ -247,8 +278,6 @@ def test_P18_whoever_knew_all_keys_before_a_fresh_handshake_opens_nothing_after_
     pair.alice.send(b"healed", pair.at)
     frame = b"".join(pair.alice.take())
     aead = pair.alice._sending._aead  # type: ignore[union-attr]
-    from lockgate.crypto.errors import OpenFailed
-
     for guess in (onward, next_epoch(onward, bytes(32)), next_epoch(onward, onward)):
         with pytest.raises(OpenFailed):
             RecordKeys(aead, direction_of(guess, Direction.INITIATOR), LinkLimits(), 0).open(frame[:4], frame[4:])
@@ -296,13 +325,23 @@ def test_fresh_handshakes_in_a_row_and_from_the_wrong_side_are_refused() -> None
     refused(FrameRefused, pair.bob, b"".join(pair.alice.take()), pair)
 
 
+def test_records_without_content_and_long_messages_inside_a_link_are_refused() -> None:
+    pair = Pair().open()
+    pair.alice._emit(Kind.DATA, b"")
+    refused(FrameRefused, pair.bob, b"".join(pair.alice.take()), pair)
+    pair = Pair().open()
+    pair.at = HOUR
+    pair.alice._emit(Kind.HANDSHAKE, bytes(MAX_FIRST + 1))
+    refused(FrameRefused, pair.bob, b"".join(pair.alice.take()), pair)
+
+
 def test_P5_a_fresh_handshake_is_with_the_same_endpoint() -> None:
     pair = Pair().open()
     with pytest.raises(OtherPeer):
         pair.alice.heal(sides("alice", "carol"), claims(), HOUR)
     pair = Pair().open()
     pair.at = HOUR
-    pair.alice.heal(dataclasses.replace(sides("alice", "bob"), own=party("carol")), claims(), HOUR)
+    pair.alice.heal(sides("carol", "bob"), claims(), HOUR)  # with carol's own keys, whom bob knows as well
     pair.table = [sides("bob", "carol")]
     with pytest.raises(HandshakeFailed):
         pair.pump()

@@ -143,12 +143,6 @@ class Handshake:
     def _proven(self, proven: Proven) -> Presented:
         done, claims = proven.established, Claims.of(proven.eads)
         sides = self._table[done.peer.id_cred[KID]]
-        try:
-            suites = suites_of(sides.own.key, sides.peer.key)
-        except WrongSuite as error:
-            raise HandshakeFailed("the suite is not one for these two identities") from error
-        if done.suite.id not in suites:
-            raise HandshakeFailed("the suite is not one for these two identities")
         self.sides, self.established, self._state, self.step = sides, done, proven, Step.JUDGEMENT
         return Presented(sides, claims)
 
