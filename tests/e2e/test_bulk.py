@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.deployment import Deployment
+from tests.support.deployment import SPEC, Deployment
 
 SIZE = 96 << 20
 
@@ -30,32 +30,19 @@ async def listening(socket: Path) -> None:
             await asyncio.sleep(0.05)
 
 
-def through_links(deployment: Deployment, address: str) -> None:
-    """The sender serves inside links, and the counter fetches there, as the how-to says."""
-    for name, change in (
-        ("sender", {"blobs": [address]}),
-        ("counter", {"peers": {"sender": {"blobs": [address]}}}),
-    ):
-        path = deployment.folder.host(name) / "endpoint.json"
-        config = json.loads(path.read_text())
-        for alias, peer in change.pop("peers", {}).items():
-            config["peers"][alias].update(peer)
-        path.write_text(json.dumps({**config, **change}))
-
-
 @pytest.mark.parametrize("address", ["", "link+unix:"])
 def test_a_file_arrives_whole_though_both_hosts_are_killed(address: str, tmp_path: Path) -> None:
     data, path, copy = tmp_path / "data", tmp_path / "file", tmp_path / "copy"
     with path.open("wb") as file:
         for _ in range(SIZE >> 20):
             file.write(os.urandom(1 << 20))
-    deployment = Deployment(data)
+    sender, counter = SPEC.hosts
+    blobs_at = (f"{address}{tmp_path}/s",) if address else ()
+    deployment = Deployment(data, replace(SPEC, hosts=(replace(sender, blobs=blobs_at), counter)))
     bodies, blobs = (deployment.folder.host(name) / what for name, what in (("counter", "bodies"), ("sender", "blobs")))
 
     async def work() -> list[dict[str, Any]]:
         await deployment.set_up()
-        if address:
-            through_links(deployment, f"{address}{tmp_path}/s")
         deployment.start()
         await asyncio.gather(*(listening(deployment.folder.host(name) / "host.sock") for name in ("sender", "counter")))
         sent = await deployment.ask(

@@ -37,7 +37,7 @@ class FileExists(Refused):
     next_step = "Name a file that does not exist, or remove it first."
 
 
-class Company:
+class LateAcquaintances:
     """Meets `session.link.Acquaintances` with those of a host that is made only after its blob channels."""
 
     def __init__(self, report: Report) -> None:
@@ -81,7 +81,7 @@ class Company:
 
 @asynccontextmanager
 async def open_bulk(
-    folder: Folder, config: HostConfig, entropy: Encapsulator, report: Report, company: Company
+    folder: Folder, config: HostConfig, entropy: Encapsulator, report: Report, late: LateAcquaintances
 ) -> AsyncIterator[Bulk]:
     """Serve and fetch as the configuration says. Raises BadAddress."""
     home = folder.host(config.name)
@@ -90,14 +90,14 @@ async def open_bulk(
     shelf = Shelf(home / "blobs") if shared is None else Shelf(Path(_own(shared, config.endpoint).where), SHARED_MODE)
     sources = {
         peer.endpoint: [
-            source_at(_own(address, peer.endpoint), company.link(peer.endpoint, entropy) if address.linked else None)
+            source_at(_own(address, peer.endpoint), late.link(peer.endpoint, entropy) if address.linked else None)
             for address in [Address.parse(text) for text in peer.blobs] or [socket_of(folder.host(alias))]
         ]
         for alias, peer in config.peers.items()
     }
     bodies = Bodies(home / "bodies", body_bytes=config.bulk_bytes, total_bytes=config.bulk_total)
     bulk = Bulk(shelf, bodies, sources, config.bulk_bytes, entropy, report)
-    linked = Linked(company, entropy, company.refused)
+    linked = Linked(late, entropy, late.refused)
     listeners = [(address, listener) for address in served if (listener := address.listen()) is not None]
     servers = [
         asyncio.create_task(BlobServer(shelf.folder, listener, linked if address.linked else None).run())
@@ -148,4 +148,4 @@ def _own(address: Address, endpoint: str) -> Address:
     return replace(address, where=f"{address.where}/{endpoint}") if address.kind == "folder" else address
 
 
-__all__ = ("Company", "FileExists", "open_bulk", "save_body", "socket_of")
+__all__ = ("FileExists", "LateAcquaintances", "open_bulk", "save_body", "socket_of")

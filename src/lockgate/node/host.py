@@ -16,7 +16,7 @@ from lockgate.hosting.rules import require_pins
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
 from lockgate.node import schedule
-from lockgate.node.bulk import Company, open_bulk
+from lockgate.node.bulk import LateAcquaintances, open_bulk
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.desk import Desk
@@ -67,9 +67,9 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
         )
         tree = GuestTree(SqliteNodes(store.connection))
         evidence = EvidenceFolder(home / "evidence")
-        company = Company(report)
-        async with open_bulk(folder, config, entropy, report, company) as bulk:
-            company.host = host = Host(
+        acquaintances = LateAcquaintances(report)
+        async with open_bulk(folder, config, entropy, report, acquaintances) as bulk:
+            acquaintances.host = host = Host(
                 config, store, tree, guest, ring, entropy, readers, submitter, clock, entropy, evidence, report, bulk,
                 cabinet=cabinet, vault=vault,
             )  # fmt: skip

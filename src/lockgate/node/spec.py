@@ -23,6 +23,7 @@ from lockgate.primitives.errors import Refused
 from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.relay.pairing_kinds import HEADERS, KINDS
 from lockgate.session.pair import SEALS_NS
+from lockgate.transport.address import Address, BadAddress
 
 KEEP_ALL: Final = "keep"  # of a host's bodies
 LONGEST_ARCHIVE_S: Final = 10 * 366 * 86_400
@@ -65,6 +66,7 @@ class HostSpec:
     peers: tuple[str, ...]  # names of other hosts, by which this host's guest knows them
     bulk_bytes: int = BULK_BYTES  # the longest bulk body it sends or takes
     bulk_total: int = 4 * BULK_BYTES  # of received bodies together
+    blobs: tuple[str, ...] = ()  # addresses where it serves its bulk bodies and the others fetch them; none: a socket
     sessions: bool = True  # messages travel in sessions, and no others are taken
     epochs: EpochLimits = EpochLimits()  # after which use a session's keys come of a fresh exchange
     archive: int | str = ARCHIVE_S  # seconds that bodies of ended messages are kept, or KEEP_ALL
@@ -179,7 +181,12 @@ def _ledger_spec(item: dict[str, Any], profile: Profile) -> LedgerSpec:
 
 def _host_spec(item: dict[str, Any], profile: Profile) -> HostSpec:
     limits = EpochLimits(**item.get("epochs", {}))
-    spec = HostSpec(**{**profile.host, **item, "peers": tuple(item.get("peers", ())), "epochs": limits})
+    lists = {name: tuple(item.get(name, ())) for name in ("peers", "blobs")}
+    spec = HostSpec(**{**profile.host, **item, **lists, "epochs": limits})
+    for text in spec.blobs:
+        address = _address(spec.name, text)
+        if address.kind == "tcp" and not address.port:
+            raise BadConfig("others must know the port of a host's bulk bodies", host=spec.name, given=text)
     if not all(type(size) is int and size > 0 for size in (spec.bulk_bytes, spec.bulk_total)):
         raise BadConfig("bulk_bytes and bulk_total are positive numbers of bytes", host=spec.name)
     if type(spec.sessions) is not bool:
@@ -191,6 +198,13 @@ def _host_spec(item: dict[str, Any], profile: Profile) -> HostSpec:
     if limits.age_s * NANOS_PER_SECOND > SEALS_NS:
         raise BadConfig("an epoch is two hours old at most", host=spec.name, age_s=limits.age_s)
     return spec
+
+
+def _address(host: str, text: object) -> Address:
+    try:
+        return Address.parse(str(text))
+    except BadAddress as error:
+        raise BadConfig("blobs are addresses: unix:PATH, tcp:HOST:PORT, folder:PATH", host=host, given=text) from error
 
 
 def default_of(table: str, name: str) -> Any:

@@ -286,7 +286,12 @@ async def _register(
     for alias in host.peers:
         remote = endpoint_of(folder, alias)
         peers[alias] = PeerRef(
-            remote.hex(), others[alias].ledger, lane.lane_id.hex(), lane.local_client, lane.remote_client
+            remote.hex(),
+            others[alias].ledger,
+            lane.lane_id.hex(),
+            lane.local_client,
+            lane.remote_client,
+            others[alias].blobs,
         )
         grant = {"endpoint": endpoint, "lane": lane.lane_id, "remote": remote, "most_open": 256}
         grants.append(("endpoint.grant", grant))
@@ -302,6 +307,7 @@ async def _register(
         local=refs[host.ledger],
         remotes=remotes,
         peers=peers,
+        blobs=host.blobs,
         bulk_bytes=host.bulk_bytes,
         bulk_total=host.bulk_total,
         sessions=host.sessions,

@@ -120,6 +120,8 @@ def test_an_unknown_profile_is_refused(text: str, tmp_path: Path) -> None:
         "[relay]\ncolour = 1\n",
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nbulk_bytes = 0\n',
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nsessions = "no"\n',
+        '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nblobs = ["link+folder:/x"]\n',
+        '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nblobs = ["link+tcp:127.0.0.1:0"]\n',
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { messages = 0 }\n',
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { age_s = 7201 }\n',
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { colour = 1 }\n',
