@@ -27,6 +27,7 @@ from lockgate.transport.pipe import received
 
 HANDSHAKE_S: Final = 10.0  # of a meeting, with the proofs that it takes
 FRAME_S: Final = 10.0  # for a frame that has begun, and for one that is written: slower than 7 KB/s is no peer
+LINGER_S: Final = 2.0  # a closed link waits for its peer's end: to close on unread data would cut off what is under way
 TICK_S: Final = 15.0  # how often an idle link looks at the age of its keys
 
 
@@ -56,6 +57,9 @@ class LinkStream:
         self._failure: LockgateError | None = None
         self._users = 0  # calls that wait on the connection: it is closed behind the last, or they would wait for ever
         self._over = False
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a record is whole when it is written
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def __repr__(self) -> str:
         return f"LinkStream({self._link!r})"
@@ -160,11 +164,13 @@ class LinkStream:
             view, self._left = view[count:], content[count:]
 
     async def close(self) -> None:
-        """Say that nothing more is sent, and let go of the connection."""
-        with contextlib.suppress(LockgateError), self._aborting():
+        """Say that nothing more is sent, and let go of the connection when the peer has heard it."""
+        with contextlib.suppress(LockgateError, OSError), self._aborting():
             async with self._writing:
                 self._link.close(time.monotonic_ns())
                 await self._flush()
+            if not self._users:  # else another task receives, and sees the peer's end itself
+                await self._linger()
         self.abort()
 
     def abort(self) -> None:
@@ -177,6 +183,15 @@ class LinkStream:
             self._connection.shutdown(socket.SHUT_RDWR)  # wakes whoever waits on it
         if not self._users:
             self._connection.close()
+
+    async def _linger(self) -> None:
+        """Read and drop what comes until the peer ends as well, for a short while."""
+        self._connection.shutdown(socket.SHUT_WR)
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(TimeoutError), self._using():
+            async with asyncio.timeout(LINGER_S):
+                while await loop.sock_recv(self._connection, MAX_CONTENT):
+                    pass
 
     # The meeting.
 

@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,7 +20,7 @@ from lockgate.session.edhoc.errors import HandshakeFailed, HandshakeMalformed, P
 from lockgate.session.link import LinkLimits
 from lockgate.session.link import state as link_state
 from lockgate.session.link.errors import FrameRefused, LinkBroken, LinkBusy, LinkSlow, LinkStale, LinkTruncated
-from lockgate.transport import BlobServer, LinkStream, Shelf, tcp, unix
+from lockgate.transport import BlobServer, LinkStream, Shelf, links, tcp, unix
 from lockgate.transport.links import turn_away
 from lockgate.transport.stream import StreamSource, connected
 from tests.support.blobs import BLOB, calling, fetched, linked_as, sealed
@@ -30,6 +30,7 @@ BOB = endpoint_of("bob")
 FRAMES, DESCRIPTOR = sealed()
 LAYOUT = DESCRIPTOR.layout
 Reach = Callable[[], Awaitable[socket.socket]]
+T = TypeVar("T")
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -96,9 +97,10 @@ async def test_two_parties_with_a_wire_know_each_other_and_talk(kind: str, tmp_p
         assert got == body
         await far.send(b"and back")
         assert await near.receive() == b"and back"
-        await far.close()
+        closing = asyncio.create_task(far.close())
         assert await near.receive() == b""
         near.abort()
+        await closing
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
@@ -290,6 +292,32 @@ async def test_a_link_that_was_ended_leaves_no_task_and_no_socket(tmp_path: Path
         assert asyncio.all_tasks() == before
 
 
+@in_loop
+async def test_an_orderly_end_reaches_a_peer_whose_last_words_were_not_read(tmp_path: Path) -> None:
+    async with wire("tcp", tmp_path) as (listener, reach):
+        near, far = await pair(listener, reach)
+        assert near._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        await near.send(bytes(200_000))
+        await far.send(b"last")
+        closing = asyncio.create_task(far.close())
+        await asyncio.sleep(0.05)
+        assert not closing.done(), "it waits for the peer to end"
+        assert await near.receive() == b"last"
+        assert await near.receive() == b""
+        near.abort()
+        await closing
+
+
+@in_loop
+async def test_a_close_waits_no_longer_than_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "LINGER_S", 0.1)
+    async with wire("tcp", tmp_path) as (listener, reach):
+        near, far = await pair(listener, reach)
+        async with asyncio.timeout(2):
+            await far.close()
+        near.abort()
+
+
 # Blobs over links: who is served, and how many at once.
 
 
@@ -345,14 +373,28 @@ async def test_a_flood_of_strangers_takes_no_place_from_peers(tmp_path: Path) ->
         assert open_still <= 4
 
 
+async def open_one(name: str, reach: Reach) -> LinkStream:
+    return await calling(name, "bob")(await reach())
+
+
+async def when_free(call: Callable[[], Awaitable[T]]) -> T:
+    """A place is taken until both ends have let go, which is a moment after one of them has."""
+    while True:
+        try:
+            return await call()
+        except (LinkBusy, ChannelDown):
+            await asyncio.sleep(0.02)
+
+
 @in_loop
 async def test_places_are_bounded_for_each_peer_and_for_all(tmp_path: Path) -> None:
     async with serving(tmp_path, "alice", "carol", max_sessions=2, max_of_peer=1) as (reach, _):
-        held = await calling("alice", "bob")(await reach())
+        held = await open_one("alice", reach)
         with pytest.raises(ChannelDown):
             await fetched(StreamSource(reach, calling("alice", "bob")), LAYOUT, 0, 7)
-        assert await fetched(StreamSource(reach, calling("carol", "bob")), LAYOUT, 0, 7) == FRAMES
-        other = await calling("carol", "bob")(await reach())
+        carol = StreamSource(reach, calling("carol", "bob"))
+        assert await when_free(lambda: fetched(carol, LAYOUT, 0, 7)) == FRAMES
+        other = await when_free(lambda: open_one("carol", reach))
         with pytest.raises(LinkBusy):
             await calling("carol", "bob")(await reach())
         with pytest.raises(ChannelDown):
