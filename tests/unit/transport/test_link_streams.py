@@ -269,7 +269,12 @@ async def test_P18_an_idle_link_heals_by_itself_and_a_revoked_peer_ends_it(
 @in_loop
 async def test_P18_a_link_whose_peer_lets_nothing_heal_ends(tmp_path: Path) -> None:
     async with wire("unix", tmp_path) as (listener, reach):
-        near, far = await pair(listener, reach, limits=LinkLimits(stale_ns=100_000_000), tick_s=0.02)
+        limits = LinkLimits(stale_ns=100_000_000)
+        call = LinkStream.call(await reach(), BOB, Friends("alice", ["bob"]), OsEntropy(), limits=limits, tick_s=0.02)
+        near_end = asyncio.create_task(call)
+        # The other side does not look at its keys: it could be the first to end, and this one find the stream cut.
+        far = await LinkStream.answer(await taken(listener), Friends("bob", ["alice"]), OsEntropy(), limits=limits)
+        near = await near_end
         with pytest.raises(LinkStale):
             async with asyncio.timeout(5):
                 await near.receive()
