@@ -296,7 +296,9 @@ def test_s7_a_pass_lets_a_program_read_and_not_send(
     assert refused.exit_code == 3
     assert NotInScope.code in refused.stdout
     assert BadPass.code in deployment.lockgate("--json", "inbox", "bob").stdout, "it is a pass for one host"
-    as_json(deployment, "token", "rotate")
+    rotated = as_json(deployment, "token", "rotate")
+    assert len(bytes.fromhex(rotated["replaced"])) == 32
+    assert rotated["replaced"] != rotated["key"]
     gone = deployment.lockgate("--json", "outbox", "alice")
     assert NotAuthenticated.code in gone.stdout
     monkeypatch.delenv("LOCKGATE_TOKEN")

@@ -69,6 +69,7 @@ def token_rotate() -> None:
     """Replace the operator's key. Every pass it issued is refused from now on; running hosts need no restart."""
     from lockgate.node import issuing
 
+    before = next(iter(issuing.issuers(Settings.folder)), b"")
     key = guard(lambda: issuing.rotate(Settings.folder))
-    show({"issuer": issuing.issuer_name(Settings.folder), "key": key.hash.hex()})
+    show({"issuer": issuing.issuer_name(Settings.folder), "key": key.hash.hex(), "replaced": before.hex()})
     output.remark("Passes that were issued before are refused from now on; issue new ones.")
