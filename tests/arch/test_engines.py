@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lockgate.node import up
+from lockgate.node.engine import Engine
+from lockgate.node.folder import Folder
+from lockgate.node.spec import LedgerSpec
 from tests.arch.sources import PACKAGE, REPO, python_files, relative, text_of
 
 PAGE = REPO / "docs" / "how-to" / "add-an-engine.md"
@@ -61,3 +68,29 @@ def test_an_engine_is_named_by_one_line_where_people_choose() -> None:
     text = text_of(PACKAGE / "node" / "engine.py")
     for kind in rows():
         assert len(re.findall(rf'^    {kind.upper()} = "{kind}"', text, re.M)) == 1, relative(PACKAGE / "node")
+
+
+def test_a_deployment_makes_reads_and_starts_each_engine_by_its_own_entry() -> None:
+    assert set(up.ENGINES) == set(Engine)
+    choosing = re.compile(r"Engine\.(?:EMBEDDED|COMETBFT)\b")
+    entries = [line for line in text_of(PACKAGE / "node" / "up.py").splitlines() if choosing.search(line)]
+    assert len(entries) == len(Engine), "what differs between engines stands in their entries"
+
+
+def test_an_engine_of_our_own_takes_a_folder_a_line_and_an_entry(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As the how-to says: nothing else of a deployment asks which engine it is."""
+    asked: list[str] = []
+
+    async def start(running: up.Running, spec: LedgerSpec, accept_clock: bool, say: up.Say) -> None:
+        asked.append(f"start {spec.name}")
+
+    def make(folder: Folder, spec: LedgerSpec) -> Any:
+        asked.append(f"make {spec.name}")
+
+    monkeypatch.setattr(up, "ENGINES", {**up.ENGINES, "small": up.Wiring(make, lambda _, spec: spec, start)})
+    spec, running = LedgerSpec("alpha", "alpha-1", engine="small"), object()
+    up.create_ledger(Folder(tmp_path), spec)
+    asyncio.run(up.start_ledger(running, spec, False, lambda _: None))  # type: ignore[arg-type]  # it asks nothing of it
+    assert asked == ["make alpha", "start alpha"]

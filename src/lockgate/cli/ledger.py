@@ -88,14 +88,14 @@ def ledger_create(
     ] = None,
 ) -> None:
     """Make the keys and genesis of a ledger: one signer, or a cluster on CometBFT."""
-    from lockgate.node import cometbft, ledger
     from lockgate.node.parameters import options, read
+    from lockgate.node.spec import LedgerSpec
+    from lockgate.node.up import create_ledger
 
     def make() -> Genesis:
         asked = read(options(parameters)) if parameters else None
-        if engine is Engine.COMETBFT:
-            return cometbft.create(Settings.folder, name, chain_id, validators, asked)
-        return ledger.create(Settings.folder, name, chain_id, parameters=asked)
+        spec = LedgerSpec(name, chain_id, engine=engine, validators=validators, parameters=asked)
+        return create_ledger(Settings.folder, spec)
 
     genesis = guard(make)
     output.say(f"{name}: chain {genesis.chain_id}, domain {genesis.domain_id.hex()}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -105,7 +105,9 @@ async def start(
         say("ledgers")
         for ledger in spec.ledgers:
             create_ledger(folder, ledger)
-        running.spec = spec = replace(spec, ledgers=tuple(_with_nodes(folder, ledger) for ledger in spec.ledgers))
+        running.spec = spec = replace(
+            spec, ledgers=tuple(ENGINES[ledger.engine].read(folder, ledger) for ledger in spec.ledgers)
+        )
         await asyncio.gather(*(start_ledger(running, ledger, accept_clock, say) for ledger in spec.ledgers))
         write_json(folder.root / RECORD, {"pid": os.getpid(), "ledgers": running.addresses})
         if len(spec.ledgers) == PAIR:
@@ -176,35 +178,60 @@ def create_ledger(folder: Folder, spec: LedgerSpec) -> Genesis:
     Raises NoCometBft, BadCluster, OtherParameters, OtherKeystore.
     """
     _place(folder.ledger(spec.name), spec.keystore)
-    if spec.engine == Engine.COMETBFT:
-        return cometbft.create(folder, spec.name, spec.chain_id, spec.validators, spec.parameters)
-    return ledger_node.create(folder, spec.name, spec.chain_id, parameters=spec.parameters, ports=spec.applications)
-
-
-def _with_nodes(folder: Folder, spec: LedgerSpec) -> LedgerSpec:
-    """A cluster is read through all of its nodes: the first is the folder's own, the others are further ones."""
-    if spec.engine != Engine.COMETBFT:
-        return spec
-    others = tuple(node.address for node in cometbft.nodes_of(folder, spec.name)[1:])
-    return replace(spec, sources=(*others, *spec.sources))
+    return ENGINES[spec.engine].make(folder, spec)
 
 
 async def start_ledger(running: Running, spec: LedgerSpec, accept_clock: bool, say: Say) -> None:
     """Start a ledger's processes; a cluster that runs already, by `net up`, is taken as it is."""
-    folder, processes = running.folder, running.processes
-    if spec.engine == Engine.COMETBFT:
-        if await net.answers(folder, spec.name):
-            say(f"the cluster of {spec.name} runs already")
-            return
-        kept.keep(folder, spec.name, versions=spec.keep_versions, blocks=spec.keep_blocks)
-        cluster = Cluster(folder, spec.name, processes, running.by)
-        running.clusters.append(cluster)
-        await cluster.start(say)
+    await ENGINES[spec.engine].start(running, spec, accept_clock, say)
+
+
+def _make_cluster(folder: Folder, spec: LedgerSpec) -> Genesis:
+    return cometbft.create(folder, spec.name, spec.chain_id, spec.validators, spec.parameters)
+
+
+def _read_cluster(folder: Folder, spec: LedgerSpec) -> LedgerSpec:
+    """A cluster is read through all of its nodes: the first is the folder's own, the others are further ones."""
+    others = tuple(node.address for node in cometbft.nodes_of(folder, spec.name)[1:])
+    return replace(spec, sources=(*others, *spec.sources))
+
+
+async def _start_cluster(running: Running, spec: LedgerSpec, _: bool, say: Say) -> None:
+    folder = running.folder
+    if await net.answers(folder, spec.name):
+        say(f"the cluster of {spec.name} runs already")
         return
+    kept.keep(folder, spec.name, versions=spec.keep_versions, blocks=spec.keep_blocks)
+    cluster = Cluster(folder, spec.name, running.processes, running.by)
+    running.clusters.append(cluster)
+    await cluster.start(say)
+
+
+def _make_embedded(folder: Folder, spec: LedgerSpec) -> Genesis:
+    return ledger_node.create(folder, spec.name, spec.chain_id, parameters=spec.parameters, ports=spec.applications)
+
+
+async def _start_embedded(running: Running, spec: LedgerSpec, accept_clock: bool, _: Say) -> None:
+    processes = running.processes
     options = ["--port", str(spec.port), "--heartbeat", str(spec.heartbeat)] + (["--durable"] if spec.durable else [])
     options += ["--keep-versions", str(spec.keep_versions), "--keep-blocks", str(spec.keep_blocks)]
     once = ("--accept-clock",) if accept_clock else ()
     await processes.start(f"ledger {spec.name}", "ledger", "run", spec.name, *options, once=once)
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How ledgers of one engine are made, read and started."""
+
+    make: Callable[[Folder, LedgerSpec], Genesis]  # keys and genesis, where they are not there
+    read: Callable[[Folder, LedgerSpec], LedgerSpec]  # with the nodes through which it is read
+    start: Callable[[Running, LedgerSpec, bool, Say], Awaitable[None]]  # True: accept the clock, once
+
+
+ENGINES: Final[Mapping[str, Wiring]] = {  # a new engine is one entry
+    Engine.EMBEDDED: Wiring(_make_embedded, lambda _, spec: spec, _start_embedded),
+    Engine.COMETBFT: Wiring(_make_cluster, _read_cluster, _start_cluster),
+}
 
 
 async def provision(running: Running, say: Say, attested: Mapping[str, company.Company]) -> None:
