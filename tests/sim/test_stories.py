@@ -1,4 +1,4 @@
-"""A ledger of three deviates and floods: its lane is degraded by rule and comes back, no other notices (S72)."""
+"""Stories: a ledger that deviates and floods (S72); a lane that moves from suite to suite and back (S61, S87)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from lockgate.lab.checkers import EVERY
 from lockgate.lab.deviating import DeviatingPeer
 from lockgate.lab.lane_checkers import Degraded, Undisturbed, latencies
+from lockgate.lab.migrating import MigratingLane, Moved
 from lockgate.lab.outcome import Checker, Outcome, PromiseBroken
 from lockgate.machine import deviations
 from lockgate.primitives.time import UnixNanos, seconds
@@ -83,3 +84,7 @@ def test_a_rule_that_is_broken_is_found(
     spoil(monkeypatch)
     with pytest.raises(PromiseBroken, match=rf"(?s){words}.*--story deviating"):
         DeviatingPeer(1).run().check(checker)
+
+
+def test_S87_a_lane_moves_to_a_better_suite_and_back_while_everybody_talks() -> None:
+    MigratingLane(1).run().check(*EVERY, Moved())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from lockgate.lab import deviating
+from lockgate.lab import deviating, migrating
 from lockgate.lab.checkers import EVERY
 from lockgate.lab.lane_checkers import Degraded, Undisturbed
 from lockgate.lab.outcome import PromiseBroken
@@ -17,13 +17,16 @@ def main() -> int:
     parser.add_argument("seed", type=int)
     parser.add_argument("--ticks", type=int, default=TICKS, help="seconds of virtual time under faults")
     parser.add_argument("--quiet", action="store_true", help="print no event log")
-    parser.add_argument("--story", choices=[deviating.NAME], help="a story instead of a storm; it sets its own ticks")
+    stories = {deviating.NAME: deviating.DeviatingPeer, migrating.NAME: migrating.MigratingLane}
+    parser.add_argument("--story", choices=list(stories), help="a story instead of a storm; it sets its own ticks")
     arguments = parser.parse_args()
-    simulation = deviating.DeviatingPeer(arguments.seed) if arguments.story else Simulation(arguments.seed)
+    simulation = stories.get(arguments.story, Simulation)(arguments.seed)
     failure: Exception | None = None
     try:
         if isinstance(simulation, Simulation):
             simulation.run(arguments.ticks).check(*EVERY)
+        elif isinstance(simulation, migrating.MigratingLane):
+            simulation.run().check(*EVERY, migrating.Moved())
         else:
             quiet = deviating.DeviatingPeer(arguments.seed, quiet=True).run()
             simulation.run().check(*EVERY, Degraded(), Undisturbed(quiet))

@@ -22,6 +22,7 @@ from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.machine import keys, lanes
 from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.records import LaneOrder
+from lockgate.machine.suite_table import DEFAULT, SuiteTable
 from lockgate.merkle.multistore import MultiStore
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos, seconds
@@ -92,11 +93,11 @@ def account(name: str) -> LabAccount:
 
 
 @cache
-def origin(suite: Suite, order: LaneOrder = LaneOrder.UNORDERED) -> Origin:
-    """The world of a suite, over a lane of this order. The same bytes in every process."""
+def origin(suite: Suite, order: LaneOrder = LaneOrder.UNORDERED, suites: SuiteTable = DEFAULT) -> Origin:
+    """The world of a suite, over a lane of this order, on ledgers with this table. The same bytes in every process."""
     clock = SimulatedClock(START)
     names = ("alpha", "beta")
-    ledgers, stores = zip(*(laid(name, clock, suite) for name in names), strict=True)
+    ledgers, stores = zip(*(laid(name, clock, suite, suites=suites) for name in names), strict=True)
     ends = [End(ledger, account(f"operator {name}")) for name, ledger in zip(names, ledgers, strict=True)]
     connect(*ends, order=order)
     lane = lanes.lane_of(ledgers[0].chain.view(), ends[0].client)
@@ -133,7 +134,11 @@ def origin(suite: Suite, order: LaneOrder = LaneOrder.UNORDERED) -> Origin:
 
 
 def laid(
-    name: str, clock: SimulatedClock, suite: Suite, parameters: Parameters | None = None
+    name: str,
+    clock: SimulatedClock,
+    suite: Suite,
+    parameters: Parameters | None = None,
+    suites: SuiteTable = DEFAULT,
 ) -> tuple[LabLedger, LedgerStore]:
     """A new ledger of the lab, on a disk."""
     store = LedgerStore.in_memory()
@@ -144,6 +149,7 @@ def laid(
         parameters=parameters or Parameters(default_grace_ns=seconds(GRACE_S)),
         store=store,
         state=MultiStore(keys.STORES, SqliteNodes(store.connection)),
+        suites=suites,
     )
     return ledger, store
 
