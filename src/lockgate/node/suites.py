@@ -185,7 +185,7 @@ async def demand_on(folder: Folder, ledger: str, client: str, fields: Mapping[st
 async def by_authority(folder: Folder, ledger: str, work: Callable[[Authority], Awaitable[T]]) -> T:
     """Do something as a ledger's authority. Raises NotTheAuthority, NotRunning."""
     async with operators(folder, [ledger]) as accesses:
-        return await work(Authority.of(folder, accesses[ledger]))
+        return await work(await Authority.of(folder, accesses[ledger]))
 
 
 async def policy(chain: CometBftChain, lane: bytes) -> Row:
