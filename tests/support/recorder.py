@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lockgate.crypto.ports import Decapsulator
-from lockgate.envelope.binding import Role
+from lockgate.envelope.binding import Context, Role
 from lockgate.envelope.errors import BadEnvelope
 from lockgate.envelope.outside import inspect_envelope
 from lockgate.host.sealing import Place, outgoing, unseal, unseal_within
@@ -31,14 +31,26 @@ class Recorded:
 
     @property
     def in_session(self) -> bool:
-        return inspect_envelope(self.packet.payloads[0].value).choice.session is not None
+        return inspect_envelope(self.value).choice.session is not None
+
+    @property
+    def value(self) -> bytes:
+        return self.packet.payloads[0].value
+
+    @property
+    def receiver(self) -> Side:
+        return self.world.other(self.sender)
+
+    @property
+    def context(self) -> Context:
+        """What both ends know of where it stands."""
+        lane = self.sender.host.peers.lane(self.sender.host.peers.named(self.receiver.name))
+        place = Place(Role.MESSAGE, self.packet.timeout, b"", 0, len(self.packet.payloads))
+        return outgoing(lane, self.sender.endpoint.record, self.receiver.endpoint.record, place)
 
     def opened_with(self, books: Iterable[Book], sealing: Iterable[Decapsulator] = ()) -> bytes | None:
         """The body, if any of these books or long-term keys gives it."""
-        value, receiver = self.packet.payloads[0].value, self.world.other(self.sender)
-        lane = self.sender.host.peers.lane(self.sender.host.peers.named(receiver.name))
-        place = Place(Role.MESSAGE, self.packet.timeout, b"", 0, len(self.packet.payloads))
-        context = outgoing(lane, self.sender.endpoint.record, receiver.endpoint.record, place)
+        value, context = self.value, self.context
         choice = inspect_envelope(value).choice
         if choice.session is None:
             for key in sealing:

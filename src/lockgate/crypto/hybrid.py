@@ -92,17 +92,19 @@ def half_bytes(suite: SignatureSuite, pair_hash: bytes, message: bytes) -> bytes
 
 
 def verify(suite: SignatureSuite, parts: Sequence[bytes], message: bytes, signature: bytes) -> bool:
-    """Whether every algorithm of the suite accepts its part. Never raises, whatever the bytes."""
+    """Whether every algorithm of the suite accepts its part. Never raises, whatever the bytes.
+
+    All are asked, so that the time of a refusal does not say which half is wrong first.
+    """
     if len(parts) != len(suite.algorithms) or len(signature) != suite.signature_bytes:
         return False
     covered = half_bytes(suite, identity_hash(suite.id, parts), message)
-    start = 0
+    start, good = 0, True
     for algorithm, part in zip(suite.algorithms, parts, strict=True):
         end = start + algorithm.signature_bytes
-        if not algorithm.verify(part, signature[start:end], covered):
-            return False
+        good &= algorithm.verify(part, signature[start:end], covered)
         start = end
-    return True
+    return good
 
 
 def sign(suite: SignatureSuite, signers: Sequence[Signer], message: bytes) -> bytes:

@@ -13,6 +13,7 @@ from lockgate.codec import cbor
 from lockgate.crypto.errors import OpenFailed
 from lockgate.crypto.ports import Encapsulator
 from lockgate.session.edhoc.credentials import Credential, Credentials
+from lockgate.session.edhoc.decoy import check_none
 from lockgate.session.edhoc.errors import (
     CredentialUnusable,
     HandshakeFailed,
@@ -90,8 +91,13 @@ class Sent1:
         th = th_2(suite.hash, g_y, self.encoded)
         prk_2e = extract(suite, th, self.ephemeral.finish(g_y))
         plaintext = xor(ciphertext, kdf(suite, prk_2e, Info.KEYSTREAM_2, th, len(ciphertext)))
-        inner = Plaintext2.decode(plaintext)
-        peer = held(credentials, inner.id_cred, identity.credential)
+        try:
+            inner = Plaintext2.decode(plaintext)
+            peer = held(credentials, inner.id_cred, identity.credential)
+        except (HandshakeMalformed, HandshakeFailed):
+            if method.responder_signs:
+                check_none(suite, identity.credential, th, prk_2e)
+            raise
         prk_3e2m = prk_2e
         if not method.responder_signs:
             salt = secret(suite, prk_2e, Info.SALT_3E2M, th)
