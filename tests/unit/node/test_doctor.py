@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.hosting.config import HostConfig, LedgerRef
 from lockgate.node import doctor
 from lockgate.node.cometbft import INSTALL
+from lockgate.node.config import load, save
 from lockgate.node.doctor import Check, Level, examine
 from lockgate.node.folder import Folder
 from lockgate.node.issuing import NoOperator
@@ -243,3 +245,25 @@ def test_a_host_that_may_not_be_asked_is_not_called_dead(
     assert check.level is Level.WARN
     assert why.code in check.found
     assert check.next_step == why.next_step
+
+
+@pytest.mark.parametrize(
+    ("archive_s", "sessions", "levels", "says"),
+    [
+        (3_600, True, [Level.OK], "3600 s"),
+        (None, True, [Level.NOTE], "in the clear"),
+        (3_600, False, [Level.OK, Level.WARN], "opens all that was recorded"),
+    ],
+)
+def test_P18_what_a_thief_of_the_disk_reads_is_said(
+    archive_s: int | None, sessions: bool, levels: list[Level], says: str, tmp_path: Path
+) -> None:
+    folder = Folder(tmp_path)
+    ref = LedgerRef("alpha", "alpha-1", "11" * 32, 2, "22" * 32)
+    path = folder.host("h") / "endpoint.json"
+    path.parent.mkdir(parents=True)
+    save(HostConfig("h", "echo", "33" * 32, ("44",), ref, sessions=sessions, archive_s=archive_s), path)
+    assert load(path).archive_s == archive_s
+    checks = [check for check in asyncio.run(examine(folder)) if check.name == "bodies of host h"]
+    assert [check.level for check in checks] == levels
+    assert says in checks[-1].found

@@ -125,6 +125,9 @@ def test_an_unknown_profile_is_refused(text: str, tmp_path: Path) -> None:
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { messages = 0 }\n',
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { age_s = 7201 }\n',
         '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\nepochs = { colour = 1 }\n',
+        '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\narchive = -1\n',
+        '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\narchive = true\n',
+        '[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\narchive = "for ever"\n',
     ],
 )
 def test_settings_that_no_process_takes_are_refused(text: str, tmp_path: Path) -> None:
@@ -204,3 +207,9 @@ def test_the_tool_lists_and_shows_them() -> None:
     refused = lockgate("profile", "show", "fast")
     assert refused.exit_code == 3
     assert "node.no_such_profile" in refused.stdout
+
+
+@pytest.mark.parametrize(("text", "kept"), [("", 3_600), ("archive = 0\n", 0), ('archive = "keep"\n', "keep")])
+def test_how_long_a_host_keeps_bodies(text: str, kept: int | str, tmp_path: Path) -> None:
+    spec = from_file(tmp_path, f'[[host]]\nname = "x"\nledger = "alpha"\nguest = "echo"\n{text}')
+    assert spec.hosts[0].archive == kept
