@@ -149,7 +149,7 @@ def evm_enact(name: Name) -> None:
 @app.command("admit")
 def evm_admit(
     name: Name,
-    port: Annotated[str, typer.Argument(help="A port of an application; its address, where it bound none.")],
+    port: Annotated[str, typer.Argument(help="The port of an application: its address.")],
     dismiss: Annotated[bool, typer.Option("--dismiss", help="Take them away again, at once.")] = False,
 ) -> None:
     """Give a port limits of its own, an hour from now, so that no other one spends what is its."""

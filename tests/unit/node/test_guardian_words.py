@@ -22,7 +22,8 @@ from lockgate.relay.chains.evm.rules import BadRule, Said
 
 CLIENT = ClientId("client-0")
 PAUSE = {"function": "pause", "arguments": []}
-ADMIT = {"function": "admit", "arguments": ["quotes", True]}
+PORT = "0x" + "5f" * 20
+ADMIT = {"function": "admit", "arguments": [PORT, True]}
 
 
 @pytest.mark.parametrize(
@@ -35,11 +36,11 @@ ADMIT = {"function": "admit", "arguments": ["quotes", True]}
         ("announce", (1, 1, 1 << 32)),
         ("announce", (1, True, 1)),
         ("announce", ("1", 1, 1)),
-        ("admit", ("q", True)),
-        ("admit", ("q" * 65, True)),
-        ("admit", ("qu\nte", True)),
-        ("admit", ("quotés", True)),
-        ("admit", ("quotes", 1)),
+        ("admit", ("quotes", True)),
+        ("admit", (PORT.upper(), True)),
+        ("admit", (PORT + "\n", True)),
+        ("admit", (PORT[:-1], True)),
+        ("admit", (PORT, 1)),
     ],
 )
 def test_what_is_no_word_of_a_guardians_is_refused(function: str, arguments: tuple[Any, ...]) -> None:
@@ -56,7 +57,7 @@ def test_a_file_that_holds_no_word_is_refused(value: Any) -> None:
 
 
 def test_a_word_is_read_as_it_was_written_and_called_as_the_contract_has_it() -> None:
-    for said in (Said("pause"), Said("announce", (1, 2, 3)), Said("admit", ("quotes", False)), Said("enact")):
+    for said in (Said("pause"), Said("announce", (1, 2, 3)), Said("admit", (PORT, False)), Said("enact")):
         assert Said.read(json.loads(json.dumps(said.to_json()))) == said
         called = interface("host").called(said.call(CLIENT))
         assert called is not None

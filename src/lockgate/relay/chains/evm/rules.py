@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -14,7 +15,7 @@ from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.rpc import BadAnswer
 
 MOST: Final = 2**32 - 1  # packets of a window, and its seconds
-PORT: Final = range(2, 65)  # characters
+PORT: Final = re.compile(r"0x[0-9a-f]{40}")  # an application's address, as the contract writes it
 PAUSE: Final = "pause"
 ANNOUNCE: Final = "announce"
 ENACT: Final = "enact"
@@ -26,7 +27,7 @@ class BadRule(Refused):
     code = "evm.bad_rule"
     summary = "The contract knows no such rule of a lane."
     untouched = "Nothing was signed and nothing was paid."
-    next_step = "Limits are whole numbers from 1 to 4,294,967,295, and a port has 2 to 64 characters."
+    next_step = "Limits are whole numbers from 1 to 4,294,967,295, and a port is the address of its application: 0x…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Said:
         if not all(0 < number <= MOST for number in numbers):
             raise BadRule("a limit is out of range", limits=numbers)
         for port in self.arguments[:1] if self.function == ADMIT else ():
-            if len(port) not in PORT or not port.isascii() or not port.isprintable():
+            if not PORT.fullmatch(port):
                 raise BadRule("not a port", port=port[:80])
 
     @classmethod
