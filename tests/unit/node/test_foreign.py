@@ -16,19 +16,21 @@ from lockgate.node import applications, ledger
 from lockgate.node.applications import Echo, OtherApplications
 from lockgate.node.asking import application_there
 from lockgate.node.folder import Folder, NotInitialised, write_json
-from lockgate.node.foreign import attestors, keys, sets
+from lockgate.node.foreign import attestors, keys, rotation, sets
 from lockgate.node.foreign.deploy import DeployedOtherwise, _Steps
 from lockgate.node.foreign.evm import NotDeployedYet, host_of
 from lockgate.node.foreign.keys import BadKeyFile, account_scalar, attester_key, derived
-from lockgate.node.foreign.records import AccountInUse, alone
+from lockgate.node.foreign.records import AccountInUse, NoLaneThere, alone
 from lockgate.node.foreign.spec import BadChain, EvmSpec, keep, kept, kept_evm, read_chain
 from lockgate.node.foreign.start import named
 from lockgate.node.signer_sets import BadSignerSet
 from lockgate.node.spec import BadConfig, read_spec
 from lockgate.primitives.time import UnixSeconds
 from lockgate.relay.chains.evm.account import EvmAccount
+from lockgate.relay.chains.evm.clients import AttestedContract
 from lockgate.relay.chains.evm.node import EvmNode
 from lockgate.relay.chains.evm.transactions import created_address
+from lockgate.relay.evm_rotation import SignedRotation
 from lockgate.relay.http import origin
 
 GOOD: dict[str, Any] = {
@@ -394,3 +396,45 @@ def test_what_describes_no_cosmos_chain_is_refused(changes: dict[str, Any]) -> N
 
 def kept_evm_of(value: dict[str, Any]) -> None:
     named((read_chain(value),), None, EvmSpec)
+
+
+def test_a_rotation_without_a_lane_is_refused_in_words(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    write_json(folder.chain("anvil") / "deployed.json", {"host": "0x" + "0a" * 20})
+    with pytest.raises(NoLaneThere):
+        asyncio.run(rotation.rotate(folder, spec(), sets.to_json(2, FOLLOWING), lambda *_: None))
+
+
+MEMBERS = tuple(Member(number, bytes([number]) * 20, 1) for number in (1, 2, 3))
+FOLLOWING = SigningSet(MEMBERS, 2, 2, UnixSeconds(2_000_000_000))
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_set_that_somebody_else_carried_is_recorded_only_where_it_is_the_signed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    """Two sets of one epoch may have been signed; the folder must not name the one that the contract does not have."""
+    monkeypatch.setattr(rotation, "PAUSE_S", 0.0)
+    folder, told = Folder(tmp_path), list[str]()
+    signed = SignedRotation(1, FOLLOWING, ())
+    write_json(folder.chain("anvil") / rotation.SIGNED, rotation._to_json(signed))
+    members = tuple(replace(one, operator=0) for one in FOLLOWING.members)
+    if not same:
+        members = (*members[:2], Member(0, b"\x09" * 20, 1))
+    there = AttestedContract(b"\x0c" * 20, 2, members, 2, 2, FOLLOWING.expires)
+
+    class Chain:
+        chain_id = "eip155:1"
+
+        async def client(self, _: str) -> Any:
+            return SimpleNamespace(state=there)
+
+    async def refresh() -> None: ...
+
+    account: Any = SimpleNamespace(chain=Chain())
+    end: Any = SimpleNamespace(client="client-0", refresh=refresh)
+    step = rotation.carrying(folder, spec(), account, end, lambda name, _: told.append(name))
+    asyncio.run(step())
+    assert told == ["rotated" if same else "rotation_dropped"]
+    assert (folder.chain("anvil") / rotation.CARRIED).exists() == same
+    assert not (folder.chain("anvil") / rotation.SIGNED).exists()

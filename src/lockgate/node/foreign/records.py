@@ -29,6 +29,13 @@ class AccountInUse(Refused):
     next_step = "Stop the relayer of this chain first; it goes on from its journal afterwards."
 
 
+class NoLaneThere(Refused):
+    code = "evm.no_lane"
+    summary = "No lane leads to this chain from this folder."
+    untouched = "Nothing was signed and nothing was paid."
+    next_step = "Open it with `lockgate lane open FILE`."
+
+
 @contextmanager
 def alone(folder: Folder, name: str) -> Iterator[None]:
     """Hold the account of a chain for this process. Raises AccountInUse."""
@@ -95,4 +102,13 @@ class LaneRecord:
         write_json(self._path, self.record)
 
 
-__all__ = ("AccountInUse", "LaneRecord", "alone", "lane_of", "ledger_access", "relay_name", "relay_signer")
+__all__ = (
+    "AccountInUse",
+    "LaneRecord",
+    "NoLaneThere",
+    "alone",
+    "lane_of",
+    "ledger_access",
+    "relay_name",
+    "relay_signer",
+)

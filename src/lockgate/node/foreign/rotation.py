@@ -18,7 +18,7 @@ from lockgate.lightclients.evm_attestation import Binding, Signed, SigningSet
 from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
 from lockgate.node.foreign import sets
 from lockgate.node.foreign.evm import NotDeployedYet, deployed, host_of, open_chain, open_nodes, opened
-from lockgate.node.foreign.records import AccountInUse, lane_of, relay_name
+from lockgate.node.foreign.records import AccountInUse, NoLaneThere, lane_of, relay_name
 from lockgate.node.foreign.spec import EvmSpec
 from lockgate.node.signer_sets import BadSignerSet
 from lockgate.primitives.ids import ClientId
@@ -55,10 +55,12 @@ def next_set(folder: Folder, spec: EvmSpec, days: int) -> Row:
 async def rotate(folder: Folder, spec: EvmSpec, given: Any, report: Report) -> Row:
     """Have the present quorum sign, and carry it here unless the running relayer does.
 
-    Raises BadSignerSet, NotTheNextSet, TooFewEvmAttestors, and why the contract refuses it.
+    Raises BadSignerSet, NoLaneThere, NotTheNextSet, TooFewEvmAttestors, and why the contract refuses it.
     """
     epoch, following = sets.read(given)
     lane, host = lane_of(folder, spec.name), host_of(folder, spec)
+    if not lane.get("far_client"):
+        raise NoLaneThere(chain=spec.name)
     record = read_json(folder.relay(relay_name(spec.ledger, spec.name)) / "relay.json")
     addresses = [str(address) for address in record.get("attestors", {}).get(spec.name, ())]
     node = open_nodes(spec, report)
@@ -96,14 +98,27 @@ def carrying(folder: Folder, spec: EvmSpec, account: EvmAccount, there: EndPoint
         contract: AttestedContract = (await account.chain.client(there.client)).state
         if signed.epoch == contract.epoch:
             await carry(account, contract.address, signed)
-        elif signed.epoch + 1 != contract.epoch:
-            path.unlink()  # of a set that is long gone
+        elif signed.epoch + 1 != contract.epoch or not _is(contract, signed):
+            path.unlink()  # of a set that is long gone, or that the quorum gave up for another one
+            report("rotation_dropped", {"chain": account.chain.chain_id, "client": there.client, "epoch": signed.epoch})
             return
         report("rotated", {"chain": account.chain.chain_id, "client": there.client, "epoch": signed.epoch + 1})
         _carried(folder, spec, signed)
         await there.refresh()
 
     return step
+
+
+def _is(contract: AttestedContract, signed: SignedRotation) -> bool:
+    """Whether the contract has this very set: somebody may have carried another one of its epoch."""
+    following = signed.following
+    members = [(one.signer, one.weight) for one in following.members]
+    needed = following.threshold, following.operators, following.expires
+    return members == [(one.signer, one.weight) for one in contract.members] and needed == (
+        contract.threshold,
+        contract.operators,
+        contract.expires,
+    )
 
 
 def _carried(folder: Folder, spec: EvmSpec, signed: SignedRotation) -> None:

@@ -20,7 +20,7 @@ from lockgate.hosting.work import Report
 from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
 from lockgate.node.foreign.evm import host_of, open_chain, open_nodes, opened
 from lockgate.node.foreign.keys import account_scalar
-from lockgate.node.foreign.records import AccountInUse, lane_of
+from lockgate.node.foreign.records import AccountInUse, NoLaneThere, lane_of
 from lockgate.node.foreign.spec import EvmSpec
 from lockgate.primitives.errors import LockgateError, Refused, Unavailable
 from lockgate.primitives.ids import ClientId
@@ -40,13 +40,6 @@ class NotGuardian(Refused):
     summary = "The folder's account is not the guardian of the lane, whose word alone the contract takes."
     untouched = "Nothing was signed and nothing was paid."
     next_step = "Say it from the data folder that opened the lane: `lockgate evm status` shows guardian and account."
-
-
-class NoLaneThere(Refused):
-    code = "evm.no_lane"
-    summary = "No lane leads to this chain from this folder."
-    untouched = "Nothing was signed and nothing was paid."
-    next_step = "Open it with `lockgate lane open FILE`."
 
 
 class LaneStandsStill(Refused):
@@ -90,8 +83,8 @@ async def enact(folder: Folder, spec: EvmSpec, report: Report) -> Row:
 
 
 async def admit(folder: Folder, spec: EvmSpec, port: str, report: Report, *, admitted: bool = True) -> Row:
-    """Give a port limits of its own, or take them away."""
-    return await _say(folder, spec, lambda _: Said(ADMIT, (port, admitted)), report)
+    """Give a port limits of its own, or take them away. Its address may be written in either case."""
+    return await _say(folder, spec, lambda _: Said(ADMIT, (port.lower(), admitted)), report)
 
 
 def _announced(now: LaneRules, limits: Row) -> Said:
@@ -187,7 +180,6 @@ def saying(
 
 __all__ = (
     "LaneStandsStill",
-    "NoLaneThere",
     "NotGuardian",
     "NotSaidYet",
     "SaidAndRefused",
