@@ -229,6 +229,8 @@ def _loopback(text: str) -> Address:
         found = Address.parse(str(text))
     except LockgateError as error:
         raise BadAttestor("an address is tcp:127.0.0.1:PORT or unix:PATH", given=str(text)) from error
+    if found.linked:
+        raise BadAttestor("it speaks without links", given=str(text))
     if found.kind == "folder" or (found.kind == "tcp" and found.where not in ("127.0.0.1", "::1")):
         raise BadAttestor("it listens on this machine alone; reach it from another through a tunnel", given=str(text))
     return found

@@ -125,7 +125,8 @@ def test_making_one_again_keeps_its_key_and_its_record(tmp_path: Path, ref: Ledg
 
 
 @pytest.mark.parametrize(
-    "listen", ["tcp:0.0.0.0:9000", "tcp:192.0.2.1:9000", "folder:/tmp", "udp:1", "tcp:localhost:1"]
+    "listen",
+    ["tcp:0.0.0.0:9000", "tcp:192.0.2.1:9000", "folder:/tmp", "link+tcp:127.0.0.1:9000", "udp:1", "tcp:localhost:1"],
 )
 def test_it_listens_on_this_machine_alone(tmp_path: Path, ref: LedgerRef, listen: str) -> None:
     folder = Folder(tmp_path)
