@@ -27,7 +27,7 @@ class BadRule(Refused):
     code = "evm.bad_rule"
     summary = "The contract knows no such rule of a lane."
     untouched = "Nothing was signed and nothing was paid."
-    next_step = "Limits are whole numbers from 1 to 4,294,967,295, and a port is the address of its application: 0x…"
+    next_step = "Limits are numbers from 1 to 4,294,967,295, and a port is its application's address: 0x and 40 digits."
 
 
 @dataclass(frozen=True, slots=True)
