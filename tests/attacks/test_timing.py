@@ -197,8 +197,8 @@ def test_P3_the_first_and_the_last_check_are_near_each_other(
 ) -> None:
     for ways in envelopes:
         if other in ways.tries:
-            _, apart_ns = ways.differ("commitment, first byte", other, capsys)
-            assert apart_ns < BOUND_NS
+            told, apart_ns = ways.differ("commitment, first byte", other, capsys)
+            assert not told or apart_ns < BOUND_NS
 
 
 @pytest.mark.soak
@@ -209,8 +209,8 @@ def test_P3_the_first_and_the_last_check_are_near_each_other(
 def test_P19_ways_in_which_message_2_fails_are_near_each_other(
     second_messages: Ways, other: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, apart_ns = second_messages.differ("ML-KEM ciphertext", other, capsys)
-    assert apart_ns < BOUND_NS
+    told, apart_ns = second_messages.differ("ML-KEM ciphertext", other, capsys)
+    assert not told or apart_ns < BOUND_NS
 
 
 @pytest.mark.soak
