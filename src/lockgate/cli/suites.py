@@ -18,7 +18,7 @@ Name = Annotated[str, typer.Argument(help="A ledger of this folder.", autocomple
 Suite = Annotated[str, typer.Argument(help="KIND:NUMBER, such as seal:17.")]
 At = Annotated[int, typer.Option("--height", min=0, help="Height of it; 0: as soon as the delay is over.")]
 app = typer.Typer(help="Suites that a ledger lets its endpoints use.", no_args_is_help=True)
-COLUMNS = ("ledger", "suite", "name", "families", "state", "active_from", "sunset")
+COLUMNS = ("ledger", "suite", "name", "families", "state", "heights")
 
 
 @app.command("list")
@@ -35,9 +35,8 @@ def suites_list(name: Annotated[str | None, typer.Argument(help="One ledger; all
     if Settings.as_json:
         output.print_json(rows)
         return
-    heads = [column.replace("_", " ") for column in COLUMNS]
-    lines = [[_word(column, row[column]) for column in COLUMNS] for row in rows]
-    output.table("Suites", heads, lines)
+    cells = [{**row, "families": ", ".join(row["families"]), "heights": _heights(row)} for row in rows]
+    output.table("Suites", list(COLUMNS), [[row[column] for column in COLUMNS] for row in cells])
 
 
 @app.command("activate")
@@ -91,7 +90,6 @@ def _change(name: str, action: str, suite: str, height: int) -> None:
     output.say(f"before that, for each host: lockgate host accept-rules HOST --ledger {name} --digest {done.digest}")
 
 
-def _word(column: str, value: Any) -> str:
-    if column == "families":
-        return ", ".join(value)
-    return "" if column == "sunset" and not value else str(value)
+def _heights(row: dict[str, Any]) -> str:
+    """From where to where a suite is active, as far as that is said."""
+    return f"{row['active_from']}…{row['sunset'] or ''}" if row["state"] != "not there" else ""

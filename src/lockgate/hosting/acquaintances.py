@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from lockgate.hosting.config import PeerRef
@@ -12,7 +13,6 @@ from lockgate.hosting.reader import TwoHistories
 from lockgate.hosting.steps import Steps
 from lockgate.machine import keys
 from lockgate.machine.errors import EndpointRevoked, UnknownEndpoint
-from lockgate.machine.identity import KeyRecord
 from lockgate.machine.records import EndpointState
 from lockgate.primitives.errors import PeerFault, Refused, Unavailable
 from lockgate.session.meeting import Claims, Sides
@@ -48,16 +48,14 @@ class HostAcquaintances:
     async def all(self) -> Sequence[Sides]:
         self._started()
         peers = list(self._steps.parts.config.peers.values())
-        proven = await asyncio.gather(*map(self._record, peers))
-        return [
-            self._meetings.sides(peer, record) for peer, record in zip(peers, proven, strict=True) if record is not None
-        ]
+        proven = await asyncio.gather(*map(self._proven, peers))
+        return [sides for sides in proven if sides is not None]
 
     async def one(self, endpoint: bytes, /) -> Sides:
-        """Raises UnknownPeer, EndpointRevoked, Distrusted, and what the peer's ledger's node causes."""
+        """Raises UnknownPeer, EndpointRevoked, Distrusted, NoSuiteLeft, and what the peer's ledger's node causes."""
         self._started()
         peer = self._peers.named(endpoint.hex())
-        return self._meetings.sides(peer, await self._peers.record(peer))
+        return await self._sides(peer)
 
     async def claims(self, sides: Sides, /) -> Claims:
         return self._meetings.claims(self._peer(sides), signed=True)
@@ -84,10 +82,16 @@ class HostAcquaintances:
         if state.record_hash != sides.peer.record or claims.fence < state.fence:
             raise OldStart(fence=claims.fence, newest=state.fence, record=sides.peer.record)
 
-    async def _record(self, peer: PeerRef) -> KeyRecord | None:
+    async def _sides(self, peer: PeerRef) -> Sides:
+        """Both parties, with the suites that both ledgers allow between their key records (S61)."""
+        own, record = self._steps.parts.keys.record, await self._peers.record(peer)
+        allowed = await self._steps.suites.check(peer, (own, record))
+        return replace(self._meetings.sides(peer, record), suites=allowed.handshakes(own, record))
+
+    async def _proven(self, peer: PeerRef) -> Sides | None:
         try:
             async with asyncio.timeout(PROVE_S):
-                return await self._peers.record(peer)
+                return await self._sides(peer)
         except (PeerFault, Refused, Unavailable, TimeoutError) as error:
             said = {"peer": peer.endpoint, "code": getattr(error, "code", "timeout"), "detail": str(error)}
             self._steps.parts.report("link_unproven", dict(said))

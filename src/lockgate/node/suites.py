@@ -101,7 +101,10 @@ def named(text: str) -> SuiteName:
 
 def title(name: SuiteName) -> str:
     """What a suite consists of, in a word or two."""
-    return CIPHER_SUITES[name.number].name if name.kind is SuiteKind.HANDSHAKE else SUITES[name.number].name
+    if name.kind is not SuiteKind.HANDSHAKE:
+        return SUITES[name.number].name
+    cipher = CIPHER_SUITES[name.number]
+    return f"{'X-Wing' if cipher.post_quantum else 'X25519'}+{cipher.aead.name}"
 
 
 async def listed(ledgers: Sequence[Ledger]) -> list[Row]:

@@ -60,11 +60,20 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Both parties as one of them sees them, and that one's private keys."""
+    """Both parties as one of them sees them, and that one's private keys.
+
+    `suites` are those they may use, the strongest first, where their ledgers say so (S61).
+    """
 
     own: Party
     peer: Party
     identity: Identity = field(repr=False)
+    suites: tuple[int, ...] = ()
+
+    @property
+    def offered(self) -> tuple[int, ...]:
+        """What a handshake begins with; where no ledger says it, what has both signatures. Raises WrongSuite."""
+        return self.suites or suites_of(self.own.key, self.peer.key)
 
     @property
     def records(self) -> tuple[bytes, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lockgate.codec import cbor
 from lockgate.crypto.errors import DowngradeRefused, UnknownSuite
 from lockgate.envelope.outside import inspect_envelope
+from lockgate.hosting.acquaintances import HostAcquaintances
 from lockgate.hosting.handshakes import Handshakes
 from lockgate.hosting.suites import NoSuiteLeft
 from lockgate.lab.paths import expect
@@ -19,11 +21,13 @@ from lockgate.machine.suite_policy import BelowPolicy
 from lockgate.machine.suite_table import DEFAULT, KNOWN, BadSuiteRecord, SuiteKind, SuiteName, SuiteRecord, SuiteTable
 from lockgate.machine.suites import SuiteNotActive
 from lockgate.primitives.time import seconds
-from lockgate.session.edhoc.errors import WrongSuite
+from lockgate.session.edhoc.errors import HandshakeFailed, PeerRefused, WrongSuite
+from lockgate.session.meeting import Sides
 from tests.support import probe
 from tests.support.hosts import HostWorld, LabCabinet, Side, in_world, rules_of
 from tests.support.talking import ask, choices
 from tests.unit.hosting.test_deferred import deferred, ref
+from tests.unit.hosting.test_links import end, meet
 
 AES, CHACHA, CLASSIC = (SuiteName(SuiteKind.HANDSHAKE, number) for number in (-24, -23, 4))
 X25519, XWING_AES, XWING_CHACHA = (SuiteName(SuiteKind.SEAL, number) for number in (16, 17, 18))
@@ -315,6 +319,38 @@ async def test_S61_a_handshake_below_the_best_is_refused_by_name(
     assert world.b.host.status()["sessions"] == world.a.host.status()["sessions"] == []
     assert world.b.get(b"k") is None
     task.cancel()
+
+
+# Links.
+
+
+@in_world(keys_of=PAIRS)
+async def test_S61_a_link_is_made_under_what_both_ledgers_allow(world: HostWorld) -> None:
+    for name, left in ((None, AES), (AES, CHACHA)):
+        if name is not None:
+            stop(world, world.b, name)
+            world.clock.advance(PAST_FRESH_NS)
+        sides = await world.a.host.acquaintances.one(world.b.endpoint.id)
+        assert sides.offered[0] == left.number
+        end(*await meet(world.a, world.b))
+    stop(world, world.b, CHACHA)
+    world.clock.advance(PAST_FRESH_NS)
+    with pytest.raises(NoSuiteLeft):
+        await world.a.host.acquaintances.one(world.b.endpoint.id)
+    assert await world.b.host.acquaintances.all() == []
+
+
+@in_world(keys_of=PAIRS)
+async def test_S61_a_link_below_the_best_is_refused(world: HostWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = HostAcquaintances.one
+
+    async def fewer(self: HostAcquaintances, endpoint: bytes, /) -> Sides:
+        return dataclasses.replace(await true(self, endpoint), suites=(CHACHA.number,))
+
+    monkeypatch.setattr(HostAcquaintances, "one", fewer)
+    near, far = await meet(world.a, world.b)
+    assert isinstance(far, HandshakeFailed)
+    assert isinstance(near, PeerRefused)
 
 
 # What a ledger says of suites.

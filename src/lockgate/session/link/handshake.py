@@ -80,7 +80,7 @@ class Handshake:
         self._expect(Step.FIRST)
         self._check_endpoint(sides)
         self.initiator, self.sides, self._claims = True, sides, claims
-        message, self._state = start(Method.SIGN_SIGN, suites_of(sides.own.key, sides.peer.key), _C_I, self._entropy)
+        message, self._state = start(Method.SIGN_SIGN, sides.offered, _C_I, self._entropy)
         self.step = Step.SECOND
         return message
 
@@ -94,7 +94,8 @@ class Handshake:
         if any(one.own.record != own.own.record for one in mine):
             raise LinkOver("a side answers as one key record")
         self._table = {one.peer.record: one for one in mine}
-        asked = receive(self._first, suites_of(own.own.key, own.own.key), understood=UNDERSTOOD)
+        offered = tuple(dict.fromkeys(number for one in mine for number in one.suites))
+        asked = receive(self._first, offered or suites_of(own.own.key, own.own.key), understood=UNDERSTOOD)
         message, self._state = asked.message_2(_C_R, own.identity, self._entropy)
         self.step = Step.THIRD
         return message
@@ -143,6 +144,12 @@ class Handshake:
     def _proven(self, proven: Proven) -> Presented:
         done, claims = proven.established, Claims.of(proven.eads)
         sides = self._table[done.peer.id_cred[KID]]
+        try:
+            suites = sides.offered
+        except WrongSuite as error:
+            raise HandshakeFailed("the suite is not one for these two identities") from error
+        if done.suite.id != suites[0]:  # who it is was not known before: a weaker one than both have is a downgrade
+            raise HandshakeFailed("the suite is not one for these two identities")
         self.sides, self.established, self._state, self.step = sides, done, proven, Step.JUDGEMENT
         return Presented(sides, claims)
 
