@@ -122,9 +122,9 @@ async def start(
 
 
 def _rotating(running: Running, spec: LedgerSpec, on_report: OnReport) -> asyncio.Task[None]:
-    """Keep a ledger's keys to their schedule. Validators of a cluster are its operators' to replace."""
+    """Keep a ledger's keys to their schedule."""
     folder, home = running.folder, running.folder.ledger(spec.name)
-    own = [key for key in ROTATES["ledgers"] if key != VALIDATOR or spec.engine != Engine.COMETBFT]
+    own = ENGINES[spec.engine].rotates
     if spec.rotate_every:
         for key in own:
             schedule.write(home, schedule.parse(spec.rotate_every, key), SystemClock().now(), key)
@@ -226,11 +226,13 @@ class Wiring:
     make: Callable[[Folder, LedgerSpec], Genesis]  # keys and genesis, where they are not there
     read: Callable[[Folder, LedgerSpec], LedgerSpec]  # with the nodes through which it is read
     start: Callable[[Running, LedgerSpec, bool, Say], Awaitable[None]]  # True: accept the clock, once
+    rotates: tuple[str, ...] = ROTATES["ledgers"]  # keys that go by the ledger's schedule; a cluster's validators are their operators'
 
 
+_CLUSTERS: Final = tuple(key for key in ROTATES["ledgers"] if key != VALIDATOR)
 ENGINES: Final[Mapping[str, Wiring]] = {  # a new engine is one entry
     Engine.EMBEDDED: Wiring(_make_embedded, lambda _, spec: spec, _start_embedded),
-    Engine.COMETBFT: Wiring(_make_cluster, _read_cluster, _start_cluster),
+    Engine.COMETBFT: Wiring(_make_cluster, _read_cluster, _start_cluster, _CLUSTERS),
 }
 
 

@@ -32,7 +32,7 @@ X25519, XWING = SuiteName(SuiteKind.SEAL, 16), SuiteName(SuiteKind.SEAL, 17)
 def authority(world: HostWorld, side: Side) -> Authority:
     chain, genesis, key = world.chain(side), side.end.ledger.genesis, side.end.ledger.clerk.key
     submitter = AccountSubmitter(chain, genesis.domain_id, key.public_key, key.sign, 7)
-    return Authority(LedgerAccess(side.name, chain, genesis, submitter), world.lab.gov)
+    return Authority(LedgerAccess(side.name, chain, genesis, submitter), world.lab.gov, 0)
 
 
 def due(side: Side) -> None:
