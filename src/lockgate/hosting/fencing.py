@@ -18,7 +18,7 @@ from lockgate.machine.errors import RootMismatch, StaleFence, UnknownEndpoint
 from lockgate.machine.records import EndpointState
 from lockgate.machine.transaction import Message
 from lockgate.primitives.ids import Height
-from lockgate.relay.submitter import SEQUENCE_CODE, AccountSubmitter
+from lockgate.relay.submitter import AccountSubmitter, unjudged
 
 FENCE: Final = "fence"
 RENEWED: Final = "renewed"
@@ -71,7 +71,7 @@ class Fencing:
                     self._parts.report("fence", {"fence": fence, "root": made.root.hex()})
                     stood, self._stood = self._stood, False
                     return stood
-            elif not (is_fenced(done.log) or (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE)):
+            elif not (is_fenced(done.log) or unjudged(done)):
                 raise StepRefused(done.log, kind="fence")
             # A transaction of ours or of a copy is on its way; the next block shows which.
             await self.next_block()

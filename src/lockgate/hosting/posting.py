@@ -16,7 +16,7 @@ from lockgate.hosting.work import Staged
 from lockgate.machine import keys
 from lockgate.machine.records import Reason
 from lockgate.primitives.state import Event
-from lockgate.relay.submitter import SEQUENCE_CODE, AccountSubmitter
+from lockgate.relay.submitter import AccountSubmitter, unjudged
 from lockgate.storage.host import Seen
 
 
@@ -66,7 +66,7 @@ class Posting:
         if stood:
             self._settled(staged)
             return None
-        if done.code == 0 or (done.codespace, done.code) == ("lockgate", SEQUENCE_CODE):
+        if done.code == 0 or unjudged(done):
             raise ChainUnavailable("the transaction is not on the ledger, whatever its node says")
         return done.log
 

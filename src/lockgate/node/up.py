@@ -226,7 +226,9 @@ class Wiring:
     make: Callable[[Folder, LedgerSpec], Genesis]  # keys and genesis, where they are not there
     read: Callable[[Folder, LedgerSpec], LedgerSpec]  # with the nodes through which it is read
     start: Callable[[Running, LedgerSpec, bool, Say], Awaitable[None]]  # True: accept the clock, once
-    rotates: tuple[str, ...] = ROTATES["ledgers"]  # keys that go by the ledger's schedule; a cluster's validators are their operators'
+    rotates: tuple[str, ...] = ROTATES[
+        "ledgers"
+    ]  # keys that go by the ledger's schedule; a cluster's validators are their operators'
 
 
 _CLUSTERS: Final = tuple(key for key in ROTATES["ledgers"] if key != VALIDATOR)

@@ -36,6 +36,7 @@ CONFIRM_S: Final = 30.0
 POLL_S: Final = 0.25  # a block in between is announced, or asked for sooner where none are
 FATE_S: Final = 2.0  # how long a transaction that may not have arrived is looked for
 SEQUENCE_CODE: Final = 5
+EXPIRED_CODE: Final = 6  # it waited longer than it was signed for
 KEY_CODE: Final = 122  # the account has another key now
 DROPPED: Final = "ledger.tx_dropped"  # a block in between made it impossible, as it stood
 # It waits for a block: the ledger has the same bytes already, in its own words and in CometBFT's (another node passed
@@ -82,6 +83,11 @@ class PriceAboveLimit(Refused):
     summary = "The node asks more for a unit of gas than this account is to pay."
     untouched = "Nothing was signed and nothing was paid."
     next_step = "Compare it with min_gas_price in the ledger's rules; where it is right, raise max_gas_price."
+
+
+def unjudged(done: Submitted) -> bool:
+    """Did the ledger refuse the transaction without a look at its messages? Signed again, they may be good."""
+    return done.codespace == "lockgate" and done.code in (SEQUENCE_CODE, EXPIRED_CODE)
 
 
 class AccountSubmitter:
@@ -173,9 +179,9 @@ class AccountSubmitter:
                     if attempt == RETRIES - 1 or not await self._credential.replaced(used):
                         return done
                     continue  # signed again, with the key that the account has now
-                if (done.codespace, done.code) != ("lockgate", SEQUENCE_CODE) or attempt == RETRIES - 1:
+                if not unjudged(done) or attempt == RETRIES - 1:
                     return done
-                # Another transaction of this lane waits or was lost: the ledger knows which.
+                # Another transaction of this lane waits or was lost, or this one came too late: the ledger knows which.
                 self._sequence = None
                 if attempt:
                     await self.chain.pause(seen, POLL_S)
@@ -278,4 +284,13 @@ def submitted_of(found: dict[str, Any], revision: int) -> Submitted:
         raise BadAnswer("a transaction's result has another shape") from error
 
 
-__all__ = ("ANY_PRICE", "AccountSubmitter", "Credential", "PriceAboveLimit", "Renew", "Sign", "submitted_of")
+__all__ = (
+    "ANY_PRICE",
+    "AccountSubmitter",
+    "Credential",
+    "PriceAboveLimit",
+    "Renew",
+    "Sign",
+    "submitted_of",
+    "unjudged",
+)

@@ -16,6 +16,7 @@ from lockgate.lab.paths import expect
 from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.time import seconds
 from lockgate.relay.rpc import Calls
+from lockgate.relay.submitter import RETRIES
 from tests.support import probe
 from tests.support.hosts import HostWorld, in_world
 
@@ -74,6 +75,42 @@ async def test_an_unproven_message_is_kept_counted_and_tried_ever_less_often(wor
     await world.settle()
     assert world.b.get(b"k") == b"v"
     assert world.a.sent().state == "acknowledged"
+
+
+class Late:
+    """A node that keeps transactions until they have expired, while `keeps` is above 0."""
+
+    def __init__(self, honest: Calls) -> None:
+        self._honest = honest
+        self.keeps = 0
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        if method != "broadcast_tx_commit" or not self.keeps:
+            return await self._honest.call(method, **params)
+        self.keeps -= 1
+        refused = {"code": 6, "log": "tx.expired", "codespace": "lockgate", "events": []}
+        return {"check_tx": refused, "tx_result": {"code": 0}, "hash": "00" * 32, "height": "0"}
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("kept", [1, RETRIES, 3 * RETRIES])
+@in_world()
+async def test_an_answer_that_came_too_late_refuses_no_message(world: HostWorld, kept: int) -> None:
+    """The ledger has not looked at it, so it says nothing against the guest's answer."""
+    await world.send(world.a, probe.write(b"k", b"v"))
+    world.relay()
+    node = Late(world.b.rpc)
+    world.b.host = world.make(world.b, own=node)
+    await world.b.host.start()
+    node.keeps = kept
+    for _ in range(12):
+        with contextlib.suppress(ChainUnavailable):
+            await world.turn(world.b)
+        world.clock.advance(seconds(2))
+    await world.settle()
+    assert world.a.sent().state == "acknowledged"
+    assert world.b.get(b"k") == b"v"
 
 
 def bent_proofs(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:

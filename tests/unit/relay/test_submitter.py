@@ -16,7 +16,7 @@ from lockgate.primitives.ids import DomainId, Hash32
 from lockgate.relay import submitter as submitting
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import BadAnswer, RpcError, array
-from lockgate.relay.submitter import AccountSubmitter, PriceAboveLimit
+from lockgate.relay.submitter import AccountSubmitter, PriceAboveLimit, unjudged
 
 STATUS = {
     "node_info": {"network": "alpha-1"},
@@ -25,6 +25,7 @@ STATUS = {
 RULES = {"max_messages": 100, "max_tx_bytes": 1 << 20, "max_tx_gas": 1 << 30, "min_gas_price": 0}
 OK = {"code": 0, "log": "", "codespace": "", "events": []}
 STALE = {"code": 5, "log": "sequence", "codespace": "lockgate"}
+EXPIRED = {"code": 6, "log": "tx.expired", "codespace": "lockgate"}
 
 
 class Node:
@@ -88,6 +89,16 @@ def test_a_refused_transaction_is_a_value_not_a_failure() -> None:
     assert (done.code, done.log) == (9, "tx.fee")
     failed = {"code": 3, "log": "lane.exists", "codespace": "lockgate"}
     assert submit(Node(committed(result=failed))).log == "lane.exists"
+
+
+@pytest.mark.parametrize("where", ["check", "block"])
+def test_a_transaction_that_came_too_late_is_signed_again(where: str) -> None:
+    late = committed(EXPIRED) if where == "check" else committed(result=EXPIRED)
+    node = Node(late, committed(), sequence=4)
+    assert submit(node).code == 0
+    assert node.calls.count("broadcast_tx_commit") == 2
+    always = submit(Node(*[late] * 20))
+    assert (always.code, unjudged(always)) == (6, True), "in the end whoever asked is told"
 
 
 def test_a_stale_sequence_is_read_again() -> None:
