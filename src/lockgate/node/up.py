@@ -226,11 +226,10 @@ class Wiring:
     make: Callable[[Folder, LedgerSpec], Genesis]  # keys and genesis, where they are not there
     read: Callable[[Folder, LedgerSpec], LedgerSpec]  # with the nodes through which it is read
     start: Callable[[Running, LedgerSpec, bool, Say], Awaitable[None]]  # True: accept the clock, once
-    rotates: tuple[str, ...] = ROTATES[
-        "ledgers"
-    ]  # keys that go by the ledger's schedule; a cluster's validators are their operators'
+    rotates: tuple[str, ...] = ROTATES["ledgers"]  # keys that go by the ledger's schedule
 
 
+# Validators of a cluster are their operators' to replace.
 _CLUSTERS: Final = tuple(key for key in ROTATES["ledgers"] if key != VALIDATOR)
 ENGINES: Final[Mapping[str, Wiring]] = {  # a new engine is one entry
     Engine.EMBEDDED: Wiring(_make_embedded, lambda _, spec: spec, _start_embedded),
