@@ -117,7 +117,9 @@ async def _in_session(
     if theirs is None:
         raise BadEnvelope from KeyRotatedAway("a session between records that are not held", session=session.name)
     opened = unseal_within(incoming(peers.lane(peer), own, theirs, place), key, theirs, data)
-    if theirs is not known.record:
+    # An answer is on the ledger by an account of the current record: who has but keys of an older one cannot post it,
+    # and what was under way when they rotated is not lost.
+    if theirs is not known.record and place.role is Role.MESSAGE:
         if not await peers.stood_under(peer, theirs, spoken.key, spoken.value, spoken.height):
             raise BadEnvelope from KeyRotatedAway("sealed after the rotation", index=theirs.index)
     return Found(opened, known.record, (own, theirs), after)

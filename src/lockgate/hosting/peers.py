@@ -113,6 +113,11 @@ class Peers:
         self._known[peer.endpoint] = made = Known(*found, now)
         return made
 
+    def held(self, peer: PeerRef, record: bytes) -> KeyRecord | None:
+        """A record of the peer by its hash, current or not, of those that were verified."""
+        known = self._known.get(peer.endpoint)
+        return next((one for one in known.chain if one.hash == record), None) if known is not None else None
+
     async def record(self, peer: PeerRef, *, fresh: bool = False) -> KeyRecord:
         """The record to seal to. Raises EndpointRevoked, and as `known` does."""
         known = await self.known(peer, fresh=fresh)

@@ -218,9 +218,15 @@ class Steps:
         self, peer: PeerRef, record: KeyRecord, to: Deferred, role: Role, schema: SchemaName, body: bytes
     ) -> bytes:
         """Seal a reply or the detail of a refusal. Raises SessionUnknown, KeyGone where the session is gone."""
-        keys = None if to.within is None else self.parts.sessions.of_reply(peer, to.within)
         place = Place(role, to.timeout, to.commitment, to.index, to.count)
-        return self._seal(peer, record, place, self._choice(keys), schema, body, None if keys is None else keys.key)
+        if to.within is None:
+            return self._seal(peer, record, place, self._choice(None), schema, body, None)
+        keys = self.parts.sessions.of_reply(peer, to.within)
+        session = self.parts.sessions.find(peer, to.within.session)
+        # Between the records that met in the handshake, whichever of the two has rotated since the message came.
+        own = self.parts.keys.of_record(session.own_record)
+        theirs = self.peers.held(peer, session.peer_record) or record
+        return self._seal(peer, theirs, place, self._choice(keys), schema, body, keys.key, own)
 
     async def sendings(self, outcome: guest_ports.GuestOutcome) -> tuple[Sending, ...]:
         return tuple([await self.sending(send) for send in outcome.sends])
@@ -319,10 +325,11 @@ class Steps:
         schema: SchemaName,
         body: bytes,
         key: bytes | None,
+        own: KeyRecord | None = None,
     ) -> bytes:
         """Seal under a session's key, or signed and to the peer's long-term sealing key."""
         ring = self.parts.keys
-        context, views = outgoing(self.peers.lane(peer), ring.record, record, place), self.seen(peer)
+        context, views = outgoing(self.peers.lane(peer), own or ring.record, record, place), self.seen(peer)
         if key is not None:
             return seal_within(context, choice, views, schema, body, key)
         return seal(context, ring.signer, record, choice, views, schema, body, self.parts.encapsulator)

@@ -15,7 +15,7 @@ from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.paths import expect
 from lockgate.machine.errors import EndpointRevoked, NotTheEndpoint, UnknownEndpoint
 from lockgate.primitives.errors import LockgateError
-from tests.support import probe
+from tests.support import probe, talking
 from tests.support.hosts import HostWorld, LabCabinet, Side, in_world, ring_of
 from tests.support.lab import account
 
@@ -92,6 +92,25 @@ async def test_P5_both_rotate_twice_between_question_and_answer(world: HostWorld
     await world.settle()
     assert all_arrived(world, 1)
     assert world.a.sent().state == "acknowledged"
+
+
+@pytest.mark.parametrize("rotating", ["receiver", "sender", "both"])
+@in_world(sessions=True)
+async def test_a_message_of_a_session_is_answered_though_keys_rotate_in_between(
+    world: HostWorld, rotating: str
+) -> None:
+    """[S11] The answer binds the records that met in the handshake, on both sides, whichever has rotated since."""
+    await with_cabinet(world, world.a)
+    await with_cabinet(world, world.b)
+    await talking.ask(world, world.a, probe.write(b"k1", b"v") + probe.output(probe.write(b"told1", b"v")))
+    await ask(world, 2)
+    if rotating != "sender":
+        await rotate(world, world.b)
+    if rotating != "receiver":
+        await rotate(world, world.a)
+    await world.settle()
+    assert all_arrived(world, 2)
+    assert {row.state for row in world.a.store.all_sent()} == {"acknowledged"}
 
 
 @in_world()
