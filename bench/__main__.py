@@ -25,6 +25,7 @@ MINUTES: Final = {  # what a topic may take: about four times what it takes on t
     "handshake": 10,
     "bulk": 20,
     "backlog": 15,
+    "rotation": 15,
     "startup": 10,
     "gas": 10,
     "cluster": 40,
