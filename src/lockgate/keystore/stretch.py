@@ -7,6 +7,7 @@ file is expanded from the root (`sealed`). Sources: RFC 9106 §3.1, §4; P17 (co
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -43,6 +44,7 @@ class Cost:
 
 
 DEFAULT_COST: Final = Cost()
+_TURN: Final = threading.Lock()  # lanes share OpenSSL's pool of threads, in which two runs at once wait for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ class Passphrase:
             salt=salt, length=ROOT_BYTES, iterations=cost.iterations, lanes=cost.lanes, memory_cost=cost.memory_kib
         )
         # NFC, so that the same characters typed on another system are the same passphrase.
-        root = derivation.derive(unicodedata.normalize("NFC", self.text).encode())
+        text = unicodedata.normalize("NFC", self.text).encode()
+        with _TURN:
+            root = derivation.derive(text)
         self.roots[cost, salt] = SecretBytes(root)
         return root
 

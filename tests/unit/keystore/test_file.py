@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -112,3 +114,17 @@ def test_a_missing_file_or_folder_is_unavailable(tmp_path):
         read_key_file(tmp_path / "none", PASSPHRASE)
     with pytest.raises(KeyFileUnavailable):
         write_key_file(tmp_path / "no" / "folder", KEYS, PASSPHRASE, cost=CHEAP)
+
+
+def test_threads_that_open_key_files_at_once_do_not_wait_for_each_other_for_ever() -> None:
+    """In a process of its own: where they do, nothing else would end it."""
+    program = (
+        "import os, threading\n"
+        "from lockgate.keystore.stretch import DEFAULT_COST, Passphrase\n"
+        "def run():\n"
+        "    for _ in range(4): Passphrase('a passphrase').root(os.urandom(16), DEFAULT_COST)\n"
+        "threads = [threading.Thread(target=run) for _ in range(2)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
