@@ -1,4 +1,4 @@
-"""Every kind of key is replaced once while quotes are streamed, and an endpoint is revoked at the end (S11, S13).
+"""Every kind of key is replaced while quotes are streamed, a suite goes and comes, an endpoint is revoked (S11, S13).
 
 What is asserted at the end is read from both ledgers and both hosts: each quote sent before the revocation was executed
 and answered once, and what the revocation ended was refused, for that reason and no other.
@@ -20,7 +20,7 @@ import pytest
 
 from lockgate.codec import cbor
 from lockgate.ibc import host as ibc_host
-from lockgate.node import keys
+from lockgate.node import keys, rules, suites
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder
 from lockgate.node.ledgers import Ledgers
@@ -45,7 +45,7 @@ name = "beta"
 chain_id = "beta-1"
 heartbeat = 0.5
 """
-# Party and key, in the order in which they are replaced while quotes go. A change of suite would stand here, too.
+# Party and key, in the order in which they are replaced while quotes go.
 ROTATED = (
     ("host/sender", ""),
     ("host/solver", ""),
@@ -134,6 +134,31 @@ async def rotations(folder: Folder) -> list[Any]:
     return done
 
 
+async def suite_in_use(folder: Folder) -> int:
+    """Of the session that the sender seals in."""
+    sessions = (await call(folder.host("sender") / "host.sock", "status"))["sessions"]
+    return int([each["suite"] for each in sessions if each["sends"]][-1])
+
+
+async def moved(folder: Folder) -> None:
+    """The handshake suite in use is stopped on one ledger, and comes back: sessions go along (S61, S87)."""
+
+    async def until(suite: int) -> None:
+        async with asyncio.timeout(SETTLE_S):
+            while await suite_in_use(folder) != suite:
+                await asyncio.sleep(0.2)
+
+    best, next_best = -24, -23
+    name = suites.named(f"handshake:{best}")
+    await until(best)
+    await suites.by_authority(folder, "alpha", lambda by: suites.stop(by, name, "a drill"))
+    await until(next_best)
+    done = await suites.by_authority(folder, "alpha", lambda by: suites.change(by, suites.ACTIVATE, name, 0))
+    for host in folder.names("hosts"):
+        await rules.accept(folder, host, "alpha", (done.digest,))
+    await until(best)
+
+
 def test_every_kind_of_key_is_replaced_under_traffic_and_a_revoked_endpoint_is_refused(folder: Folder) -> None:
     """[S11][S13] `lost 0`, nothing twice, and the refusals are those of the revocation."""
 
@@ -142,6 +167,7 @@ def test_every_kind_of_key_is_replaced_under_traffic_and_a_revoked_endpoint_is_r
         streaming = asyncio.create_task(feed.run())
         before = {(row["party"], row["key"]): row["key_id"] for row in keys.listed(folder)}
         await rotations(folder)
+        await moved(folder)
         feed.over = True
         await streaming
         await feed.settle()
@@ -161,7 +187,8 @@ def test_every_kind_of_key_is_replaced_under_traffic_and_a_revoked_endpoint_is_r
 
 async def revoked(folder: Folder, feed: Feed) -> None:
     """The solver is revoked, by an authority that was rotated, while quotes go to it."""
-    sent, refused = feed.sent, set()
+    sent = feed.sent
+    refused: set[str] = set()
     streaming = asyncio.create_task(until_refused(feed, refused))
     found = await keys.revoke(folder, "host/solver", lambda _: None)
     assert found["revoked_at"] > found["announced_at"]
