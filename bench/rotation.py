@@ -275,7 +275,7 @@ async def messages() -> dict[str, list[dict[str, float]]]:
         callers = [asyncio.create_task(caller()) for _ in range(CALLERS)]
         for _ in range(full_or(3, 1)):
             for party, name in DEPLOYED:
-                row = await _measured(lives, lambda party=party, name=name: keys.rotate(folder, party, name))  # type: ignore[misc]
+                row = await _measured(lives, lambda party=party, name=name: keys.rotate(folder, party, name))  # type: ignore[misc]  # mypy infers no defaults of a lambda
                 found.setdefault(f"{party} {name}".rstrip(), []).append(row)
         over.set()
         async with asyncio.timeout(SETTLE_S):

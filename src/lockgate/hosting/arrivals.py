@@ -28,8 +28,9 @@ from lockgate.hosting.handshakes import HandshakeRefused, Handshakes, is_handsha
 from lockgate.hosting.opening import Found, Spoken, open_from
 from lockgate.hosting.peers import UnknownPeer
 from lockgate.hosting.reader import Distrusted, TwoHistories
+from lockgate.hosting.reserved import RESERVED
 from lockgate.hosting.sessions import SessionRequired, place_of
-from lockgate.hosting.steps import RESERVED, Steps
+from lockgate.hosting.steps import Steps
 from lockgate.hosting.suites import NOT_ALLOWED
 from lockgate.hosting.traffic import Arrived, NotProven, Traffic
 from lockgate.hosting.views import view_of

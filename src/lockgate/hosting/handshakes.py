@@ -22,8 +22,9 @@ from lockgate.hosting.config import PeerRef
 from lockgate.hosting.meetings import Meetings
 from lockgate.hosting.queue import Queue
 from lockgate.hosting.reader import TwoHistories
+from lockgate.hosting.reserved import HANDSHAKE
 from lockgate.hosting.sessions import SessionComing
-from lockgate.hosting.steps import HANDSHAKE, Steps
+from lockgate.hosting.steps import Steps
 from lockgate.hosting.work import Decision, Item, Plan, Sending
 from lockgate.machine.identity import KeyRecord
 from lockgate.primitives.errors import LockgateError, PeerFault, Refused

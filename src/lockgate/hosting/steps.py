@@ -26,6 +26,7 @@ from lockgate.hosting.bulk import Bulk
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.peers import Peers, UnknownPeer
 from lockgate.hosting.reader import Distrusted, ProvenReader
+from lockgate.hosting.reserved import HANDSHAKE, RESERVED, ReservedSchema
 from lockgate.hosting.sessions import Keys
 from lockgate.hosting.suites import NOT_ALLOWED, Suites
 from lockgate.hosting.views import Views
@@ -37,22 +38,12 @@ from lockgate.machine import endpoints, keys
 from lockgate.machine.errors import DeadlinePassed, EndpointRevoked, GuestRefused
 from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION
 from lockgate.machine.identity import KeyRecord
-from lockgate.primitives.errors import Refused
 from lockgate.primitives.time import UnixNanos, UnixSeconds, floor_seconds
 from lockgate.session.errors import KeyGone, SessionUnknown
 from lockgate.storage.host import MESSAGE, Note, Seen, Sent, Step
 
 DEFAULT_SCHEMA: Final = "bytes@1.0"
-HANDSHAKE: Final = "session"  # the purpose of messages that make a session
-RESERVED: Final = "session/"  # ids of schemas that hosts speak among themselves
 FIRST: Final = 0  # this host's envelope stands first in its packet; others may put theirs anywhere (P2)
-
-
-class ReservedSchema(Refused):
-    code = "host.reserved_schema"
-    summary = "Schemas of this name are spoken between hosts; no guest or operator sends them."
-    untouched = "Nothing was sealed or sent."
-    next_step = "Name the schema otherwise."
 
 
 class Steps:

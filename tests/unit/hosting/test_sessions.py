@@ -10,8 +10,8 @@ import pytest
 
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.handshakes import HandshakeRefused
+from lockgate.hosting.reserved import ReservedSchema
 from lockgate.hosting.sessions import ForgetfulVault, Keys, SessionComing, TimeoutTooLong
-from lockgate.hosting.steps import ReservedSchema
 from lockgate.lab.paths import expect
 from lockgate.session import Book, Place
 from lockgate.session.edhoc.errors import HandshakeFailed
