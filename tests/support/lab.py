@@ -99,7 +99,7 @@ class World:
         lane = lanes.lane_of(a.ledger.chain.view(), a.client)
         assert lane is not None
         world = cls(clock, a, b, account("relayer a"), account("relayer b"), sender, receiver, lane.lane_id)
-        world.host_a, world.host_b, world.gov = host_a, host_b, gov  # type: ignore[attr-defined]  # set below
+        world.host_a, world.host_b, world.gov = host_a, host_b, gov
         expect(a.ledger.transact(host_a, sender.register(), sender.take_fence()))
         expect(b.ledger.transact(host_b, receiver.register(), receiver.take_fence()))
         expect(b.ledger.transact(host_b, receiver.grant(lane.lane_id, sender)))

@@ -102,9 +102,10 @@ def test_P8_a_process_that_starts_again_seals_under_keys_of_its_own_start() -> N
     _, before = pair.sealed()
     saved = pair.alice.to_bytes()
     starts = []
-    for drawn in (b"x" * 32, b"y" * 32):  # twice from one copy: a backup that was restored
+    drawn = iter((b"x" * 32, b"y" * 32))
+    for _ in range(2):  # twice from one copy: a backup that was restored
         pair.alice = Book.from_bytes(saved)
-        pair.alice.started(4, lambda drawn=drawn: drawn)
+        pair.alice.started(4, lambda: next(drawn))
         starts.append(pair.sealed())
     assert [place.fence for place, _ in starts] == [4, 4]
     assert len({before.message, *(keys.message for _, keys in starts)}) == 3
