@@ -60,7 +60,7 @@ from lockgate.primitives.quick import make
 from lockgate.primitives.state import Block, Draft, Event, Outcome, View, Writes
 from lockgate.primitives.time import UnixNanos, floor_seconds
 
-APP_VERSION: Final = 2  # 1 charged evidence once, whatever it was shown to
+APP_VERSION: Final = 3  # 1 charged evidence once, whatever it was shown to; 2 let no validator follow at once
 MAX_LOG: Final = 512  # bytes of a refusal's text in a transaction result; it is not hashed
 OK: Final = 0
 Bodies = dict[bytes, bytes | None]

@@ -47,7 +47,7 @@ class BadValidators(Refused):
 
 class TooMuchAtOnce(Refused):
     code = "gov.too_much_at_once"
-    summary = "The change moves more than a third of the voting power, and light clients could lose the way."
+    summary = "The change lets more than a third of the voting power come or go: light clients could lose the way."
     untouched = _UNTOUCHED
     next_step = "Announce it in several actions, each due at a height of its own."
     wire = (CODESPACE, 101)
@@ -190,9 +190,12 @@ def _check_set(before: ValidatorsRecord, members: Mapping[bytes, int]) -> None:
     total, greatest = sum(members.values()), max(members.values())
     if 3 * greatest >= total and greatest * before.power > max(old.values()) * total:
         raise BadValidators("one validator would hold a third of the power, and could stop the ledger", power=greatest)
-    moved = sum(abs(members.get(key, 0) - old.get(key, 0)) for key in members.keys() | old.keys())
-    if 3 * moved > before.power:
-        raise TooMuchAtOnce("more than a third of the power", moved=moved, total=before.power)
+    # Of the old power P, the first header of the new set is signed by more than P - gone - (P - gone + come) / 3, and
+    # that is no less than a third of P.
+    changes = [members.get(key, 0) - old.get(key, 0) for key in members.keys() | old.keys()]
+    come, gone = sum(max(each, 0) for each in changes), sum(max(-each, 0) for each in changes)
+    if 3 * max(come, gone) > before.power:
+        raise TooMuchAtOnce("more than a third of the power", come=come, gone=gone, total=before.power)
 
 
 def _ordered(members: Mapping[bytes, int]) -> tuple[tuple[bytes, int], ...]:
