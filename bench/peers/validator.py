@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 from bench.cycle import Mock
-from lockgate.node import cometbft
 from lockgate.node.folder import Folder
+from lockgate.node.validator import run
 
 
 async def main(folder: str, name: str, index: str) -> None:
     running = asyncio.ensure_future(
-        cometbft.run(Folder(Path(folder)), name, int(index), lambda *_: None, applications={"mock": Mock()})
+        run(Folder(Path(folder)), name, int(index), lambda *_: None, applications={"mock": Mock()})
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     with contextlib.suppress(asyncio.CancelledError):

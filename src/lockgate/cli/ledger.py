@@ -48,11 +48,12 @@ def ledger_run(
 
     report = reporter(reports)
     if validator is not None:
-        from lockgate.node import cometbft, statesync
+        from lockgate.node import statesync
+        from lockgate.node.validator import run as run_validator
 
         links = {int(far): int(port) for far, _, port in (each.partition("=") for each in link or ())}
         prepare = partial(statesync.prepare, trust=trust) if state_sync or trust else None
-        run(lambda: cometbft.run(Settings.folder, name, validator, report, links, prepare))
+        run(lambda: run_validator(Settings.folder, name, validator, report, links, prepare))
         return
 
     async def work() -> None:

@@ -1,53 +1,35 @@
 """A CometBFT ledger of this folder: its binary, its nodes' homes, and one node with its application.
 
 A cluster lies under `ledgers/NAME`: `genesis.cbor`, `cluster.json` with every node's ports, and `validators/I` with
-the node's home and the application's store. One process runs one node: the application, and CometBFT as its child.
-Either ends with the other: a node whose application is gone stops by itself, and the process stops with its node.
+the node's home and the application's store. `node.validator` runs one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
-import os
 import re
 import shutil
 import socket
 import subprocess
-import tempfile
-import tomllib
-from base64 import b64decode
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from lockgate.engines.cometbft.application import CometBftApplication
-from lockgate.engines.cometbft.server import AbciServer
-from lockgate.engines.cometbft.statesync import SNAPSHOT_EVERY
 from lockgate.engines.embedded.rpc_values import consensus_params_json
 from lockgate.engines.shared.document import genesis_document
-from lockgate.hosting.work import Report
-from lockgate.ibc.ports import Application
-from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Genesis, GenesisValidator, LedgerClass, Parameters
-from lockgate.merkle.multistore import MultiStore
-from lockgate.node import collector
+from lockgate.node import validator_keys
 from lockgate.node.clock import SystemClock
 from lockgate.node.cometbft_binary import INSTALL, NoCometBft, find_binary, version_of
 from lockgate.node.engine import OtherEngine
 from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
-from lockgate.node.kept import genesis_of, kept
+from lockgate.node.kept import genesis_of
 from lockgate.node.ledger import authority_signer, ledger_keys
 from lockgate.node.parameters import check_same
 from lockgate.node.ports import free_listener
 from lockgate.primitives.errors import LockgateError, Refused, Unavailable
 from lockgate.primitives.ids import ChainId
-from lockgate.relay.rpc import Rpc
-from lockgate.storage.ledger import LedgerStore
-from lockgate.storage.nodes import SqliteNodes
-from lockgate.storage.snapshots import SnapshotFiles
 
 FEWEST: Final = 4  # of a ledger of class bft
 POWER: Final = 10
@@ -57,6 +39,7 @@ CONNECT_S: Final = 0.5
 STOP_S: Final = 10.0
 COMMAND_S: Final = 60.0  # keys and a configuration are made in milliseconds
 POLL_S: Final = 0.05
+LOOK_S: Final = 0.5  # between two looks for a next key
 HEARTBEAT_S: Final = 5.0
 
 
@@ -224,127 +207,6 @@ def configured(text: str, settings: dict[tuple[str, str], str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def run(
-    folder: Folder,
-    name: str,
-    index: int,
-    report: Report,
-    links: Mapping[int, int] | None = None,
-    prepare: Prepare | None = None,
-    applications: Mapping[str, Application] | None = None,
-) -> None:
-    """Run one validator until cancelled. Raises NodeEnded, NoCometBft, NotInitialised, TooFewBlocks, or what the store
-    refuses.
-
-    `links`: at which port each other validator is reached, where that is not its own (`node.links`). `prepare` is
-    asked before a node starts that has nothing yet. `applications` are bound to ports beside the endpoints; every
-    validator must name the same ones.
-    """
-    nodes = nodes_of(folder, name)
-    if not 0 <= index < len(nodes):
-        raise NotInitialised("no such validator", ledger=name, validator=index, validators=len(nodes))
-    node, binary = nodes[index], find_binary()
-    through = ("--p2p.persistent_peers", _peers(node, nodes, links)) if links else ()
-    genesis, (versions, blocks) = genesis_of(folder, name), kept(folder, name)
-    store = LedgerStore.open(node.home / "application.sqlite")
-    try:
-        state = MultiStore(stores.STORES, SqliteNodes(store.connection))
-        if empty := prepare is not None and not state.version:
-            await prepare(node, tuple(other for other in nodes if other is not node))
-        application = CometBftApplication(
-            genesis,
-            store,
-            state,
-            keep_versions=versions,
-            keep_blocks=blocks,
-            snapshots=SnapshotFiles(node.home / "snapshots"),
-            snapshot_every=int(read_json(folder.ledger(name) / "cluster.json").get("snapshot_every", SNAPSHOT_EVERY)),
-            applications=applications,
-        )
-        collector.settle()
-        with tempfile.TemporaryDirectory(prefix="lockgate-") as short:  # a socket's path has 107 bytes at most
-            path = Path(short) / "app"
-            server = AbciServer(application, path, lambda error: _tell(report, error))
-            await server.start()
-            try:
-                await _run_node(
-                    binary, node, path, folder.ledger(name), genesis, report, through, SYNC_S if empty else START_S
-                )
-            finally:
-                await server.stop()
-    finally:
-        store.close()
-
-
-def _peers(node: Node, nodes: Sequence[Node], links: Mapping[int, int]) -> str:
-    """The peers of a node's configuration, each at the port where it is to be reached."""
-    config = tomllib.loads((node.home / "config" / "config.toml").read_text())
-    ports = {str(other.p2p): str(links.get(other.index, other.p2p)) for other in nodes}
-    apart = (peer.rpartition(":") for peer in str(config["p2p"]["persistent_peers"]).split(","))
-    return ",".join(f"{where}:{ports.get(port, port)}" for where, _, port in apart)
-
-
-async def _run_node(
-    binary: Path,
-    node: Node,
-    path: Path,
-    ledger: Path,
-    genesis: Genesis,
-    report: Report,
-    through: tuple[str, ...] = (),
-    within_s: float = START_S,
-) -> None:
-    with (node.home / "node.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            str(binary), "start", "--home", str(node.home), "--proxy_app", f"unix://{path}", *through,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    ended = asyncio.create_task(process.wait())
-    try:
-        write_json(node.home / "process.json", {"application": os.getpid(), "node": process.pid})
-        await _answers(node, ended, within_s)
-        if node.index == 0:
-            record = {"rpc": node.address, "pid": os.getpid(), "chain_id": genesis.chain_id}
-            write_json(ledger / "address.json", {**record, "domain": genesis.domain_id.hex()})
-        report("ready", {"ledger": ledger.name, "validator": node.index})
-        await asyncio.shield(ended)
-        raise NodeEnded("it ended", validator=node.index, status=process.returncode, log=str(node.home / "node.log"))
-    finally:
-        try:
-            if process.returncode is None:
-                process.terminate()
-                await asyncio.wait_for(asyncio.shield(ended), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await ended
-        except asyncio.CancelledError:
-            process.kill()  # told to end a second time: there is no waiting any more
-            raise
-        finally:
-            (node.home / "process.json").unlink(missing_ok=True)
-
-
-async def _answers(node: Node, ended: asyncio.Task[int], within_s: float) -> None:
-    """Wait until the node serves its RPC and has a block: before that it does not know the ledger's time."""
-    rpc = Rpc(node.address)
-    try:
-        async with asyncio.timeout(within_s):
-            while not ended.done():
-                with contextlib.suppress(LockgateError):
-                    if int((await rpc.call("status"))["sync_info"]["latest_block_height"]):
-                        return
-                await asyncio.sleep(POLL_S)
-    except TimeoutError as error:
-        raise NodeEnded("it does not answer", validator=node.index, within_s=within_s) from error
-    finally:
-        await rpc.close()
-    raise NodeEnded("it ended at once", validator=node.index, log=str(node.home / "node.log"))
-
-
-def _tell(report: Report, error: LockgateError) -> None:
-    report("application", {"code": error.code, "detail": str(error)})
-
-
 def _command(binary: Path, *arguments: str) -> str:
     command = [str(binary), *arguments]
     try:
@@ -359,9 +221,8 @@ def _command(binary: Path, *arguments: str) -> str:
 
 
 def public_key(node: Node) -> bytes:
-    """The Ed25519 key that a node's validator signs with."""
-    record = json.loads((node.home / "config" / "priv_validator_key.json").read_text())
-    return b64decode(record["pub_key"]["value"])
+    """The Ed25519 key that a node's validator signs with. Raises BadValidatorKey."""
+    return validator_keys.public_key(node.home)
 
 
 def _free_ports() -> tuple[int, int]:
@@ -385,6 +246,5 @@ __all__ = (
     "nodes_of",
     "processes_of",
     "public_key",
-    "run",
     "version_of",
 )

@@ -11,7 +11,7 @@ import pytest
 
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
-from lockgate.node import cometbft, ledger
+from lockgate.node import cometbft, ledger, validator
 from lockgate.node.cometbft import (
     BadCluster,
     NoCometBft,
@@ -22,7 +22,6 @@ from lockgate.node.cometbft import (
     find_binary,
     nodes_of,
     processes_of,
-    run,
     version_of,
 )
 from lockgate.node.engine import OtherEngine
@@ -102,7 +101,7 @@ def test_peers_are_reached_through_the_links_that_are_given(tmp_path: Path) -> N
     (nodes[0].home / "config" / "config.toml").write_text(
         '[p2p]\npersistent_peers = "aa@127.0.0.1:201,bb@127.0.0.1:202,cc@192.0.2.1:203"\n'
     )
-    assert cometbft._peers(nodes[0], nodes, {1: 301, 2: 302}) == "aa@127.0.0.1:301,bb@127.0.0.1:302,cc@192.0.2.1:203"
+    assert validator._peers(nodes[0], nodes, {1: 301, 2: 302}) == "aa@127.0.0.1:301,bb@127.0.0.1:302,cc@192.0.2.1:203"
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"node": "x"}'])
@@ -153,11 +152,11 @@ def test_a_node_that_ends_at_once_is_named_and_nothing_stays(nowhere: Path) -> N
     (home / "cluster.json").write_text('{"nodes": [{"rpc": 1, "p2p": 2}]}')
     (home / "genesis.cbor").write_bytes(LabLedger("alpha-1", SimulatedClock(START)).genesis.to_bytes())
     with pytest.raises(NodeEnded):
-        asyncio.run(run(folder, "alpha", 0, lambda *_: None))
+        asyncio.run(validator.run(folder, "alpha", 0, lambda *_: None))
     assert not (home / "validators" / "0" / "process.json").exists()
     assert not (home / "address.json").exists()
     with pytest.raises(NotInitialised):
-        asyncio.run(run(folder, "alpha", 1, lambda *_: None))
+        asyncio.run(validator.run(folder, "alpha", 1, lambda *_: None))
 
 
 def standing(folder: Folder, where: Path) -> Path:
@@ -183,12 +182,12 @@ def gone(pid: int) -> bool:
 @pytest.mark.parametrize("how", ["told once", "told twice", "no record"])
 def test_no_node_outlives_its_application(nowhere: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """One that does not listen is killed: at once where whoever ends it does not wait any more."""
-    monkeypatch.setattr(cometbft, "STOP_S", 0.2 if how == "told once" else 30.0)
+    monkeypatch.setattr(validator, "STOP_S", 0.2 if how == "told once" else 30.0)
     folder = Folder(nowhere / "data")
     noted = standing(folder, nowhere)
 
     async def work() -> None:
-        running = asyncio.create_task(run(folder, "alpha", 0, lambda *_: None))
+        running = asyncio.create_task(validator.run(folder, "alpha", 0, lambda *_: None))
         async with asyncio.timeout(20):
             while not noted.exists() or not noted.read_text():
                 await asyncio.sleep(0.01)
@@ -204,12 +203,12 @@ def test_no_node_outlives_its_application(nowhere: Path, monkeypatch: pytest.Mon
         def full(path: Path, _: object) -> None:
             while not noted.exists() or not noted.read_text():
                 time.sleep(0.01)
-            monkeypatch.setattr(cometbft, "STOP_S", 0.2)
+            monkeypatch.setattr(validator, "STOP_S", 0.2)
             raise DiskFull("no space", path=str(path))
 
-        monkeypatch.setattr(cometbft, "write_json", full)
+        monkeypatch.setattr(validator, "write_json", full)
         with pytest.raises(DiskFull):
-            asyncio.run(asyncio.wait_for(run(folder, "alpha", 0, lambda *_: None), 20))
+            asyncio.run(asyncio.wait_for(validator.run(folder, "alpha", 0, lambda *_: None), 20))
     else:
         asyncio.run(work())
     assert not (folder.ledger("alpha") / "validators" / "0" / "process.json").exists()
