@@ -20,15 +20,19 @@ app = typer.Typer(help="Keys of hosts, ledgers, relayers and attestors.", no_arg
 def keys_list(
     party: Annotated[str, typer.Argument(help="Only this party.", autocompletion=complete_party)] = "",
 ) -> None:
-    """List the keys of every party with their suites and places. Opens nothing."""
+    """List the keys of every party, where they lie, and which families of cryptography all must break before one is of
+    use to others. Opens nothing."""
     from lockgate.node import keys
 
     rows = guard(lambda: keys.listed(Settings.folder, party))
     if Settings.as_json:
         output.print_json(rows)
         return
-    heads = ["party", "key", "role", "suite", "key id", "where", "rotates (unix)"]
-    listed = [[*(r[name] for name in ("party", "key", "role", "suite", "key_id")), _where(r), _due(r)] for r in rows]
+    heads = ["party", "key", "role", "suite", "stands on", "key id", "where", "rotates (unix)"]
+    listed = [
+        [r["party"], r["key"], r["role"], r["suite"], " and ".join(r["families"]), r["key_id"], _where(r), _due(r)]
+        for r in rows
+    ]
     output.table("", heads, listed)
 
 
@@ -89,7 +93,7 @@ def keys_rotate(
     """Replace keys by the next ones, on the ledgers, which must run: a host's all together, of others the one named."""
     from lockgate.node import keys
 
-    show(await_(lambda: keys.rotate(Settings.folder, party, key, seal_suite)))
+    show(await_(lambda: keys.rotate(Settings.folder, party, key, seal_suite, output.remark)))
 
 
 @app.command("apart")

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from lockgate.crypto.keys import KeyRole
+from lockgate.crypto.keys import IdentityKey, KeyRole
 from lockgate.crypto.suites import SUITES
 from lockgate.keystore.errors import KeyFileExists, OtherKeystore
 from lockgate.keystore.file import read_key_file, write_key_file
@@ -19,16 +19,16 @@ from lockgate.keystore.place import FilePlace
 from lockgate.keystore.store import Keystore, algorithms_of
 from lockgate.keystore.stretch import Passphrase
 from lockgate.machine.accounts import account_id
-from lockgate.node import attestor, exposures, identity, issuing, keystores, ledger, schedule
+from lockgate.node import attestor, cometbft, exposures, identity, issuing, keystores, ledger, schedule
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.custody import custody
 from lockgate.node.exposure import Exposure, exposure
-from lockgate.node.folder import Folder, writing
+from lockgate.node.folder import SUITE_ED25519, Folder, writing
 from lockgate.node.keystores import KINDS, Choice, Party
 from lockgate.node.provision import RELAY_KEYS
 from lockgate.node.recover import DELAY_S, Authority, operators
-from lockgate.node.rotating import ROTATES, NotCovered, Rotation
+from lockgate.node.rotating import ROTATES, VALIDATOR, NotCovered, Rotation, silent
 from lockgate.node.socket import call
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
@@ -50,7 +50,7 @@ ELSEWHERE: Final = {
     "operators": "the key that issues tokens is replaced by `lockgate token rotate`",
 }
 
-UNKNOWN: Final[Row] = {"role": "", "suite": 0, "key_id": "", "halves": [], "next_rotation": None}
+UNKNOWN: Final[Row] = {"key": "", "role": "", "suite": 0, "key_id": "", "halves": [], "next_rotation": None}
 ROLES: Final = {
     "hosts": {KeyRole.ACCOUNT, KeyRole.IDENTITY, KeyRole.SEALING},
     "ledgers": {KeyRole.VALIDATOR, KeyRole.AUTHORITY, KeyRole.ACCOUNT},
@@ -96,29 +96,32 @@ def existing(folder: Folder, text: str) -> Party:
 
 
 def listed(folder: Folder, text: str = "") -> list[Row]:
-    """A row for each key, from the public record; nothing is opened. Raises NoSuchParty."""
+    """A row for each key, from public records; nothing is opened. `families`: all of them must break first (S86).
+
+    Raises NoSuchParty.
+    """
     found = [existing(folder, text)] if text else keystores.parties(folder)
-    rows: list[Row] = []
-    for party in found:
-        keys = keystores.recorded(party.home).get("keys", {})
-        due = _due(party)
-        rows += [
-            {"party": party.path, "key": name, **facts, "next_rotation": due.get(ledger.base_of(name), due.get(""))}
-            for name, facts in sorted(keys.items())
-        ]
-        if not keys:  # made before there was a record
-            rows.append(
-                {
-                    "party": party.path,
-                    "key": "",
-                    "role": "",
-                    "suite": 0,
-                    "key_id": "",
-                    "halves": [],
-                    "next_rotation": None,
-                }
-            )
-    return rows
+    return [row for party in found for row in _rows(folder, party)]
+
+
+def _rows(folder: Folder, party: Party) -> list[Row]:
+    keys, due = keystores.recorded(party.home).get("keys", {}), _due(party)
+    rows = [
+        {"party": party.path, "key": name, **facts, "next_rotation": due.get(ledger.base_of(name), due.get(""))}
+        for name, facts in sorted(keys.items())
+    ] or [{"party": party.path, **UNKNOWN}]  # made before there was a record
+    if party.kind == "ledgers" and cometbft.is_cluster(folder, party.name):
+        # Its nodes have the keys that sign, as CometBFT keeps them.
+        rows = [row for row in rows if ledger.base_of(row["key"]) != VALIDATOR]
+        for node in cometbft.nodes_of(folder, party.name):
+            key = IdentityKey(SUITE_ED25519, (cometbft.public_key(node),)).key_id
+            facts = {"role": KeyRole.VALIDATOR.value, "suite": SUITE_ED25519, "key_id": key.hex()}
+            halves = [{"algorithm": SUITES[SUITE_ED25519].name, "where": "cometbft"}]
+            named = {"party": party.path, "key": f"{VALIDATOR} {node.index}"}
+            rows.append({**named, **facts, "halves": halves, "next_rotation": due.get(VALIDATOR)})
+    return [
+        {**row, "families": sorted(SUITES[row["suite"]].families) if row["suite"] in SUITES else []} for row in rows
+    ]
 
 
 def _due(party: Party) -> dict[str, int | None]:
@@ -215,7 +218,7 @@ def imported(folder: Folder, text: str, file: Path, passphrase: Passphrase) -> R
     return shown(folder, party.path)
 
 
-async def rotate(folder: Folder, text: str, key: str = "", sealing: int = 0) -> Row:
+async def rotate(folder: Folder, text: str, key: str = "", sealing: int = 0, say: Say = silent) -> Row:
     """Replace a party's key by the next one on its ledgers, which run; a host's keys all together, by itself.
 
     `sealing` is the seal suite of a host's next sealing key; 0: the one it has.
@@ -225,7 +228,7 @@ async def rotate(folder: Folder, text: str, key: str = "", sealing: int = 0) -> 
     party = existing(folder, text)
     if party.kind == "hosts":
         return await call(party.home / "host.sock", "rotate", sealing=sealing)
-    return await Rotation(folder, party, _rotating(party, key, "rotate")).rotate()
+    return await Rotation(folder, party, _rotating(party, key, "rotate"), say).rotate()
 
 
 async def revoke(folder: Folder, text: str, say: Say) -> Row:

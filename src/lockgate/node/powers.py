@@ -9,6 +9,7 @@ from typing import Any
 from lockgate.lightclients.cometbft.types import address_of
 from lockgate.machine.genesis import Genesis
 from lockgate.node.cometbft import Node, public_key
+from lockgate.node.validator_keys import BadValidatorKey
 from lockgate.primitives.errors import LockgateError
 from lockgate.relay.rpc import Calls, number
 
@@ -27,7 +28,7 @@ async def powers_of(nodes: Sequence[Node], genesis: Genesis, ask: Iterable[Calls
     own: dict[int, int] = {}
     for node in nodes:
         own[node.index] = 0
-        with contextlib.suppress(OSError, LookupError, ValueError):
+        with contextlib.suppress(BadValidatorKey):
             own[node.index] = power.get(address_of(public_key(node)), 0)
     return own, sum(power.values())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from lockgate.codec import cbor
@@ -20,8 +21,8 @@ from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.governance import rules_digest
 from lockgate.machine.suites import read_table
-from lockgate.machine.validators import ValidatorsRecord
-from lockgate.node import cometbft, rules, schedule
+from lockgate.node import cometbft, rules, schedule, validator_rotation
+from lockgate.node.announced import carried_out, decided
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.folder import Folder, read_json
@@ -34,11 +35,11 @@ from lockgate.node.ledger import (
     validator_name,
     wanted_keys,
 )
-from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess, SetupFailed
+from lockgate.node.provision import RELAY_KEYS, RELAY_LANE, LedgerAccess
 from lockgate.node.recover import DELAY_S, Authority, authorities, operators
 from lockgate.node.relay_record import max_gas_prices
 from lockgate.node.sources import nodes_of, open_ledger
-from lockgate.node.wallet import KeyTaken, NotRotated, Rotated, Wallet, rotate
+from lockgate.node.wallet import KeyTaken, Rotated, Wallet, rotate
 from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import b64
@@ -51,6 +52,7 @@ AUTHORITY: Final = "authority"
 VALIDATOR: Final = "validator"
 ROTATES: Final = {"relays": (ACCOUNT,), "ledgers": (OPERATOR, AUTHORITY, VALIDATOR)}  # keys by kind of party
 Row = dict[str, Any]
+Say = Callable[[str], None]
 
 
 class NotCovered(Refused):
@@ -60,6 +62,10 @@ class NotCovered(Refused):
     next_step = "Do what the refusal says for this kind."
 
 
+def silent(_: str) -> None:
+    """Nobody waits for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rotation:
     """One key of a party, which rotates by a period or when somebody asks. Meets `schedule.Rotates`."""
@@ -67,11 +73,17 @@ class Rotation:
     folder: Folder
     party: Party
     key: str
+    say: Say = silent
 
     async def rotate(self) -> Row:
         """Raises NotCovered, NotRunning, KeyTaken, NotRotated, NotTheAuthority, and what a ledger refuses."""
-        by = {ACCOUNT: _relay_account, OPERATOR: _operator, AUTHORITY: _authority, VALIDATOR: _signer}[self.key]
-        done = await by(self.folder, self.party.name)
+        by: dict[str, Callable[[Folder, str], Awaitable[list[Rotated]]]] = {
+            ACCOUNT: _relay_account,
+            OPERATOR: _operator,
+            AUTHORITY: _authority,
+            VALIDATOR: partial(_signer, say=self.say),
+        }
+        done = await by[self.key](self.folder, self.party.name)
         schedule.Memory(self.party.home, self.key).note(SystemClock().now())
         return {"party": self.party.path, "key": self.key, "on": [asdict(each) for each in done]}
 
@@ -151,7 +163,7 @@ async def _authority(folder: Folder, name: str) -> list[Rotated]:
         async def followed() -> bool:
             return (await Authority.of(folder, access)).index == index
 
-        due = await _carried_out(by, succession.ROTATE, arguments, followed)
+        due = await carried_out(by, succession.ROTATE, arguments, followed)
     with changing(folder, home, wanted_keys) as keystore:
         keystore.drop([authority_name(each) for each in range(index)])
     return [Rotated(name, index, due, due - 1)]
@@ -161,15 +173,16 @@ async def _rule(chain: CometBftChain, name: bytes) -> bytes:
     return b64((await chain.query(f"/store/{stores.RULES}/key", name)).get("value"))
 
 
-async def _signer(folder: Folder, name: str) -> list[Rotated]:
-    """The only signer's hand-over: the authority announces it, and the running ledger finds the key when it is time."""
+async def _signer(folder: Folder, name: str, say: Say) -> list[Rotated]:
+    """Where several sign, all of them, one after the other. The only signer's hand-over is announced by the authority,
+    and the running ledger finds the key when it is time."""
     if cometbft.is_cluster(folder, name):
-        raise NotCovered("several nodes sign it: `lockgate ledger validators join`, `add` and `remove`", ledger=name)
+        return await validator_rotation.rotate(folder, name, say)
     home = folder.ledger(name)
     async with operators(folder, [name]) as accesses:
         access = accesses[name]
         chain, genesis = access.chain, access.genesis
-        ((old, _),) = (await _set(access)).members
+        ((old, _),) = (await decided(chain, genesis)).members
         with changing(folder, home, wanted_keys) as keystore:
             held = {keystore.signer(validator_name(each)).public_key: each for each in validator_indices(keystore)}
             if old not in held:
@@ -184,46 +197,18 @@ async def _signer(folder: Folder, name: str) -> list[Rotated]:
         arguments = {"public_key": new.public_key, "possession": new.sign(signed)}
 
         async def followed() -> bool:
-            return (await _set(access)).members[0][0] == new.public_key
+            return (await decided(chain, genesis)).members[0][0] == new.public_key
 
-        await _carried_out(by, handover.ROTATE, arguments, followed)
-        decided = await _set(access)
-        await chain.header_at_least(decided.signs_from, DELAY_S)
+        await carried_out(by, handover.ROTATE, arguments, followed)
+        since = (await decided(chain, genesis)).signs_from
+        await chain.header_at_least(since, DELAY_S)
     with changing(folder, home, wanted_keys) as keystore:
         keystore.drop([validator_name(each) for each in range(index)])
-    return [Rotated(name, index, decided.signs_from, decided.signs_from - 1)]
-
-
-async def _carried_out(by: Authority, action: str, arguments: Row, followed: Callable[[], Awaitable[bool]]) -> int:
-    """Announce, and wait for what `followed` looks for; returns the height. Raises SetupFailed, NotRotated.
-
-    Where an attempt before had announced the same, that one comes due first, and this one is refused or dropped.
-    """
-    chain = by.access.chain
-    try:
-        done = await by.announce(action, arguments)
-    except SetupFailed:
-        if not await followed():
-            raise
-        return (await chain.tip()).height.height
-    due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
-    await chain.header_at_least(due + 1, DELAY_S)
-    if not await followed():
-        raise NotRotated("the announced rotation was dropped when it came due", ledger=by.access.name, due=due)
-    return due
-
-
-async def _set(access: LedgerAccess) -> ValidatorsRecord:
-    """The set that was decided last, as the ledger's node says."""
-    pointer = b64((await access.chain.query(f"/store/{stores.GOVERNANCE}/key", stores.NEWEST_VALIDATORS)).get("value"))
-    if not pointer:
-        return ValidatorsRecord(1, tuple((each.public_key, each.power) for each in access.genesis.validators))
-    answer = await access.chain.query(f"/store/{stores.GOVERNANCE}/key", stores.VALIDATORS_PREFIX + pointer)
-    return ValidatorsRecord.from_bytes(b64(answer.get("value")))
+    return [Rotated(name, index, since, since - 1)]
 
 
 def _unheard(kind: str, fields: dict[str, object]) -> None:
     """What is not agreed on is raised."""
 
 
-__all__ = ("ACCOUNT", "AUTHORITY", "OPERATOR", "ROTATES", "VALIDATOR", "NotCovered", "Rotation", "keep")
+__all__ = ("ACCOUNT", "AUTHORITY", "OPERATOR", "ROTATES", "VALIDATOR", "NotCovered", "Rotation", "keep", "silent")

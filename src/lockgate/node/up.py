@@ -27,7 +27,7 @@ from lockgate.node.keystores import Party, choose
 from lockgate.node.processes import Deployment, OnReport
 from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
 from lockgate.node.recover import expired, operators
-from lockgate.node.rotating import ACCOUNT, ROTATES, VALIDATOR
+from lockgate.node.rotating import ACCOUNT, ROTATES
 from lockgate.node.rotating import keep as keep_rotating
 from lockgate.node.spawner import Spawner
 from lockgate.node.spec import HostSpec, LedgerSpec, RelaySpec, Spec
@@ -124,7 +124,7 @@ async def start(
 def _rotating(running: Running, spec: LedgerSpec, on_report: OnReport) -> asyncio.Task[None]:
     """Keep a ledger's keys to their schedule."""
     folder, home = running.folder, running.folder.ledger(spec.name)
-    own = ENGINES[spec.engine].rotates
+    own = ROTATES["ledgers"]
     if spec.rotate_every:
         for key in own:
             schedule.write(home, schedule.parse(spec.rotate_every, key), SystemClock().now(), key)
@@ -226,14 +226,11 @@ class Wiring:
     make: Callable[[Folder, LedgerSpec], Genesis]  # keys and genesis, where they are not there
     read: Callable[[Folder, LedgerSpec], LedgerSpec]  # with the nodes through which it is read
     start: Callable[[Running, LedgerSpec, bool, Say], Awaitable[None]]  # True: accept the clock, once
-    rotates: tuple[str, ...] = ROTATES["ledgers"]  # keys that go by the ledger's schedule
 
 
-# Validators of a cluster are their operators' to replace.
-_CLUSTERS: Final = tuple(key for key in ROTATES["ledgers"] if key != VALIDATOR)
 ENGINES: Final[Mapping[str, Wiring]] = {  # a new engine is one entry
     Engine.EMBEDDED: Wiring(_make_embedded, lambda _, spec: spec, _start_embedded),
-    Engine.COMETBFT: Wiring(_make_cluster, _read_cluster, _start_cluster, _CLUSTERS),
+    Engine.COMETBFT: Wiring(_make_cluster, _read_cluster, _start_cluster),
 }
 
 

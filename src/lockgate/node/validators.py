@@ -18,8 +18,8 @@ from lockgate.lightclients.cometbft.types import address_of
 from lockgate.machine import keys
 from lockgate.machine.governance import VALIDATORS
 from lockgate.machine.offences import OffenceRecord
-from lockgate.machine.validators import ValidatorsRecord
 from lockgate.node import cometbft
+from lockgate.node.announced import decided
 from lockgate.node.folder import Folder
 from lockgate.node.ledgers import Ledger, Ledgers
 from lockgate.node.recover import DELAY_S, Authority, operators
@@ -60,10 +60,9 @@ async def listed(folder: Folder, name: str) -> list[Row]:
         chain = ledger.chain
         height = (await chain.tip()).height.height
         signing = {v.public_key: v.voting_power for v in (await chain.validators(height)).validators}
-        decided = await _decided(ledger)
+        newest = await decided(chain, ledger.genesis)
         caught = await _caught(ledger)
-    coming = dict(decided.members) if decided is not None else signing
-    since = decided.signs_from if decided is not None else 1
+    coming, since = dict(newest.members), newest.signs_from
     numbers = _numbers(folder, name)
     every = (*signing, *coming, *caught)
     return [
@@ -123,15 +122,6 @@ def _numbers(folder: Folder, name: str) -> dict[bytes, int]:
     if not cometbft.is_cluster(folder, name):
         return {}
     return {cometbft.public_key(node): node.index for node in cometbft.nodes_of(folder, name)}
-
-
-async def _decided(ledger: Ledger) -> ValidatorsRecord | None:
-    """The set that was decided last, if any was since genesis. For people: nobody decides on it."""
-    pointer = b64((await ledger.chain.query(f"/store/{keys.GOVERNANCE}/key", keys.NEWEST_VALIDATORS)).get("value"))
-    if not pointer:
-        return None
-    answer = await ledger.chain.query(f"/store/{keys.GOVERNANCE}/key", keys.VALIDATORS_PREFIX + pointer)
-    return ValidatorsRecord.from_bytes(b64(answer.get("value")))
 
 
 async def _caught(ledger: Ledger) -> dict[bytes, str]:

@@ -15,7 +15,8 @@ from lockgate.keystore.file import read_key_file
 from lockgate.keystore.software import OsEntropy
 from lockgate.keystore.stretch import Passphrase
 from lockgate.lab.device import LabDevice
-from lockgate.node.folder import Folder
+from lockgate.node import validator_keys
+from lockgate.node.folder import Folder, write_json
 
 PASSPHRASE = "a long enough passphrase"
 TOKEN = "pkcs11:token=t?module-path=/nowhere/token.so&pin-source=file:/nowhere/pin"
@@ -236,3 +237,31 @@ def test_a_file_from_before_there_was_a_record_is_listed(data: Path) -> None:
     assert (row["party"], row["key"]) == ("relay/r", "")
     assert list(tool(data, "keys", "show", "relay/r")["keys"]) == ["account"]
     assert Folder(data).names("relays") == ["r"]
+
+
+def test_S86_the_list_says_what_stands_on_one_family_alone(data: Path) -> None:
+    for party in ("host/alice", "ledger/alpha", "relay/r", "attestor/one"):
+        tool(data, "keys", "new", party)
+    both, alone = ["elliptic", "lattice"], ["elliptic"]
+    found = {(row["role"], tuple(row["families"])) for row in tool(data, "keys", "list")}
+    hybrid, classical = ("identity", "sealing", "authority", "attester"), ("account", "validator")
+    assert found == {*((role, tuple(both)) for role in hybrid), *((role, tuple(alone)) for role in classical)}
+
+
+def test_validators_of_a_cluster_are_listed_with_the_keys_of_their_nodes(data: Path) -> None:
+    tool(data, "keys", "new", "ledger/alpha")
+    home = Folder(data).ledger("alpha")
+    write_json(home / "cluster.json", {"nodes": [{"rpc": 1, "p2p": 2}, {"rpc": 3, "p2p": 4}]})
+    for number in range(2):
+        validator_keys.prepare(home / "validators" / str(number))
+        validator_keys.follow(home / "validators" / str(number))
+    rows = rows_of(data)
+    assert [*rows] == ["authority", "operator", "validator 0", "validator 1"]
+    assert rows["validator 0"]["key_id"] != rows["validator 1"]["key_id"]
+    assert rows["validator 0"]["families"] == ["elliptic"]
+    tool(data, "keys", "schedule", "ledger/alpha", "validator", "--every", "30 d")
+    assert all(row["next_rotation"] for name, row in rows_of(data).items() if name.startswith("validator"))
+
+
+def rows_of(data: Path) -> dict[str, Any]:
+    return {row["key"]: row for row in tool(data, "keys", "list", "ledger/alpha")}
