@@ -1,4 +1,4 @@
-"""Two hundred seeds: every promise holds in each, whatever breaks and whoever means harm.
+"""Eighty seeds: every promise holds in each, whatever breaks and whoever means harm.
 
 [P1] effects stand exactly once. [P3] a refused message has none. [P8] a clone or an old backup never acts.
 [P12] a ledger restored from a backup refuses to sign. [P14] nothing is lost. [S8] nothing is in the clear.
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lockgate.lab.checkers import EVERY
-from lockgate.lab.simulation import ORDERS, Simulation
+from lockgate.lab.simulation import ORDERS, SILENT, Simulation
 
 SEEDS = 80
 TESTS = 40  # so that workers share them evenly
@@ -47,6 +47,12 @@ def test_messages_are_handled_over_ordered_lanes(last_digit: int) -> None:
     outcomes = [Simulation(seed).run() for seed in range(last_digit, 30, 10)]
     assert {outcome.order for outcome in outcomes} == {ORDERS[last_digit]}
     assert [outcome for outcome in outcomes if outcome.journal.handled][1:]
+
+
+def test_messages_time_out_where_no_relayer_runs_for_a_while() -> None:
+    outcomes = [Simulation(seed).run() for seed in range(SILENT, 40, 10)]
+    ended = [sum(len(record.timed_out) for record in outcome.history.records.values()) for outcome in outcomes]
+    assert len([count for count in ended if count]) >= 3, ended
 
 
 def test_seeds_that_failed_before_hold() -> None:

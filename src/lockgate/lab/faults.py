@@ -17,6 +17,8 @@ from lockgate.lab.draws import Draws
 from lockgate.lab.parties import HostParty, LedgerParty, Party, RelayerParty, StoredParty
 
 OUTAGE_MS: Final = (50, 9_000)  # how long a crashed process or a cut lasts
+SILENCE_AFTER_MS: Final = (6_000, 14_000)  # sessions stand by then, mostly
+SILENCE_MS: Final = (25_000, 60_000)  # longer than most messages of a run wait for their answer
 
 
 class Fault(enum.Enum):
@@ -76,6 +78,16 @@ class Faults:
             if self._draws.chance(250):
                 self._back_up()
             await self._happen(self._draws.choice(self.kinds))
+
+    async def silence(self, draws: Draws) -> None:
+        """No relayer runs until most of what was sent has expired."""
+        await asyncio.sleep(draws.delay_s(*SILENCE_AFTER_MS))
+        for relayer in self._cast.relayers:
+            relayer.report("fault", {"kind": "silence"})
+            await relayer.stop()
+        await asyncio.sleep(draws.delay_s(*SILENCE_MS))
+        for relayer in self._cast.relayers:
+            relayer.start()
 
     def heal(self) -> None:
         """End what is still wrong: cuts, and writes that were still to fail."""

@@ -40,6 +40,7 @@ REST_S: Final = 12.0  # idle hosts see a heartbeat or two meanwhile, and forget 
 HYBRID_ONE_IN: Final = 10
 LONG_TERM_ONE_IN: Final = 3  # seeds whose hosts use no sessions: what they seal opens with long-term keys
 ORDERS: Final = {7: LaneOrder.GAPS, 8: LaneOrder.ORDERED}  # of a seed by its last digit; the others have none
+SILENT: Final = 6  # seeds with this last digit: no relayer runs for a while, and messages time out
 SKEWED: Final = 5  # seeds with this last digit: one ledger's clock is off for the whole run
 AHEAD_S, BEHIND_S = 30, 30  # at most: hosts and clients refuse headers from 40 s ahead of their own clock
 MESSAGES: Final = {CLASSIC.name: (3, 6), HYBRID.name: (1, 2)}
@@ -102,6 +103,7 @@ class Simulation:
         doings = [
             spawn(None, self.faults.run(ticks)),
             spawn(None, self.adversary.run(ticks)),
+            *([spawn(None, self.faults.silence(self.draws.fork("silence")))] if self.seed % 10 == SILENT else ()),
             *(spawn(None, self._traffic(host, ticks)) for host in list(self.cast.hosts)),
         ]
         await asyncio.sleep(ticks)
