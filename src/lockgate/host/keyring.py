@@ -68,7 +68,8 @@ class KeyCabinet(Protocol):
     def next_record(self, current: KeyRecord, /, sealing: int = 0) -> SignedRecord:
         """The record after `current`, signed, with a sealing key of suite `sealing`, or 0: of the suite it has.
 
-        Its keys lie safe before this returns; asked again, it is the same."""
+        Its keys lie safe before this returns; asked again for the same suite, it is the same. Raises Unavailable where
+        they cannot be had now."""
         ...
 
     def settled(self, index: int, /) -> None:

@@ -47,7 +47,7 @@ from lockgate.hosting.traffic import Traffic
 from lockgate.hosting.work import Decision, Item, Parts, Report, Staged, StepRefused
 from lockgate.ibc.packet import Payload
 from lockgate.lightclients.follower import TrustExpired
-from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Refused, Unavailable
+from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Unavailable
 from lockgate.primitives.ports import Clock, Rng
 from lockgate.relay.submitter import AccountSubmitter
 from lockgate.storage.host import HostStore
@@ -248,14 +248,13 @@ class Host:
                 await self._queue.look()
                 self._queue.put_all((*self._epochs.due(), *self._handshakes.due()))
                 items = self._queue.take(BATCH)
-                steps = [item for item in items if item.kind != "rotate"]
-                if steps:
-                    await self._batch(steps)
-                for item in items:
-                    if item.kind == "rotate":
-                        await self._rotate(item)
-                await self._rotation.retire()
-                await self._steps.forget(self.bulk)
+                try:
+                    await self._work(items)
+                except (Unavailable, PeerFault):  # for however long: what is due to be erased is (P18)
+                    with contextlib.suppress(Unavailable, PeerFault):
+                        await self._erase()
+                    raise
+                await self._erase()
                 return bool(items)
             except RulesChanged as error:
                 self._withdraw(error)
@@ -283,6 +282,16 @@ class Host:
             raise
 
     # One batch.
+
+    async def _work(self, items: list[Item]) -> None:
+        """Rotate after the batch: whatever was sealed before is on the ledger before the new record is."""
+        if steps := [item for item in items if item.kind != "rotate"]:
+            await self._batch(steps)
+        await self._rotation.work(items, self._queue)
+
+    async def _erase(self) -> None:
+        await self._steps.forget(self.bulk)
+        await self._rotation.retire()
 
     async def _batch(self, items: list[Item]) -> None:
         try:
@@ -385,16 +394,3 @@ class Host:
             self._queue.again(item)
             return
         self._put_off(item, StepRefused(log, kind=item.kind))
-
-    async def _rotate(self, item: Item) -> None:
-        """Between batches: whatever was sealed before is on the ledger before the new record is."""
-        try:
-            result = await self._rotation.rotate(item.sequence, item.suite)
-        except (Unavailable, PeerFault):
-            self._queue.give_back()
-            raise
-        except Refused as error:
-            item.fail(error)
-        else:
-            item.finish(result)
-        self._queue.done(item)

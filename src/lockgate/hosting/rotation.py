@@ -7,18 +7,20 @@ rotation, and while a message sent before it is open, whose reply is sealed to t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from lockgate.crypto.suites import seal_suite
 from lockgate.host.keyring import KeyCabinet
 from lockgate.hosting.peers import prove_records
+from lockgate.hosting.queue import Queue
 from lockgate.hosting.reader import ProvenReader
 from lockgate.hosting.suites import check_active
-from lockgate.hosting.work import Parts, StepRefused
+from lockgate.hosting.work import Item, Parts, StepRefused
 from lockgate.machine.errors import EndpointRevoked
-from lockgate.machine.identity import KeyRecord
+from lockgate.machine.identity import KeyRecord, SignedRecord
 from lockgate.machine.suite_table import SuiteKind, SuiteName
-from lockgate.primitives.errors import Refused
+from lockgate.primitives.errors import PeerFault, Refused, Unavailable
 from lockgate.primitives.ids import EndpointId, Hash32
 from lockgate.primitives.time import UnixNanos, floor_seconds, seconds
 from lockgate.relay.submitter import AccountSubmitter
@@ -47,10 +49,7 @@ class Rotation:
 
     async def adopt(self) -> KeyRecord:
         """Take up the keys of the record that the own ledger proves current. Raises EndpointRevoked."""
-        endpoint = EndpointId(Hash32(self._parts.endpoint))
-        chain, revoked_at = await prove_records(self._reader, endpoint)
-        if revoked_at:
-            raise EndpointRevoked("this endpoint is revoked", endpoint=endpoint, height=revoked_at)
+        chain = await self._prove()
         if self._cabinet is not None:
             self._cabinet.settled(chain[-1].index)
             self._parts.keys = ring = self._cabinet.ring(chain)
@@ -58,24 +57,61 @@ class Rotation:
                 self._submitter.become(ring.account.public_key, ring.account.sign)
         return chain[-1]
 
-    async def rotate(self, target: int, sealing: int = 0) -> dict[str, Any]:
-        """Make the record of index `target` current; it is the next one, or was made so by an attempt before.
+    async def _prove(self) -> tuple[KeyRecord, ...]:
+        endpoint = EndpointId(Hash32(self._parts.endpoint))
+        chain, revoked_at = await prove_records(self._reader, endpoint)
+        if revoked_at:
+            raise EndpointRevoked("this endpoint is revoked", endpoint=endpoint, height=revoked_at)
+        return chain
 
-        `sealing` is the suite of its sealing key, 0 for the one it has. Raises NoCabinet, StepRefused, EndpointRevoked,
-        and before any key is made SuiteNotActive and UnknownSuite.
+    async def work(self, items: Iterable[Item], queue: Queue) -> None:
+        """Do the rotations among items of a queue. Raises Unavailable, PeerFault for what is to be tried again."""
+        for item in items:
+            if item.kind == "rotate":
+                try:
+                    await self._answer(item)
+                except (Unavailable, PeerFault):
+                    queue.give_back()
+                    raise
+                queue.done(item)
+
+    async def _answer(self, item: Item) -> None:
+        """Make the rotation that was asked for, or refuse it, and tell whoever asked.
+
+        Keys that the keystore or the reserve does not hand out now are such a refusal: nothing was posted, and the
+        medium may be away for months.
         """
-        if self._cabinet is None:
-            raise NoCabinet(endpoint=self._parts.endpoint)
+        try:
+            if self._cabinet is None:
+                raise NoCabinet(endpoint=self._parts.endpoint)
+            record = await self._behind(item.sequence)
+            if record is not None:
+                # The ledger takes no record of another suite, so no key is made of one.
+                suite = seal_suite(item.suite or record.sealing.suite)
+                await check_active(self._reader, SuiteName(SuiteKind.SEAL, suite.id))
+                try:
+                    signed = self._cabinet.next_record(record, item.suite)
+                except Unavailable as error:
+                    item.fail(error)
+                    return
+                await self._post(signed)
+            item.finish(await self._settled())
+        except Refused as error:
+            item.fail(error)
+
+    async def _behind(self, target: int) -> KeyRecord | None:
+        """The current record where it is not yet that of index `target`, as an attempt before may have made it."""
+        record = (await self._prove())[-1]
+        return record if record.index < target else None
+
+    async def _post(self, signed: SignedRecord) -> None:
+        done = await self._submitter.submit([("endpoint.rotate", {"record": signed.to_bytes()})])
+        if done.code:
+            raise StepRefused(done.log, kind="rotate")
+        await self._reader.chain.header_at_least(done.height.height + 1)
+
+    async def _settled(self) -> dict[str, Any]:
         record = await self.adopt()
-        if record.index < target:
-            if sealing:
-                await check_active(self._reader, SuiteName(SuiteKind.SEAL, seal_suite(sealing).id))
-            signed = self._cabinet.next_record(record, sealing)
-            done = await self._submitter.submit([("endpoint.rotate", {"record": signed.to_bytes()})])
-            if done.code:
-                raise StepRefused(done.log, kind="rotate")
-            await self._reader.chain.header_at_least(done.height.height + 1)
-            record = await self.adopt()
         with self._parts.store.commit(durable=True):
             self._parts.store.set_meta(ROTATED, int(self._time).to_bytes(8, "big"))
         self._parts.report("rotated", {"index": record.index, "record": record.hash.hex()})

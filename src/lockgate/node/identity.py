@@ -6,9 +6,11 @@ the inception record commits to it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Final
 
 from lockgate.crypto.keys import IdentityKey, IdentitySigner, KeyRole, SealingKey
 from lockgate.crypto.ports import Decapsulator, Signer
@@ -19,6 +21,8 @@ from lockgate.machine.identity import KeyRecord, SignedRecord, next_keys_commitm
 from lockgate.node.folder import SUITE_ED25519, Folder
 from lockgate.node.keystores import open_keystore, publish
 from lockgate.node.reserve import open_reserve, reserve_of
+
+SEALING: Final = re.compile(r"sealing-([0-9]+)(-[0-9]+)?")
 
 
 def wanted_keys(keystore: Keystore) -> Wanted:
@@ -79,7 +83,8 @@ class Cabinet:
     """A host's keystore through rotations. Meets `host.keyring.KeyCabinet`.
 
     Keys of record i are named after i; the next identity is there already, because record i commits to it: beside
-    the others, or in a reserve that is opened to rotate and at no other time.
+    the others, or in a reserve that is opened to rotate and at no other time. Where a rotation was asked for with one
+    seal suite and then with another, record i has a sealing key of each: the record that is proven says which counts.
     """
 
     def __init__(self, folder: Folder, name: str) -> None:
@@ -94,11 +99,11 @@ class Cabinet:
         record = chain[-1]
         signer = self.account(record.index)
         older = tuple(
-            Opener(old, self._sealing(old.index)) for old in reversed(chain[:-1]) if _sealing(old.index) in self._keys
+            Opener(old, self._sealing(old)) for old in reversed(chain[:-1]) if self._sealing_name(old) in self._keys
         )
         return KeyRing(
             self._keys.identity(_identity(record.index)),
-            Opener(record, self._sealing(record.index)),
+            Opener(record, self._sealing(record)),
             older,
             AccountKey(signer.public_key, signer.sign),
         )
@@ -110,9 +115,11 @@ class Cabinet:
     def next_record(self, current: KeyRecord, /, sealing: int = 0) -> SignedRecord:
         index = current.index + 1
         following = self._following(current, index)
+        suite = sealing or current.sealing.suite
+        name = self._name(index, suite)
         self._make(
             {
-                _sealing(index): (KeyRole.SEALING, sealing or current.sealing.suite),
+                name: (KeyRole.SEALING, suite),
                 _account(index): (KeyRole.ACCOUNT, SUITE_ED25519),
             }
         )
@@ -123,7 +130,7 @@ class Cabinet:
             index=index,
             previous=current.hash,
             identity=new.key,
-            sealing=SealingKey(self._keys.kinds()[_sealing(index)][1], self._sealing(index).public_key),
+            sealing=SealingKey(suite, self._keys.sealing(name).public_key),
             accounts=(account_id(SUITE_ED25519, account.public_key),),
             next_keys=next_keys_commitment(following),
         )
@@ -150,10 +157,21 @@ class Cabinet:
         self._drop([_identity(i) for i in range(index)] + [_account(i) for i in range(index)])
 
     def forget(self, index: int, /) -> None:
-        self._drop([_sealing(i) for i in range(index)])
+        self._drop(
+            [name for name in self._keys.kinds() if (found := SEALING.fullmatch(name)) and int(found[1]) < index]
+        )
 
-    def _sealing(self, index: int) -> Decapsulator:
-        return self._keys.sealing(_sealing(index))
+    def _sealing(self, record: KeyRecord) -> Decapsulator:
+        return self._keys.sealing(self._sealing_name(record))
+
+    def _sealing_name(self, record: KeyRecord) -> str:
+        return self._name(record.index, record.sealing.suite)
+
+    def _name(self, index: int, suite: int) -> str:
+        """Of the sealing key of a record and a suite: the first that was made for a record bears its index alone."""
+        first = f"sealing-{index}"
+        held = self._keys.kinds().get(first)
+        return first if held is None or held[1] == suite else f"{first}-{suite}"
 
     def _make(self, wanted: Wanted) -> None:
         if not all(name in self._keys for name in wanted):
@@ -172,7 +190,3 @@ def _identity(index: int) -> str:
 
 def _account(index: int) -> str:
     return f"account-{index}" if index else "account"
-
-
-def _sealing(index: int) -> str:
-    return f"sealing-{index}"

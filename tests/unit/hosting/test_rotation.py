@@ -7,21 +7,44 @@ from typing import Any
 
 import pytest
 
+from lockgate.courier.ports import ChainUnavailable
 from lockgate.hosting.host import Host
 from lockgate.hosting.opening import KeyRotatedAway
 from lockgate.hosting.rotation import NoCabinet
+from lockgate.hosting.steps import Steps
 from lockgate.hosting.work import StepRefused
+from lockgate.keystore.errors import DeviceAbsent
 from lockgate.lab.endpoints import LabEndpoint
 from lockgate.lab.paths import expect
 from lockgate.machine.errors import EndpointRevoked, NotTheEndpoint, UnknownEndpoint
+from lockgate.machine.identity import KeyRecord, SignedRecord
 from lockgate.primitives.errors import LockgateError
+from lockgate.relay.submitter import AccountSubmitter
 from tests.support import probe, talking
 from tests.support.hosts import HostWorld, LabCabinet, Side, in_world, ring_of
 from tests.support.lab import account
 
 
-async def with_cabinet(world: HostWorld, side: Side) -> LabCabinet:
-    cabinet = LabCabinet(side.endpoint)
+class Drawer(LabCabinet):
+    """Its keys lie in a device that is away at times."""
+
+    away = False
+
+    def next_record(self, current: KeyRecord, /, sealing: int = 0) -> SignedRecord:
+        self.need()
+        return super().next_record(current, sealing)
+
+    def forget(self, index: int, /) -> None:
+        self.need()
+        super().forget(index)
+
+    def need(self) -> None:
+        if self.away:
+            raise DeviceAbsent(device="in a drawer")
+
+
+async def with_cabinet(world: HostWorld, side: Side) -> Drawer:
+    cabinet = Drawer(side.endpoint)
     side.host = world.make(side, cabinet=cabinet)
     await side.host.start()
     return cabinet
@@ -161,6 +184,64 @@ async def test_old_sealing_keys_are_erased_when_nothing_can_need_them(world: Hos
     assert world.a.sent().state == "timed_out"
     assert cabinet.held == {1}
     assert world.a.reported("keys_erased") == [{"before": 1}]
+
+
+@in_world()
+async def test_a_rotation_without_the_next_keys_at_hand_is_refused_and_holds_nothing_up(world: HostWorld) -> None:
+    cabinet = await with_cabinet(world, world.b)
+    cabinet.away = True
+    await ask(world, 1)
+    world.relay()
+    asked = asyncio.ensure_future(world.b.host.rotate())
+    await asyncio.sleep(0)
+    await world.b.host.turn()
+    with pytest.raises(DeviceAbsent):
+        await asyncio.wait_for(asked, 5)
+    await world.settle()
+    assert all_arrived(world, 1)
+    assert (world.b.host.status()["waiting"], world.b.host.status()["record"]) == (0, 0)
+    cabinet.away = False
+    assert (await rotate(world, world.b))["index"] == 1
+
+
+@in_world()
+async def test_P18_what_is_due_is_erased_although_nothing_can_be_posted(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cabinet = await with_cabinet(world, world.a)
+    await rotate(world, world.a)
+    world.pass_time(91_000)
+
+    async def away(*_: object) -> None:
+        raise ChainUnavailable("the node takes no transaction")
+
+    monkeypatch.setattr(AccountSubmitter, "submit", away)
+    asked = asyncio.ensure_future(world.a.host.rotate())
+    await asyncio.sleep(0)
+    with pytest.raises(ChainUnavailable):
+        await world.a.host.turn()
+    assert (cabinet.held, world.a.host.status()["waiting"]) == ({1}, 1), "the rotation is tried again"
+    asked.cancel()
+
+
+@in_world()
+async def test_P18_what_is_due_is_erased_although_the_device_of_old_keys_is_away(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cabinet = await with_cabinet(world, world.a)
+    await rotate(world, world.a)
+    world.pass_time(91_000)
+    cabinet.away = True
+    forgot: list[Steps] = []
+
+    async def forget(steps: Steps, _: object) -> None:
+        forgot.append(steps)
+
+    monkeypatch.setattr(Steps, "forget", forget)
+    with pytest.raises(DeviceAbsent):
+        await world.a.host.turn()
+    assert len(forgot) == 1
+    assert cabinet.held == {0, 1}
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -189,7 +189,20 @@ async def test_S61_no_key_is_made_of_a_suite_that_is_not_active(
     await world.b.host.start()
     with pytest.raises(refusal):
         await world._until(world.b, world.b.host.rotate(number))
-    assert world.b.endpoint.generation == 0, "a key that was made would be the next one for ever"
+    assert world.b.endpoint.generation == 0, "no key was made"
+
+
+@in_world(keys_of=(1, 17))
+async def test_S61_a_plain_rotation_makes_no_key_of_a_suite_that_is_over(world: HostWorld) -> None:
+    world.b.host = world.make(world.b, cabinet=LabCabinet(world.b.endpoint))
+    await world.b.host.start()
+    for side in world.sides:
+        stop(world, side, XWING_AES)
+    with pytest.raises(SuiteNotActive):
+        await world._until(world.b, world.b.host.rotate())
+    assert world.b.endpoint.generation == 0, "no key was made"
+    result = await world._until(world.b, world.b.host.rotate(XWING_CHACHA.number))
+    assert (result["index"], world.b.endpoint.record.sealing.suite) == (1, XWING_CHACHA.number)
 
 
 # What is refused.

@@ -12,6 +12,7 @@ from lockgate.machine.identity import KeyRecord, verify_records
 from lockgate.machine.transaction import SUITE_ED25519
 from lockgate.node.folder import Folder
 from lockgate.node.identity import Cabinet, inception, open_keys
+from lockgate.node.keystores import open_keystore
 
 
 @pytest.fixture
@@ -67,8 +68,28 @@ def older(ring: KeyRing) -> list[int]:
 def test_S61_the_next_sealing_key_may_be_of_another_suite(folder: Folder) -> None:
     first, signed = inception(open_keys(folder, "h"))
     second = Cabinet(folder, "h").next_record(first, 18)
-    assert Cabinet(folder, "h").next_record(first).body == second.body, "whatever is asked afterwards"
+    assert Cabinet(folder, "h").next_record(first, 18).body == second.body
     chain = verify_records(first.endpoint_id, [signed, second])
     assert [record.sealing.suite for record in chain] == [17, 18]
     ring = Cabinet(folder, "h").ring(chain)
     assert ring.current.sealing.public_key == chain[-1].sealing.public_key
+
+
+@pytest.mark.parametrize("wins", [17, 18])
+def test_S61_a_key_that_was_made_of_a_suite_that_ended_holds_no_other_up(folder: Folder, wins: int) -> None:
+    """Which one counts says the record that is proven: either may have been posted."""
+    first, signed = inception(open_keys(folder, "h"))
+    offered = {suite: Cabinet(folder, "h").next_record(first, suite) for suite in (17, 18)}
+    chain = verify_records(first.endpoint_id, [signed, offered[wins]])
+    assert chain[-1].sealing.suite == wins
+    cabinet = Cabinet(folder, "h")
+    cabinet.settled(1)
+    assert cabinet.ring(chain).current.sealing.public_key == chain[-1].sealing.public_key
+    third = cabinet.next_record(chain[-1])
+    chain = verify_records(first.endpoint_id, [signed, offered[wins], third])
+    assert chain[-1].sealing.suite == wins
+    assert older(cabinet.ring(chain)) == [1, 0]
+    cabinet.forget(2)
+    assert older(cabinet.ring(chain)) == []
+    kept = [name for name in open_keystore(folder, folder.host("h"), {}).kinds() if name.startswith("sealing")]
+    assert kept == ["sealing-2"], "the one that was never used is gone, too"
