@@ -122,6 +122,10 @@ class Chain(Protocol):
         """The newest block that is final: what is read below it is never taken back."""
         ...
 
+    async def earliest(self) -> int:
+        """The first block that can still be read: nodes let old ones go, or began after them. At least 1."""
+        ...
+
     async def block_events(self, height: int, /) -> BlockEvents: ...
 
     async def blocks_events(self, heights: Sequence[int], /) -> Sequence[BlockEvents]:

@@ -20,7 +20,7 @@ from lockgate.node.trace import Life
 from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import floor_seconds
-from lockgate.relay.rpc import RpcError, number
+from lockgate.relay.rpc import RpcError
 
 WAIT_S: Final = 10.0  # for the header that carries the newest state: it is due at once
 
@@ -65,7 +65,7 @@ async def fingerprint(ledger: Ledger, folder: Folder | None) -> LedgerRef:
             for ref in (config.local, *config.remotes):
                 if ref.domain == ledger.domain.hex():
                     return ref
-    first = await _earliest(ledger)
+    first = await ledger.chain.earliest()
     digest = header_hash((await ledger.chain.signed_header(first)).header)
     return LedgerRef(ledger.name, ledger.chain.chain_id, ledger.domain.hex(), first, digest.hex())
 
@@ -109,7 +109,7 @@ async def _first_past(ledger: Ledger, timeout: int, newest: int) -> int:
 
     if not await past(newest):
         raise NotProvable("the ledger shows no header past the timeout", ledger=ledger.name)
-    low, high = await _earliest(ledger), newest
+    low, high = await ledger.chain.earliest(), newest
     while low < high:
         middle = (low + high) // 2
         if await past(middle):
@@ -117,12 +117,6 @@ async def _first_past(ledger: Ledger, timeout: int, newest: int) -> int:
         else:
             low = middle + 1
     return high
-
-
-async def _earliest(ledger: Ledger) -> int:
-    """Height of the first header the node has."""
-    status = await ledger.chain.rpc.call("status")
-    return number(status["sync_info"]["earliest_block_height"])
 
 
 async def _item(life: Life, side: Side, ledger: Ledger, name: Name, at: int) -> Item:

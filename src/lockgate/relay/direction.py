@@ -95,11 +95,15 @@ class Direction:
         return 0.0 if since is None else max(0.0, (self.source.time - since) / NANOS_PER_SECOND)
 
     async def find_oldest(self) -> None:
-        """Read the header of the oldest send: it may be from before this relayer."""
+        """Read the header of the oldest send: it may be from before this relayer.
+
+        Where its block is gone, the first one that its node still has: so old it is at least.
+        """
         heights = [track.sent_height.height for track in self.watch.tracks.values()]
         first = min(heights, default=0)
         if first and (self.oldest is None or self.oldest[0] != first):
-            self.oldest = (first, await self.source.chain.time_of(first))
+            chain = self.source.chain
+            self.oldest = (first, await chain.time_of(max(first, await chain.earliest())))
 
     def waits_for_a_step(self, now: float) -> bool:
         """Is a fresh packet on its way that a courier can move now?"""

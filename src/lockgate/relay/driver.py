@@ -106,6 +106,7 @@ class Relayer:
     async def look(self) -> None:
         """Read both ledgers once, for `status`; moves nothing."""
         await self._scan()
+        await self._date()
 
     def status(self) -> dict[str, Any]:
         """Packets in flight and why they wait, the clients' age, and what was done."""
@@ -160,6 +161,7 @@ class Relayer:
         await self._scan()
         self.ready.set()
         self._wake()
+        await self._date()
         await asyncio.sleep(SCAN_EVERY_S)
 
     async def _scan(self) -> None:
@@ -171,9 +173,14 @@ class Relayer:
         self._placed.set()
         for direction in self.directions:
             await direction.watch.scan()
-            await direction.find_oldest()
             direction.quarantine.keep_only(direction.watch.tracks)
             self._care.found(direction)
+
+    async def _date(self) -> None:
+        """How old the oldest packets are, for people: nothing waits for it, and nothing depends on it."""
+        for direction in self.directions:
+            with contextlib.suppress(*STUMBLES):
+                await direction.find_oldest()
 
     def _reader(self, end: EndPoint) -> Callable[[], Awaitable[None]]:
         async def step() -> None:

@@ -92,16 +92,17 @@ class EndPoint:
         return next((time for time, number in self.headers if number == height), None)
 
     async def first_at(self, timeout: UnixSeconds) -> Height:
-        """The first header with floor(time) >= timeout; the newest one has it, as the caller knows.
+        """The first header its node still has with floor(time) >= timeout; the newest has it, as the caller knows.
 
-        Headers that were read answer at once; for older ones the node is asked, halving the range.
+        Headers that were read narrow the range; where it is not one then, the node is asked, halving it.
         """
         kept = self.headers
-        if kept and floor_seconds(kept[0][0]) < timeout:
-            place = bisect_left([floor_seconds(time) for time, _ in kept], timeout)
-            if place < len(kept):
-                return Height(self.height.revision, kept[place][1])
-        low, high = 1, kept[0][1] if kept and floor_seconds(kept[0][0]) >= timeout else self.height.height
+        low, high = await self.chain.earliest(), self.height.height
+        place = bisect_left([floor_seconds(time) for time, _ in kept], timeout)
+        if place:
+            low = max(low, kept[place - 1][1] + 1)
+        if place < len(kept):
+            high = min(high, max(low, kept[place][1]))
         while low < high:
             middle = (low + high) // 2
             time = await self.chain.time_of(middle)

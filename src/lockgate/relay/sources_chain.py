@@ -3,6 +3,7 @@
 | what is read | rule |
 |---|---|
 | tip | the highest block that enough sources have reached; its time is that of the header they agree on |
+| earliest | the first block that enough sources have |
 | headers | enough sources must show the same hash; two signed ones of a height are kept as evidence |
 | commits, validator sets, proofs | one source, checked against the header agreed on; else the next source |
 | blocks' events and transactions | enough sources must show the same; who differs is outvoted at once |
@@ -77,6 +78,14 @@ class SourcedChain(SourcedHeaders):
             raise self.sources.halt(SourcesDisagree("tip", chain=self.chain_id, said=said)) from error
         self.sources.agreed("tip")
         return Tip(self.chain_id, Height(self.revision, agreed), signed.header.time)
+
+    async def earliest(self) -> int:
+        """The first block that enough sources say they have."""
+        answers = await self.sources.every("earliest", lambda chain: chain.earliest())
+        found = sorted(answer for answer in answers.values() if isinstance(answer, int))
+        if len(found) < self.sources.required:
+            raise next(answer for answer in answers.values() if isinstance(answer, RpcError))
+        return found[self.sources.required - 1]
 
     async def genesis(self) -> bytes:
         return await self._one("genesis", lambda chain: chain.genesis(), fixed=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from lockgate.relay.driver import Relayer
 from lockgate.relay.endpoint import Slot
 from lockgate.relay.messages import News, Stage
 from lockgate.relay.precedence import at_once
-from lockgate.relay.rpc import Calls
+from lockgate.relay.rpc import Calls, RpcError
 from tests.support.relays import FaultyRpc, Pair, relaying
 
 
@@ -252,5 +254,91 @@ def test_clear_moves_what_can_move_and_says_what_cannot() -> None:
             assert pair.open_packets() == pair.open_packets(pair.b) == []
             assert await relayer.clear() == 0, "again: nothing to do"
         ended_once(pair, 30)
+
+    asyncio.run(work())
+
+
+def keeping(first: int) -> Callable[[Calls], Calls]:
+    """A node that let its headers below a height go."""
+
+    async def refuse(method: str, params: dict[str, Any]) -> None:
+        if method == "commit" and int(params["height"]) < first:
+            raise RpcError(f"height {params['height']} is not available, lowest height is {first}")
+
+    def shown(method: str, _: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+        if method == "status":
+            result["sync_info"]["earliest_block_height"] = str(first)
+        return result
+
+    return lambda rpc: FaultyRpc(rpc, shown, refuse)
+
+
+async def refreshed(pair: Pair, on: int) -> int:
+    """Bring the client on one ledger to the other's newest header; returns its height."""
+    relayer = pair.relayer("another")
+    await relayer.look()
+    end, of = relayer.ends[on], relayer.ends[1 - on]
+    assert end.tracked is not None
+    submitter = end.submitters[Slot.CARE]
+    ground = await of.updater.reach(end.tracked, of.height, end.time)
+    assert (await submitter.submit(ground.updates(end.client, submitter.signer))).code == 0
+    return of.height.height
+
+
+@pytest.mark.parametrize("gone", ["before the timeout", "past the timeout"])
+def test_packets_time_out_although_their_ledgers_node_let_old_blocks_go(gone: str) -> None:
+    """A search for the first late header must not ask for blocks that the node no longer has."""
+
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(3, timeout_s=100)
+            await pair.until(lambda: len(pair.open_packets()) == 3)
+            first = await refreshed(pair, 0)
+            pair.clock.advance(seconds(101))
+            await pair.until(lambda: pair.b.ledger.chain.time >= pair.clock.now())
+            first_late = pair.b.ledger.height
+            await pair.until(lambda: pair.b.ledger.height > first_late + 3)
+            if gone == "past the timeout":
+                first = await refreshed(pair, 0)
+            relayer = pair.relayer(wrap={"beta-1": keeping(first)})
+            assert await relayer.clear() == 0
+            await relayer.ends[0].refresh()
+        assert sorted(pair.history(pair.a, "timeout_packet")) == [1, 2, 3]
+        assert relayer.ends[0].tracked is not None
+        assert relayer.ends[0].tracked.latest.height == max(first, first_late)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("answer", ["without its block", "never"])
+def test_a_packet_whose_block_cannot_be_dated_holds_nothing_up(answer: str) -> None:
+    """How old the oldest packet is, is for people: no worker waits for it."""
+
+    async def work() -> None:
+        pair = Pair.make()
+        async with pair.running():
+            pair.send(1)
+            await pair.until(lambda: pair.open_packets() == [1])
+            sent = pair.a.ledger.height
+            pair.clock.advance(seconds(60))
+            await pair.until(lambda: pair.a.ledger.height > sent + 3 and pair.a.ledger.chain.time >= pair.clock.now())
+            first = await refreshed(pair, 1)
+
+            async def undated(method: str, params: dict[str, Any]) -> None:
+                if method == "commit" and int(params["height"]) <= sent:
+                    await asyncio.sleep(3_600)
+
+            wrap = keeping(first) if answer == "without its block" else lambda rpc: FaultyRpc(rpc, before=undated)
+            look = pair.relayer("other", {"alpha-1": wrap})
+            if answer == "without its block":
+                await look.look()
+                since = pair.a.ledger.chain.signed_header(first).header.time
+                age_s = look.directions[0].oldest_age_s()
+                assert age_s == (look.ends[0].time - since) / 10**9, "as old as the first block that is left, at least"
+            async with relaying(pair.relayer(wrap={"alpha-1": wrap})) as (relayer,):
+                await started(relayer)
+                await pair.until(lambda: not pair.open_packets())
+        ended_once(pair, 1)
 
     asyncio.run(work())

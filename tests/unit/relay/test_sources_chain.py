@@ -380,3 +380,20 @@ def test_proven_reads_go_to_one_source() -> None:
         assert [rpc.calls.count("validators") for rpc in rpcs] == [1, 0, 0]
 
     on_pair(work)
+
+
+def test_the_first_block_is_the_one_that_enough_sources_have() -> None:
+    def from_height(first: int) -> Callable[[Calls], Calls]:
+        def shown(method: str, params: Json, result: Json) -> Json:
+            if method == "status":
+                result["sync_info"]["earliest_block_height"] = str(first)
+            return result
+
+        return lambda rpc: FaultyRpc(rpc, shown)
+
+    async def work(pair: Pair) -> None:
+        for required, first in ((1, 1), (2, 4), (3, 9)):
+            chain, _ = nodes(pair, [from_height(9), None, from_height(4)], required)
+            assert await chain.earliest() == first
+
+    on_pair(work)

@@ -66,6 +66,13 @@ class CometBftChain(CometBftState):
             raise BadAnswer("the node runs another chain", expected=self.chain_id, got=network)
         return Tip(self.chain_id, self._height(height), parse_time(time))
 
+    async def earliest(self) -> int:
+        status = await self.rpc.call("status")
+        try:
+            return max(1, number(status["sync_info"]["earliest_block_height"]))  # 0: it has none at all yet
+        except (KeyError, TypeError) as error:
+            raise BadAnswer("status has another shape") from error
+
     async def genesis(self) -> bytes:
         """Our own genesis document, as embedded ledgers serve it."""
         document = await self.rpc.call("genesis")

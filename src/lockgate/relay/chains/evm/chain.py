@@ -202,6 +202,10 @@ class EvmChain(OneSource):
             return released
         return self._numbered(await ask(self.node, "eth_getBlockByNumber", hex(number), False), number)
 
+    async def earliest(self) -> int:
+        """Nodes that let bodies and state go keep every header, and of one nothing else is asked that is old."""
+        return 1
+
     async def time_of(self, height: int, /) -> UnixNanos:
         return (await self.block(height)).nanos
 
