@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lockgate.codec import rlp
-from lockgate.courier.ports import ChainUnavailable, NotYet
+from lockgate.courier.ports import BlockEvents, ChainUnavailable, NotYet
 from lockgate.ibc import events as ibc_events
 from lockgate.ibc import host, wire
 from lockgate.ibc.commitment import commit_packet
@@ -19,7 +19,7 @@ from lockgate.merkle.patricia import EMPTY_ROOT
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault
 from lockgate.primitives.ids import Height
 from lockgate.relay.chains.evm.answers import hexed
-from lockgate.relay.chains.evm.chain import NoHost
+from lockgate.relay.chains.evm.chain import EvmChain, NoHost
 from lockgate.relay.chains.evm.history import MOST_KEPT, Finality, ReorganisedAfterRelease
 from lockgate.relay.chains.evm.proofs import StorageProof
 from lockgate.relay.rpc import BadAnswer
@@ -319,6 +319,80 @@ def test_a_lie_is_a_typed_failure(lie: str) -> None:
     assert isinstance(caught.value, (BadAnswer, ChainUnavailable)), caught.value
     node.spoil = lambda _method, _params, answer: answer
     run(work())  # and nothing of it was kept
+
+
+@pytest.mark.parametrize("text", [b"echo-1", b"application/octet-stream", b"remote", REMOTE.encode()])
+def test_text_of_a_packet_that_is_not_utf8_hides_that_packet_and_no_other(text: bytes) -> None:
+    """Compilers do not look at the bytes of a string, so anybody can send such a packet."""
+    node = FakeNode()
+    node.send()
+    name, topics, data = node.logs[-1]
+    assert text in data
+    node.logs[-1] = name, topics, data.replace(text, b"\xff" * len(text))
+    packet = node.send()
+    node.mine(6_000)
+    chain, _ = chain_of(node, "2")
+
+    async def work() -> None:
+        await chain.tip()
+        (block,) = await chain.blocks_events([1])
+        assert [event.get(ibc_events.SEQUENCE) for event in block.events] == ["2"]
+        assert set(await chain.outstanding(CLIENT)) == {1, 2}
+        node.calls.clear()
+        found = await chain.find_events(
+            ibc_events.SEND_PACKET, ibc_events.SOURCE_CLIENT, CLIENT, {1, 2}, lambda _: True
+        )
+        assert set(found) == {packet.sequence}, "the other one is known to none"
+
+    run(work())
+
+
+def test_a_packet_that_nobody_can_read_is_not_looked_for_in_older_blocks() -> None:
+    node = FakeNode()
+    node.mine(6_000)
+    node.send()
+    name, topics, data = node.logs[-1]
+    node.logs[-1] = name, topics, data.replace(b"echo-1", b"echo-\xff")
+    node.mine(3)
+    chain, _ = chain_of(node, "2")
+    search = chain.find_events(ibc_events.SEND_PACKET, ibc_events.SOURCE_CLIENT, CLIENT, {1}, lambda _: True)
+    assert run(search) == {}
+    assert node.calls.count("eth_getLogs") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda topics: topics[:2],
+        lambda topics: [*topics[:2], "0x" + "44" * 32],
+        lambda topics: [topics[0], "0x" + "44" * 32, topics[2]],
+    ],
+    ids=["two", "another sequence", "another client"],
+)
+def test_logs_with_topics_that_were_not_asked_for_are_no_answer(change: Callable[[list[str]], list[str]]) -> None:
+    node = FakeNode()
+    node.send()
+    node.mine(4)
+    node.spoil = of("eth_getLogs", lambda answer: [{**log, "topics": change(log["topics"])} for log in answer])
+    chain, _ = chain_of(node, "2")
+    with pytest.raises(BadAnswer):
+        run(chain.find_events(ibc_events.SEND_PACKET, ibc_events.SOURCE_CLIENT, CLIENT, {1}, lambda _: True))
+
+
+def test_a_skipped_packet_without_its_sequence_is_no_answer() -> None:
+    node = FakeNode()
+    node.skip(1, "packet.expired")
+    node.mine(4)
+    chain, _ = chain_of(node, "2")
+    assert [event.type for event in run(_first_block(chain)).events] == ["skipped_packet"]
+    node.spoil = logs(topics=[node.blocks[1].logs[0]["topics"][0]])
+    with pytest.raises(BadAnswer):
+        run(_first_block(chain))
+
+
+async def _first_block(chain: EvmChain) -> BlockEvents:
+    await chain.tip()
+    return await chain.block_events(1)
 
 
 def test_an_address_without_a_contract_is_named() -> None:

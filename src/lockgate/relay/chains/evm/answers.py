@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,6 +53,13 @@ class Log:
     block_hash: bytes
     index: int  # in its block
     transaction: bytes = b""  # its hash, where the node says it
+
+    def fits(self, asked: Sequence[Any]) -> bool:
+        """Has it the topics of a question, each of which is one in hex or a list of alternatives?"""
+        return len(asked) <= len(self.topics) and all(
+            hexed(topic) in one if isinstance(one, list) else hexed(topic) == one
+            for topic, one in zip(self.topics, asked, strict=False)
+        )
 
 
 @dataclass(frozen=True, slots=True)

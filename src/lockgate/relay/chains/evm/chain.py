@@ -254,14 +254,16 @@ class EvmChain(OneSource):
                 hexed(keccak256(client.encode())),
                 [hexed(sequence.to_bytes(32)) for sequence in some],
             ]
-            high = last
-            while high >= self._first and not found.keys() >= set(some):
+            high, met = last, set[int]()
+            while high >= self._first and not met >= set(some):
                 low = max(self._first, high - LOGS_AT_ONCE + 1)
                 for log in await self.logs(low, high, topics):
-                    for event in events_of([log]):
-                        sequence = int.from_bytes(log.topics[2])
-                        if event.type == kind and sequence in some and accept(event):
+                    sequence, events = int.from_bytes(log.topics[2]), events_of([log])
+                    met |= set() if events else {sequence}  # nobody can read it, and there is no other one
+                    for event in events:
+                        if event.type == kind and accept(event):
                             found[sequence] = (event, Height(REVISION, log.block))
+                            met.add(sequence)
                 high = low - 1
         return found
 
@@ -272,7 +274,7 @@ class EvmChain(OneSource):
         if isinstance(json, list) and len(json) > MOST_LOGS:
             raise BadAnswer("more logs than blocks can hold", count=len(json))
         logs = answers.logs_of(json)
-        if any(log.address != self.host or not first <= log.block <= last for log in logs):
+        if any(log.address != self.host or not first <= log.block <= last or not log.fits(topics) for log in logs):
             raise BadAnswer("logs that were not asked for", first=first, last=last)
         return sorted(logs, key=lambda log: (log.block, log.index))
 

@@ -15,6 +15,7 @@ from lockgate.relay.chains.evm.artefacts import artefact
 from lockgate.relay.chains.evm.chain import LOGS_AT_ONCE, EvmChain
 from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.chains.evm.node import ask
+from lockgate.relay.chains.evm.packets import told_by
 
 
 class NotDeployed(PeerFault):
@@ -53,14 +54,14 @@ async def add_client(
     arguments = (counterparty, int.from_bytes(client), limits.out_max, limits.in_max, limits.window_s)
     receipt = await invoke(account, host, "host", "addClient", *arguments)
     for log in receipt.logs:
-        found = interface("host").event(log) if log.address == host else None
+        found = told_by(log) if log.address == host else None
         if found is not None and found[0] == "ClientAdded":
             return ClientId(found[1][0])
     raise NotDeployed("no lane was added", transaction=receipt.transaction)
 
 
 async def client_of(chain: EvmChain, contract: bytes, first: int) -> ClientId | None:
-    """The lane whose client a contract is, if one was opened from block `first` on; none for none."""
+    """The lane whose client a contract is, if one was opened from block `first` on; none for none. Raises BadAnswer."""
     own = interface("host")
     last = (await chain.heads())[1].number
     for low in range(first, last + 1, LOGS_AT_ONCE):
@@ -71,7 +72,7 @@ async def client_of(chain: EvmChain, contract: bytes, first: int) -> ClientId | 
             "toBlock": hex(min(last, low + LOGS_AT_ONCE - 1)),
         }
         for log in logs_of(await ask(chain.node, "eth_getLogs", asked)):
-            found = own.event(log) if log.address == chain.host else None
+            found = told_by(log) if log.address == chain.host else None
             if found is not None and int(found[1][2]).to_bytes(20) == contract:
                 return ClientId(found[1][0])
     return None

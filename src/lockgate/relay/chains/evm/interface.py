@@ -98,6 +98,14 @@ class Interface:
         found = self._events.get(log.topics[0]) if log.topics else None
         return None if found is None else (found.name, _decoded(found.data, log.data))
 
+    def shaped(self, log: Log) -> bool:
+        """Is a log's data that of one of these events, whatever its texts are? No compiler holds them to UTF-8."""
+        found = self._events.get(log.topics[0]) if log.topics else None
+        try:
+            return found is not None and bool(_decoded(tuple(map(_untold, found.data)), log.data))
+        except Malformed:
+            return False
+
 
 @cache
 def interface(name: str) -> Interface:
@@ -136,6 +144,18 @@ def _decoded(kinds: tuple[abi.Type, ...], data: bytes, limit: int = abi.DEFAULT_
     head = abi.WORD.to_bytes(abi.WORD) if _is_dynamic(kinds) else b""
     values: tuple[Any, ...] = abi.decode(abi.Tuple(kinds), head + data, limit=limit)
     return values
+
+
+def _untold(kind: abi.Type) -> abi.Type:
+    """A type with bytes where it has text: they are laid out alike."""
+    match kind:
+        case abi.Dynamic():
+            return abi.BYTES
+        case abi.Array(item):
+            return abi.Array(_untold(item))
+        case abi.Tuple(items):
+            return abi.Tuple(tuple(map(_untold, items)))
+    return kind
 
 
 def _is_dynamic(kinds: tuple[abi.Type, ...]) -> bool:

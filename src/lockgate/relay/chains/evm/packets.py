@@ -67,22 +67,35 @@ def batch_of(source: str, destination: str, items: Sequence[Any]) -> tuple[Packe
     return tuple(packet_of((sequence, source, destination, timeout, (one,))) for sequence, timeout, one in items)
 
 
+def told_by(log: Log) -> tuple[str, tuple[Any, ...]] | None:
+    """An event of the host's: its name, and what of it is not indexed. None for another contract's.
+
+    None as well for one with text that is not UTF-8, which anybody can have it emit: no ledger reads such a packet, so
+    nothing follows from it. Raises BadAnswer for one that the contract cannot emit.
+    """
+    try:
+        return host_interface().event(log)
+    except Malformed as error:
+        if host_interface().shaped(log):
+            return None
+        raise BadAnswer("an event that the contract cannot emit", block=log.block, index=log.index) from error
+
+
 def events_of(logs: Sequence[Log]) -> tuple[Event, ...]:
     """What the host's logs say, in order. Raises BadAnswer for one that its contract cannot emit."""
     return tuple(event for log in logs for event in _events(log))
 
 
 def _events(log: Log) -> tuple[Event, ...]:
-    try:
-        found = host_interface().event(log)
-    except Malformed as error:
-        raise BadAnswer("an event that the contract cannot emit", block=log.block, index=log.index) from error
+    found = told_by(log)
     if found is None:
         return ()
     name, values = found
     if name == "LanePaused":
         return (Event("lane_paused", (("client_id", values[0]),)),)
     if name == "Skipped":
+        if len(log.topics) != 3:
+            raise BadAnswer("an event with other topics than its own", block=log.block, index=log.index)
         return (
             Event(SKIPPED_PACKET, ((ibc_events.SEQUENCE, str(int.from_bytes(log.topics[2]))), ("reason", values[0]))),
         )
@@ -112,4 +125,5 @@ __all__ = (
     "item_fields",
     "packet_fields",
     "packet_of",
+    "told_by",
 )

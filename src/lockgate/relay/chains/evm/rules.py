@@ -12,6 +12,7 @@ from lockgate.primitives.ids import ClientId
 from lockgate.relay.chains.evm.answers import Receipt
 from lockgate.relay.chains.evm.chain import EvmChain
 from lockgate.relay.chains.evm.interface import interface
+from lockgate.relay.chains.evm.packets import told_by
 from lockgate.relay.rpc import BadAnswer
 
 MOST: Final = 2**32 - 1  # packets of a window, and its seconds
@@ -90,7 +91,7 @@ async def rules_of(chain: EvmChain, client: ClientId) -> LaneRules:
 def lawful_from(receipt: Receipt, host: bytes) -> int:
     """Unix seconds from which on what was said has an effect; 0 for at once."""
     for log in receipt.logs:
-        found = interface("host").event(log) if log.address == host else None
+        found = told_by(log) if log.address == host else None
         if found is not None and found[0] in _TOLD:
             return int(found[1][-1])
     return 0
