@@ -14,12 +14,13 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, Self, TypeVar, runtime_checkable
 
+from google.protobuf.message import DecodeError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from lockgate.codec import cbor
 from lockgate.courier.ports import ChainUnavailable
-from lockgate.primitives.errors import PeerFault, Unavailable
+from lockgate.primitives.errors import LockgateError, PeerFault, Unavailable
 from lockgate.relay.http import HttpFailed, HttpPool, TooLong, origin
 
 MAX_ANSWER: Final = 64 * 1024 * 1024  # block_results of a full block, base64 and JSON around it
@@ -37,6 +38,9 @@ NEW_HEADER: Final = {
     "method": "subscribe",
     "params": {"query": "tm.event='NewBlockHeader'"},
 }
+
+# What a hostile or broken node can make a reader of its answers stumble over.
+STUMBLES: Final = (LockgateError, DecodeError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 T = TypeVar("T")
 
@@ -144,7 +148,7 @@ class Rpc:
                 continue
             if not isinstance(answers, list) or len(answers) != len(requests):
                 raise BadAnswer("a batch is answered by as many results", method=method)
-            by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, Mapping)}
+            by_id = by_number(answers)
             for request in requests:
                 try:
                     found.append(self._result(by_id.get(request["id"]), method))
@@ -257,6 +261,11 @@ def array(response: Mapping[str, Any], kind: type[T]) -> tuple[T, ...]:
     if type(found) is not tuple or any(type(item) is not kind for item in found):
         raise BadAnswer("not an array of what the query promises", items=kind.__name__)
     return found
+
+
+def by_number(answers: Sequence[Any]) -> dict[object, Mapping[str, Any]]:
+    """The answers of a batch by the number of their call; whatever else a node puts there answers none."""
+    return {answer["id"]: answer for answer in answers if isinstance(answer, Mapping) and type(answer.get("id")) is int}
 
 
 def number(text: object) -> int:

@@ -16,11 +16,9 @@ from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from google.protobuf.message import DecodeError
-
 from lockgate.primitives.errors import LockgateError, Misuse, PeerFault, Unavailable
 from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.rpc import RpcError
+from lockgate.relay.rpc import STUMBLES, RpcError
 
 ANSWER_S: Final = 5.0  # a source that has not answered by then is silent
 GRACE_S: Final = 0.5  # how long the others are waited for when enough have answered
@@ -32,7 +30,6 @@ UNUSABLE_S: Final = (2.0, 60.0)  # after an answer of another shape, length or c
 LIED_S: Final = (10.0, 1_800.0)  # after an answer that was refuted
 MAX_QUESTIONS: Final = 256  # questions whose dissenters are remembered
 SHOWN: Final = 120  # characters of an answer in an alarm
-STUMBLES: Final = (LockgateError, DecodeError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)

@@ -109,3 +109,18 @@ def test_fewer_answers_than_calls_are_refused(monkeypatch: pytest.MonkeyPatch) -
                 await client.many("echo", [{"key": "a"}, {"key": "b"}])
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("key", [[], {}, True, "1", None])
+def test_b5_an_answer_to_no_call_is_refused_whatever_it_is_named(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with node([]) as client:
+
+            async def named(*_: Any) -> list[Any]:
+                return [{"id": key, "result": {}}, {"id": 2, "result": {}}]
+
+            monkeypatch.setattr(client, "_post", named)
+            with pytest.raises(BadAnswer, match="not a JSON-RPC object"):
+                await client.many("echo", [{"key": "a"}, {"key": "b"}])
+
+    asyncio.run(work())

@@ -73,10 +73,16 @@ def test_a_calls_own_error_stands_in_its_place() -> None:
         lambda _: answer(b"{}"),
         lambda _: answer(b'[{"id": 99, "result": 1}]'),
         lambda _: answer(b"[7]"),
+        lambda _: answer(b'[{"id": [], "result": 1}]'),
+        lambda _: answer(b'[{"id": {"a": 1}, "result": 1}]'),
+        lambda _: answer(b'[{"id": true, "result": 1}]'),
         saying({}),
         saying({"result": "0x" + "00" * 10_000}),
     ],
-    ids=["no json", "deep", "no answers", "an object", "another id", "a number", "neither", "huge"],
+    ids=[
+        *("no json", "deep", "no answers", "an object", "another id", "a number"),
+        *("a list for an id", "an object for an id", "true for an id", "neither", "huge"),
+    ],
 )
 def test_nonsense_is_a_bad_answer(reply: Reply) -> None:
     with pytest.raises(BadAnswer):

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, Self
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.relay.chains.evm.answers import printable
 from lockgate.relay.http import HttpFailed, HttpPool, TooLong, origin
-from lockgate.relay.rpc import BadAnswer, RpcError
+from lockgate.relay.rpc import BadAnswer, RpcError, by_number
 
 MAX_ANSWER: Final = 32 * 1024 * 1024  # logs of a few full blocks, in hex and JSON
 TIMEOUT_S: Final = 10.0
@@ -96,7 +96,7 @@ class EvmNode:
             if isinstance(answers, Mapping) and answers.get("error") is not None:
                 raise _error_of(answers["error"], calls[0][0], self.name)
             raise BadAnswer("a batch is answered by as many results", node=self.name)
-        by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, Mapping)}
+        by_id = by_number(answers)
         found: list[Any] = []
         for request, (method, _) in zip(requests, calls, strict=True):
             answer = by_id.get(request["id"])
