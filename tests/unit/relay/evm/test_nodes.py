@@ -184,3 +184,56 @@ def test_health_says_who_contradicts() -> None:
 def test_no_more_can_be_required_than_there_are() -> None:
     with pytest.raises(TooFewNodes):
         EvmNodes([("only", FakeNode())], 2, lambda *_: None)
+
+
+class Broken(Seen):
+    """A node whose answer breaks what reads it."""
+
+    async def many(self, calls: Sequence[Call], /) -> list[Any]:
+        raise TypeError("unhashable type: 'list'")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_b5_an_answer_that_breaks_its_reader_is_one_nodes_and_stops_no_other(place: int) -> None:
+    node = sent_one()
+    nodes = [Seen(node), Seen(node)]
+    nodes.insert(place, Broken(node))
+    chain, told = through(*nodes)
+    assert asyncio.run(chain.tip()).height == Height(0, 7)
+    assert ("node", {"node": f"node {place}", "state": "TypeError(\"unhashable type: 'list'\")"}) in told
+
+
+def counts(*said: str | None, required: int = 2, method: str = "eth_getTransactionCount") -> int:
+    """What nodes that say these numbers are taken to say."""
+    node = sent_one()
+    nodes = [
+        Seen(node, silent=True) if one is None else Seen(Numbers(), lambda _method, _params, _answer, one=one: one)
+        for one in said
+    ]
+    chain, _ = through(*nodes, required=required)
+    return int(asyncio.run(ask(chain.node, method, "0x01", "pending")), 16)
+
+
+class Numbers(FakeNode):
+    """Numbers are this test's."""
+
+    def eth_getTransactionCount(self, *_: Any) -> str:
+        return "0x0"
+
+    eth_estimateGas = eth_maxPriorityFeePerGas = eth_getTransactionCount
+
+
+def test_b5_no_one_node_says_which_nonce_is_free() -> None:
+    """Whoever signs above what waits, signs what is never included, and everything after it."""
+    assert counts("0x5", "0x5", "0x40") == 5
+    assert counts("0x5", "0x5", "0x0") == 5
+    assert counts("0x6", "0x5", None) == 5, "so many have reached"
+    with pytest.raises(ChainUnavailable):
+        counts("0x5", "many", "more")
+
+
+@pytest.mark.parametrize("method", ["eth_estimateGas", "eth_maxPriorityFeePerGas"])
+def test_b5_no_one_node_makes_it_dear(method: str) -> None:
+    assert counts("0x5", "0xffffff", method=method) == 5
+    assert counts("0x5", "0xffffff", "0x6", method=method) == 6
+    assert counts("0x5", "0xffffff", None, method=method) == 5

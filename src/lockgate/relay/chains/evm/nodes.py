@@ -5,7 +5,8 @@ it: headers, logs, proofs, storage and results of calls at a block. Nodes are no
 the one that a tag names) is the highest that so many have reached, and they must agree which block it is; what is asked
 of "the newest block" is asked of that one, by its hash. A node that is behind, silent or says "no" counts for nothing,
 one that contradicts the others is told, and below the required number nothing is read: failing over never lowers it.
-What only the own account suffers from (gas, tips, counts) is a middle value; a transaction is offered to all.
+What only the own account suffers from is what enough nodes have counted, and for gas and tips a middle value, of two
+the lower; a transaction is offered to all.
 Source: Ethereum execution API; EIP-1898.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from statistics import median_high
+from statistics import median_low
 from typing import Any, Final
 
 from lockgate.courier.ports import ChainUnavailable
@@ -22,7 +23,7 @@ from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.relay.chains.evm import answers
 from lockgate.relay.chains.evm.node import Call, EvmCalls
 from lockgate.relay.chains.evm.refusals import of_sending
-from lockgate.relay.rpc import BadAnswer, RpcError
+from lockgate.relay.rpc import STUMBLES, BadAnswer, RpcError
 
 GRACE_S: Final = 1.0  # after enough nodes have answered, for the others
 TAGS: Final = ("latest", "finalized", "safe")
@@ -137,8 +138,9 @@ class EvmNodes:
     async def _one(self, each: Standing, calls: Sequence[Call]) -> list[Any] | None:
         try:
             found = await each.node.many(calls)
-        except LockgateError as error:
-            self._stands(each, f"{error.code}: {error.detail}"[:200])
+        except STUMBLES as error:
+            said = f"{error.code}: {error.detail}" if isinstance(error, LockgateError) else repr(error)
+            self._stands(each, answers.printable(said)[:200])
             return None
         self._stands(each, "answers")
         return found
@@ -203,17 +205,17 @@ class EvmNodes:
                 self._report("alarm", {"code": "evm.nodes_differ", **what})
 
     def _count(self, asked: _Round) -> Any:
-        """Counts grow: what enough nodes have reached; of what waits in pools, the most that any knows."""
+        """Counts grow: what enough nodes have reached, in blocks as in their pools."""
         found = sorted(_quantities(asked.given), reverse=True)
         if len(found) < self._required:
             raise ChainUnavailable("too few nodes count", **self._said())
-        return answers.hexed(found[0] if asked.call[1][1] == "pending" else found[self._required - 1])
+        return answers.hexed(found[self._required - 1])
 
     def _middle(self, asked: _Round) -> Any:
         found = _quantities(asked.given)
         errors = [given for given in asked.given if isinstance(given, RpcError)]
         if found and len(errors) < self._required:
-            return answers.hexed(median_high(found))
+            return answers.hexed(median_low(found))
         if errors:
             return errors[0]
         raise ChainUnavailable("no node answers", method=asked.call[0], **self._said())
