@@ -37,7 +37,7 @@ NOT_THE_PACKETS: Final = frozenset(
         *(("sdk", code) for code in (4, 5, 11, 13, 19, 20, 32)),  # of Cosmos SDK chains: signature to sequence
         ("ibc", 2),  # the client has a list of relayers and we are not on it
         ("client", 29),  # the client is not active
-        ("evm", 2),  # a host contract's lane is paused, or at its limit
+        ("evm", 2),  # a host contract's lane is paused; a limit is of the ports that some of its packets share
         ("client", 12),  # what was brought to it does not convince it
         *(("lockgate", code) for code in (85, 86, 87, 88, 89)),  # signers, signatures, epoch, rotation, rule
     }

@@ -166,6 +166,7 @@ def test_nothing_is_paid_for_what_is_done_already() -> None:
         ("client.frozen", ("client", 29)),
         ("lane.paused", ("evm", 2)),
         ("proof.root", ("evm", 1)),
+        ("lane.limit", ("evm", 1)),  # of the ports that these packets share: others have room
     ],
 )
 def test_a_refusal_is_a_code_that_couriers_know(reason: str, outcome: tuple[str, int]) -> None:

@@ -38,7 +38,6 @@ CODES: Final = {
     "set.expired": NOT_ACTIVE,
     "lane.paused": LANES_FAULT,
     "attestation.epoch": LANES_FAULT,  # the set was rotated under the batch
-    "lane.limit": LANES_FAULT,
 }
 ENDS: Final = {
     urls.MSG_RECV_PACKET: ibc_events.RECV_PACKET,
