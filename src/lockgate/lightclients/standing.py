@@ -6,8 +6,9 @@ Source: ICS-02; ibc-go 02-client errors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from lockgate.primitives.errors import PeerFault, Refused, Unavailable
 from lockgate.primitives.ids import ClientId, Height
@@ -20,6 +21,12 @@ EXPIRED: Final = "Expired"
 UNKNOWN: Final = "Unknown"
 CLIENT: Final = "client"
 CORE: Final = "ibc"
+Affords: TypeAlias = Callable[[int], bool]  # whether so many more signatures may be verified; asked right before
+
+
+def whatever_it_takes(signatures: int) -> bool:
+    """An `Affords` that sets no bound."""
+    return True
 
 
 class MalformedState(PeerFault):
@@ -168,6 +175,7 @@ __all__ = (
     "EXPIRED",
     "FROZEN",
     "UNKNOWN",
+    "Affords",
     "ClientExpired",
     "ClientFrozen",
     "ClientUnknown",
@@ -186,4 +194,5 @@ __all__ = (
     "require_active",
     "require_readable",
     "standing",
+    "whatever_it_takes",
 )

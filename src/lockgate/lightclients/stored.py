@@ -108,6 +108,10 @@ class StoredClient(ABC, Generic[C, S, P]):
         """Require that the client's ledger held nothing under `path` at `height`."""
         self.proofs_at(view, client_id, height).non_membership(proof, path)
 
+    def rests_on(self, view: View, client_id: ClientId, /) -> tuple[ClientId, ...]:
+        """The clients that this one compares: a single kind has none (P21)."""
+        return ()
+
     def triple_at(self, view: View, client_id: ClientId, height: Height, /) -> Triple | None:
         """What the client holds of a height, if anything (P21)."""
         found = self._store(view, client_id).find_consensus_state(height)

@@ -12,6 +12,7 @@ from lockgate.ibc.ports import ClientKind, LightClient
 from lockgate.lightclients.attested import AttestedClient
 from lockgate.lightclients.composite import CompositeClient
 from lockgate.lightclients.ethereum import EthereumClient
+from lockgate.lightclients.standing import Affords, whatever_it_takes
 from lockgate.lightclients.subject import MemberProofs, Subject, Triple
 from lockgate.lightclients.tendermint import TendermintClient
 from lockgate.primitives.errors import PeerFault, Refused
@@ -32,8 +33,23 @@ class ClientModule(LightClient, Protocol):
     @property
     def consensus_state_url(self) -> str: ...
 
-    def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
-        """Freeze an active client on evidence that froze another, if it convinces this one too (P20)."""
+    def convict(
+        self,
+        view: View,
+        client_id: ClientId,
+        message: tuple[str, bytes],
+        now: UnixNanos,
+        affords: Affords = whatever_it_takes,
+    ) -> Outcome | None:
+        """Freeze an active client on evidence that froze another, if it convinces this one too (P20).
+
+        Cheap things come first: whether the client holds anything that is contradicted. Before signatures are verified
+        `affords` is asked whether so many may be; None where they may not.
+        """
+        ...
+
+    def rests_on(self, view: View, client_id: ClientId) -> tuple[ClientId, ...]:
+        """The clients of this ledger that a joined one compares; none for a single kind (P21)."""
         ...
 
     def equivocation(self, view: View, client_id: ClientId, misbehaviour: bytes) -> tuple[bytes, bytes] | None:
@@ -110,6 +126,11 @@ class Clients:
                 client = ClientId(f"{name}-{number}")
                 if view.get(host.STORE, host.client_state(client)) is not None:
                     yield client, module
+
+    def place(self, one: tuple[ClientId, ClientModule]) -> tuple[int, int]:
+        """Sorts clients as `every` names them."""
+        client, module = one
+        return list(self._by_type).index(module.client_type), int(client.rpartition("-")[2])
 
     def described(self, view: View, now: UnixNanos) -> list[list[Any]]:
         """Each client as [id, kind, status, chain id, [revision, height], time there, trusting period, needs, forged].

@@ -47,11 +47,13 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
 PER_SEND: Final = 10_000  # each send inside an answer or advance
 PER_AUTHORIZATION: Final = 20_000  # a hybrid verification, beside the price of the message that carries it
 AUTHORIZATION: Final = "authorization"  # the field of a message in which an authority's signature stands (P16)
-# Evidence that freezes a client is shown to every other one (P14): a look at each, and where it follows the same chain,
-# so that it may have to verify the whole, what the message itself costs.
+# What freezes a client is shown to every other one (P14): a look at each and at each member of a joined one, the bytes
+# of the message where it follows the same ledger, and the signatures where what it holds is contradicted.
 PER_CLIENT_SHOWN: Final = 500
 EVIDENCE: Final = "v1.Misbehaviour"  # how the type URL of such a message ends
-SHOWN_ROOM: Final = 64  # clients of one chain that an estimate leaves room for
+SHOWN_ROOM: Final = 16  # clients of one chain that an estimate leaves room for; those that lanes rest on come first
+HEADER_ROOM: Final = 60_000  # for a header that turns out to be evidence: to be shown to a few clients, or to one
+SIGNATURE_BYTES: Final = 170  # that evidence has for each signature at least: it, an address, a time, a listed key
 _UPDATE: Final = "/ibc.core.client.v1.MsgUpdateClient"
 
 
@@ -61,21 +63,22 @@ ENVELOPE_BYTES: Final = 256  # what COSE and the signature add to a body, rounde
 def estimate(messages: Sequence[tuple[str, Any]], body_bytes: int) -> int:
     """Gas that a transaction of these messages uses at most; unknown messages count nothing.
 
-    Evidence may take more, on a ledger where more than `SHOWN_ROOM` clients follow one chain.
+    Evidence may use more, on a ledger where more than `SHOWN_ROOM` clients follow one chain; a header that turns out
+    to be evidence has `HEADER_ROOM`. With less it is shown to fewer, and still freezes the client it is for.
     """
     total = PER_TRANSACTION + PER_SIGNATURE + PER_BYTE * (body_bytes + ENVELOPE_BYTES)
     for name, content in messages:
         total += PER_MESSAGE.get(name, 0)
         if isinstance(content, Mapping):
             total += PER_SEND * len(content.get("sends", ())) + PER_AUTHORIZATION * (AUTHORIZATION in content)
-        elif name == _UPDATE and EVIDENCE.encode() in content:
-            total += SHOWN_ROOM * shown(len(content))
+        elif name == _UPDATE:
+            total += SHOWN_ROOM * shown(len(content)) if EVIDENCE.encode() in content else HEADER_ROOM
     return total
 
 
 def shown(size: int) -> int:
-    """Gas for showing evidence, in a message of so many bytes, to one more client of the chain that it is about."""
-    return PER_CLIENT_SHOWN + PER_MESSAGE[_UPDATE] + PER_BYTE * size
+    """Most gas for showing evidence, in a message of so many bytes, to one more client of the chain it is about."""
+    return PER_CLIENT_SHOWN + PER_BYTE * size + PER_SIGNATURE * (1 + size // SIGNATURE_BYTES)
 
 
 class Meter:

@@ -316,6 +316,11 @@ def every(view: View) -> list[Lane]:
     return [Lane.from_bytes(value) for _, value in view.scan(keys.LANE, b"lane/", b"lane0")]
 
 
+def clients(view: View) -> list[ClientId]:
+    """Every client that a lane rests on. A scan, as `every`."""
+    return [ClientId(key[7:].decode()) for key, _ in view.scan(keys.LANE, b"client/", b"client0")]
+
+
 @lru_cache(256)
 def _decoded(data: bytes) -> Lane:
     # Every packet reads its lane; the same bytes are the same lane.
@@ -373,6 +378,7 @@ def closed_by_equivocation(view: View, client: str, note: str) -> Outcome:
 __all__ = (
     "RemoteState",
     "check_open",
+    "clients",
     "closed_by_equivocation",
     "counterparty_value",
     "ended",

@@ -121,7 +121,7 @@ class PacketLayer:
     def dispatch(self, view: View, context: Context, name: str, data: bytes, meter: Meter) -> dispatch.Dispatched:
         """Run one IBC message; a refused packet's reason is recorded beside its sentinel (P3).
 
-        What the message costs is charged already; `meter` is for what follows from it. Raises OutOfGas.
+        What the message costs is charged already; `meter` is for what follows from it.
         """
         self._context = context
         try:
@@ -131,8 +131,8 @@ class PacketLayer:
                 self._suspended(view, failure)
             raise
         if name == MSG_UPDATE_CLIENT and equivocation.froze(done.outcome):
-            current, most = Overlay(view, done.outcome.writes), context.parameters.max_tx_gas
-            done.outcome.then(equivocation.spread(current, context.block, self.clients, data, meter, most))
+            current = Overlay(view, done.outcome.writes)
+            done.outcome.then(equivocation.spread(current, context.block, self.clients, data, meter))
         if done.received is not None and done.received.rejected is not None:
             received = done.received
             assert received.rejected is not None

@@ -23,9 +23,7 @@ from lockgate.lab.paths import (
     timeout_message,
     update,
 )
-from lockgate.lightclients.cometbft import commit
-from lockgate.machine import gas, keys, lanes
-from lockgate.machine.genesis import Parameters
+from lockgate.machine import keys, lanes
 from lockgate.machine.machine import TxResult
 from lockgate.machine.records import Evidence, Lane, LanePhase, Settlement
 from lockgate.primitives.time import DurationNanos, seconds
@@ -98,89 +96,6 @@ def test_P20_misbehaviour_freezes_every_client_of_that_ledger_and_no_other() -> 
     ]
     assert (status(world.a), status(second), status(third)) == ("Frozen", "Frozen", "Active")
     assert lane_on_a(world).equivocated
-
-
-def siblings(world: World, count: int) -> list[End]:
-    """Further clients on ledger A that follow ledger B."""
-    found = [End(world.a.ledger, account(f"sibling {number}")) for number in range(count)]
-    for end in found:
-        create_client(end, world.b.ledger)
-    return found
-
-
-def test_P20_each_client_that_evidence_is_shown_to_costs_what_it_may_take() -> None:
-    used = []
-    for same, others in ((0, 0), (1, 0), (3, 0), (0, 1)):
-        world = World.make()
-        accused = siblings(world, 1 + same)[-1]
-        world.clock.advance(seconds(1))
-        for number in range(others):
-            create_client(End(world.a.ledger, account("third")), LabLedger(f"gamma{number}-1", world.clock))
-        fork, height, _ = equivocate(world)
-        evidence = misbehaviour(world, fork, height, accused.trusted)
-        message = client_message(accused, urls.TENDERMINT_MISBEHAVIOUR, evidence)
-        used.append(expect(world.a.ledger.transact(accused.account, message)).gas_used)
-    assert used[1] - used[0] == gas.shown(len(message[1]))
-    assert used[2] - used[0] == 3 * gas.shown(len(message[1]))
-    assert used[3] - used[0] == gas.PER_CLIENT_SHOWN
-    assert gas.estimate([message], 0) > used[2]
-
-
-def test_P20_whoever_pays_for_one_client_alone_freezes_none() -> None:
-    """Else evidence could be used up on one client, and the others be spared."""
-    world = World.make()
-    *_, accused = siblings(world, 3)
-    fork, height, _ = equivocate(world)
-    message = client_message(accused, urls.TENDERMINT_MISBEHAVIOUR, misbehaviour(world, fork, height, accused.trusted))
-    needed = gas.estimate([message], len(message[1])) - (gas.SHOWN_ROOM - 2) * gas.shown(len(message[1]))
-    data = world.a.ledger.signed(accused.account, [message], gas_limit=needed)
-    (result,) = world.a.ledger.block(data).results.transactions
-    assert result.log.startswith("tx.out_of_gas")
-    assert (status(world.a), status(accused)) == ("Active", "Active")
-    expect(world.a.ledger.transact(accused.account, message))
-    assert (status(world.a), status(accused)) == ("Frozen", "Frozen")
-
-
-def test_P20_many_clients_shield_none_from_evidence() -> None:
-    """With all the gas a transaction may have the oldest clients are reached; a later one is told by itself."""
-    world = World.make(Parameters(max_tx_gas=400_000))
-    others = siblings(world, 8)
-    accused, last = others[0], others[-1]
-    fork, height, _ = equivocate(world)
-    evidence = misbehaviour(world, fork, height, accused.trusted)
-    result = expect(
-        world.a.ledger.transact(accused.account, client_message(accused, urls.TENDERMINT_MISBEHAVIOUR, evidence))
-    )
-    (unshown,) = [event.get("from_client") for event in result.events if event.type == "evidence_not_shown"]
-    standing = [status(each) for each in others]
-    assert (status(world.a), standing[0], standing[-1]) == ("Frozen", "Frozen", "Active")
-    assert standing == sorted(standing, reverse=True)
-    assert unshown == others[standing.index("Active")].client
-    own = misbehaviour(world, fork, height, last.trusted)
-    expect(world.a.ledger.transact(last.account, client_message(last, urls.TENDERMINT_MISBEHAVIOUR, own)))
-    assert {status(each) for each in others} == {"Frozen"}
-
-
-def test_P20_clients_that_hold_nothing_against_a_header_cost_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else whoever makes clients of a chain of his own has every validator verify once for each, again and again."""
-    world = World.make()
-    idle = [End(world.a.ledger, account(f"idle {number}")) for number in range(5)]
-    for end in idle:
-        create_client(end, world.b.ledger)
-    fork, height, trusted = equivocate(world)
-    message = client_message(world.a, urls.TENDERMINT_HEADER, header_of(fork, height, trusted))
-    verified = 0
-    before = commit.verify_zip215
-
-    def counted(*parts: bytes) -> bool:
-        nonlocal verified
-        verified += 1
-        return before(*parts)
-
-    monkeypatch.setattr(commit, "verify_zip215", counted)
-    frozen = expect(world.a.ledger.transact(world.a.account, message))
-    assert [e.get("client_id") for e in frozen.events if e.type == "client_misbehaviour"] == [world.a.client]
-    assert verified == 1
 
 
 def test_P20_who_freezes_a_client_of_his_own_making_stops_no_other() -> None:

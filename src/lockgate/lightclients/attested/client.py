@@ -31,12 +31,14 @@ from lockgate.lightclients.attested.update import AttestedStore
 from lockgate.lightclients.evm_storage import StorageProofs, is_evm
 from lockgate.lightclients.standing import (
     ACTIVE,
+    Affords,
     ClientUpdate,
     MalformedState,
     SubstituteMismatch,
     require_active,
     require_readable,
     standing,
+    whatever_it_takes,
 )
 from lockgate.lightclients.store import ClientStore, processed_now
 from lockgate.lightclients.stored import StoredClient
@@ -113,7 +115,14 @@ class AttestedClient(StoredClient[ClientState, ConsensusState, ProofMemo | Stora
             raise MalformedState("not a client message", type_url=kind)
         return ClientUpdate(store.freeze(state), misbehaviour=True)
 
-    def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
+    def convict(
+        self,
+        view: View,
+        client_id: ClientId,
+        message: tuple[str, bytes],
+        now: UnixNanos,
+        affords: Affords = whatever_it_takes,
+    ) -> Outcome | None:
         """Freeze another client on what has frozen one already (P20); None when it proves nothing to this one."""
         store = self._store(view, client_id)
         state = store.find_client_state()
@@ -122,12 +131,9 @@ class AttestedClient(StoredClient[ClientState, ConsensusState, ProofMemo | Stora
         kind, value = message
         try:
             if kind == ATTESTATION:
-                attestation = messages.decode_attestation(value)
-                update.check_attestation(state, attestation, now)
-                proven = update.contradicts(store, state, attestation)
+                proven = update.convicts(store, state, messages.decode_attestation(value), now, affords)
             elif kind == MISBEHAVIOUR:
-                update.check_misbehaviour(store, state, messages.decode_misbehaviour(value), now)
-                proven = True
+                proven = update.misbehaved(store, state, messages.decode_misbehaviour(value), now, affords)
             else:
                 return None
         except (PeerFault, Refused):

@@ -13,7 +13,14 @@ from lockgate.lightclients.attested.quorum import check_quorum
 from lockgate.lightclients.attested.signers import SignerSet, check_not_lower, check_set, read_set
 from lockgate.lightclients.attested.states import ClientState, ConsensusState
 from lockgate.lightclients.forms import decoded, is_root, items
-from lockgate.lightclients.standing import ClientUpdate, MalformedState, NotMisbehaviour, RootUnset, is_past
+from lockgate.lightclients.standing import (
+    Affords,
+    ClientUpdate,
+    MalformedState,
+    NotMisbehaviour,
+    RootUnset,
+    is_past,
+)
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.state import Outcome
 from lockgate.primitives.time import UnixNanos
@@ -24,6 +31,27 @@ RETIRED: Final = b"signerSets/"  # ‖ u64be epoch -> [retired at, signer set]: 
 
 def check_attestation(state: ClientState, attestation: Attestation, now: UnixNanos) -> None:
     """Raise unless the present signers attest this height, and its time can be believed now."""
+    _check_dated(state, attestation, now)
+    message = attestation.message(state.chain_id, state.signers)
+    check_quorum(state, state.signers, message, attestation.signatures, now)
+
+
+def convicts(
+    kept: AttestedStore, state: ClientState, attestation: Attestation, now: UnixNanos, affords: Affords
+) -> bool:
+    """Whether an attestation contradicts what is stored, and the present signers attest it.
+
+    Asked in this order: anybody makes clients, and what contradicts nothing must cost no signature. Those of one
+    that does are verified if the caller `affords` them. Raises what `check_attestation` does.
+    """
+    _check_dated(state, attestation, now)
+    if not contradicts(kept, state, attestation) or not affords(_signatures(state.signers, attestation)):
+        return False
+    check_attestation(state, attestation, now)
+    return True
+
+
+def _check_dated(state: ClientState, attestation: Attestation, now: UnixNanos) -> None:
     _check_place(state, attestation)
     if attestation.epoch != state.signers.epoch:
         raise StaleEpoch(attested=attestation.epoch, present=state.signers.epoch)
@@ -31,8 +59,12 @@ def check_attestation(state: ClientState, attestation: Attestation, now: UnixNan
         raise AttestationDated("ahead", timestamp=attestation.timestamp, now=now)
     if is_past(attestation.timestamp, state.trusting_period, now):
         raise AttestationDated("too old", timestamp=attestation.timestamp, now=now)
-    message = attestation.message(state.chain_id, state.signers)
-    check_quorum(state, state.signers, message, attestation.signatures, now)
+
+
+def _signatures(signers: SignerSet, attestation: Attestation) -> int:
+    """How many signatures verifying an attestation may take: each part of a hybrid one is one."""
+    known = (signers.by_hash.get(name) for name, _ in attestation.signatures)
+    return sum(1 if each is None else len(each.key.parts) for each in known)
 
 
 def contradicts(kept: AttestedStore, state: ClientState, attestation: Attestation) -> bool:
@@ -60,6 +92,20 @@ def rotate(kept: AttestedStore, state: ClientState, rotation: Rotation, now: Uni
     kept.put_record(outcome, _key(present.epoch), cbor.encode([int(now), present.to_value()]))
     kept.put_client_state(outcome, replace(state, signers=following))
     return ClientUpdate(outcome)
+
+
+def misbehaved(
+    kept: AttestedStore, state: ClientState, evidence: Misbehaviour, now: UnixNanos, affords: Affords
+) -> bool:
+    """As `check_misbehaviour`, for a caller that may not afford the signatures; False where it does not."""
+    if not evidence.is_contradiction:
+        return False
+    both = evidence.first, evidence.second
+    needed = sum(_signatures(signers_of(kept, state, each.epoch, now), each) for each in both)
+    if not affords(needed):
+        return False
+    check_misbehaviour(kept, state, evidence, now)
+    return True
 
 
 def check_misbehaviour(kept: AttestedStore, state: ClientState, evidence: Misbehaviour, now: UnixNanos | None) -> None:
@@ -114,4 +160,13 @@ def _key(epoch: int) -> bytes:
     return RETIRED + epoch.to_bytes(8, "big")
 
 
-__all__ = ("AttestedStore", "check_attestation", "check_misbehaviour", "contradicts", "rotate", "signers_of")
+__all__ = (
+    "AttestedStore",
+    "check_attestation",
+    "check_misbehaviour",
+    "contradicts",
+    "convicts",
+    "misbehaved",
+    "rotate",
+    "signers_of",
+)

@@ -50,6 +50,7 @@ from lockgate.lightclients.standing import (
     ACTIVE,
     EXPIRED,
     FROZEN,
+    Affords,
     ClientExpired,
     ClientFrozen,
     ClientUpdate,
@@ -57,6 +58,7 @@ from lockgate.lightclients.standing import (
     SubstituteMismatch,
     require_readable,
     standing,
+    whatever_it_takes,
 )
 from lockgate.lightclients.store import ClientStore, processed_now
 from lockgate.lightclients.stored import StoredClient
@@ -145,9 +147,16 @@ class CompositeClient(StoredClient[ClientState, ConsensusState, JointProofs]):
             return ClientUpdate(kept.freeze(state), misbehaviour=True)
         return heights.advance(kept, state, height, fresh, now, own_height)
 
-    def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
+    def convict(
+        self,
+        view: View,
+        client_id: ClientId,
+        message: tuple[str, bytes],
+        now: UnixNanos,
+        affords: Affords = whatever_it_takes,
+    ) -> Outcome | None:
         """Freeze the client for good when a member of it is frozen, which is proof enough, or when its own members
-        differ about the height whose Agreement froze another composite.
+        differ about the height whose Agreement froze another composite. No signature is verified for that.
         """
         kept = self._store(view, client_id)
         state = kept.find_client_state()
@@ -159,6 +168,11 @@ class CompositeClient(StoredClient[ClientState, ConsensusState, JointProofs]):
             return None
         check_ledger(subjects_of(self._modules, view, state.rule), state.chain_id, state.domain)
         return kept.freeze(state) if self._disputed(view, kept, state, decode_agreement(message[1])) else None
+
+    def rests_on(self, view: View, client_id: ClientId, /) -> tuple[ClientId, ...]:
+        """The members of its rule. Raises `ClientUnknown`."""
+        state = self._store(view, client_id).client_state()
+        return tuple(each.client for each in state.rule.members())
 
     def equivocation(self, view: View, client_id: ClientId, misbehaviour: bytes) -> tuple[bytes, bytes] | None:
         """Return the hashes of two histories, or None: what a member's ledger or signers signed both, or, where

@@ -28,12 +28,14 @@ from lockgate.lightclients.ethereum.states import (
 from lockgate.lightclients.ethereum.update import EthereumStore
 from lockgate.lightclients.standing import (
     ACTIVE,
+    Affords,
     ClientUpdate,
     MalformedState,
     SubstituteMismatch,
     require_active,
     require_readable,
     standing,
+    whatever_it_takes,
 )
 from lockgate.lightclients.store import ClientStore, processed_now
 from lockgate.lightclients.stored import StoredClient
@@ -108,7 +110,14 @@ class EthereumClient(StoredClient[ClientState, ConsensusState, AccountProofs]):
             raise MalformedState("not a client message", type_url=kind)
         return ClientUpdate(store.freeze(state), misbehaviour=True)
 
-    def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
+    def convict(
+        self,
+        view: View,
+        client_id: ClientId,
+        message: tuple[str, bytes],
+        now: UnixNanos,
+        affords: Affords = whatever_it_takes,
+    ) -> Outcome | None:
         """Freeze another client on what has frozen one already (P20); None when it proves nothing to this one."""
         store = self._store(view, client_id)
         state = store.find_client_state()
@@ -117,10 +126,10 @@ class EthereumClient(StoredClient[ClientState, ConsensusState, AccountProofs]):
         kind, value = message
         try:
             if kind == HEADER:
-                proven = update.convicts(store, state, messages.decode_header(value, state.network), now)
+                proven = update.convicts(store, state, messages.decode_header(value, state.network), now, affords)
             elif kind == MISBEHAVIOUR:
                 evidence = messages.decode_misbehaviour(value, state.network)
-                proven = bool(update.check_misbehaviour(store, state, evidence, now))
+                proven = bool(update.check_misbehaviour(store, state, evidence, now, affords))
             else:
                 return None
         except (PeerFault, Refused):

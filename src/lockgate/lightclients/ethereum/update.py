@@ -21,8 +21,14 @@ from lockgate.lightclients.ethereum.errors import (
 from lockgate.lightclients.ethereum.messages import Header, Misbehaviour
 from lockgate.lightclients.ethereum.network import MAX_UINT64
 from lockgate.lightclients.ethereum.states import ClientState, ConsensusState
-from lockgate.lightclients.ethereum.verification import check_update
-from lockgate.lightclients.standing import ClientUpdate, NotMisbehaviour, is_past
+from lockgate.lightclients.ethereum.verification import check_signature, check_unsigned
+from lockgate.lightclients.standing import (
+    Affords,
+    ClientUpdate,
+    NotMisbehaviour,
+    is_past,
+    whatever_it_takes,
+)
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import Height
 from lockgate.primitives.state import Outcome
@@ -44,7 +50,8 @@ def check_header(kept: EthereumStore, state: ClientState, header: Header, now: U
     trusted = kept.consensus_state(header.trusted)
     if is_past(trusted.timestamp, state.trusting_period, now):
         raise TrustedStateExpired(height=header.trusted, now=now)
-    fresh = _verified(state, header, header.trusted, trusted, now)
+    fresh = _unsigned(state, header, header.trusted, trusted, now)
+    check_signature(state.network, header.update, header.committee)
     finalized = header.update.finalized_header.beacon.slot
     if finalized <= header.trusted.height and not _teaches(state, header, trusted):
         raise UpdateStale(trusted=header.trusted, finalized=finalized)
@@ -73,36 +80,63 @@ def contradicts(kept: EthereumStore, state: ClientState, height: Height, fresh: 
     return heights.contradicts(kept, state, height, fresh, floor)
 
 
-def convicts(kept: EthereumStore, state: ClientState, header: Header, now: UnixNanos) -> bool:
-    """Whether an update, from whatever this client holds near it, contradicts what it has stored."""
+def convicts(
+    kept: EthereumStore, state: ClientState, header: Header, now: UnixNanos, affords: Affords = whatever_it_takes
+) -> bool:
+    """Whether an update, from whatever this client holds near it, contradicts what it has stored.
+
+    The signature is verified last, and if the caller `affords` its committee: whatever state the update is judged
+    from, it is the same one. Raises NotMisbehaviour where it is none, or not afforded.
+    """
     for height, trusted in _nearby(kept, state, header):
         if is_past(trusted.timestamp, state.trusting_period, now):
             continue
         try:
-            fresh = _verified(state, header, height, trusted, now, newer=False)
+            fresh = _unsigned(state, header, height, trusted, now, newer=False)
         except (PeerFault, Refused):
             continue
-        return contradicts(kept, state, height_of(state, header.update), fresh)
+        at = height_of(state, header.update)
+        if not contradicts(kept, state, at, fresh):
+            return False
+        _check_signed(state, header, affords)
+        return True
     return False
 
 
 def check_misbehaviour(
-    kept: EthereumStore, state: ClientState, evidence: Misbehaviour, now: UnixNanos | None
+    kept: EthereumStore,
+    state: ClientState,
+    evidence: Misbehaviour,
+    now: UnixNanos | None,
+    affords: Affords = whatever_it_takes,
 ) -> tuple[bytes, bytes]:
     """Return the roots of two blocks that this client could have been made to believe. Raises NotMisbehaviour.
 
     Each update is judged from a consensus state that the client holds near it, not expired at `now` (None:
-    whatever its age). The clock is not asked: evidence from the future is evidence.
+    whatever its age). The clock is not asked: evidence from the future is evidence. Signatures are verified last,
+    and if the caller `affords` them.
     """
     roots = evidence.contradiction
     if roots is None:
         raise NotMisbehaviour("no contradiction")
     for header in (evidence.first, evidence.second):
         _check_believable(kept, state, header, now)
+    for header in (evidence.first, evidence.second):
+        _check_signed(state, header, affords)
     return roots
 
 
+def _check_signed(state: ClientState, header: Header, affords: Affords) -> None:
+    if not affords(state.network.committee_size):
+        raise NotMisbehaviour("the committee's keys are more than the caller affords")
+    try:
+        check_signature(state.network, header.update, header.committee)
+    except (PeerFault, Refused) as failure:
+        raise NotMisbehaviour(failure.code) from failure
+
+
 def _check_believable(kept: EthereumStore, state: ClientState, header: Header, now: UnixNanos | None) -> None:
+    """Raise NotMisbehaviour unless an update, were it signed, would be believed from a state held near it."""
     failure: PeerFault | Refused | None = None
     _check_participation(state, header.update)
     for height, trusted in _nearby(kept, state, header):
@@ -111,7 +145,7 @@ def _check_believable(kept: EthereumStore, state: ClientState, header: Header, n
             continue
         known = trusted.known(height)
         try:
-            check_update(state.network, known, header.update, header.committee, MAX_UINT64, newer=False)
+            check_unsigned(state.network, known, header.update, header.committee, MAX_UINT64, newer=False)
         except (PeerFault, Refused) as refusal:
             failure = failure or refusal
             continue
@@ -137,7 +171,7 @@ def _nearby(kept: EthereumStore, state: ClientState, header: Header) -> Iterator
             yield height, found
 
 
-def _verified(
+def _unsigned(
     state: ClientState,
     header: Header,
     height: Height,
@@ -146,12 +180,13 @@ def _verified(
     *,
     newer: bool = True,
 ) -> ConsensusState:
+    """What an update makes of its finalized header, all checked but the signature."""
     network, update = state.network, header.update
     _check_participation(state, update)
     if update.finalized_header == NO_HEADER:
         raise UpdateStale("nothing is final by it")
     slot = network.slot_at(now)
-    check_update(network, trusted.known(height), update, header.committee, slot, newer=newer)
+    check_unsigned(network, trusted.known(height), update, header.committee, slot, newer=newer)
     fresh = _following(state, height, trusted, update)
     if fresh.timestamp > now:
         raise SlotAhead("the execution block is dated ahead", timestamp=fresh.timestamp, now=now)

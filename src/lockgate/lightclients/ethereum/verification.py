@@ -85,6 +85,14 @@ def check_update(
     need not be `newer` than what is known. One participant is enough here: what moves anything asks for
     `Network.is_supermajority` beside it.
     """
+    check_unsigned(network, known, update, committee, now, newer=newer)
+    check_signature(network, update, committee)
+
+
+def check_unsigned(
+    network: Network, known: Known, update: Update, committee: SyncCommittee, now: int, *, newer: bool
+) -> None:
+    """Everything of `check_update` but the signature, which takes far longer than the rest."""
     _check_slots(network, update, now)
     _check_periods(network, known, update)
     if newer:
@@ -92,7 +100,7 @@ def check_update(
     check_header(network, update.attested_header)
     _check_finality(network, update)
     _check_next_committee(network, known, update)
-    _check_signature(network, known, update, committee)
+    _check_committee(network, known, update, committee)
 
 
 def _check_slots(network: Network, update: Update, now: int) -> None:
@@ -158,11 +166,15 @@ def _check_next_committee(network: Network, known: Known, update: Update) -> Non
     _check_branch("next committee", root, update.next_sync_committee_branch, index, attested.state_root)
 
 
-def _check_signature(network: Network, known: Known, update: Update, committee: SyncCommittee) -> None:
+def _check_committee(network: Network, known: Known, update: Update, committee: SyncCommittee) -> None:
     same = network.period(update.signature_slot) == network.period(known.slot)
     expected, found = known.current if same else known.following, committee.root
     if found != expected:
         raise CommitteeRefused("not the committee that signs in this period", expected=expected, found=found)
+
+
+def check_signature(network: Network, update: Update, committee: SyncCommittee) -> None:
+    """Require that the members of a committee whom an update names signed it. Raises SignatureRefused."""
     # Who signs at a slot has seen the block of the slot before, and signs under the rules of that one.
     version = network.version(max(update.signature_slot, 1) - 1)
     signed = domain(DOMAIN_SYNC_COMMITTEE, version, network.genesis_validators_root)
@@ -184,4 +196,13 @@ def _check_branch(what: str, leaf: bytes, branch: Branch, index: int, root: byte
         raise BranchMismatch(failure.detail, part=what) from failure
 
 
-__all__ = ("DOMAIN_SYNC_COMMITTEE", "GENESIS_SLOT", "Known", "check_bootstrap", "check_header", "check_update")
+__all__ = (
+    "DOMAIN_SYNC_COMMITTEE",
+    "GENESIS_SLOT",
+    "Known",
+    "check_bootstrap",
+    "check_header",
+    "check_signature",
+    "check_unsigned",
+    "check_update",
+)

@@ -19,10 +19,12 @@ from lockgate.lightclients.standing import (
     EXPIRED,
     FROZEN,
     UNKNOWN,
+    Affords,
     ClientUpdate,
     require_active,
     require_readable,
     standing,
+    whatever_it_takes,
 )
 from lockgate.lightclients.stored import StoredClient
 from lockgate.lightclients.subject import Subject
@@ -32,7 +34,6 @@ from lockgate.lightclients.tendermint.errors import (
     RootUnset,
 )
 from lockgate.lightclients.tendermint.memo import ClientMemo
-from lockgate.lightclients.tendermint.messages import decode_header
 from lockgate.lightclients.tendermint.states import (
     ClientState,
     ConsensusState,
@@ -102,7 +103,7 @@ class TendermintClient(StoredClient[ClientState, ConsensusState, ProofMemo]):
         state = self._active_state(store, now)
         kind, value = message
         if kind == TENDERMINT_HEADER:
-            header = decode_header(value, self._memo.validator_set)
+            header = self._memo.header(value)
             update.check_header(store, state, header, now)
             if not update.contradicts(store, state, header):
                 return update.advance(store, state, header, now, own_height)
@@ -113,7 +114,14 @@ class TendermintClient(StoredClient[ClientState, ConsensusState, ProofMemo]):
             raise MalformedState("not a client message", type_url=kind)
         return ClientUpdate(store.freeze(state), misbehaviour=True)
 
-    def convict(self, view: View, client_id: ClientId, message: tuple[str, bytes], now: UnixNanos) -> Outcome | None:
+    def convict(
+        self,
+        view: View,
+        client_id: ClientId,
+        message: tuple[str, bytes],
+        now: UnixNanos,
+        affords: Affords = whatever_it_takes,
+    ) -> Outcome | None:
         """Freeze another client on what has frozen one already (P20); None when it proves nothing to this one.
 
         The evidence must convince this client by the states it holds itself: whoever makes a client of
@@ -125,16 +133,17 @@ class TendermintClient(StoredClient[ClientState, ConsensusState, ProofMemo]):
             return None
         kind, value = message
         if kind == TENDERMINT_HEADER:
-            header = decode_header(value, self._memo.validator_set)
+            header = self._memo.header(value)
             # What contradicts nothing held is not verified: anybody makes clients, and each would cost every validator.
-            oldest = store.oldest_height()
-            proven = update.contradicts(store, state, header, oldest) and update.convinces(store, state, header, now)
+            proven = update.contradicts(store, state, header, store.oldest_height()) and update.convinces(
+                store, state, header, now, affords
+            )
         elif kind != TENDERMINT_MISBEHAVIOUR:
             return None
         else:
             evidence = self._memo.misbehaviour(value)
             proven = evidence.is_contradiction and all(
-                update.convinces(store, state, header, now) for header in (evidence.first, evidence.second)
+                update.convinces(store, state, header, now, affords) for header in (evidence.first, evidence.second)
             )
         return store.freeze(state) if proven else None
 

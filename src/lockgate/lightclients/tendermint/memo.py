@@ -13,7 +13,12 @@ from typing import Final
 from lockgate.codec.wire import tendermint_pb2
 from lockgate.lightclients.cometbft import decoding
 from lockgate.lightclients.cometbft.types import MAX_VALIDATORS, ValidatorSet
-from lockgate.lightclients.tendermint.messages import ClientMisbehaviour, decode_misbehaviour
+from lockgate.lightclients.tendermint.messages import (
+    ClientHeader,
+    ClientMisbehaviour,
+    decode_header,
+    decode_misbehaviour,
+)
 from lockgate.lightclients.tendermint.states import (
     ClientState,
     ConsensusState,
@@ -32,9 +37,9 @@ MEMBERS: Final = 2 * MAX_VALIDATORS  # validators over all remembered sets: both
 
 
 class ClientMemo:
-    """Decoded states, validator sets, the last evidence and accepted proof parts."""
+    """Decoded states, validator sets, the last header and evidence, and accepted proof parts."""
 
-    __slots__ = ("_clients", "_consensus", "_evidence", "_members", "_proofs", "_sets")
+    __slots__ = ("_clients", "_consensus", "_evidence", "_header", "_members", "_proofs", "_sets")
 
     def __init__(self) -> None:
         self._clients: dict[bytes, ClientState] = {}
@@ -42,6 +47,7 @@ class ClientMemo:
         self._sets: dict[bytes, ValidatorSet] = {}
         self._members = 0
         self._evidence: tuple[bytes, ClientMisbehaviour] | None = None
+        self._header: tuple[bytes, ClientHeader] | None = None
         self._proofs: dict[tuple[bytes, tuple[bytes, ...]], ProofMemo] = {}
 
     def client_state(self, raw: bytes) -> ClientState:
@@ -84,6 +90,12 @@ class ClientMemo:
             self._sets[raw] = found
             self._members += len(found)
         return found
+
+    def header(self, raw: bytes) -> ClientHeader:
+        """Decode a header; one that froze a client is shown to others in turn."""
+        if self._header is None or self._header[0] != raw:
+            self._header = raw, decode_header(raw, self.validator_set)
+        return self._header[1]
 
     def misbehaviour(self, raw: bytes) -> ClientMisbehaviour:
         """Decode evidence; what was decoded last is shown to every client of a ledger in turn."""

@@ -15,7 +15,7 @@ from lockgate.lightclients.cometbft.errors import (
     WrongChain,
 )
 from lockgate.lightclients.cometbft.verification import Invalid, TrustedState, TrustOptions, is_expired, verify
-from lockgate.lightclients.standing import ClientUpdate
+from lockgate.lightclients.standing import Affords, ClientUpdate, whatever_it_takes
 from lockgate.lightclients.tendermint.errors import InvalidHeight, NotMisbehaviour
 from lockgate.lightclients.tendermint.messages import ClientHeader, ClientMisbehaviour
 from lockgate.lightclients.tendermint.states import ClientState, ConsensusState
@@ -72,12 +72,19 @@ def advance(
     return heights.advance(store, state, header.height, header.consensus_state, now, own_height)
 
 
-def convinces(store: ClientStore, state: ClientState, header: ClientHeader, now: UnixNanos | None) -> bool:
+def convinces(
+    store: ClientStore,
+    state: ClientState,
+    header: ClientHeader,
+    now: UnixNanos | None,
+    affords: Affords = whatever_it_takes,
+) -> bool:
     """Tell whether a client would take a header for its ledger's, from any state it holds near it.
 
     The header names a trusted height of the client it was made for; another client of the same ledger
     may not hold that one. It is convinced when it holds a state, not expired at `now` (None: whatever
-    its age), that announces the very set which signed. Signatures are verified, not assumed.
+    its age), that announces the very set which signed. Signatures are verified, not assumed, if the
+     caller `affords` as many as the commit has.
     """
     if not _same_chain(header.block.header.chain_id, state.chain_id):
         return False
@@ -88,6 +95,8 @@ def convinces(store: ClientStore, state: ClientState, header: ClientHeader, now:
             continue
         if now is not None and is_expired(known.timestamp, state.trusting_period, now):
             continue
+        if not affords(len(header.block.commit.signatures)):
+            return False
         try:
             _check_signers(state, header)
         except (PeerFault, Refused):
