@@ -125,7 +125,7 @@ def pruned(world: World) -> Packet:
     update(world.b, world.a.ledger)
     key = host.packet_commitment(world.a.client, after.sequence)
     proof_ = world.a.ledger.prove("ibc", key, world.b.trusted).merkle_proof
-    content = {"client": world.b.client, "last": after.sequence, "proof": proof_}
+    content = {"client": world.b.client, "first": 1, "last": after.sequence, "proof": proof_}
     message = ("lane.prune", {**content, "height": str(world.a.ledger.at(world.b.trusted))})
     expect(world.b.ledger.transact(world.b.account, message))
     return late

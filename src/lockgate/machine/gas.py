@@ -37,7 +37,7 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
     "lane.open": 100_000,  # four proofs
     "lane.receive": 30_000,  # as MsgRecvPacket, with a second proof
     "lane.foreign": 80_000,  # three
-    "lane.prune": 15_000,
+    "lane.prune": 15_000,  # and for each packet
     "account.rotate": 6_000,  # a second signature, and the record
     "gov.announce": 5_000,
     "gov.cancel": 3_000,
@@ -46,6 +46,7 @@ PER_MESSAGE: Final[Mapping[str, int]] = {
 }
 PER_SEND: Final = 10_000  # each send inside an answer or advance
 PER_AUTHORIZATION: Final = 20_000  # a hybrid verification, beside the price of the message that carries it
+PER_PRUNED: Final = 1_000  # each packet in a run that is forgotten: half a dozen reads, three deletes
 AUTHORIZATION: Final = "authorization"  # the field of a message in which an authority's signature stands (P16)
 # What freezes a client is shown to every other one (P14): a look at each and at each member of a joined one, the bytes
 # of the message where it follows the same ledger, and the signatures where what it holds is contradicted.
@@ -54,6 +55,7 @@ EVIDENCE: Final = "v1.Misbehaviour"  # how the type URL of such a message ends
 SHOWN_ROOM: Final = 16  # clients of one chain that an estimate leaves room for; those that lanes rest on come first
 HEADER_ROOM: Final = 60_000  # for a header that turns out to be evidence: to be shown to a few clients, or to one
 SIGNATURE_BYTES: Final = 170  # that evidence has for each signature at least: it, an address, a time, a listed key
+PRUNE: Final = "lane.prune"
 _UPDATE: Final = "/ibc.core.client.v1.MsgUpdateClient"
 
 
@@ -70,10 +72,22 @@ def estimate(messages: Sequence[tuple[str, Any]], body_bytes: int) -> int:
     for name, content in messages:
         total += PER_MESSAGE.get(name, 0)
         if isinstance(content, Mapping):
-            total += PER_SEND * len(content.get("sends", ())) + PER_AUTHORIZATION * (AUTHORIZATION in content)
+            total += beside(name, content)
         elif name == _UPDATE:
             total += SHOWN_ROOM * shown(len(content)) if EVIDENCE.encode() in content else HEADER_ROOM
     return total
+
+
+def beside(name: str, content: Mapping[str, Any]) -> int:
+    """What a message of ours costs beside the price of its name: its sends, an authorization, the packets of a run."""
+    total = PER_SEND * len(content.get("sends", ())) + PER_AUTHORIZATION * (AUTHORIZATION in content)
+    return total + PER_PRUNED * run_length(content) if name == PRUNE else total
+
+
+def run_length(prune: Mapping[str, Any]) -> int:
+    """How many packets a `lane.prune` names; 0 where it is none that its handler takes."""
+    first, last = prune.get("first"), prune.get("last")
+    return max(0, last - first + 1) if type(first) is int and type(last) is int else 0
 
 
 def shown(size: int) -> int:

@@ -96,8 +96,9 @@ def revoked_tokens(endpoint: bytes) -> bytes:
     return b"tokens/" + endpoint
 
 
-def grants_of(endpoint: bytes) -> tuple[bytes, bytes]:
-    return b"grant/" + endpoint, b"grant/" + endpoint + b"\xff" * 65
+def grant_count(endpoint: bytes) -> bytes:
+    """How many grants an endpoint has written and not withdrawn."""
+    return b"grants/" + endpoint
 
 
 def entry(client: str, sequence_number: int) -> bytes:

@@ -135,7 +135,7 @@ class Machine:
             "lane.open": lambda view, context, message: lanes.open_lane(view, context, message, self.packets),
             RECEIVE: self.packets.receive_in_order,
             "lane.foreign": lambda view, context, message: lanes.open_foreign(view, context, message, self.packets),
-            "lane.prune": lambda view, context, message: pruning.prune(view, context, message, self.packets),
+            gas.PRUNE: lambda view, context, message: pruning.prune(view, context, message, self.packets),
             "account.rotate": lambda view, context, message: accounts.rotate(
                 view, context, message, succession.standing(view, genesis).parts
             ),
@@ -329,9 +329,8 @@ class Machine:
                 step = done.outcome
                 responses.append((done.response_url, step.response))
             else:
-                meter.charge(gas.PER_SEND * len(_sends(content)), name)
-                if gas.AUTHORIZATION in content:
-                    meter.charge(gas.PER_AUTHORIZATION, name)
+                _check_sends(content)
+                meter.charge(gas.beside(name, content), name)
                 handler = self._messages.get(name)
                 if handler is None:
                     raise UnknownMessage("no such message", message=name)
@@ -349,11 +348,9 @@ FEE_POOL: Final = b"pool"
 MAX_VERIFIED: Final = 4_096  # transactions checked and not yet in a block: a full mempool
 
 
-def _sends(content: Mapping[str, Any]) -> tuple[Any, ...]:
-    sends = content.get("sends", ())
-    if not isinstance(sends, tuple):
+def _check_sends(content: Mapping[str, Any]) -> None:
+    if not isinstance(content.get("sends", ()), tuple):
         raise BadMessage("sends is an array", field="sends")
-    return sends
 
 
 def _refusal(error: LockgateError, wanted: int, used: int) -> TxResult:

@@ -42,26 +42,28 @@ def watermark(view: View, client: str) -> int:
 
 
 def prune(view: View, context: Context, message: Mapping[str, Any], packets: PacketStore) -> Outcome:
-    """Forget packets up to `last` on one own lane. Anyone may bring the proof."""
-    only_fields(message, "client", "last", "height", "proof")
+    """Forget the packets from `first` to `last` on one own lane. Anyone may bring the proof.
+
+    `first` follows the watermark: what the message names is what it pays for (`gas.PER_PRUNED`), whatever it finds.
+    """
+    only_fields(message, "client", "first", "last", "height", "proof")
     client = ClientId(field(message, "client", str))
-    last = field(message, "last", int)
+    first, last = field(message, "first", int), field(message, "last", int)
     lane = lanes.lane_of(view, client)
     if lane is None or not lane.own:
         raise NotPrunable("only packets of own lanes are pruned", client=client)
-    first = watermark(view, client) + 1
-    if not first <= last < first + MAX_RUN:
+    if first != watermark(view, client) + 1 or not first <= last < first + MAX_RUN:
         raise NotPrunable("the run must start after the watermark and stay within bounds", first=first, last=last)
     if view.get(keys.IBC, packets.received_keys(client, last)[0]) is None:
         raise NotPrunable("the run ends with a packet that was never received", client=client, sequence=last)
+    height = Height.parse(field(message, "height", str))
+    packets.prove_commitments_gone(view, client, first, last, height, field(message, "proof", bytes))
     for sequence in range(first, last + 1):
         receipt, acknowledgement = packets.received_keys(client, sequence)
         if view.get(keys.IBC, receipt) is None:
             continue  # sent, since a later one was received; gone at the sender without us: it timed out
         if view.get(keys.IBC, acknowledgement) is None or inbox.find(view, client, sequence) is not None:
             raise NotPrunable("not answered yet", client=client, sequence=sequence)
-    height = Height.parse(field(message, "height", str))
-    packets.prove_commitments_gone(view, client, first, last, height, field(message, "proof", bytes))
     outcome = Outcome()
     for sequence in range(first, last + 1):
         for key in packets.received_keys(client, sequence):

@@ -7,6 +7,7 @@ whole, without anything having been written.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, TypeVarTuple
@@ -19,6 +20,7 @@ Writes = dict[tuple[str, bytes], bytes | None]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 MAX_REMEMBERED: Final = 65_536  # places of the view below that a draft remembers: some megabytes
+FEW: Final = 16  # keys that are put in order one by one: each moves half of the list, a sort reads all of it
 _ABSENT: Final = bytes(bytearray(b"absent"))  # in an undo journal: was not pending. Told from values by identity
 
 
@@ -108,11 +110,7 @@ class Overlay:
         return found if found is not None and self._writes.keys().isdisjoint(found.seen.keys()) else None
 
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
-        pending = (
-            sorted((key, value) for (name, key), value in self._writes.items() if name == store and start <= key < end)
-            if self._writes
-            else []
-        )
+        pending = self._pending(store, start, end) if self._writes else []
         position = 0
         for key, value in self._base.scan(store, start, end):
             while position < len(pending) and pending[position][0] < key:
@@ -131,6 +129,11 @@ class Overlay:
             if last is not None:
                 yield key, last
 
+    def _pending(self, store: str, start: bytes, end: bytes) -> list[tuple[bytes, bytes | None]]:
+        """The pending writes of a range, ascending by key."""
+        inside = ((key, value) for (name, key), value in self._writes.items() if name == store and start <= key < end)
+        return sorted(inside)
+
 
 class Draft(Overlay):
     """The pending writes of a block under construction: taken step by step, undone back to a mark.
@@ -140,7 +143,7 @@ class Draft(Overlay):
     note what is read of it, so that a step need not be run again where it would read the same.
     """
 
-    __slots__ = ("_facts", "_now", "_readers", "_scanned", "_seen", "_undo", "writes")
+    __slots__ = ("_facts", "_now", "_readers", "_scanned", "_seen", "_sorted", "_sorted_to", "_undo", "writes")
 
     def __init__(self, base: View) -> None:
         self.writes: Writes = {}
@@ -150,6 +153,8 @@ class Draft(Overlay):
         self._undo: list[tuple[tuple[str, bytes], bytes | None]] = []  # place, value before or `_ABSENT`
         self._seen: Writes | None = None  # while reads are noted: places, with what they gave
         self._scanned = False
+        self._sorted: dict[str, list[bytes]] = {}  # keys of each store that were written before `_sorted_to`, ascending
+        self._sorted_to = 0
         super().__init__(base, self.writes)
 
     def get(self, store: str, key: bytes, /) -> bytes | None:
@@ -173,6 +178,29 @@ class Draft(Overlay):
     def scan(self, store: str, start: bytes, end: bytes, /) -> Iterator[tuple[bytes, bytes]]:
         self._scanned = True
         return super().scan(store, start, end)
+
+    def _pending(self, store: str, start: bytes, end: bytes) -> list[tuple[bytes, bytes | None]]:
+        # A block writes tens of thousands of places: a message that scans must not look through all of them.
+        self._sort()
+        ascending = self._sorted.get(store, [])
+        inside = ascending[bisect_left(ascending, start) : bisect_left(ascending, end)]
+        return [(key, self.writes[store, key]) for key in inside]
+
+    def _sort(self) -> None:
+        """Put the keys written since the last time in order: a few one by one, many at once."""
+        fresh: dict[str, list[bytes]] = {}
+        for (store, key), before in self._undo[self._sorted_to :]:
+            if before is _ABSENT:
+                fresh.setdefault(store, []).append(key)
+        for store, found in fresh.items():
+            ascending = self._sorted.setdefault(store, [])
+            if len(found) <= FEW:
+                for key in found:
+                    insort(ascending, key)
+            else:
+                ascending += found
+                ascending.sort()
+        self._sorted_to = len(self._undo)
 
     def known(self, name: Hashable) -> _Fact | None:
         """A fact that is remembered; what it rests on counts as read."""
@@ -236,12 +264,16 @@ class Draft(Overlay):
         while len(self._undo) > mark:
             place, before = self._undo.pop()
             if before is _ABSENT:
+                if len(self._undo) < self._sorted_to:
+                    ascending = self._sorted[place[0]]
+                    del ascending[bisect_left(ascending, place[1])]
                 del self.writes[place]
                 self._now.pop(place, None)
             else:
                 self.writes[place] = self._now[place] = before
             if place in self._readers:
                 self._forget(place)
+        self._sorted_to = min(self._sorted_to, len(self._undo))
 
     def learn(self, name: Hashable, compute: Callable[[View], T]) -> T:
         """Compute a fact and remember it until a place it read is written. One that scans is not kept."""

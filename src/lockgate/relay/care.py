@@ -154,7 +154,8 @@ class Care:
             return False
         (proof,) = ground.proofs([proven])
         submitter = on.submitters[Slot.CARE]
-        message = {"client": on.client, "last": last, "height": str(ground.height), "proof": proof}
+        run = {"client": on.client, "first": pruned + 1, "last": last}
+        message = {**run, "height": str(ground.height), "proof": proof}
         done = await submitter.submit([*ground.updates(on.client, submitter.signer), ("lane.prune", message)])
         if done.code:
             self.report("prune_refused", {"direction": direction.name, "last": last, "detail": done.log})

@@ -44,7 +44,8 @@ def prune_message(world: World, last: int) -> tuple[str, dict[str, object]]:
     key = host.packet_commitment(world.a.client, last)
     proof = world.a.ledger.prove("ibc", key, world.b.trusted).merkle_proof
     height = str(world.a.ledger.at(world.b.trusted))
-    return "lane.prune", {"client": world.b.client, "last": last, "height": height, "proof": proof}
+    first = pruning.watermark(world.b.ledger.chain.view(), world.b.client) + 1
+    return "lane.prune", {"client": world.b.client, "first": first, "last": last, "height": height, "proof": proof}
 
 
 def test_I15_a_finished_packet_leaves_little_and_after_pruning_nothing() -> None:

@@ -186,5 +186,5 @@ def test_its_finished_packets_are_not_forgotten() -> None:
     a, b = opened()
     packet = packets_of(expect(send(b, payload())))[0]
     expect(delivered(a, b, packet))
-    message = {"client": a.client, "last": 1, "height": str(Height(1, a.trusted)), "proof": b"x"}
+    message = {"client": a.client, "first": 1, "last": 1, "height": str(Height(1, a.trusted)), "proof": b"x"}
     assert "prune.still_open" in a.ledger.transact(a.account, ("lane.prune", message)).log

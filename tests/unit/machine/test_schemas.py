@@ -215,7 +215,7 @@ def test_every_message_of_ours_is_described_as_it_is_sent() -> None:
     }
     ungrant = {"endpoint": bytes(32), "lane": bytes(32), "remote": bytes(32)}
     MESSAGES["endpoint.ungrant"].validate(cbor.encode(ungrant))
-    prune = {"client": "07-tendermint-0", "last": 1, "height": "1-1", "proof": b"proof"}
+    prune = {"client": "07-tendermint-0", "first": 1, "last": 1, "height": "1-1", "proof": b"proof"}
     MESSAGES["lane.prune"].validate(cbor.encode(prune))
     MESSAGES["lane.receive"].validate(cbor.encode({"packet": b"packet", "claim": b"claim", "proof": b"proof"}))
 

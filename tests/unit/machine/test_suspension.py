@@ -24,6 +24,7 @@ from lockgate.lab.paths import (
     update,
 )
 from lockgate.machine import keys, lanes
+from lockgate.machine.genesis import Parameters
 from lockgate.machine.machine import TxResult
 from lockgate.machine.records import Evidence, Lane, LanePhase, Settlement
 from lockgate.primitives.time import DurationNanos, seconds

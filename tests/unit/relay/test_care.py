@@ -216,7 +216,8 @@ def test_i15_sequences_that_were_never_sent_cannot_be_forgotten(own: Own) -> Non
             for last in (3, 2):
                 key = host.packet_commitment(source.client, last)
                 proof = (await source.chain.prove("ibc", key, ground.height)).proof
-                message = {"client": dest.client, "last": last, "height": str(ground.height), "proof": proof}
+                run = {"client": dest.client, "first": 1, "last": last}
+                message = {**run, "height": str(ground.height), "proof": proof}
                 done = await submitter.submit([*ground.updates(dest.client, submitter.signer), ("lane.prune", message)])
                 assert (done.code == 0) == (last == 2)
                 assert own.watermark() == (2 if last == 2 else 0)
