@@ -152,13 +152,16 @@ class Endings:
         """Send a message once more, under keys that the peer holds and with the time it had (P17, P18).
 
         Its packet is proven to have ended without running anybody's guest. None where the guest is to be told instead:
-        there is no time left, it was done often enough, or no session can be made. Raises SessionComing.
+        its body is gone from here, there is no time left, it was done often enough, or no session can be made. Raises
+        SessionComing.
         """
         now = max(floor_seconds(self._steps.time), floor_seconds(self._parts.clock.now()))
         left = min(sent.timeout - now, LONGEST_TIMEOUT_S)
         refs = (_ref_of(sent.ref, number) for number in range(SEALED_AGAIN))
         under = next((ref for ref in refs if self._parts.store.sent(ref) is None), None)
-        if under is None or left < LEAST_S or not sent.schema or self._handshakes.hopeless(peer.endpoint):
+        if sent.erased or not sent.schema:
+            return None  # an empty body under the message's name would be another message
+        if under is None or left < LEAST_S or self._handshakes.hopeless(peer.endpoint):
             return None
         send = guest_ports.Send(
             ref=guest_ports.MessageRef(under), to=peer.endpoint, schema=sent.schema, body=sent.body, timeout_s=left

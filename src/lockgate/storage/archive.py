@@ -25,7 +25,7 @@ from lockgate.storage.unsaved import unsaved_folder
 
 KEY_BYTES: Final = 32
 SLICES: Final = 4  # of the time that bodies are kept: they stay a quarter longer at most
-PLACES: Final = 8  # slices that are alive: those four, the newest, one that is over, and room for a changed setting
+PLACES: Final = 8  # slices that are alive: those four, the newest, one that is over, and room
 _PLACE: Final = struct.Struct(
     f">QQ{KEY_BYTES}s"
 )  # number of the slice (0: empty), when it began (0: not known), its key
@@ -47,13 +47,12 @@ class Archive:
         self._keys = keys
         self._rng = rng
         self._now = UnixNanos(0)  # as it was proven last
-        self._places: list[_Slice | None] = [None] * PLACES
+        self._places: list[_Slice | None] = []
         self._newest: _Slice | None = None  # what is sealed now goes there
         if keys >= 0:
-            data = os.pread(keys, PLACES * _PLACE.size, 0).ljust(PLACES * _PLACE.size, b"\x00")
-            for place, (number, began, key) in enumerate(_PLACE.iter_unpack(data)):
-                if number:
-                    self._places[place] = _Slice(number, began, key)
+            size = os.fstat(keys).st_size // _PLACE.size * _PLACE.size  # a place that was added by half is none
+            for number, began, key in _PLACE.iter_unpack(os.pread(keys, size, 0)):
+                self._places.append(_Slice(number, began, key) if number else None)
             # One whose beginning is not known was begun last: the process ended before it had proven any time.
             self._newest = max(self._living(), key=lambda one: (not one.began, one.began), default=None)
 
@@ -150,8 +149,11 @@ class Archive:
     def _begin(self) -> _Slice:
         assert self._rng is not None, "who seals draws"
         free = next((place for place, one in enumerate(self._places) if one is None), None)
-        if free is None:  # a setting was changed to a shorter time: the oldest goes early
-            free = min(range(PLACES), key=lambda place: getattr(self._places[place], "began", 0))
+        if free is None:
+            # The setting was changed to a longer time, and slices of the shorter one live for the longer: six of each
+            # setting at most. None is taken before it is over: messages that are open may lie in it.
+            free = len(self._places)
+            self._places.append(None)
         number = int.from_bytes(self._rng.bytes(6), "big") + 1
         made = _Slice(number, self._now, self._rng.bytes(KEY_BYTES))
         self._newest = self._places[free] = made

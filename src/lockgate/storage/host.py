@@ -43,7 +43,7 @@ _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS step (
   version INTEGER PRIMARY KEY, root BLOB NOT NULL, salt BLOB NOT NULL, records BLOB NOT NULL,
-  promoted INTEGER NOT NULL, slice INTEGER);
+  promoted INTEGER NOT NULL, slice INTEGER, outline BLOB);
 CREATE TABLE IF NOT EXISTS outbox (
   ref BLOB PRIMARY KEY, client TEXT, sequence INTEGER, fence INTEGER NOT NULL, counter INTEGER NOT NULL,
   peer TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, reply BLOB, code TEXT, detail TEXT, reason TEXT,
@@ -131,7 +131,7 @@ class HostStore:
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def add_step(self, step: Step) -> None:
-        self.connection.execute("INSERT INTO step VALUES (?, ?, ?, ?, ?, ?)", step_values(self._archive, step))
+        self.connection.execute("INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?)", step_values(self._archive, step))
 
     def steps(self, *, promoted: bool) -> list[Step]:
         rows = self.connection.execute("SELECT * FROM step WHERE promoted = ? ORDER BY version", (int(promoted),))
@@ -144,7 +144,8 @@ class HostStore:
                 for record in step.records:
                     self.note(record)
         self.connection.execute(
-            "UPDATE step SET promoted = 1, records = ?, slice = NULL WHERE version <= ?", (cbor.encode([]), version)
+            "UPDATE step SET promoted = 1, records = ?, slice = NULL, outline = NULL WHERE version <= ?",
+            (cbor.encode([]), version),
         )
         self.connection.execute("DELETE FROM step WHERE version < ?", (version,))
         self.connection.execute("UPDATE outbox SET state = 'sent' WHERE state = 'staged'")
@@ -152,7 +153,7 @@ class HostStore:
     def renew(self, version: int, root: bytes, salt: bytes) -> None:
         """The state that stands has another root: the same tree under another salt."""
         self.connection.execute(
-            "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, 1, NULL)", (version, root, salt, cbor.encode([]))
+            "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, 1, NULL, NULL)", (version, root, salt, cbor.encode([]))
         )
 
     def drop_staged(self) -> None:
@@ -173,7 +174,8 @@ class HostStore:
                 )
                 row = self.sent(record.ref)
                 if row is not None:
-                    again(self.connection, self._archive, replace(row, **asdict(record)))
+                    # Of a row whose body is gone the answer is kept.
+                    again(self.connection, self._archive, replace(row, erased=False, **asdict(record)))
             case Resealed():
                 self._go_on(record)
 
@@ -310,6 +312,8 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     if "slice" not in columns:
         for table in ("step", "outbox", "inbox"):
             connection.execute(f"ALTER TABLE {table} ADD COLUMN slice INTEGER")
+    if "outline" not in [row[1] for row in connection.execute("PRAGMA table_info(step)")]:
+        connection.execute("ALTER TABLE step ADD COLUMN outline BLOB")
 
 
 __all__ = ("MESSAGE", "RESEALED", "Ended", "HostStore", "Note", "Resealed", "Seen", "Sent", "Step")

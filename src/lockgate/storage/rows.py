@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from lockgate.codec import cbor
 from lockgate.storage.archive import Archive
 
 MESSAGE: Final = "message"  # the purpose of what guests and operators send; hosts send to each other as well
+ERASED: Final = 0  # the slice of rows whose bodies are gone: none has this number
 RESEALED: Final = "resealed"  # of a packet that ended and whose message goes on in another one
 
 
@@ -140,14 +141,18 @@ def step_values(archive: Archive, step: Step) -> tuple[Any, ...]:
     """A row of `step`."""
     records = cbor.encode([_record(record) for record in step.records])
     number, sealed = archive.seal(_owner_of_step(step.version), records)
-    return step.version, step.root, step.salt, sealed, int(step.promoted), number
+    outline = None if number is None else cbor.encode([_record(_outline(record)) for record in step.records])
+    return step.version, step.root, step.salt, sealed, int(step.promoted), number, outline
 
 
 def step_row(archive: Archive, values: tuple[Any, ...]) -> Step:
-    """A staged step's records are there: its slice is not over before it."""
-    version, root, salt, sealed, promoted, number = values
-    records = archive.open_(_owner_of_step(version), number, sealed)
-    return Step(version, root, salt, () if records is None else _records(records), bool(promoted))
+    """Where the key of its records is lost, what it did is known all the same, without bodies: an end is told once."""
+    version, root, salt, sealed, promoted, number, outline = values
+    data = archive.open_(_owner_of_step(version), number, sealed)
+    records = _records(data if data is not None else outline or cbor.encode([]))
+    if data is None:
+        records = tuple(replace(one, erased=True) if isinstance(one, Seen) else one for one in records)
+    return Step(version, root, salt, records, bool(promoted))
 
 
 # Rows that change their slice, or their form. Slices are given as a JSON array.
@@ -205,7 +210,7 @@ def _sent_again(connection: sqlite3.Connection, archive: Archive, rows: list[tup
 def _steps_again(connection: sqlite3.Connection, archive: Archive, rows: list[tuple[Any, ...]]) -> None:
     for values in rows:
         made = step_values(archive, step_row(archive, values))
-        connection.execute("INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?, ?)", made)
+        connection.execute("INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?, ?, ?)", made)
 
 
 def _seen_again(connection: sqlite3.Connection, archive: Archive, rows: list[tuple[Any, ...]]) -> None:
@@ -216,6 +221,8 @@ def _seen_again(connection: sqlite3.Connection, archive: Archive, rows: list[tup
 
 def _values(archive: Archive, names: tuple[str, ...], owner: bytes, row: Sent | Seen) -> tuple[Any, ...]:
     named = {name: getattr(row, name) for name in names}
+    if row.erased:
+        return (*{**named, "body": b"", "reply": None, "detail": None}.values(), ERASED)
     if archive.sealing:
         content = cbor.encode([named["body"], named["reply"], named["detail"]])
         number, named["body"] = archive.seal(owner, content)
@@ -248,6 +255,17 @@ def _owner_of_step(version: int) -> bytes:
 
 def _record(record: Note) -> list[Any]:
     return [_KINDS.index(type(record)), *(getattr(record, name) for name in _NAMES[type(record)])]
+
+
+def _outline(record: Note) -> Note:
+    """A note without what is kept only sealed."""
+    match record:
+        case Seen():
+            return replace(record, body=b"", reply=None, detail=None)
+        case Ended():
+            return replace(record, reply=None, detail=None)
+        case Resealed():
+            return record
 
 
 def _records(data: bytes) -> tuple[Note, ...]:

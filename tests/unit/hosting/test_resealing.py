@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +13,13 @@ from lockgate.host.keyring import KeyRing
 from lockgate.host.ports import MessageRef
 from lockgate.hosting.endings import LEAST_S, SEALED_AGAIN
 from lockgate.hosting.sessions import ForgetfulVault
+from lockgate.keystore.software import OsEntropy
 from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos
 from lockgate.runtime.imports import Imports
 from lockgate.runtime.inprocess import InProcessGuest
 from lockgate.session.errors import SessionUnknown
-from lockgate.storage.host import RESEALED, Sent
+from lockgate.storage.archive import Archive
+from lockgate.storage.host import RESEALED, Ended, HostStore, Resealed, Sent
 from tests.support import probe
 from tests.support.guests import PROBE_ID
 from tests.support.hosts import HostWorld, Side, copy_of, in_world
@@ -78,6 +82,28 @@ def forgetting(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
         raise SessionUnknown
 
     monkeypatch.setattr(side.host.sessions, "find", find)
+
+
+async def archived(world: HostWorld, side: Side, folder: Path) -> None:
+    """The host starts over the file it had, with the archive of a folder: a new one, without the keys of before."""
+    side.store = HostStore(side.store.connection, None, Archive.open(folder, 3_600, OsEntropy()))
+    await restarted(world, side)
+
+
+def dying_after(side: Side, staged: Callable[[HostStore], bool]) -> list[HostStore]:
+    """The process dies once something is staged and on the ledger; what it leaves is its file."""
+    submitter = side.host._posting._submitter
+    submit, died = submitter.submit, list[HostStore]()
+
+    async def dying(messages: Any) -> Any:
+        done = await submit(messages)
+        if staged(side.store):
+            died.append(copy_of(side.store))
+            raise Died
+        return done
+
+    submitter.submit = dying  # type: ignore[method-assign]
+    return died
 
 
 async def pass_by(world: HostWorld, rounds: int = 12) -> None:
@@ -226,3 +252,45 @@ async def test_P5_what_was_sealed_to_keys_that_are_rotated_away_comes_under_newe
     await pass_by(world)
     assert (row_of(world.a, sent).state, world.b.get(b"k")) == ("acknowledged", b"w")
     assert [row.code for row in resealed(world.a)] == ["session.unknown"]
+
+
+@in_sessions
+async def test_P17_a_body_that_is_gone_is_not_sent_again_as_an_empty_one(world: HostWorld, tmp_path: Path) -> None:
+    """A host that was restored without `unsaved` knows of its message, and not what it said."""
+    await archived(world, world.a, tmp_path / "before")
+    sent = await first_refused(world)
+    await archived(world, world.a, tmp_path / "after")
+    assert row_of(world.a, sent).erased
+    await pass_by(world)
+    row = row_of(world.a, sent)
+    assert (row.state, row.code, resealed(world.a)) == ("refused", "session.unknown", [])
+    assert world.a.get(b"refused:" + row.ref) == b"\1"
+    assert (world.b.get(b"k"), world.b.get(b"handled")) == (b"v", b"\1")
+
+
+@pytest.mark.parametrize("what", [Ended, Resealed])
+@in_sessions
+async def test_P4_a_host_restored_without_its_keys_acts_on_no_end_twice(
+    world: HostWorld, tmp_path: Path, what: type[Ended] | type[Resealed]
+) -> None:
+    """The step that told the guest, or sealed again, stands; what it noted is under a key that is lost."""
+    await archived(world, world.a, tmp_path / "before")
+    sent = await first_refused(world)
+    world.relay()
+    died = dying_after(
+        world.a,
+        lambda store: any(
+            isinstance(note, what) and note.ref.hex() == sent["ref"]
+            for step in store.steps(promoted=False)
+            for note in step.records
+        ),
+    )
+    with pytest.raises(Died):
+        await pass_by(world)
+    (world.a.store,) = died
+    await archived(world, world.a, tmp_path / "after")
+    await pass_by(world)
+    row = row_of(world.a, sent)
+    assert row.state == "acknowledged"
+    assert (world.b.get(b"k"), world.b.get(b"handled")) == (b"w", b"\2")
+    assert world.a.get(b"acknowledged:" + row.ref) == b"\1"

@@ -223,18 +223,63 @@ def test_rows_are_bound_to_their_place(store: HostStore) -> None:
     assert moved.erased
 
 
-def test_more_slices_than_places_lose_the_oldest(tmp_path: Path) -> None:
-    """A setting that was made shorter: what was kept for long goes early rather than the newest."""
-    archive = Archive.open(tmp_path, KEEP_S, OsEntropy())
-    for number in range(PLACES + 2):
-        owner = b"%d" % number
-        archive.seal(owner, BODY)
-        archive.over(at(11 * number))
-    living = archive.living()
-    assert len(living) <= PLACES
-    newest, data = archive.seal(b"x", BODY)
-    assert archive.open_(b"x", newest, data) == BODY
-    archive.close()
+def test_a_setting_for_longer_takes_no_slice_that_something_lies_in(tmp_path: Path) -> None:
+    """Slices of the shorter time live for the longer one: then there are more than a single setting needs."""
+    store = opened(tmp_path, 4)
+    for second in range(6):  # a slice each second
+        age(store, second)
+        with store.commit():
+            store.add_sent(sent(bytes((second + 1,)) * 32))
+    store.close()
+    store = opened(tmp_path, 4_000)
+    for second in range(10, 5_010, 1_000):
+        age(store, second)
+        with store.commit():
+            store.note(seen(sequence=second))
+    assert len(Archive.reading(tmp_path).living()) > PLACES
+    store.close()
+    store = opened(tmp_path, 4_000)
+    assert [row.body for row in store.all_sent()] == [BODY] * 6
+    assert [row.body for row in store.all_seen(10)] == [BODY] * 5
+    age(store, 9_100)  # all are over at once, and what is open moves to a new one
+    assert [row.body for row in store.all_sent()] == [BODY] * 6
+    assert [row.erased for row in store.all_seen(10)] == [True] * 5
+    store.close()
+
+
+def test_a_place_that_a_power_cut_left_half_written_is_none(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    with store.commit():
+        store.add_sent(sent())
+    store.close()
+    path = tmp_path / "unsaved" / "archive.keys"
+    with path.open("ab") as file:
+        file.write(b"\1" * 17)
+    store = opened(tmp_path)
+    assert [row.body for row in store.all_sent()] == [BODY]
+    store.close()
+
+
+def test_what_a_step_did_is_known_without_the_key_of_its_bodies(store: HostStore, tmp_path: Path) -> None:
+    """And nothing that is kept only sealed is told by it."""
+    with store.commit(durable=True):
+        store.add_sent(sent())
+        store.add_step(Step(1, bytes(32), bytes(32), (seen(sequence=2), ended()), promoted=False))
+    assert held(tmp_path) == []
+    store.connection.execute("UPDATE step SET slice = 1")  # of a key that is nowhere
+    (step,) = store.steps(promoted=False)
+    received, told = step.records
+    assert isinstance(received, Seen)
+    assert isinstance(told, Ended)
+    assert (received.state, received.erased, received.body, received.reply) == ("answered", True, b"", None)
+    assert (told.ref, told.state, told.reply, told.detail) == (b"r" * 32, "acknowledged", None, None)
+    with store.commit():
+        store.promote(1)
+    row, found = store.sent(b"r" * 32), store.seen("c", 2)
+    assert row is not None
+    assert (row.state, row.body, row.erased) == ("acknowledged", BODY, False)
+    assert found is not None
+    assert (found.state, found.erased) == ("answered", True)
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
