@@ -361,7 +361,7 @@ class Host:
             return None
         if not decision.plans:
             if decision.records:
-                with self.store.commit():
+                with self.store.commit(durable=True):  # a reply is on disk before the key that opened it goes
                     for record in decision.records:
                         self.store.note(record)
             self._posting.ended(decision.settles)

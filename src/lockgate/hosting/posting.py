@@ -104,7 +104,7 @@ class Posting:
         if place:
             self._keep([step], sent, made.version)
         self._steps.discard()
-        with self._parts.store.commit():
+        with self._parts.store.commit(durable=True):  # before its keys go
             self._parts.store.note(dataclasses.replace(seen, state="refused", reply=None, code=code))
         self.unsettled = []
         self._settled([step])
