@@ -11,6 +11,7 @@ from lockgate.hosting.config import PeerRef
 from lockgate.hosting.meetings import Meetings
 from lockgate.hosting.reader import TwoHistories
 from lockgate.hosting.steps import Steps
+from lockgate.hosting.work import Patience
 from lockgate.machine import keys
 from lockgate.machine.errors import EndpointRevoked, UnknownEndpoint
 from lockgate.machine.records import EndpointState
@@ -63,11 +64,12 @@ class HostAcquaintances:
     async def judge(self, sides: Sides, claims: Claims, /) -> None:
         """The peer has seen this host's ledgers, and is the newest start of its endpoint, under its newest record.
 
-        Raises TwoHistories, BadEnvelope, NotYet, OldStart, EndpointRevoked.
+        Raises TwoHistories, BadEnvelope, OldStart, EndpointRevoked; NotYet and RpcError where a node does not show what
+        the peer has seen: the link is not opened, and whoever called tries again.
         """
         peer = self._peer(sides)
         try:
-            await self._meetings.compare(peer, claims)
+            await self._meetings.compare(peer, claims, Patience())
         except TwoHistories as found:
             self._found(found)
             raise

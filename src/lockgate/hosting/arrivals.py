@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from lockgate.courier.ports import NotYet, Proven
 from lockgate.envelope.binding import Role
@@ -34,7 +33,7 @@ from lockgate.hosting.steps import Steps
 from lockgate.hosting.suites import NOT_ALLOWED
 from lockgate.hosting.traffic import Arrived, NotProven, Traffic
 from lockgate.hosting.views import view_of
-from lockgate.hosting.work import Decision, Item, Plan, StepRefused
+from lockgate.hosting.work import PATIENCE, Decision, Item, Patience, Plan, StepRefused
 from lockgate.ibc import host as ibc_host
 from lockgate.machine import keys
 from lockgate.machine.errors import EndpointRevoked, GuestTrapped, UnknownEndpoint
@@ -45,8 +44,6 @@ from lockgate.primitives.ids import Height
 from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.session.errors import KeyGone, SessionUnknown
 from lockgate.storage.host import Seen
-
-PATIENCE: Final = 3  # attempts at a header that only the author has seen
 
 
 class Arrivals:
@@ -145,7 +142,7 @@ class Arrivals:
             refusal = self._refuse(waiting, peer, error.code, str(error), marks=marks)
             return _unseen(refusal, waiting) if handed.schema.id.startswith(RESERVED) else refusal
         if handed.schema.id.startswith(RESERVED):  # in whichever form it came: nothing of it is for a guest
-            return await self._meet(peer, record, handed, waiting, marks)
+            return await self._meet(peer, record, handed, waiting, marks, item.patience)
         if is_bulk(handed.schema):
             try:
                 handed = self._fetched(item, peer, waiting, handed.body)
@@ -197,12 +194,13 @@ class Arrivals:
         handed: Handed,
         waiting: Deferred,
         marks: list[tuple[bytes, bytes | None]],
+        patience: Patience,
     ) -> Decision:
         """A message of a handshake: the host answers it, and its guest hears nothing of it."""
         waiting = dataclasses.replace(waiting, schema=handed.schema)
         try:
             if waiting.within is None:
-                reply = await self._handshakes.answer(peer, record, waiting.commitment, handed.body)
+                reply = await self._handshakes.answer(peer, record, waiting.commitment, handed.body, patience)
             else:
                 reply = self._epochs.answer(peer, waiting.commitment, waiting.within, handed.body)
         except TwoHistories:
@@ -242,13 +240,8 @@ class Arrivals:
         in_session = found.session is not None
         if in_session is not self._parts.sessions.required and not is_handshake(opened.content.schema):
             raise BadEnvelope from SessionRequired("in a session" if in_session else "outside sessions")
-        try:
-            await views.compare(reader, opened.content.source_seen)
-            await views.compare(self._steps.reader, opened.content.destination_seen)
-        except NotYet as error:
-            if item.attempts >= PATIENCE:
-                raise BadEnvelope from error  # no ledger of ours gets there: the author made it up
-            raise
+        await views.compare(reader, opened.content.source_seen, item.patience)
+        await views.compare(self._steps.reader, opened.content.destination_seen, item.patience)
         return found
 
     @property

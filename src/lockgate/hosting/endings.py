@@ -95,7 +95,7 @@ class Endings:
             found = await self._how(item, sent, peer, end)
         match sent.purpose:
             case handshake_messages.PURPOSE:
-                return await self._of_handshake(peer, sent, found)
+                return await self._of_handshake(item, peer, sent, found)
             case epoch_messages.PURPOSE:
                 return self._of_epoch(peer, sent, found)
         over = found.record.reason in OVER  # the peer's host alone says so, before its guest runs
@@ -112,12 +112,12 @@ class Endings:
         plans = await self._steps.follow(outcome, [], (found.record,), needed=False)
         return Decision(plans, (found.record,), (sent.commitment,))
 
-    async def _of_handshake(self, peer: PeerRef, sent: Sent, found: _Found) -> Decision:
+    async def _of_handshake(self, item: Item, peer: PeerRef, sent: Sent, found: _Found) -> Decision:
         """The host's own: its guest hears nothing of it."""
         plans: tuple[Plan, ...] = ()
         match found.invocation:
             case guest_ports.Acknowledged(_, reply):
-                plans = await self._handshakes.replied(peer, sent.commitment, reply)
+                plans = await self._handshakes.replied(peer, sent.commitment, reply, item.patience)
             case guest_ports.RefusedByPeer(_, Crossed.code):
                 self._handshakes.ended(peer, sent.commitment, Crossed())
             case guest_ports.RefusedByPeer(_, code):
@@ -246,13 +246,16 @@ class Endings:
             self._parts.report("rejected", {"sequence": item.sequence, "cause": repr(error.__cause__)})
             return self._refusal(sent, item, reason.code_text, RefusalWords(BadEnvelope.code))
         if words.view is not None:
-            await self._two_histories(peer, words.view)
+            await self._two_histories(item, peer, words.view)
         return self._refusal(sent, item, reason.code_text, words)
 
-    async def _two_histories(self, peer: PeerRef, view: LedgerView) -> None:
-        """The receiver found its own ledger two-faced and sent the header it trusts: compare, and act on it."""
+    async def _two_histories(self, item: Item, peer: PeerRef, view: LedgerView) -> None:
+        """The receiver found its own ledger two-faced and sent the header it trusts: compare, and act on it.
+
+        A view that is no evidence changes nothing about the end. Raises NotYet and RpcError while there is patience.
+        """
         try:
-            await self._steps.views.compare(self._peers.reader(peer), view)
+            await self._steps.views.compare(self._peers.reader(peer), view, item.patience)
         except TwoHistories as found:
             await self._forks.found(found)
         except BadEnvelope as error:

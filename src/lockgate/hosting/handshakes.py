@@ -25,7 +25,7 @@ from lockgate.hosting.reader import TwoHistories
 from lockgate.hosting.reserved import HANDSHAKE
 from lockgate.hosting.sessions import SessionComing
 from lockgate.hosting.steps import Steps
-from lockgate.hosting.work import Decision, Item, Plan, Sending
+from lockgate.hosting.work import Decision, Item, Patience, Plan, Sending
 from lockgate.machine.identity import KeyRecord
 from lockgate.primitives.errors import LockgateError, PeerFault, Refused
 from lockgate.primitives.time import floor_seconds
@@ -195,15 +195,16 @@ class Handshakes:
         self._parts.report("handshake", {"peer": peer.endpoint, "step": 1})
         return Decision((Plan(sends=(sending,)),))
 
-    async def replied(self, peer: PeerRef, commitment: bytes, body: bytes) -> tuple[Plan, ...]:
-        """message_2 or message_4 has come: the step that carries message_3, or none. Raises TwoHistories, NotYet."""
+    async def replied(self, peer: PeerRef, commitment: bytes, body: bytes, patience: Patience) -> tuple[Plan, ...]:
+        """message_2 or message_4 has come: the step that carries message_3, or none. Raises TwoHistories; NotYet and
+        RpcError while there is patience."""
         ours = self._ours.get(peer.endpoint)
         if ours is None:
             return ()
         try:
             step, message = _read(body)
             if step == 2 and commitment == ours.packet:
-                return (Plan(sends=(await self._third(peer, ours, message),)),)
+                return (Plan(sends=(await self._third(peer, ours, message, patience),)),)
             if step == 4 and commitment in ours.third:
                 self._finish(peer, ours, commitment, message)
         except TwoHistories:
@@ -212,11 +213,11 @@ class Handshakes:
             self._failed(peer, error)
         return ()
 
-    async def _third(self, peer: PeerRef, ours: _Ours, message_2: bytes) -> Sending:
+    async def _third(self, peer: PeerRef, ours: _Ours, message_2: bytes, patience: Patience) -> Sending:
         sides = ours.sides
         met = ours.sent.take(message_2, sides.identity, Known([sides.peer.credential]), UNDERSTOOD)
         claims = Claims.of(met.eads)
-        await self._meetings.compare(peer, claims)
+        await self._meetings.compare(peer, claims, patience)
         fences = Fences(self._steps.fence, claims.fence)
         message_3, sent = met.message_3(self._meetings.claims(peer).eads())
         sending = await self._sending(peer, 3, message_3)
@@ -249,10 +250,13 @@ class Handshakes:
 
     # The responder.
 
-    async def answer(self, peer: PeerRef, record: KeyRecord, commitment: bytes, body: bytes) -> guest_ports.Reply:
+    async def answer(
+        self, peer: PeerRef, record: KeyRecord, commitment: bytes, body: bytes, patience: Patience
+    ) -> guest_ports.Reply:
         """Answer message_1 or message_3 of a peer whose current record is proven.
 
-        Raises what refuses it: PeerFault and Refused, none of which tells apart what must not be told (P19).
+        Raises what refuses it: PeerFault and Refused, none of which tells apart what must not be told (P19); NotYet and
+        RpcError while there is patience.
         """
         if not self._sessions.required:
             raise NotOffered
@@ -260,7 +264,7 @@ class Handshakes:
         if step == 1:
             return guest_ports.Reply(cbor.encode([2, await self._second(peer, record, message)]))
         if step == 3:
-            return guest_ports.Reply(cbor.encode([4, await self._fourth(peer, commitment, message)]))
+            return guest_ports.Reply(cbor.encode([4, await self._fourth(peer, commitment, message, patience)]))
         raise HandshakeMalformed("a request of a handshake is message_1 or message_3", step=step)
 
     async def _second(self, peer: PeerRef, record: KeyRecord, message_1: bytes) -> bytes:
@@ -285,7 +289,7 @@ class Handshakes:
         self._theirs[peer.endpoint] = _Theirs(sides, message_1, message_2, sent, claims.fence, until)
         return message_2
 
-    async def _fourth(self, peer: PeerRef, commitment: bytes, message_3: bytes) -> bytes:
+    async def _fourth(self, peer: PeerRef, commitment: bytes, message_3: bytes, patience: Patience) -> bytes:
         theirs = self._theirs.get(peer.endpoint)
         if theirs is None or theirs.until < self._now:
             raise UnknownHandshake("no message_2 of this host is open", peer=peer.endpoint)
@@ -293,7 +297,7 @@ class Handshakes:
             sides = theirs.sides
             proven = theirs.sent.take(message_3, Known([sides.peer.credential]), UNDERSTOOD)
             claims = Claims.of(proven.eads)
-            await self._meetings.compare(peer, claims)
+            await self._meetings.compare(peer, claims, patience)
             theirs.fourth, theirs.third = proven.message_4(), message_3
             fences = Fences(theirs.fence, claims.fence)
             theirs.name = self._hold(peer, sides, proven.established, Direction.RESPONDER, fences, confirmed=False)

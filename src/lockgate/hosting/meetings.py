@@ -5,6 +5,7 @@ from __future__ import annotations
 from lockgate.envelope.content import LedgerView
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.steps import Steps
+from lockgate.hosting.work import Patience
 from lockgate.machine.identity import KeyRecord
 from lockgate.session.meeting import Claims, Party, Sides
 
@@ -32,10 +33,11 @@ class Meetings:
             own, theirs = _bare(own), _bare(theirs)
         return Claims(self._steps.fence, own, theirs)
 
-    async def compare(self, peer: PeerRef, claims: Claims) -> None:
-        """The peer has seen the ledgers that this host has seen (P20). Raises TwoHistories, BadEnvelope, NotYet."""
-        await self._steps.views.compare(self._peers.reader(peer), claims.own_seen)
-        await self._steps.views.compare(self._steps.reader, claims.peer_seen)
+    async def compare(self, peer: PeerRef, claims: Claims, patience: Patience) -> None:
+        """The peer has seen the ledgers that this host has seen (P20). Raises TwoHistories, BadEnvelope; NotYet and
+        RpcError while there is patience."""
+        await self._steps.views.compare(self._peers.reader(peer), claims.own_seen, patience)
+        await self._steps.views.compare(self._steps.reader, claims.peer_seen, patience)
 
 
 def _party(domain: bytes, client: str, record: KeyRecord) -> Party:

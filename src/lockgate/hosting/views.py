@@ -8,16 +8,18 @@ headers in hand that is evidence, not a claim.
 from __future__ import annotations
 
 from lockgate.codec.wire import tendermint_pb2 as wire
+from lockgate.courier.ports import NotYet
 from lockgate.envelope.content import MAX_SIGNED_VIEW, LedgerView, SignedView
 from lockgate.envelope.errors import BadEnvelope
 from lockgate.hosting.reader import ProvenReader, TwoHistories
-from lockgate.hosting.work import Report
+from lockgate.hosting.work import Patience, Report
 from lockgate.lightclients.cometbft import decoding, encoding
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.lightclients.cometbft.types import LightBlock
 from lockgate.lightclients.follower import BelowTrusted
 from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.ids import Hash32, Height
+from lockgate.relay.rpc import RpcError
 
 
 class ViewsDiffer(PeerFault):
@@ -41,11 +43,12 @@ class Views:
             known = self._written[reader.chain.chain_id] = view_of(reader, block)
         return known
 
-    async def compare(self, reader: ProvenReader, view: LedgerView) -> None:
+    async def compare(self, reader: ProvenReader, view: LedgerView, patience: Patience) -> None:
         """Bring the follower to the author's height and compare.
 
-        Raises TwoHistories with the evidence, BadEnvelope for a view that differs without any, NotYet
-        when the node does not have the header yet.
+        Raises TwoHistories with the evidence, BadEnvelope for a view that differs without any. Where the node does not
+        show the header, NotYet or RpcError while there is patience, then BadEnvelope: no ledger of ours gets there, and
+        an author who made it up must not keep a message open.
         """
         height = view.height.height
         if view.height.revision != reader.chain.revision:
@@ -56,6 +59,11 @@ class Views:
             # Older than all that is held, and than any message that is under way in good order.
             self._report("view_too_old", {"chain": reader.chain.chain_id, "height": height})
             return
+        except (NotYet, RpcError) as error:
+            if not patience.left:
+                raise BadEnvelope from error
+            patience.left -= 1
+            raise
         ours = reader.follower.header_hash(height)
         if ours == view.header_hash:
             return

@@ -23,6 +23,7 @@ Writes = list[tuple[bytes, bytes | None]]
 
 FIRST_WAIT_NS: Final = 1_000_000_000
 LONGEST_WAIT_NS: Final = 60_000_000_000  # an entry's answer deadline is of this order (I6)
+PATIENCE: Final = 3  # looks for what may be there a moment later: some seven seconds
 
 
 class StepRefused(Refused):
@@ -53,6 +54,13 @@ class Parts:
 
 
 @dataclass(slots=True)
+class Patience:
+    """How often an item still waits for a header that only its author has seen (P20)."""
+
+    left: int = PATIENCE
+
+
+@dataclass(slots=True)
 class Item:
     """One piece of work. `done` is there when somebody waits for it.
 
@@ -76,6 +84,7 @@ class Item:
     due: int = 0
     declined: str = ""
     suite: int = 0  # of the sealing key that a rotation makes; 0: the one there is
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def name(self) -> tuple[str, str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lockgate.hosting.arrivals import PATIENCE
+from lockgate.hosting.work import PATIENCE
 from lockgate.hosting.forks import ClientDiffers
 from lockgate.ibc import host as ibc_host
 from lockgate.ibc.commitment import commit_packet
