@@ -42,7 +42,7 @@ from lockgate.machine.records import Entry
 from lockgate.primitives.errors import LockgateError, PeerFault, Refused
 from lockgate.primitives.ids import Height
 from lockgate.primitives.time import NANOS_PER_SECOND
-from lockgate.session.errors import KeyGone, SessionUnknown
+from lockgate.session.errors import UNUSABLE, SessionUnknown
 from lockgate.storage.host import Seen
 
 
@@ -215,9 +215,9 @@ class Arrivals:
         return _unseen(Decision((plan,)), waiting)
 
     def _told(self, peer: PeerRef, record: KeyRecord, waiting: Deferred, error: Refused) -> bytes:
-        """The sealed detail of a message that did not open: only that its session is gone, so that another is made."""
+        """The sealed detail of a message that did not open: that its session is of no use and another is needed."""
         cause = error.__cause__
-        if not isinstance(cause, SessionUnknown | KeyGone):
+        if not isinstance(cause, UNUSABLE):
             return b""
         words = RefusalWords(cause.code).encode()
         return self._steps.seal_reply(peer, record, waiting, Role.REFUSAL, REFUSAL_SCHEMA, words)

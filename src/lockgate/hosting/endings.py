@@ -39,11 +39,11 @@ from lockgate.ibc.packet import SENTINEL
 from lockgate.machine import keys
 from lockgate.machine.records import Reason
 from lockgate.primitives.time import UnixSeconds, floor_seconds
-from lockgate.session.errors import KeyGone, SessionUnknown
+from lockgate.session.errors import UNUSABLE
 from lockgate.storage.host import RESEALED, Ended, Resealed, Sent
 
 COMMITMENT_BYTES: Final = 32
-LOST: Final = frozenset({SessionUnknown.code, KeyGone.code})  # the peer's words for a session it cannot open in
+LOST: Final = frozenset(error.code for error in UNUSABLE)  # the peer's words for a session it cannot open in
 OVER: Final = frozenset(error.code for error in NOT_ALLOWED)  # the peer's words for a suite that counts no more
 SEALED_AGAIN: Final = 4  # times, as many as a pair has sessions: then the guest is told
 LEAST_S: Final = 10  # of a message's time that must be left for sealing it again
@@ -139,7 +139,7 @@ class Endings:
         return Decision((), (found.record,), (sent.commitment,))
 
     def _lost(self, peer: PeerRef, sent: Sent, found: _Found) -> bool:
-        """Does the peer's host say that it holds the session of a message no more? The next one asks for another.
+        """Does the peer's host say that it opens nothing in the session of a message? The next one asks for another.
 
         A guest may say such a word as well, so what the ledger's reason is counts too.
         """

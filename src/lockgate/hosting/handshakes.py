@@ -134,18 +134,19 @@ class Handshakes:
 
     # What waits for a session.
 
-    def wait(self, item: Item, coming: SessionComing, queue: Queue) -> None:
+    def wait(self, item: Item, coming: SessionComing, queue: Queue) -> LockgateError | None:
         """Put an item off until there is a session, and begin a handshake if none is under way.
 
-        Raises what made the handshakes fail, for what the operator asked, when they fail again and again.
+        Returns what made the handshakes fail, for what the operator asked, when they fail again and again.
         """
         hopeless = self.hopeless(coming.peer)
         if hopeless is not None and not item.from_ledger:
-            raise hopeless
+            return hopeless
         item.due = self._parts.clock.monotonic() + AGAIN_NS
         self._waiting[id(item)] = item
         queue.again(item)
         queue.put_all(self._wanted([coming.peer]))
+        return None
 
     def due(self) -> list[Item]:
         """Items for handshakes with peers with whom a stronger suite counts by now than that of the session (S61)."""

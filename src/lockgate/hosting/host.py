@@ -318,6 +318,7 @@ class Host:
         await self._arrivals.prove(items, await self.reader.latest())
         staged: list[Staged] = []
         for place, item in enumerate(items):
+            self._steps.sealed.let_go(self._steps.time)  # of a decision that came to nothing
             decision = await self._decide(item)
             if decision is None or not decision.plans:
                 continue
@@ -351,10 +352,8 @@ class Host:
             self._queue.again(item)
             return None
         except SessionComing as coming:
-            try:
-                self._handshakes.wait(item, coming, self._queue)
-            except LockgateError as error:
-                self._put_off(item, error)
+            if hopeless := self._handshakes.wait(item, coming, self._queue):
+                self._put_off(item, hopeless)
             return None
         except LockgateError as error:
             self._put_off(item, error)

@@ -97,6 +97,19 @@ class Keys:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ToPeer:
+    """Which session a message may go in: between two key records, own and peer's, of one of these handshake suites.
+
+    The strongest comes first: another one goes on until there is a session of it (S61).
+    """
+
+    peer: PeerRef
+    records: tuple[bytes, bytes]
+    timeout_s: int
+    suites: Sequence[int]
+
+
 class Sessions:
     """`required` is the host's rule: messages travel in sessions, or never do."""
 
@@ -204,27 +217,19 @@ class Sessions:
 
     # Messages.
 
-    def of_message(
-        self,
-        peer: PeerRef,
-        own: bytes,
-        theirs: bytes,
-        size: int,
-        timeout_s: int,
-        now: UnixNanos,
-        suites: Sequence[int],
-    ) -> Keys:
-        """Keys of the next message to a peer, between two key records, in a session of one of these handshake suites.
-
-        The strongest comes first: another one goes on until there is a session of it (S61). Raises SessionComing,
-        TimeoutTooLong.
-        """
-        if timeout_s > LONGEST_TIMEOUT_S:
-            raise TimeoutTooLong(timeout_s=timeout_s)
-        session = self._book.usable(_id(peer), (own, theirs), now, suites)
+    def ready(self, to: ToPeer, now: UnixNanos) -> Session:
+        """The session that the next message to a peer is sealed in. Raises SessionComing, TimeoutTooLong."""
+        if to.timeout_s > LONGEST_TIMEOUT_S:
+            raise TimeoutTooLong(timeout_s=to.timeout_s)
+        session = self._book.usable(_id(to.peer), to.records, now, to.suites)
         if session is None:
-            raise SessionComing(peer.endpoint)
-        if session.suite != suites[0]:
+            raise SessionComing(to.peer.endpoint)
+        return session
+
+    def of_message(self, to: ToPeer, size: int, now: UnixNanos) -> Keys:
+        """Keys of the next message to a peer, with a body of `size` bytes. Raises SessionComing, TimeoutTooLong."""
+        peer, session = to.peer, self.ready(to, now)
+        if session.suite != to.suites[0]:
             self._outdone.add(_id(peer))
         if _spent(session, self._limits, now):
             self._spent[_id(peer)] = session.name
@@ -329,6 +334,7 @@ __all__ = (
     "SessionRequired",
     "Sessions",
     "TimeoutTooLong",
+    "ToPeer",
     "Vault",
     "place_of",
 )

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from lockgate.codec.registry import SchemaName
@@ -24,19 +25,19 @@ from lockgate.host.refusal import RefusalWords
 from lockgate.host.sealing import Place, outgoing, schema_name, schema_ref, seal, seal_within
 from lockgate.hosting.bulk import Bulk
 from lockgate.hosting.config import PeerRef
+from lockgate.hosting.packets import commitment_of, content_of
 from lockgate.hosting.peers import Peers, UnknownPeer
 from lockgate.hosting.reader import Distrusted, ProvenReader
 from lockgate.hosting.reserved import HANDSHAKE, RESERVED, ReservedSchema
-from lockgate.hosting.sessions import Keys
+from lockgate.hosting.sealed import Sealed
+from lockgate.hosting.sessions import Keys, ToPeer
 from lockgate.hosting.suites import NOT_ALLOWED, Suites
 from lockgate.hosting.views import Views
 from lockgate.hosting.work import Decision, Item, Made, Parts, Plan, Sending, Staged, Writes
-from lockgate.ibc.commitment import commit_packet
-from lockgate.ibc.packet import Packet, Payload
+from lockgate.ibc.packet import Payload
 from lockgate.lightclients.cometbft.hashing import header_hash
 from lockgate.machine import endpoints, keys
 from lockgate.machine.errors import DeadlinePassed, EndpointRevoked, GuestRefused
-from lockgate.machine.gate import PAYLOAD_ENCODING, PAYLOAD_VERSION
 from lockgate.machine.identity import KeyRecord
 from lockgate.primitives.time import UnixNanos, UnixSeconds, floor_seconds
 from lockgate.session.errors import KeyGone, SessionUnknown
@@ -44,6 +45,18 @@ from lockgate.storage.host import MESSAGE, Note, Seen, Sent, Step
 
 DEFAULT_SCHEMA: Final = "bytes@1.0"
 FIRST: Final = 0  # this host's envelope stands first in its packet; others may put theirs anywhere (P2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A message that may be sealed: to a proven record, under suites that count, `to` where it goes in a session."""
+
+    send: guest_ports.Send
+    purpose: str
+    peer: PeerRef
+    record: KeyRecord
+    schema: SchemaName
+    to: ToPeer | None
 
 
 class Steps:
@@ -54,6 +67,7 @@ class Steps:
         self.peers = peers
         self.reader = reader
         self.views = Views(parts.report)
+        self.sealed = Sealed(parts.sessions)
         self.suites = Suites(parts.config.local.name, peers, reader, parts.clock)
         self.fence = 0
         self.counter = 0
@@ -125,8 +139,8 @@ class Steps:
 
         With nothing to write, send or answer there is no step, unless `needed`.
         """
-        sends = await self.sendings(outcome)
         late = await self.late(outcome)
+        sends = await self.sendings(outcome)
         if not (needed or outcome.writes or sends or late):
             return ()
         return (Plan(guest=outcome.writes, host=host, sends=sends, records=tuple(records)), *late)
@@ -220,7 +234,9 @@ class Steps:
         return self._seal(peer, theirs, place, self._choice(keys), schema, body, keys.key, own)
 
     async def sendings(self, outcome: guest_ports.GuestOutcome) -> tuple[Sending, ...]:
-        return tuple([await self.sending(send) for send in outcome.sends])
+        """Seal the messages of a call, once each of them may be: what is sealed and not sent uses up its session."""
+        ready = [await self._ready(send, MESSAGE) for send in outcome.sends]
+        return tuple(self._sending(one, ()) for one in ready)
 
     async def sending(
         self, send: guest_ports.Send, beside: tuple[Payload, ...] = (), *, purpose: str = MESSAGE
@@ -230,50 +246,33 @@ class Steps:
         `beside` are payloads to applications, which share its packet and its fate (P2). What makes a session is sealed
         to long-term keys. Raises SessionComing, TimeoutTooLong, ReservedSchema, NoSuiteLeft and others of suites.
         """
+        return self._sending(await self._ready(send, purpose), beside)
+
+    async def _ready(self, send: guest_ports.Send, purpose: str) -> _Ready:
+        """A message that may be sealed now."""
         peer = self.peers.named(send.to)
         record = await self.peers.record(peer)
         schema = schema_ref(send.schema or DEFAULT_SCHEMA)
-        keys = None
         if purpose == MESSAGE and schema.id.startswith(RESERVED):
             raise ReservedSchema(schema=schema.id)
-        own, sessions = self.parts.keys.record, self.parts.sessions
+        own, sessions, to = self.parts.keys.record, self.parts.sessions, None
         allowed = await self.suites.check(peer, (own, record))
         if purpose != HANDSHAKE and sessions.required:
-            suites, size = allowed.handshakes(own, record), len(send.body)
-            keys = sessions.of_message(peer, own.hash, record.hash, size, send.timeout_s, self.time, suites)
+            to = ToPeer(peer, (own.hash, record.hash), send.timeout_s, allowed.handshakes(own, record))
+            sessions.ready(to, self.time)
+        return _Ready(send, purpose, peer, record, schema, to)
+
+    def _sending(self, ready: _Ready, beside: tuple[Payload, ...]) -> Sending:
+        send, peer, record = ready.send, ready.peer, ready.record
+        keys = None
+        if ready.to is not None:
+            keys = self.parts.sessions.of_message(ready.to, len(send.body), self.time)
         timeout = self._timeout(send.timeout_s)
-        lane = self.peers.lane(peer)
         place = Place(Role.MESSAGE, timeout, b"", FIRST, 1 + len(beside))
         choice = self._choice(keys)
-        value = self._seal(peer, record, place, choice, schema, send.body, None if keys is None else keys.key)
-        message = {
-            "client": peer.local_client,
-            "destination": peer.endpoint,
-            "timeout": int(timeout),
-            "value": value,
-            "fence": choice.fence,
-            "counter": choice.counter,
-        }
-        if beside:
-            message["beside"] = [
-                [other.source_port, other.destination_port, other.version, other.encoding, other.value]
-                for other in beside
-            ]
-        payload = Payload(
-            source_port=self.parts.config.endpoint,
-            destination_port=peer.endpoint,
-            version=PAYLOAD_VERSION,
-            encoding=PAYLOAD_ENCODING,
-            value=value,
-        )
-        packet = Packet(
-            sequence=1,  # not committed to: the ledger gives it, under the key of the commitment
-            source_client=lane.local_client,
-            destination_client=lane.remote_client,
-            timeout=timeout,
-            payloads=(payload, *beside),
-        )
-        commitment = commit_packet(packet)
+        value = self._seal(peer, record, place, choice, ready.schema, send.body, None if keys is None else keys.key)
+        commitment = commitment_of(self.parts.config.endpoint, peer, self.peers.lane(peer), timeout, value, beside)
+        self.sealed.add(commitment)
         if keys is not None:
             self.parts.sessions.await_reply(commitment, keys)
         row = Sent(
@@ -286,10 +285,10 @@ class Steps:
             commitment=commitment,
             timeout=timeout,
             record=record.hash,
-            purpose=purpose,
-            schema=schema_name(schema),
+            purpose=ready.purpose,
+            schema=schema_name(ready.schema),
         )
-        return Sending(message, row)
+        return Sending(content_of(peer, timeout, value, choice, beside), row)
 
     def _timeout(self, seconds_: int) -> UnixSeconds:
         """Counted from now: an idle ledger's newest header may be a heartbeat old, or as old as its last stop.
@@ -359,6 +358,7 @@ class Steps:
                 staged.messages.append((plan.name, message))
                 staged.version, staged.root = made.version, made.root
                 root = made.root
+        self.sealed.staged()
         self.root = root
         return staged
 
@@ -366,7 +366,7 @@ class Steps:
         """Back to the last proven state; what was staged above it is gone."""
         parts = self.parts
         committed = parts.store.steps(promoted=True)
-        parts.sessions.settled((row.commitment for row in parts.store.all_sent("staged")), self.time)
+        self.sealed.let_go(self.time, [row.commitment for row in parts.store.all_sent("staged")])
         with parts.store.commit():
             parts.store.drop_staged()
             parts.tree.discard_after(committed[-1].version if committed else 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from lockgate.primitives.errors import Damaged, PeerFault, Refused
 
 
@@ -16,14 +18,14 @@ class TooFarAhead(PeerFault):
     code = "session.too_far_ahead"
     summary = "A message names a counter or a start further ahead than messages under way can explain."
     untouched = "Nothing was opened, and no key was derived."
-    next_step = "The sender agrees on a new epoch; a start beyond the bound needs a new handshake."
+    next_step = "Nothing: where many messages never arrived, the sender handshakes again and seals the body anew."
 
 
 class OtherStart(PeerFault):
     code = "session.other_start"
     summary = "A start of the sender is named with another salt than the one its first message had."
     untouched = "Nothing was opened; the keys of the first one stay."
-    next_step = "A process was copied, or somebody forges headers: compare the fence on the sender's ledger."
+    next_step = "The sender handshakes again. A process of its was copied: compare the fence on its ledger."
 
 
 class SessionUnknown(Refused):
@@ -46,4 +48,6 @@ class SessionDamaged(Damaged):
     next_step = "Handshake again: a session is never repaired, because a state that is older than another repeats keys."
 
 
-__all__ = ("EpochSpent", "KeyGone", "OtherStart", "SessionDamaged", "SessionUnknown", "TooFarAhead")
+UNUSABLE: Final = (SessionUnknown, KeyGone, TooFarAhead, OtherStart)  # nothing more opens there: another session does
+
+__all__ = ("UNUSABLE", "EpochSpent", "KeyGone", "OtherStart", "SessionDamaged", "SessionUnknown", "TooFarAhead")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lockgate.hosting.work import PATIENCE
 from lockgate.hosting.forks import ClientDiffers
+from lockgate.hosting.work import PATIENCE
 from lockgate.ibc import host as ibc_host
 from lockgate.ibc.commitment import commit_packet
 from lockgate.ibc.packet import Packet

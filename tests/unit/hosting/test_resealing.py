@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lockgate.primitives.time import NANOS_PER_SECOND, DurationNanos
 from lockgate.runtime.imports import Imports
 from lockgate.runtime.inprocess import InProcessGuest
 from lockgate.session.errors import SessionUnknown
+from lockgate.session.sending import COUNTERS_AHEAD
 from lockgate.storage.archive import Archive
 from lockgate.storage.host import RESEALED, Ended, HostStore, Resealed, Sent
 from tests.support import probe
@@ -178,6 +180,49 @@ async def test_a_peer_that_never_knows_a_session_is_not_sent_to_for_ever(
     assert (row.state, row.code, len(resealed(world.a))) == ("refused", "session.unknown", SEALED_AGAIN)
     assert world.a.get(b"refused:" + row.ref) == b"\1"
     assert world.b.get(b"k") == b"v"
+
+
+def unheard(world: HostWorld, count: int) -> None:
+    """A has sealed so many messages that never arrived."""
+    book, peer = world.a.host.sessions._book, world.b.endpoint.id
+    for _ in range(count):
+        (one,) = book.sessions[peer]
+        book.seal(peer, one, 1)
+
+
+@pytest.mark.parametrize("count", [COUNTERS_AHEAD - 1, COUNTERS_AHEAD])
+@in_sessions
+async def test_P18_after_more_messages_that_never_arrived_than_a_receiver_looks_ahead_another_session_is_made(
+    world: HostWorld, count: int
+) -> None:
+    await ask(world, world.a, probe.write(b"k", b"v"))
+    old = session(world.a)["session"]
+    unheard(world, count)
+    sent = await ask(world, world.a, probe.write(b"k", b"w"))
+    await pass_by(world)
+    assert (row_of(world.a, sent).state, world.b.get(b"k")) == ("acknowledged", b"w")
+    assert [row.code for row in resealed(world.a)] == ["session.too_far_ahead"] * (count == COUNTERS_AHEAD)
+    await ask(world, world.a, probe.write(b"k", b"x"))
+    assert len(resealed(world.a)) == (count == COUNTERS_AHEAD), "the new session goes on"
+    assert (old in {one["session"] for one in world.a.host.status()["sessions"]}) == (count < COUNTERS_AHEAD)
+
+
+@in_sessions
+async def test_P8_a_start_that_the_receiver_knows_under_another_salt_is_left_for_another_session(
+    world: HostWorld,
+) -> None:
+    await ask(world, world.a, probe.write(b"k", b"v"))
+    book, peer = world.a.host.sessions._book, world.b.endpoint.id
+    (one,) = book.sessions[peer]
+    (epoch,) = one.epochs
+    assert epoch.sending.current is not None
+    other = dataclasses.replace(epoch.sending.current, salt=bytes(32))
+    sending = dataclasses.replace(epoch.sending, current=other)
+    book.replace(peer, one._with(dataclasses.replace(epoch, sending=sending)))
+    sent = await ask(world, world.a, probe.write(b"k", b"w"))
+    await pass_by(world)
+    assert (row_of(world.a, sent).state, world.b.get(b"k")) == ("acknowledged", b"w")
+    assert [row.code for row in resealed(world.a)] == ["session.other_start"]
 
 
 @in_sessions
