@@ -6,7 +6,6 @@ the names of its set. A set whose operators are several is composed by them (`do
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -15,6 +14,7 @@ from lockgate.lightclients.attested import SignerSet
 from lockgate.lightclients.attested.states import CLIENT_TYPE
 from lockgate.node import attestor, signer_sets
 from lockgate.node.folder import Folder
+from lockgate.node.patience import together
 from lockgate.node.processes import Deployment
 from lockgate.node.provision import Followed, LedgerAccess
 from lockgate.node.recover import operators
@@ -76,7 +76,7 @@ async def start(
         for near, far in wanted:
             found[far.name] = await _made(folder, near, far, accesses[far.name])
     names = [name for _, far in wanted for name in names_of(folder, far.name)]
-    await asyncio.gather(*(processes.start(f"attestor {name}", "attestor", "run", name) for name in names))
+    await together(*(processes.start(f"attestor {name}", "attestor", "run", name) for name in names))
     return found
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from lockgate.hosting.work import Report
 from lockgate.primitives.errors import Unavailable
@@ -27,4 +27,15 @@ async def patiently(attempt: Callable[[], Awaitable[T]], report: Report) -> T:
         pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
-__all__ = ("patiently",)
+async def together(*steps: Coroutine[Any, Any, object]) -> None:
+    """Run steps at once. When one fails the others are cancelled, and have ended when its failure is raised."""
+    tasks = [asyncio.ensure_future(step) for step in steps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+__all__ = ("patiently", "together")

@@ -18,12 +18,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from lockgate.keystore.stretch import roots_to_bytes
 from lockgate.node.folder import Folder, writing
 from lockgate.node.spawner import Spawner
-from lockgate.primitives.errors import Unavailable
+from lockgate.primitives.errors import LockgateError, Unavailable
 
 START_S: Final = 120.0  # a guest that is not in the code cache is compiled first
 STOP_S: Final = 5.0
@@ -58,7 +58,7 @@ class Run:
         """Wait for the end, and for all that it said before."""
         status = await asyncio.shield(self.ended)
         if self.reading is not None:
-            await asyncio.shield(self.reading)
+            await asyncio.wait({self.reading})  # however that ends: the process is over
         return status
 
     def hang_up(self) -> None:
@@ -112,7 +112,7 @@ class Deployment:
         self.children: dict[str, Child] = {}
 
     async def start(self, name: str, *arguments: str, once: tuple[str, ...] = ()) -> Child:
-        """Start a child and wait until it says that it is ready. Raises ProcessEnded, DiskFull.
+        """Start a child and wait until it says that it is ready. Raises ProcessEnded, DiskFull, NotWritable.
 
         What is in `once` is said to its first life only.
         """
@@ -142,7 +142,7 @@ class Deployment:
             await child.run.over()
 
     async def resume(self, name: str, *, once: tuple[str, ...] = (), within_s: float | None = None) -> None:
-        """Start a held child, or one that was given up, and wait until it is ready. Raises ProcessEnded, DiskFull.
+        """Start a held child, or one that was given up, and wait until it is ready. Raises ProcessEnded.
 
         What is in `once` is said to its next life only, for which it has `within_s` to be ready, where that is given.
         """
@@ -170,22 +170,23 @@ class Deployment:
         self._keeping.append(asyncio.create_task(self._keep(child)))
 
     def _launch(self, name: str, arguments: tuple[str, ...], log: Path) -> Run:
+        opens = roots_to_bytes(self._folder.passphrase()).hex().encode() + b"\n"
         number = next(self._numbers)
         command = ["--json", "--opened", "--data", str(self._folder.root), *arguments, "--reports"]
         stdin, ours = os.pipe()
         theirs, stdout = os.pipe()
-        with writing(log), log.open("ab") as errors:
-            try:
+        try:
+            # What opens the key files goes through the pipe that only this child reads: no other process learns it.
+            os.write(ours, opens)
+            with _errors_to(log) as errors:
                 self._spawner.ask(number, command, (stdin, stdout, errors.fileno()))
-            except OSError as error:
-                os.close(ours)
-                os.close(theirs)
-                raise ProcessEnded("the process that starts others is gone", process=name) from error
-            finally:
-                os.close(stdin)
-                os.close(stdout)
-        # What opens the key files goes through the pipe that only this child reads: no other process learns it.
-        os.write(ours, roots_to_bytes(self._folder.passphrase()).hex().encode() + b"\n")
+        except OSError as error:
+            os.close(ours)
+            os.close(theirs)
+            raise ProcessEnded("the process that starts others is gone", process=name) from error
+        finally:
+            os.close(stdin)
+            os.close(stdout)
         run = self._runs[number] = Run(ours, self._loop.create_future(), self._loop.create_future())
         run.reading = asyncio.create_task(self._read(name, log, run, theirs))
         return run
@@ -206,11 +207,16 @@ class Deployment:
                     run.failure = dict(report["error"])
                     continue
                 kind = str(report.pop("report", ""))
-                with log.open("a") as file:
+                with contextlib.suppress(OSError), log.open("a") as file:  # on a full disk it says it to people only
                     file.write(f"{kind} {json.dumps(report)}\n")
                 if kind == "ready":
                     run.ready.set()
-                self._on_report(name, kind, report)
+                self._tell(name, kind, report)
+
+    def _tell(self, name: str, kind: str, fields: dict[str, Any]) -> None:
+        """Report; whoever hears it may have nowhere to write it, and processes are watched all the same."""
+        with contextlib.suppress(OSError):
+            self._on_report(name, kind, fields)
 
     async def _keep(self, child: Child) -> None:
         """Start a child again when it dies, and say so in words."""
@@ -225,17 +231,17 @@ class Deployment:
             while child.restarts and now - child.restarts[0] > RESTARTS_WITHIN_S:
                 child.restarts.popleft()
             if status in REFUSALS or len(child.restarts) >= RESTARTS:
-                self._on_report(child.name, "given_up", {"why": why, "log": str(child.log)})
+                self._tell(child.name, "given_up", {"why": why, "log": str(child.log)})
                 return
-            self._on_report(child.name, "ended", {"why": why})
+            self._tell(child.name, "ended", {"why": why})
             await asyncio.sleep(FIRST_RESTART_S * 2 ** len(child.restarts))
             if child.held or child.run is not run:
                 return
             child.restarts.append(now)
             try:
                 child.run = self._launch(child.name, child.arguments, child.log)
-            except Unavailable as error:
-                self._on_report(child.name, "given_up", {"why": str(error), "log": str(child.log)})
+            except (LockgateError, OSError) as error:  # a passphrase that does not read, no descriptor left
+                self._tell(child.name, "given_up", {"why": str(error), "log": str(child.log)})
                 return
 
     def _answered(self) -> None:
@@ -270,16 +276,24 @@ class Deployment:
         runs = [child.run for child in self.children.values() if not child.run.ended.done()]
         try:
             async with asyncio.timeout(STOP_S):
-                await asyncio.gather(*(run.over() for run in runs))
+                await asyncio.gather(*(run.over() for run in runs), return_exceptions=True)
         except TimeoutError:
             for run in runs:
                 _kill(run)
-            await asyncio.gather(*(run.over() for run in runs))
+            await asyncio.gather(*(run.over() for run in runs), return_exceptions=True)
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
         self._loop.remove_reader(self._spawner.socket)
         self._spawner.stop()
+
+
+def _errors_to(log: Path) -> BinaryIO:
+    """Where a child's standard error goes: into its log, where that can be written."""
+    try:
+        return log.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
 
 
 def _kill(run: Run) -> None:

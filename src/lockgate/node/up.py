@@ -24,6 +24,7 @@ from lockgate.node.folder import DiskFull, Folder, read_json, write_json, writin
 from lockgate.node.foreign import start as foreign
 from lockgate.node.identity import HostKeys, inception, open_keys
 from lockgate.node.keystores import Party, choose
+from lockgate.node.patience import together
 from lockgate.node.processes import Deployment, OnReport
 from lockgate.node.provision import HOST_LANE, LedgerAccess, has_endpoint, lane_between
 from lockgate.node.recover import expired, operators
@@ -71,11 +72,13 @@ class Running:
         for task in self.rotating:
             task.cancel()
         await asyncio.gather(*self.rotating, return_exceptions=True)
-        await self.processes.stop()
-        for cluster in self.clusters:
-            await cluster.stop()
-        (self.folder.root / RECORD).unlink(missing_ok=True)
-        os.close(self.lock)
+        try:
+            await self.processes.stop()
+            for cluster in self.clusters:
+                await cluster.stop()
+        finally:
+            (self.folder.root / RECORD).unlink(missing_ok=True)
+            os.close(self.lock)
 
 
 async def start(
@@ -108,7 +111,7 @@ async def start(
         running.spec = spec = replace(
             spec, ledgers=tuple(ENGINES[ledger.engine].read(folder, ledger) for ledger in spec.ledgers)
         )
-        await asyncio.gather(*(start_ledger(running, ledger, accept_clock, say) for ledger in spec.ledgers))
+        await together(*(start_ledger(running, ledger, accept_clock, say) for ledger in spec.ledgers))
         write_json(folder.root / RECORD, {"pid": os.getpid(), "ledgers": running.addresses})
         if len(spec.ledgers) == PAIR:
             await _start_pair(running, say)
@@ -147,7 +150,7 @@ async def _start_pair(running: Running, say: Say) -> None:
     if spec.relay.rotate_every:
         period = schedule.parse(spec.relay.rotate_every, ACCOUNT)
         schedule.write(folder.relay(name), period, SystemClock().now(), ACCOUNT)
-    await asyncio.gather(
+    await together(
         processes.start(f"relay {name}", "relay", "run", name),
         *(processes.start(f"host {host.name}", "host", "run", host.name) for host in spec.hosts),
     )
@@ -253,7 +256,7 @@ async def provision(running: Running, say: Say, attested: Mapping[str, company.C
             if host.rotate_every:
                 schedule.write(folder.host(host.name), schedule.parse(host.rotate_every), SystemClock().now())
         refs = {ledger.name: _read_through(await accesses[ledger.name].ref(), ledger) for ledger in spec.ledgers}
-        await asyncio.gather(*(_endpoint(folder, spec, host, accesses, lanes, refs) for host in spec.hosts))
+        await together(*(_endpoint(folder, spec, host, accesses, lanes, refs) for host in spec.hosts))
 
 
 def _place(home: Path, keystore: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from lockgate.node import processes
-from lockgate.node.folder import Folder
+from lockgate.node.folder import Folder, NotWritable
 from lockgate.node.processes import Child, Deployment, ProcessEnded
 from lockgate.node.spawner import Spawner
 
@@ -258,3 +259,93 @@ print("asyncio loop" if sys.modules["asyncio"].events._get_running_loop() else "
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPO)
     assert done.stdout == "1 1 4\nno loop\n"
+
+
+def spoil_log(child: Child) -> None:
+    """As on a full disk: the file of its log cannot be written any more."""
+    child.log.unlink(missing_ok=True)
+    child.log.mkdir()
+
+
+def test_a_process_whose_log_cannot_be_written_is_watched_all_the_same(within: Within) -> None:
+    pids: list[int] = []
+
+    async def story(world: World) -> None:
+        child = await world.deployment.start("one", "steady")
+        spoil_log(child)
+        for life in (2, 3):
+            os.kill(await child.run.pid, signal.SIGKILL)
+            await world.until("ready", life)
+        pids.append(await child.run.pid)
+        assert lives(pids[0])
+        assert world.said("given_up") == []
+
+    within(story)
+    assert not lives(pids[0]), "and stopped"
+
+
+def test_whoever_hears_reports_may_have_nowhere_to_write_them(within: Within) -> None:
+    pids: list[int] = []
+
+    async def story(world: World) -> None:
+        other = await world.deployment.start("other", "steady")
+        child = await world.deployment.start("one", "steady")
+        heard = world.deployment._on_report
+
+        def full(name: str, kind: str, fields: dict[str, Any]) -> None:
+            heard(name, kind, fields)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        world.deployment._on_report = full
+        os.kill(child.pid, signal.SIGKILL)
+        await world.until("ready", 2, "one")
+        os.kill(await child.run.pid, signal.SIGKILL)
+        await world.until("ready", 3, "one")
+        pids.extend((other.pid, await child.run.pid))
+
+    within(story)
+    assert not any(map(lives, pids))
+
+
+def test_a_reader_that_failed_holds_no_end_up(within: Within) -> None:
+    """What a process said is lost then; that it ended, and that the others are stopped, is not."""
+    pids: list[int] = []
+
+    async def story(world: World) -> None:
+        child, other = [await world.deployment.start(name, "steady") for name in ("one", "other")]
+        heard = world.deployment._on_report
+
+        def once(name: str, kind: str, fields: dict[str, Any]) -> None:
+            heard(name, kind, fields)
+            if name == "one" and kind == "ready":
+                raise ValueError("of whoever hears it")
+
+        world.deployment._on_report = once
+        os.kill(child.pid, signal.SIGKILL)
+        await world.until("ready", 2, "one")
+        os.kill(await child.run.pid, signal.SIGKILL)
+        await world.until("ended", 2, "one")
+        await world.until("ready", 3, "one")
+        pids.extend((other.pid, await child.run.pid))
+
+    within(story)
+    assert not any(map(lives, pids))
+
+
+def test_a_process_that_cannot_be_started_again_is_given_up_in_words_and_leaves_nothing_open(
+    within: Within, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(_: Folder) -> None:
+        raise NotWritable("Permission denied", file="passphrase")
+
+    async def story(world: World) -> None:
+        child = await world.deployment.start("one", "steady")
+        os.kill(child.pid, signal.SIGKILL)
+        monkeypatch.setattr(Folder, "passphrase", unreadable)
+        assert "Permission denied" in (await world.until("given_up"))["why"]
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(NotWritable):
+            await world.deployment.resume("one")
+        assert len(os.listdir("/proc/self/fd")) == before
+
+    within(story)

@@ -12,12 +12,19 @@ from typing import Any
 
 import pytest
 
+from lockgate.lab.clock import SimulatedClock
+from lockgate.lab.ledgers import LabLedger
 from lockgate.machine.records import LaneOrder
 from lockgate.node import demo, up
+from lockgate.node.cometbft_binary import NoCometBft
 from lockgate.node.demo import NotSettled
+from lockgate.node.engine import Engine
 from lockgate.node.folder import DiskFull, Folder, NotWritable, write_json
-from lockgate.node.spec import BadConfig, Spec, read_spec
-from lockgate.node.up import AlreadyRunning
+from lockgate.node.processes import Deployment
+from lockgate.node.spawner import Spawner
+from lockgate.node.spec import BadConfig, LedgerSpec, Spec, read_spec
+from lockgate.node.up import AlreadyRunning, Running
+from tests.support.lab import START
 
 PAIR = '[[ledger]]\nname = "a"\nchain_id = "a-1"\n[[ledger]]\nname = "b"\nchain_id = "b-1"\n'
 
@@ -127,3 +134,38 @@ def test_another_order_is_refused_by_name(tmp_path: Path, order: str) -> None:
     path.write_text(f"order = {order}\n")
     with pytest.raises(BadConfig):
         read_spec(path)
+
+
+def test_when_one_ledger_does_not_start_the_other_is_left_off_before_anything_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster that went on starting while its deployment was stopped would leave its processes behind."""
+    happened: list[str] = []
+
+    async def begin(_: Running, ledger: LedgerSpec, *__: object) -> None:
+        if ledger.name == "b":
+            await asyncio.sleep(0.01)
+            raise NoCometBft("none here")
+        try:
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(0.01)
+            happened.append("left off")
+
+    async def stop(self: Deployment) -> None:
+        happened.append("stopped")
+        await ended(self)
+
+    ended, made = Deployment.stop, LabLedger("a-1", SimulatedClock(START)).genesis
+    monkeypatch.setattr(Deployment, "stop", stop)
+    monkeypatch.setitem(up.ENGINES, Engine.EMBEDDED, up.Wiring(lambda *_: made, lambda _, spec: spec, begin))
+    spec = Spec(ledgers=tuple(LedgerSpec(name, f"{name}-1") for name in "ab"), hosts=())
+
+    async def work() -> None:
+        spawner = Spawner.start("tests.support.child")
+        with pytest.raises(NoCometBft):
+            await up.start(Folder(tmp_path), spec, lambda _: None, lambda *_: None, spawner)
+
+    asyncio.run(asyncio.wait_for(work(), 20))
+    assert happened == ["left off", "stopped"]
+    os.close(up.take(Folder(tmp_path)))
