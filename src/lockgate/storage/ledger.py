@@ -146,12 +146,15 @@ class LedgerStore:
 
     def bodies(self) -> Iterator[tuple[bytes, bytes]]:
         """Every packet that waits, ascending by key. Raises StoreBroken when a row holds no bytes."""
-        with named_failures():
-            keys = [row[0] for row in self.connection.execute("SELECT key FROM body ORDER BY key")]
-        for key in keys:
+        for key in self.body_keys():
             data = self.body(key)
             if data is not None:
-                yield bytes(key), data
+                yield key, data
+
+    def body_keys(self) -> list[bytes]:
+        """Of every packet that waits, ascending."""
+        with named_failures():
+            return [bytes(row[0]) for row in self.connection.execute("SELECT key FROM body ORDER BY key")]
 
     def add_block(
         self,

@@ -310,6 +310,7 @@ class CometBftApplication:
             raise OutOfStep("nothing was executed", height=self.height)
         if pending.height % PRUNE_EVERY == 0:
             self.state.prune(pending.height - self._keep_versions + 1)
+        self._sync.replacing(pending.height, pending.bodies)
         self.store.add_bodies(pending.bodies)
         self._headers.let_go(pending.height)
         self._pending = None

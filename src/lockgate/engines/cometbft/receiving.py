@@ -71,7 +71,9 @@ class Receiving:
 
     def take(self, chunk: bytes) -> None:
         """Write a chunk. Raises BadSnapshot, BadTransfer: then the transaction is to be given up."""
-        for item in snapshot.decode(chunk):
+        for place, item in enumerate(snapshot.decode(chunk)):
+            if place and len(chunk) > snapshot.CHUNK_BYTES:
+                raise BadSnapshot("a chunk is longer than it needs to be", length=len(chunk))
             match item:
                 case Part():
                     self._arrival.take(item)
@@ -110,7 +112,7 @@ class Receiving:
         self._phase = phase
 
     def _take_header(self, height: int, header: OwnHeader) -> None:
-        if height != self._height + 1:
+        if height != self._height + 1 or height > self.metadata.height:
             raise BadSnapshot("headers follow one another", height=height, expected=self._height + 1)
         self._height, self._link = height, history.follow(self._link, height, header)
         self._keep_header(height, header, self._link)

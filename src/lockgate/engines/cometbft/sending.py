@@ -1,28 +1,31 @@
 """Making snapshots, a little at a time, and handing them out. A validator's blocks never wait for one.
 
-What waits for its answer is copied when the block is committed, since that table has no past. The trees and the
-headers do, so they are read in between, some items at a time. The last two snapshots are kept.
+Everything is read in between, some items at a time. The trees have a past; what waits for its answer and the headers
+have none, so what a later block is about to take away of them is copied just before. The last two snapshots are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from typing import Final
 
 from lockgate.engines.cometbft import snapshot
-from lockgate.engines.cometbft.snapshot import Header, Item, Link, Metadata, Store
+from lockgate.engines.cometbft.snapshot import BadSnapshot, Header, Item, Link, Metadata, Store
 from lockgate.engines.shared.ports import AppStore, SnapshotStore
 from lockgate.machine.context import OwnHeader
 from lockgate.merkle.multistore import MultiStore
 
 KEPT: Final = 2
 ITEMS_AT_ONCE: Final = 500  # some ten milliseconds
+BYTES_AT_ONCE: Final = 1024 * 1024
+COPIED_BYTES: Final = 64 * 1024 * 1024  # of what was taken away meanwhile; packets are written first, within seconds
 
 ReadHeader = Callable[[int], OwnHeader | None]
 
 
 class _Overtaken(Exception):
-    """The ledger let go what the snapshot was still to hold."""
+    """The ledger let go what the snapshot was still to hold, or more than is copied for it."""
 
 
 class Sending:
@@ -36,6 +39,13 @@ class Sending:
         self._items: Iterator[Item] | None = None
         self._open = bytearray()
         self._chunks: list[bytes] = []
+        self._waiting: dict[
+            bytes, bytes
+        ] = {}  # keys of packets that are still to be written; copies of those that ended
+        self._copied = 0  # bytes
+        self._gone: dict[int, OwnHeader] = {}  # headers that the ledger let go meanwhile
+        self._next_header = 0
+        self._read_header: ReadHeader = lambda _: None
 
     @property
     def busy(self) -> bool:
@@ -46,11 +56,29 @@ class Sending:
         """Begin a snapshot of the newest committed state. `link` is the one before the header of height `first`."""
         if self.busy:
             return  # the state grew faster than it could be written; the next one may come through
-        self._kept.begin(height)
         self._height, self._open, self._chunks = height, bytearray(), []
-        for key, data in self._store.bodies():
-            self._put(snapshot.Body(key, data))
-        self._items = self._rest(height, first, link, read_header)
+        self._waiting, self._copied, self._gone = dict.fromkeys(self._store.body_keys(), b""), 0, {}
+        self._next_header, self._read_header = first, read_header
+        self._items = self._all(link)
+
+    def replacing(self, bodies: Collection[bytes], header: int) -> None:
+        """A block is about to change these packets that wait and to let a header go: copy what is not written yet."""
+        if not self.busy:
+            return
+        try:
+            for key in bodies:
+                if self._waiting.get(key) == b"":
+                    self._waiting[key] = self._body(key)
+                    self._copied += len(self._waiting[key])
+            if self._copied > COPIED_BYTES:
+                raise _Overtaken
+            if self._next_header <= header <= self._height:
+                self._gone[header] = self._header(header)
+        except _Overtaken:
+            self._drop()
+        except BaseException:
+            self._drop()
+            raise
 
     def step(self) -> bool:
         """Go on with the one that is being made; tells whether more is to do.
@@ -62,46 +90,73 @@ class Sending:
         if items is None:
             return False
         try:
+            written = 0
             for _ in range(ITEMS_AT_ONCE):
                 item = next(items, None)
                 if item is None:
                     self._finish()
                     return False
-                self._put(item)
+                written += self._put(item)
+                if written > BYTES_AT_ONCE:
+                    break
         except _Overtaken:
-            self._items = None
+            self._drop()
             return False
         except BaseException:
-            self._items = None
+            self._drop()
             if self._state.oldest > self._height:
                 return False
             raise
         return True
 
     def listed(self) -> list[tuple[int, Metadata, bytes]]:
-        """Height, metadata, and the metadata's own bytes; the newest first."""
-        return [(height, Metadata.from_bytes(data), data) for height, data in self._kept.listed()]
+        """Height, metadata, and the metadata's own bytes; the newest first. One that is damaged is none."""
+        found = []
+        for height, data in self._kept.listed():
+            with suppress(BadSnapshot):
+                found.append((height, Metadata.from_bytes(data), data))
+        return found
 
     def chunk(self, height: int, index: int) -> bytes:
         """A chunk; empty where there is none."""
         return self._kept.chunk(height, index) or b""
 
-    def _rest(self, height: int, first: int, link: bytes, read_header: ReadHeader) -> Iterator[Item]:
+    def _all(self, link: bytes) -> Iterator[Item]:
+        self._kept.begin(self._height)
+        for key in list(self._waiting):
+            yield snapshot.Body(key, self._waiting.pop(key) or self._body(key))
         yield Link(link)
-        for at in range(first, height + 1):
-            header = read_header(at)
-            if header is None:
-                raise _Overtaken
+        while self._next_header <= self._height:
+            at = self._next_header
+            header = self._gone.pop(at, None) or self._header(at)
+            self._next_header += 1
             yield Header(at, header)
-        for name in self._state.roots(height):
+        for name in self._state.roots(self._height):
             yield Store(name)
-            yield from self._state.parts(height, name)
+            yield from self._state.parts(self._height, name)
 
-    def _put(self, item: Item) -> None:
+    def _body(self, key: bytes) -> bytes:
+        data = self._store.body(key)
+        if data is None:
+            raise _Overtaken
+        return data
+
+    def _header(self, height: int) -> OwnHeader:
+        header = self._read_header(height)
+        if header is None:
+            raise _Overtaken
+        return header
+
+    def _drop(self) -> None:
+        self._items = None
+        self._waiting, self._gone = {}, {}
+
+    def _put(self, item: Item) -> int:
         encoded = snapshot.encode(item)
         if self._open and len(self._open) + len(encoded) > snapshot.CHUNK_BYTES:
             self._close()
         self._open += encoded
+        return len(encoded)
 
     def _close(self) -> None:
         chunk = bytes(self._open)

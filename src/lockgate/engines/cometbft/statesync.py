@@ -5,6 +5,7 @@ Source: CometBFT v0.38, spec/abci (offer, apply: what a result asks the node to 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
 from typing import Final
 
@@ -19,7 +20,7 @@ from lockgate.machine import keys
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.history import TrailRecord
 from lockgate.merkle.multistore import MultiStore
-from lockgate.primitives.errors import PeerFault
+from lockgate.primitives.errors import LockgateError, PeerFault
 
 SNAPSHOT_EVERY: Final = 1_000  # blocks: a node that takes one in plays the rest, some minutes of a busy ledger
 ACCEPT, ABORT, REJECT, REJECT_FORMAT, REJECT_SENDER = range(1, 6)  # of an offer
@@ -48,6 +49,7 @@ class StateSync:
         self._headers = headers
         self._sending = Sending(store, state, snapshots) if snapshots is not None and headers.bound else None
         self._every = every
+        self._failure: LockgateError | None = None  # of a snapshot, to be told
         self._receiving: Receiving | None = None
         self._transaction: AbstractContextManager[None] | None = None
 
@@ -60,14 +62,31 @@ class StateSync:
         """
         if self._sending is None:
             return
+        try:
+            self._begin(self._sending, height)
+        except LockgateError as failure:  # no block waits for a snapshot: it is told when none is under way
+            self._failure = failure
+
+    def _begin(self, sending: Sending, height: int) -> None:
         before = self._state.view(height - 1).get(keys.LOG, keys.TRAIL) if height > 1 else None
         last = TrailRecord.from_bytes(before).height if before is not None else 0
         if last // self._every < height // self._every:
             first = self._headers.first(height)
-            self._sending.begin(height, first, self._headers.link(first - 1), self._headers.read)
+            sending.begin(height, first, self._headers.link(first - 1), self._headers.read)
+
+    def replacing(self, height: int, bodies: Collection[bytes]) -> None:
+        """Block `height` is about to be committed: it changes these packets that wait, and lets a header go."""
+        if self._sending is not None:
+            try:
+                self._sending.replacing(bodies, self._headers.first(height) - 1)
+            except LockgateError as failure:
+                self._failure = failure
 
     def step(self) -> bool:
-        """Go on with a snapshot for a moment; tells whether more is to do."""
+        """Go on with a snapshot for a moment; tells whether more is to do. Raises what kept one from being made."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
         return self._sending is not None and self._sending.step()
 
     def heights(self) -> list[int]:

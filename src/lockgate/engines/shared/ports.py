@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -18,8 +18,8 @@ class AppStore(Protocol):
 
     def body(self, key: bytes, /) -> bytes | None: ...
 
-    def bodies(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every packet that waits, ascending by key."""
+    def body_keys(self) -> list[bytes]:
+        """Of every packet that waits, ascending."""
         ...
 
     def meta(self, name: str, /) -> bytes | None: ...
