@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any, Final
 
 from lockgate.codec import cbor
 from lockgate.keystore.errors import DeviceKeyExists, KeyFileDamaged, KeyFileUnavailable
+from lockgate.keystore.whole import make_folder, write_whole
 from lockgate.primitives.errors import LockgateError
 
 MAGIC: Final = b"lockgate-tpm\x00\x00\x00\x01"
@@ -60,18 +59,8 @@ class BlobFolder:
         path = self._path(blob.label)
         data = MAGIC + cbor.encode([blob.label, list(blob.pcrs), blob.private, blob.public])
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".new.", dir=self._folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                path.hardlink_to(name)  # fails where the label is taken
-                self._sync()
-            finally:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
+            make_folder(self._folder)
+            write_whole(path, data, overwrite=False)  # fails where the label is taken
         except FileExistsError as error:
             raise DeviceKeyExists(label=blob.label) from error
         except OSError as error:
@@ -90,13 +79,6 @@ class BlobFolder:
 
     def _path(self, label: str) -> Path:
         return self._folder / (hashlib.sha256(label.encode()).hexdigest()[:32] + SUFFIX)
-
-    def _sync(self) -> None:
-        handle = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _decode(data: bytes, path: Path) -> Blob:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,6 +12,7 @@ from lockgate.keystore.errors import KeyFileExists, KeyFileExposed, KeyFileUnava
 from lockgate.keystore.sealed import MAX_FILE_BYTES, StoredKey, open_keys, seal_keys
 from lockgate.keystore.software import OsEntropy
 from lockgate.keystore.stretch import DEFAULT_COST, Cost, Passphrase
+from lockgate.keystore.whole import write_whole
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -32,28 +31,11 @@ def write_key_file(
     """
     data = seal_keys(keys, passphrase, OsEntropy(), cost)
     try:
-        # mkstemp creates with 0600 and exclusively; the same folder, so that the move is atomic.
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise KeyFileUnavailable(path=path, reason=error.strerror) from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            temporary.replace(path)
-        else:
-            path.hardlink_to(temporary)  # fails where the name is taken; a rename would not
-        _sync_folder(path.parent)
+        write_whole(path, data, overwrite=overwrite)
     except FileExistsError as error:
         raise KeyFileExists(path=path) from error
     except OSError as error:
         raise KeyFileUnavailable(path=path, reason=error.strerror) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def read_key_file(path: Path, passphrase: Passphrase) -> dict[str, StoredKey]:
@@ -79,15 +61,6 @@ def _require_private(path: Path, status: os.stat_result) -> None:
         raise KeyFileExposed("the file belongs to another user", path=path)
     if status.st_mode & _OTHERS:
         raise KeyFileExposed(path=path, mode=oct(stat.S_IMODE(status.st_mode)))
-
-
-def _sync_folder(folder: Path) -> None:
-    # Without this the new name may be lost although the file's content is safe.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 __all__ = ("read_key_file", "write_key_file")

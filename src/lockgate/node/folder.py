@@ -20,15 +20,17 @@ import errno
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lockgate.crypto.keys import SecretBytes
+from lockgate.keystore.opening import KEY_FILE
+from lockgate.keystore.ports import Kind
 from lockgate.keystore.stretch import Cost, Passphrase
-from lockgate.primitives.errors import Refused, Unavailable
+from lockgate.keystore.whole import make_folder, write_whole
+from lockgate.primitives.errors import LockgateError, Refused, Unavailable
 
 SUITE_ED25519 = 1
 
@@ -43,6 +45,13 @@ class NotRunning(Unavailable):
     code = "node.not_running"
     summary = "The process is not running, or does not answer at its recorded address."
     next_step = "Start it with `lockgate up`."
+
+
+class PassphraseGone(Refused):
+    code = "node.passphrase_gone"
+    summary = "The folder has key files, and the passphrase that they are sealed under is not there."
+    untouched = "No passphrase was made; the key files are what they were."
+    next_step = "Put the file `passphrase` back, or set LOCKGATE_PASSPHRASE to the one the keys were made under."
 
 
 class DiskFull(Unavailable):
@@ -131,29 +140,37 @@ class Folder:
             return named
         path = self.root / "passphrase"
         with writing(path):
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.root)
             if not path.exists():
-                handle, name = tempfile.mkstemp(prefix=".passphrase.", dir=self.root)
-                with os.fdopen(handle, "w") as file:
-                    file.write(secrets.token_urlsafe(24))
+                opened = self._key_files()
+                if opened and not path.exists():  # who makes keys has made the passphrase before
+                    raise PassphraseGone(file=str(path), keys=str(opened[0]))
                 with contextlib.suppress(FileExistsError):  # another process was first, so its passphrase is
-                    path.hardlink_to(name)
-                os.unlink(name)
+                    write_whole(path, secrets.token_urlsafe(24).encode(), overwrite=False)
             return path.read_text()
 
+    def _key_files(self) -> list[Path]:
+        """Key files that a passphrase of people opens: the folder's own, as of a reserve, and those of its parties."""
+        found = [path for path in (self.root / KEY_FILE, *sorted(self.root.glob(f"*/*/{KEY_FILE}"))) if path.exists()]
+        return [path for path in found if not _sealed_by_tpm(path.parent / "keystore.json")]
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a small record atomically, readable by its owner only."""
+
+def _sealed_by_tpm(record: Path) -> bool:
+    try:
+        return str(read_json(record).get("place")).startswith(Kind.TPM_SEALED.value)
+    except (LockgateError, AttributeError):
+        return False
+
+
+def write_json(path: Path, value: dict[str, Any], *, durable: bool = True) -> None:
+    """Write a small record atomically, readable by its owner only.
+
+    Not `durable` is for what is written all the time and says only what is now: a power loss may leave none of it.
+    """
+    data = json.dumps(value, indent=1, sort_keys=True).encode()
     with writing(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w") as file:
-                json.dump(value, file, indent=1, sort_keys=True)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        make_folder(path.parent)
+        write_whole(path, data, durable=durable)
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -19,6 +19,7 @@ from lockgate.keystore.errors import BadKeystore, OtherKeystore
 from lockgate.keystore.opening import KEY_FILE, open_place
 from lockgate.keystore.place import FilePlace, Place, parse
 from lockgate.keystore.store import KeyFacts, Keystore, Wanted
+from lockgate.keystore.whole import make_folder
 from lockgate.node.folder import Folder, read_json, write_json, writing
 from lockgate.primitives.errors import LockgateError
 
@@ -88,7 +89,7 @@ def open_keystore(folder: Folder, home: Path, wanted: Choice) -> Keystore:
     Raises what the file and the device raise, BadKeystore.
     """
     with writing(home):
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home)
     keystore = open_place(place_of(home), home, folder.passphrase())
     try:
         if not keystore.exists:
@@ -107,7 +108,7 @@ def changing(folder: Folder, home: Path, wanted: Choice) -> Iterator[Keystore]:
     Whoever changes the file reads it anew under the lock, so that two rotations of different keys lose nothing.
     """
     with writing(home):
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home)
     lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -22,6 +22,7 @@ from lockgate.engines.embedded.rpc_methods import Methods
 from lockgate.engines.embedded.rpc_server import application
 from lockgate.engines.embedded.service import HEARTBEAT_S, LedgerService
 from lockgate.keystore.store import Keystore, Wanted
+from lockgate.keystore.whole import write_whole
 from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Genesis, GenesisAccount, GenesisValidator, LedgerClass, Parameters
 from lockgate.merkle.multistore import MultiStore
@@ -137,9 +138,7 @@ def create(
         authority=(authority_signer(keys).key,),
         parameters=parameters or Parameters(),
     )
-    temporary = path.with_suffix(".new")
-    temporary.write_bytes(genesis.to_bytes())
-    temporary.replace(path)
+    write_whole(path, genesis.to_bytes())
     return genesis
 
 

@@ -132,7 +132,7 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
             await asyncio.wait({relaying}, timeout=STATUS_EVERY_S)
             if relayer.ready.is_set():
                 shown = {"pid": os.getpid(), "written": time.time(), **relayer.status()}
-                write_json(folder.relay(name) / "status.json", shown)
+                write_json(folder.relay(name) / "status.json", shown, durable=False)
         relaying.result()
     finally:
         relaying.cancel()

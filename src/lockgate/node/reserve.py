@@ -16,6 +16,7 @@ from typing import Any, Final
 from lockgate.keystore.opening import KEY_FILE, open_place
 from lockgate.keystore.place import FilePlace
 from lockgate.keystore.store import Keystore
+from lockgate.keystore.whole import make_folder
 from lockgate.node.folder import Folder, writing
 from lockgate.node.keystores import Party, changing, place_of, recorded, set_reserve
 from lockgate.primitives.errors import Refused, Unavailable
@@ -87,7 +88,7 @@ def _move_out(folder: Folder, party: Party, path: Path) -> None:
     if path.is_relative_to(folder.root.absolute()):
         raise NotApart("a copy of the data folder would have it too", path=str(path))
     with writing(path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path)
     apart = open_place(FilePlace(), path, Folder(path).passphrase())
     with closing(apart), changing(folder, party.home, {}) as keys:
         if reserve_of(party.home) is None:
@@ -106,8 +107,8 @@ def _move_back(folder: Folder, party: Party, stands: Path) -> None:
         held = identities(apart)
         for name in held:
             keys.take(name, apart)
-        set_reserve(party.home, None)
         apart.drop(held)
+        set_reserve(party.home, None)  # last: while the record names the place, the next attempt empties it
 
 
 __all__ = ("NOWHERE", "NotApart", "ReserveAbsent", "identities", "open_reserve", "reserve_of", "set_apart")

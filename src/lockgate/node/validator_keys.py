@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockgate.crypto import ed25519
+from lockgate.keystore.whole import sync_folder
 from lockgate.lightclients.cometbft.types import address_of
 from lockgate.node.folder import write_json, writing
 from lockgate.primitives.errors import Unavailable
@@ -67,6 +68,7 @@ def follow(home: Path) -> None:
     """Put the next key in the place of the last, which is gone then. The node must not run."""
     with writing(home):
         (home / NEXT).replace(home / KEY)
+        sync_folder((home / KEY).parent)
 
 
 def drop(home: Path) -> None:

@@ -99,6 +99,24 @@ def test_a_move_that_was_cut_off_is_finished_by_the_next(
     assert (held(folder), identities(open_reserve(medium))) == (["identity-0"], ["identity-1"])
 
 
+@pytest.mark.parametrize("step", ["take", "set_reserve", "drop"])
+def test_so_is_the_way_back(folder: Folder, medium: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Whoever finds the medium afterwards has nothing."""
+    record = first(folder)
+    set_apart(folder, host(folder), str(medium))
+    with monkeypatch.context() as patched:
+        target = (
+            "lockgate.node.reserve.set_reserve" if step == "set_reserve" else f"lockgate.keystore.store.Keystore.{step}"
+        )
+        patched.setattr(target, _dies)
+        with pytest.raises(KeyboardInterrupt):
+            set_apart(folder, host(folder), "none")
+    Cabinet(folder, "h").ring([record])
+    set_apart(folder, host(folder), "none")
+    assert (held(folder), reserve_of(folder.host("h"))) == (["identity-0", "identity-1"], None)
+    assert identities(open_reserve(medium)) == []
+
+
 def _dies(*_: object) -> None:
     raise KeyboardInterrupt
 
