@@ -35,6 +35,7 @@ from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.chains.evm.packets import batch_of, packet_of
 
 SPEAKING: Final = ("recvPacket", "recvPackets", "ackPacket", "ackPackets", "timeoutPacket")  # of the host's calls
+PROVEN: Final = ("WriteAcknowledgement", "AckPacket", "TimeoutPacket")  # events of a call that showed a proof
 MAX_WITHIN: Final = 64  # calls of one kind that are looked for in another's
 _PROOF: Final = abi.Tuple((ATTESTATION, INCLUSION))
 
@@ -194,15 +195,29 @@ def _proof_and_leaves(name: str, values: Sequence[Any]) -> tuple[bytes, list[tup
             return proof, [_answered(one, answer) for one, answer in answered]
         case "timeoutPacket":
             packet, proof, _ = values[0]
-            read = packet_of(packet)
-            key = paths.packet_receipt(read.destination_client, read.sequence)
-            return proof, [(key, Leaf(keccak256(key), ABSENT))]
+            return proof, [_absent(packet_of(packet))]
     return None
+
+
+def proven_by(event: str, values: Sequence[Any]) -> tuple[bytes, Leaf]:
+    """What the host had proven before it emitted an event of `PROVEN`, whose values these are."""
+    packet = packet_of(values[0])
+    match event:
+        case "WriteAcknowledgement":
+            return _sent(packet)
+        case "AckPacket":
+            return _answered(packet, values[1])
+    return _absent(packet)
 
 
 def _sent(packet: Packet) -> tuple[bytes, Leaf]:
     key = paths.packet_commitment(packet.source_client, packet.sequence)
     return key, Leaf(keccak256(key), commitment.commit_packet(packet))
+
+
+def _absent(packet: Packet) -> tuple[bytes, Leaf]:
+    key = paths.packet_receipt(packet.destination_client, packet.sequence)
+    return key, Leaf(keccak256(key), ABSENT)
 
 
 def _answered(packet: Packet, answer: bytes) -> tuple[bytes, Leaf]:
@@ -222,4 +237,4 @@ def _statement(fields: Sequence[Any]) -> tuple[Statement, tuple[Signed, ...]]:
     return statement, tuple(Signed(at, r.to_bytes(32), vs.to_bytes(32)) for at, r, vs in signed)
 
 
-__all__ = ("Shown", "Word", "root_over", "single_inclusions", "sound", "word_in", "words_within")
+__all__ = ("PROVEN", "Shown", "Word", "proven_by", "root_over", "single_inclusions", "sound", "word_in", "words_within")
