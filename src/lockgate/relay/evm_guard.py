@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lockgate.courier.evm_attesting import EvmAttest, leaves_of, statement_of
 from lockgate.courier.ports import HeaderChain
 from lockgate.ibc.host import STORE
+from lockgate.lightclients.cometbft import Header
 from lockgate.lightclients.evm_attestation import (
     ABSENT,
     Inclusion,
+    Leaf,
     attestation_fields,
     inclusion_fields,
     prove,
@@ -33,7 +35,7 @@ from lockgate.relay.chains.evm.clients import AttestedContract
 from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.chains.evm.refusals import Reverted
 from lockgate.relay.endpoint import EndPoint
-from lockgate.relay.evm_attestors import EvmAttestors
+from lockgate.relay.evm_attestors import EvmAttestors, TooFewEvmAttestors
 from lockgate.relay.evm_reading import WordReader
 from lockgate.relay.evm_words import Shown, Word
 from lockgate.relay.guard import KeepEvidence
@@ -174,17 +176,38 @@ class EvmGuard:
             fields = {"chain": self._ours.chain.chain_id, "height": str(height), "client": self._there.client}
             self._report("attested_otherwise", {**fields, "attested": said.state_root.hex()})
         leaves = leaves_of(keys, await self._values(header.app_hash, keys, height))
-        statement = statement_of(contract.epoch, height, header.time, header.app_hash, leaves)
-        request = EvmAttest(self._reader.binding, contract.epoch, height, keys)
-        signed = await self._attestors.sign(
-            request, statement, contract.members, contract.threshold, contract.operators
-        )
-        truth = Word(statement, signed)
+        truth = await self._truth(contract, height, header, keys, leaves)
         if wrong is not None:
             truth = replace(truth, shown=(Shown(keys[0], leaves[0], prove(leaves, [0])[1]),))
         evidence = _conflict(word, truth)
         if evidence is not None:
             await self._accuse(contract, evidence, said.height)
+
+    async def _truth(
+        self,
+        contract: AttestedContract,
+        height: Height,
+        header: Header,
+        keys: tuple[bytes, ...],
+        leaves: Sequence[Leaf],
+    ) -> Word:
+        """A quorum's word on what the ledger shows: of the accused word's set, else of the newest one before it.
+
+        Whoever stole a quorum may have handed over to keys of his own, under which nobody honest signs; the sets before
+        answer for their words all the same (ADR 32). Raises TooFewEvmAttestors.
+        """
+        failure: TooFewEvmAttestors | None = None
+        for one in (contract, *self._reader.sets_before(contract.epoch)):
+            statement = statement_of(one.epoch, height, header.time, header.app_hash, leaves)
+            request = EvmAttest(self._reader.binding, one.epoch, height, keys)
+            try:
+                signed = await self._attestors.sign(request, statement, one.members, one.threshold, one.operators)
+            except TooFewEvmAttestors as error:
+                failure = failure or error
+            else:
+                return Word(statement, signed)
+        assert failure is not None, "each set was asked"
+        raise failure
 
     async def _values(self, root: bytes, keys: tuple[bytes, ...], height: Height) -> list[bytes | None]:
         """What our ledger holds under keys, proven. Raises what does not hold."""

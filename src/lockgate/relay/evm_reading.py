@@ -88,6 +88,10 @@ class WordReader:
         """The contract as it was in an epoch, where that is known."""
         return self._sets.get(epoch)
 
+    def sets_before(self, epoch: int) -> list[AttestedContract]:
+        """The contract as it was in the epochs before one that are known, newest first."""
+        return [self._sets[one] for one in sorted(self._sets, reverse=True) if one < epoch]
+
     @property
     def binding(self) -> Binding:
         return Binding(
@@ -96,8 +100,8 @@ class WordReader:
 
     def _remember(self, state: AttestedContract) -> None:
         self._sets[state.epoch] = state
-        while len(self._sets) > SETS_KEPT:
-            del self._sets[min(self._sets)]
+        while len(self._sets) > SETS_KEPT:  # neither the newest, nor those that a thief's many rotations are to bury
+            del self._sets[sorted(self._sets)[SETS_KEPT // 2]]
 
     async def _block(self, number: int) -> _Block:
         """Raises BadAnswer, ChainUnavailable."""
@@ -175,6 +179,7 @@ class WordReader:
             found = await self._chain.client_at(self._client, self._address, block)
         except (RpcError, NoHost):
             return None
+        self._remember(found.state)  # of before a rotation, it may be
         return found.latest.height, found.latest_time
 
     def _hidden(self, fields: dict[str, object]) -> None:

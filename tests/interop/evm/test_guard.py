@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,18 @@ def statement(lane: EvmLane, leaves: Sequence[Leaf], *, root: bytes = b"", ahead
     )
 
 
+THIEVES = tuple(EvmKey(bytes([0x77 + at]) * 32) for at in range(5))
+
+
+async def hijacked(lane: EvmLane) -> None:
+    """Whoever stole a quorum hands over to keys of his own."""
+    members = tuple(Member(at + 1, key.address, 1) for at, key in enumerate(THIEVES))
+    following = SigningSet(members, NEEDED, NEEDED, UnixSeconds(lane.now_s + 86_400))
+    digest = following.rotation_digest(bound(lane), 1)
+    signed = tuple(Signed(at, *OPERATORS[at].sign_digest(digest).compact) for at in range(NEEDED))
+    await invoke(lane.owner, lane.contract, "attested", "rotate", following.fields(), signature_fields(signed))
+
+
 async def frozen(lane: EvmLane) -> bool:
     return (await lane.evm_chain("0").client(lane.client)).status == "Frozen"
 
@@ -116,11 +129,22 @@ def test_a_quorum_that_lies_and_rotates_away_in_the_next_block_is_answered_all_t
             false = statement(lane, [Leaf(bytes(32), bytes(32))], root=b"\x66" * 32)
             told: Any = attestation_fields(false, stolen(lane, false))
             await invoke(lane.owner, lane.contract, "attested", "update", told)
-            thieves = tuple(Member(at + 1, EvmKey(bytes([0x77 + at]) * 32).address, 1) for at in range(5))
-            following = SigningSet(thieves, NEEDED, NEEDED, UnixSeconds(lane.now_s + 86_400))
-            digest = following.rotation_digest(bound(lane), 1)
-            signed = tuple(Signed(at, *OPERATORS[at].sign_digest(digest).compact) for at in range(NEEDED))
-            await invoke(lane.owner, lane.contract, "attested", "rotate", following.fields(), signature_fields(signed))
+            await hijacked(lane)
+            await until(lambda: frozen(lane), lane)
+
+    run(work)
+
+
+def test_a_false_word_of_a_set_that_thieves_rotated_to_is_met_by_the_set_before_it(run: Run) -> None:
+    async def work(lane: EvmLane) -> None:
+        async with relaying(lane.relayer(guarded=True)):
+            await until(lambda: heard(lane), lane)
+            await hijacked(lane)
+            false = replace(statement(lane, [Leaf(bytes(32), bytes(32))], root=b"\x66" * 32), epoch=2)
+            digest = false.digest(bound(lane))
+            signed = tuple(Signed(at, *THIEVES[at].sign_digest(digest).compact) for at in range(NEEDED))
+            told: Any = attestation_fields(false, signed)
+            await invoke(lane.owner, lane.contract, "attested", "update", told)
             await until(lambda: frozen(lane), lane)
 
     run(work)

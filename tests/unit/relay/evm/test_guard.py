@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from lockgate.courier.evm_attesting import EvmAttest
 from lockgate.courier.ports import ChainUnavailable
+from lockgate.lightclients.evm_attestation import Signed, Statement
+from lockgate.primitives.ids import Height
+from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.relay import evm_guard
+from lockgate.relay.evm_attestors import TooFewEvmAttestors
 from lockgate.relay.evm_guard import EvmGuard
 from lockgate.relay.evm_words import Word
 from tests.support.evm_node import CLIENT, FakeNode, chain_of
-from tests.unit.relay.evm.test_words import signed, statement
+from tests.unit.relay.evm.test_words import CONTRACT, LEAVES, signed, statement
 
 
 class Guarding:
@@ -94,3 +101,46 @@ def test_words_that_do_not_fit_are_told_and_those_before_them_are_kept(monkeypat
     g.guard._take(word(9))
     g.look()
     assert [one.statement.height for one in g.heard] == [7, 8, 9]
+
+
+class Attesting:
+    """Attestors with a quorum of the sets of these epochs."""
+
+    def __init__(self, *epochs: int) -> None:
+        self.epochs, self.asked = epochs, list[int]()
+
+    async def sign(self, request: EvmAttest, over: Statement, *_: Any) -> tuple[Signed, ...]:
+        self.asked.append(request.epoch)
+        if request.epoch not in self.epochs:
+            raise TooFewEvmAttestors(epoch=request.epoch)
+        return signed(over)
+
+
+def truth(attestors: Attesting, accused: int, known: Sequence[int]) -> Word:
+    """A quorum's word where the accused one is of an epoch, and the sets of some are known."""
+    g = Guarding()
+    g.guard._attestors = attestors  # type: ignore[assignment]
+    g.guard._reader._sets = {epoch: replace(CONTRACT, epoch=epoch) for epoch in known}
+    header: Any = SimpleNamespace(time=1_700_000_000 * NANOS_PER_SECOND, app_hash=b"\x11" * 32)
+    contract = replace(CONTRACT, epoch=accused)
+    return asyncio.run(g.guard._truth(contract, Height(1, 7), header, (b"key",), LEAVES[:1]))
+
+
+def test_where_a_set_of_thieves_took_over_the_one_before_it_says_what_is_true() -> None:
+    attestors = Attesting(1, 2)
+    assert truth(attestors, 4, (1, 2, 3, 4, 5)).statement.epoch == 2
+    assert attestors.asked == [4, 3, 2], "newest first, and none that came after"
+
+
+def test_the_set_that_is_accused_is_asked_first() -> None:
+    attestors = Attesting(1, 2)
+    assert truth(attestors, 2, (1, 2)).statement.epoch == 2
+    assert attestors.asked == [2]
+
+
+def test_where_no_set_has_a_quorum_the_word_waits() -> None:
+    attestors = Attesting()
+    with pytest.raises(TooFewEvmAttestors) as refused:
+        truth(attestors, 2, (1, 2))
+    assert refused.value.fields["epoch"] == 2
+    assert attestors.asked == [2, 1]

@@ -37,6 +37,7 @@ from lockgate.relay.evm_reading import WordReader
 from lockgate.relay.evm_words import Word
 from lockgate.relay.rpc import BadAnswer, RpcError
 from tests.support.evm_node import CLIENT, HOST, NETWORK, FakeNode, chain_of
+from tests.unit.relay.evm.test_words import CONTRACT as CONTRACT_STATE
 from tests.unit.relay.evm.test_words import KEYS, signed, statement
 
 CONTRACT = b"\x0c" * 20
@@ -365,6 +366,29 @@ def test_a_word_of_a_set_that_was_rotated_away_before_it_was_read_is_judged_by_t
     node.say(replace(at(8), epoch=0))
     node.mine()
     assert reading.step() == []
+
+
+def test_a_thiefs_many_rotations_bury_neither_the_sets_before_them_nor_the_newest() -> None:
+    _, reading = begun()
+    for epoch in range(1, 2 * evm_reading.SETS_KEPT):
+        reading.reader._remember(replace(CONTRACT_STATE, epoch=epoch))
+    known = [one.epoch for one in reading.reader.sets_before(2 * evm_reading.SETS_KEPT)]
+    assert len(known) == evm_reading.SETS_KEPT
+    assert (known[0], known[-1]) == (2 * evm_reading.SETS_KEPT - 1, 1)
+
+
+def test_the_set_before_a_rotation_is_known_to_a_process_that_came_after_it() -> None:
+    node = Speaking()
+    node.mine(5)
+    first = Reading(node)
+    first.step()
+    node.epoch = 2
+    node.mine(3)
+    chain = chain_of(node, "2")[0]
+    chain.taken_up = chain.history.released = first.chain.history.released
+    second = Reading(node, chain)
+    second.step()
+    assert [one.epoch for one in second.reader.sets_before(2)] == [1]
 
 
 class Hiding:
