@@ -109,9 +109,10 @@ def changing(folder: Folder, home: Path, wanted: Choice) -> Iterator[Keystore]:
     """
     with writing(home):
         make_folder(home)
-    lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with writing(home / LOCK):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         keystore = open_keystore(folder, home, wanted)
         try:
             yield keystore
