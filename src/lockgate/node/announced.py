@@ -8,8 +8,9 @@ from typing import Any
 from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Genesis
 from lockgate.machine.validators import FIRST, ValidatorsRecord
+from lockgate.node.patience import BLOCK_S
 from lockgate.node.provision import SetupFailed
-from lockgate.node.recover import DELAY_S, Authority
+from lockgate.node.recover import Authority
 from lockgate.node.wallet import NotRotated
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import b64
@@ -18,9 +19,10 @@ from lockgate.relay.rpc import b64
 async def carried_out(
     by: Authority, action: str, arguments: dict[str, Any], followed: Callable[[], Awaitable[bool]]
 ) -> int:
-    """Announce, and wait for what `followed` looks for; returns the height. Raises SetupFailed, NotRotated.
+    """Announce, and wait for what `followed` looks for at each block; returns the height.
 
-    Where an attempt before had announced the same, that one comes due first, and this one is refused or dropped.
+    However long the announcement takes, it is waited for as long as blocks come. Where an attempt before had announced
+    the same, that one comes due first, and this one is refused or dropped. Raises SetupFailed, NotRotated, NotYet.
     """
     chain = by.access.chain
     try:
@@ -30,10 +32,12 @@ async def carried_out(
             raise
         return (await chain.tip()).height.height
     due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
-    await chain.header_at_least(due + 1, DELAY_S)
-    if not await followed():
-        raise NotRotated("the announced rotation was dropped when it came due", ledger=by.access.name, due=due)
-    return due
+    at = done.height.height
+    while not await followed():
+        if at > due:
+            raise NotRotated("the announced rotation was dropped when it came due", ledger=by.access.name, due=due)
+        at = (await chain.header_at_least(at + 1, BLOCK_S)).height.height
+    return min(at, due)
 
 
 async def decided(chain: CometBftChain, genesis: Genesis) -> ValidatorsRecord:

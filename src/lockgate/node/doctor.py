@@ -24,7 +24,7 @@ from lockgate.node.keystores import Party, parties
 from lockgate.node.ledgers import Ledger, Ledgers
 from lockgate.node.passes import BadPass
 from lockgate.node.provision import described
-from lockgate.node.rotating import ROTATES
+from lockgate.node.rotating import rotates
 from lockgate.node.socket import RemoteRefusal, call
 from lockgate.node.sources import Nodes, nodes_of
 from lockgate.node.suites import endings
@@ -152,7 +152,7 @@ def _keys(folder: Folder, party: Party) -> list[Check]:
 def _overdue(party: Party, now: UnixNanos) -> list[Check]:
     """Keys whose rotation was due an hour ago and more: whoever makes it looks every minute, where it runs."""
     found = []
-    for key in ROTATES.get(party.kind, ("",) if party.kind == "hosts" else ()):
+    for key in ("",) if party.kind == "hosts" else rotates(party):
         label = f"rotation of {party.label} {key}".rstrip()
         try:
             due = schedule.read(party.home, key).due(last_rotation(party, key))

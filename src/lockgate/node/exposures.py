@@ -12,8 +12,8 @@ from lockgate.machine.genesis import Genesis
 from lockgate.node import schedule
 from lockgate.node.exposure import DEVICES, Exposure, where
 from lockgate.node.folder import Folder
-from lockgate.node.keystores import Party, recorded
-from lockgate.node.rotating import ACCOUNT, AUTHORITY, OPERATOR, ROTATES, VALIDATOR
+from lockgate.node.keystores import Party
+from lockgate.node.rotating import ACCOUNT, AUTHORITY, OPERATOR, ROTATES, VALIDATOR, rotates
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 
 ROLES: Final = {ACCOUNT: "account", OPERATOR: "account", AUTHORITY: "authority", VALIDATOR: "validator"}
@@ -34,7 +34,7 @@ class KeyStanding:
 
 def standing(folder: Folder, party: Party) -> list[KeyStanding]:
     """One entry for each key of the party that rotates."""
-    names, places = recorded(party.home).get("keys", {}), where(party)
+    places, rotating = where(party), rotates(party)
     genesis = party.home / "genesis.cbor"
     delay = Genesis.from_bytes(genesis.read_bytes()).parameters.authority_delay_blocks if genesis.exists() else None
     found = []
@@ -43,9 +43,9 @@ def standing(folder: Folder, party: Party) -> list[KeyStanding]:
         found.append(
             KeyStanding(
                 key=key,
-                next_rotation=schedule.read(party.home, key).due(last),
+                next_rotation=schedule.read(party.home, key).due(last) if key in rotating else None,
                 last_rotation=last,
-                committed=any(name.startswith(f"{key}-") for name in names) and key != VALIDATOR,
+                committed=last is not None and key != VALIDATOR,  # the next key lies in the file before any rotation
                 in_device=bool(places.get(ROLES[key], set()) & set(DEVICES)),
                 delay_blocks=delay,
             )

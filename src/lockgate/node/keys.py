@@ -5,6 +5,7 @@ A party is named `host/alice`, `ledger/alpha`, `relay/alpha-beta`, `attestor/one
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -26,11 +27,12 @@ from lockgate.node.custody import custody
 from lockgate.node.exposure import Exposure, exposure
 from lockgate.node.folder import SUITE_ED25519, Folder, writing
 from lockgate.node.keystores import KINDS, Choice, Party
+from lockgate.node.patience import reached
 from lockgate.node.provision import RELAY_KEYS
-from lockgate.node.recover import DELAY_S, Authority, operators
-from lockgate.node.rotating import ROTATES, VALIDATOR, NotCovered, Rotation, silent
+from lockgate.node.recover import Authority, operators
+from lockgate.node.rotating import FOREIGN, ROTATES, VALIDATOR, NotCovered, Rotation, rotates, silent
 from lockgate.node.socket import call
-from lockgate.primitives.errors import Refused
+from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.storage.host import HostStore
 
@@ -126,9 +128,16 @@ def _rows(folder: Folder, party: Party) -> list[Row]:
 
 def _due(party: Party) -> dict[str, int | None]:
     """By key, in seconds since 1970; a host's keys together, without a name."""
-    names = ROTATES.get(party.kind, ("",) if party.kind == "hosts" else ())
-    found = {name: schedule.read(party.home, name).due(last_rotation(party, name)) for name in names}
-    return {name: None if at is None else at // NANOS_PER_SECOND for name, at in found.items()}
+    names: tuple[str, ...] = ()
+    with contextlib.suppress(LockgateError):
+        names = ("",) if party.kind == "hosts" else rotates(party)
+    found: dict[str, int | None] = {}
+    for name in names:
+        at = None
+        with contextlib.suppress(LockgateError):  # `doctor` names a record that does not read
+            at = schedule.read(party.home, name).due(last_rotation(party, name))
+        found[name] = None if at is None else at // NANOS_PER_SECOND
+    return found
 
 
 def shown(folder: Folder, text: str) -> Row:
@@ -245,7 +254,7 @@ async def revoke(folder: Folder, text: str, say: Say) -> Row:
         done = await by.announce("endpoint.revoke", {"endpoint": bytes.fromhex(config.endpoint)})
         due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
         say(f"announced on {name} at block {done.height.height}; it takes effect at block {due}")
-        await access.chain.header_at_least(due + 1, DELAY_S)
+        await reached(access.chain, due + 1)
         events = (await access.chain.block_events(due)).events
         failed = next((event.get("code") for event in events if event.type == "gov_failed"), None)
         revoked = any(e.type == "endpoint_revoked" and e.get("endpoint") == config.endpoint for e in events)
@@ -301,9 +310,10 @@ def last_rotation(party: Party, key: str) -> UnixNanos | None:
 
 def _rotating(party: Party, key: str, verb: str) -> str:
     """Which key of a party is meant, of those that rotate. Raises NotCovered, NoSuchKey."""
-    names = ROTATES.get(party.kind, ())
+    names = rotates(party)
     if not names:
-        raise NotCovered(ELSEWHERE[party.kind], party=party.path, verb=verb)
+        why = FOREIGN if party.kind in ROTATES else ELSEWHERE[party.kind]
+        raise NotCovered(why, party=party.path, verb=verb)
     if not key and len(names) == 1:
         return names[0]
     if key not in names:

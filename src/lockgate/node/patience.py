@@ -8,9 +8,11 @@ from typing import Any, Final, TypeVar
 
 from lockgate.hosting.work import Report
 from lockgate.primitives.errors import Unavailable
+from lockgate.relay.chains.cometbft import CometBftChain
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 2.0  # a restarted ledger is found again within this
+BLOCK_S: Final = 600.0  # for one block: a quiet ledger makes one at each heartbeat
 
 T = TypeVar("T")
 
@@ -38,4 +40,11 @@ async def together(*steps: Coroutine[Any, Any, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-__all__ = ("patiently", "together")
+async def reached(chain: CometBftChain, height: int) -> None:
+    """Wait until a ledger has a height, for as long as it makes blocks. Raises NotYet where the next one stays away."""
+    at = (await chain.tip()).height.height
+    while at < height:
+        at = (await chain.header_at_least(at + 1, BLOCK_S)).height.height
+
+
+__all__ = ("BLOCK_S", "patiently", "reached", "together")

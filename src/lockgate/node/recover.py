@@ -31,6 +31,7 @@ from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
 from lockgate.node.folder import Folder, writing
 from lockgate.node.ledger import authority_indices, authority_signer, ledger_keys, operator
+from lockgate.node.patience import reached
 from lockgate.node.provision import OPERATOR_LANE, LedgerAccess, create_client, lanes_of
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId
@@ -40,7 +41,6 @@ from lockgate.relay.rpc import b64
 from lockgate.relay.submitter import VALID_FOR_S
 
 EXPIRED: Final = "Expired"
-DELAY_S: Final = 600.0  # the announced delay is counted in blocks, which may be a heartbeat apart
 Say = Callable[[str], None]
 
 
@@ -101,7 +101,7 @@ class Authority:
         stands = [key for key, _ in await authorities(access)]
         keys = ledger_keys(folder, access.name)
         try:
-            for index in authority_indices(keys):
+            for index in reversed(authority_indices(keys)):  # those that were replaced lie there, too
                 signer = authority_signer(keys, index)
                 if signer.key in stands:
                     return cls(access, signer, index)
@@ -179,7 +179,7 @@ async def _recover(folder: Folder, by: Authority, of: LedgerAccess, each: Expire
     due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
     _log(folder, {"action": "client.recover", "ledger": each.on, **arguments, "announced_at": done.height.height})
     say(f"announced on {each.on} at block {done.height.height}; it takes effect at block {due}")
-    await on.chain.header_at_least(due, DELAY_S)
+    await reached(on.chain, due)
     status = (await on.chain.client(each.client)).status
     if status == EXPIRED:
         events = (await on.chain.block_events(due)).events

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from lockgate.hosting.rotation import KEPT, ROTATED
 from lockgate.hosting.work import Report
 from lockgate.node.folder import read_json, write_json
-from lockgate.primitives.errors import LockgateError, Refused
+from lockgate.primitives.errors import LockgateError, Refused, Unavailable
 from lockgate.primitives.ports import Clock
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 
@@ -34,6 +34,13 @@ class BadSchedule(Refused):
     summary = "This is no period after which keys can be rotated."
     untouched = "The schedule is what it was."
     next_step = "Give hours or days, `26 h` to `3660 d`, or `never`."
+
+
+class BadMemory(Unavailable):
+    code = "keys.rotation_record"
+    summary = "The record of when a key was last rotated does not read."
+    untouched = "No key was rotated."
+    next_step = "Remove the file; the key is then taken for one that was never rotated."
 
 
 class Rotates(Protocol):
@@ -61,19 +68,38 @@ class Schedule:
 
 
 class Memory:
-    """When a key of a party that has no store was last rotated. Meets `Remembers`."""
+    """When a key of a party that has no store was last rotated, and which one it is. Meets `Remembers`."""
 
     def __init__(self, home: Path, key: str) -> None:
         self._path = home / f"rotated-{key}.json"
 
     def meta(self, name: str, /) -> bytes | None:
-        if name != ROTATED or not self._path.exists():
-            return None
-        return int(read_json(self._path)["at_ns"]).to_bytes(8, "big")
+        """Raises BadMemory."""
+        at = self._number("at_ns") if name == ROTATED else None
+        return None if at is None else at.to_bytes(8, "big")
 
-    def note(self, now: UnixNanos) -> None:
-        """It was rotated now."""
-        write_json(self._path, {"at_ns": int(now)})
+    def index(self) -> int | None:
+        """The number of the rotation that was noted; 0 before the first, None of one without. Raises BadMemory."""
+        return self._number("index") if self._path.exists() else 0
+
+    def note(self, now: UnixNanos, index: int | None = None) -> None:
+        """It was rotated now, for this time."""
+        write_json(self._path, {"at_ns": int(now), **({} if index is None else {"index": index})})
+
+    def _number(self, name: str) -> int | None:
+        if not self._path.exists():
+            return None
+        try:
+            number = read_json(self._path).get(name)
+            if number is None and name == "index":
+                return None
+            if type(number) is not int or not 0 <= number < 1 << 63:
+                raise BadMemory("it has another shape", file=str(self._path), field=name)
+        except BadMemory:
+            raise
+        except (LockgateError, AttributeError) as error:
+            raise BadMemory(file=str(self._path)) from error
+        return number
 
 
 def least_s(key: str) -> int:
@@ -139,4 +165,15 @@ async def rotate_if_due(home: Path, host: Rotates, store: Remembers, clock: Cloc
     return True
 
 
-__all__ = ("BadSchedule", "Memory", "Schedule", "keep", "last_rotation", "parse", "read", "rotate_if_due", "write")
+__all__ = (
+    "BadMemory",
+    "BadSchedule",
+    "Memory",
+    "Schedule",
+    "keep",
+    "last_rotation",
+    "parse",
+    "read",
+    "rotate_if_due",
+    "write",
+)

@@ -22,7 +22,8 @@ from lockgate.node import cometbft
 from lockgate.node.announced import decided
 from lockgate.node.folder import Folder
 from lockgate.node.ledgers import Ledger, Ledgers
-from lockgate.node.recover import DELAY_S, Authority, operators
+from lockgate.node.patience import reached
+from lockgate.node.recover import Authority, operators
 from lockgate.primitives.errors import Refused
 from lockgate.relay.rpc import b64
 
@@ -90,7 +91,7 @@ async def change(folder: Folder, name: str, changes: dict[str, int], say: Say) -
         done = await by.announce(VALIDATORS, {"changes": wanted})
         due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
         say(f"announced at block {done.height.height}; it takes effect at block {due}")
-        await access.chain.header_at_least(due + 1, DELAY_S)
+        await reached(access.chain, due + 1)
         events = (await access.chain.block_events(due)).events
         failed = next((event.get("code") for event in events if event.type == "gov_failed"), None)
         since = next((int(event.get("signs_from") or 0) for event in events if event.type == "validators_changed"), 0)

@@ -3,7 +3,8 @@
 The first key has the account's own name in the file, `account` or `operator`; those of its rotations follow as
 `account-1`, `account-2`. The ledger says which is current; the next one lies in the file already, because the rotation
 before committed to it. The first key stays there: the account's id is its hash, and no ledger that knows of a rotation
-takes its signature.
+takes its signature. So do the newest of those that were replaced: which is current is the word of a node, a ledger may
+still want one before it, and a replaced key signs nothing that a ledger takes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import b64
 from lockgate.relay.submitter import AccountSubmitter, Sign
 
+KEPT: Final = 16  # replaced keys; a key file holds a few hundred
 OVERLAP: Final = 10  # blocks in which what was signed before still counts; a transaction waits for one or two
 
 
@@ -109,9 +111,9 @@ class Wallet:
         return "account.rotate", fields
 
     def settle(self, index: int) -> None:
-        """Erase the keys between the first and the current one: no ledger takes them."""
+        """Erase the keys between the first and those that were replaced lately."""
         with changing(self.folder, self.home, self.wanted) as keys:
-            keys.drop([self.name(each) for each in range(1, index)])
+            keys.drop([self.name(each) for each in range(1, index - KEPT)])
 
     def _open(self) -> Keystore:
         return open_keystore(self.folder, self.home, self.wanted)
@@ -135,19 +137,22 @@ class Rotated:
 
 
 async def rotate(
-    wallet: Wallet, ledgers: dict[str, tuple[AccountSubmitter, DomainId]], overlap: int = OVERLAP
+    wallet: Wallet,
+    ledgers: dict[str, tuple[AccountSubmitter, DomainId]],
+    overlap: int = OVERLAP,
+    known: int | None = None,
 ) -> list[Rotated]:
     """Give the account its next key on every ledger; where an earlier attempt stopped on the way, finish that one.
 
-    Raises KeyTaken, NotRotated.
+    With `known`, the number of the newest rotation that the caller knows of, a newer one that all ledgers have is left
+    as it is. Raises KeyTaken, NotRotated.
     """
     account = await asyncio.to_thread(lambda: wallet.account)
     stands = {name: await held_on(by.chain, account) for name, (by, _) in ledgers.items()}
     indices = [0 if held is None else held.index for held in stands.values()]
-    target = max(indices) + (len(set(indices)) == 1)
-    done = [await _bring(wallet, account, name, by, domain, target, overlap) for name, (by, domain) in ledgers.items()]
-    await asyncio.to_thread(wallet.settle, target)
-    return done
+    stopped = len(set(indices)) > 1 or (known is not None and max(indices) > known)
+    target = max(indices) + (not stopped)
+    return [await _bring(wallet, account, name, by, domain, target, overlap) for name, (by, domain) in ledgers.items()]
 
 
 async def _bring(
@@ -169,4 +174,4 @@ async def _bring(
         await by.chain.header_at_least(done.height.height + 1)
 
 
-__all__ = ("OVERLAP", "KeyTaken", "NotRotated", "Rotated", "Wallet", "held_on", "rotate")
+__all__ = ("KEPT", "OVERLAP", "KeyTaken", "NotRotated", "Rotated", "Wallet", "held_on", "rotate")

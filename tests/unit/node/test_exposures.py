@@ -67,6 +67,7 @@ def test_it_is_read_from_records_the_genesis_and_the_schedules(party: Party, tmp
     with changing(folder, party.home, ledger.wanted_keys) as keys:
         keys.make({ledger.authority_name(1): keys.kinds()["authority"]})
         assert str(FilePlace()) == "file"
+    assert not any(each.committed for each in standing(folder, party)), "it is made before anything is submitted"
     schedule.write(party.home, 7_200, UnixNanos(0), AUTHORITY)
     schedule.Memory(party.home, AUTHORITY).note(DUE)
     after = {each.key: each for each in standing(folder, party)}

@@ -17,7 +17,7 @@ from lockgate.machine import accounts
 from lockgate.node.folder import SUITE_ED25519, Folder
 from lockgate.node.keystores import changing, open_keystore, recorded
 from lockgate.node.provision import RELAY_KEYS
-from lockgate.node.wallet import KeyTaken, NotRotated, Wallet, rotate
+from lockgate.node.wallet import KEPT, KeyTaken, NotRotated, Wallet, rotate
 from lockgate.primitives.ids import ClientId, DomainId
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import EndPoint, Relayer
@@ -152,7 +152,7 @@ def test_a_running_relayer_loses_nothing_when_its_key_is_replaced(world: World, 
     asyncio.run(work())
     assert pair.received() == list(range(1, 81))
     assert len(pair.history(pair.b, "recv_packet")) == 80, "none twice"
-    assert sorted(recorded(world.wallet.home)["keys"]) == ["account", "account-2", "account-3"]
+    assert sorted(recorded(world.wallet.home)["keys"]) == ["account", "account-1", "account-2", "account-3"]
 
 
 def test_a_relayer_that_was_down_starts_under_the_new_key(world: World) -> None:
@@ -196,7 +196,45 @@ def test_a_kill_at_every_step_is_made_good_by_the_next_attempt(world: World, mon
         raise AssertionError("it never came to its end")
 
     killed = asyncio.run(work())
-    assert killed == list(range(1, 9)), "two writes of the key file, two transactions, each before and after"
+    assert killed == list(range(1, 7)), "one write of the key file, two transactions, each before and after"
+
+
+def test_a_nodes_word_costs_no_key_that_the_ledger_still_wants(world: World) -> None:
+    """[S11] A node shows a history of its own, in which the account rotates on and on; the ledgers know of one."""
+    truth, lie = world.pair, Pair.make(heartbeat_s=0.05)
+
+    async def work() -> None:
+        async with truth.running(), lie.running():
+            for pair in (truth, lie):
+                world.pair = pair
+                assert await world.rotate() == [1, 1]
+            for index in range(2, 6):
+                assert await world.rotate() == [index, index]
+                world.wallet.settle(index)
+            world.pair = truth
+            assert world.indices() == [1, 1]
+            assert await world.rotate() == [2, 2], "the key that the ledgers want is there"
+
+    asyncio.run(work())
+
+
+def test_keys_that_were_replaced_long_ago_are_erased(world: World) -> None:
+    with changing(world.folder, world.wallet.home, RELAY_KEYS) as keys:
+        keys.make({f"account-{index}": (KeyRole.ACCOUNT, SUITE_ED25519) for index in range(1, KEPT + 5)})
+    world.wallet.settle(KEPT + 3)
+    left = [f"account-{index}" for index in range(3, KEPT + 5)]
+    assert sorted(recorded(world.wallet.home)["keys"]) == sorted(["account", *left])
+
+
+def test_a_rotation_that_was_not_heard_of_is_known_by_its_number(world: World) -> None:
+    async def work() -> None:
+        async with world.pair.running():
+            await world.rotate()
+            ledgers = await world.ledgers()
+            assert [each.index for each in await rotate(world.wallet, ledgers, 0, known=0)] == [1, 1]
+            assert [each.index for each in await rotate(world.wallet, ledgers, 0, known=1)] == [2, 2]
+
+    asyncio.run(work())
 
 
 def test_a_thief_who_rotates_first_is_named(world: World) -> None:
