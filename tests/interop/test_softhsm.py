@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import threading
+import time
 
 import pytest
 
+from lockgate.keystore import pkcs11
 from lockgate.keystore.device import DeviceSigner
 from lockgate.keystore.errors import (
     DeviceAbsent,
@@ -147,6 +150,66 @@ def test_a_wrong_pin_is_tried_once(device, token):
     assert device.describe().name
 
 
+def test_a_wrong_pin_is_tried_once_whoever_asks(token):
+    """Each rotation that is due opens its keystore anew, every minute: one stale PIN must not lock the token."""
+    tries = []
+
+    def opened():
+        device = Pkcs11Token(parse(token.address))
+        device._api = Counting(device._api, tries)
+        return device
+
+    for pin in ("000000", "111111", "000000", "111111"):
+        token.pin_file.write_text(pin)
+        with pytest.raises(WrongPin):
+            opened().describe()
+    assert tries == ["000000", "111111"]
+    token.pin_file.write_text(PIN)
+    device = opened()
+    assert device.describe().name
+    device.close()
+
+
+def test_threads_that_log_in_at_once_share_a_session(token):
+    device = Pkcs11Token(parse(token.address))
+    public = device.generate("k", "Ed25519")
+    device.close()
+    tries, found = [], []
+    start = threading.Barrier(6)
+
+    def use():
+        one = Pkcs11Token(parse(token.address))
+        one._api = Counting(one._api, tries, slowly=0.05)
+        start.wait(10)
+        found.append(all(signs(one, "k", public) for _ in range(20)))
+        start.wait(10)
+        one.close()
+
+    threads = [threading.Thread(target=use) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert found == [True] * 6
+    assert len(tries) == 1
+
+
+def test_a_signer_that_outlives_its_keystore_leaves_no_session(token):
+    keystore = Pkcs11Token(parse(token.address))
+    public = keystore.generate("k", "Ed25519")
+    signer = DeviceSigner(keystore, "k", "Ed25519", public)
+    keystore.close()
+    assert not logins()
+    assert signer.sign(b"m")
+    assert [login.holders for login in logins()] == [1]
+    del keystore, signer
+    assert not logins()
+
+
+def logins():
+    return list(pkcs11._LOGINS.values())
+
+
 def test_no_pin_no_question_to_the_token(device, token):
     token.pin_file.chmod(0o640)
     with pytest.raises(PinUnreadable):
@@ -247,34 +310,36 @@ def test_a_locked_pin_is_named(device, token):
 class Counting:
     """The binding, with every PIN that reaches a token written down."""
 
-    def __init__(self, api, tries, refuse=None):
+    def __init__(self, api, tries, refuse=None, slowly=0.0):
         self._api = api
         self._tries = tries
         self._refuse = refuse
+        self._slowly = slowly
 
     def __getattr__(self, name):
         return getattr(self._api, name)
 
     def lib(self, path):
-        return _Wrapped(self._api.lib(path), self._tries, self._refuse)
+        return _Wrapped(self._api.lib(path), self._tries, self._refuse, self._slowly)
 
 
 class _Wrapped:
-    def __init__(self, inner, tries, refuse):
-        self._inner, self._tries, self._refuse = inner, tries, refuse
+    def __init__(self, inner, tries, refuse, slowly):
+        self._inner, self._tries, self._refuse, self._slowly = inner, tries, refuse, slowly
 
     def __getattr__(self, name):
         return getattr(self._inner, name)
 
     def get_slots(self, **given):
-        return [_Wrapped(slot, self._tries, self._refuse) for slot in self._inner.get_slots(**given)]
+        return [_Wrapped(slot, self._tries, self._refuse, self._slowly) for slot in self._inner.get_slots(**given)]
 
     def get_token(self):
-        return _Wrapped(self._inner.get_token(), self._tries, self._refuse)
+        return _Wrapped(self._inner.get_token(), self._tries, self._refuse, self._slowly)
 
     def open(self, **given):
         if "user_pin" in given:
             self._tries.append(given["user_pin"])
+            time.sleep(self._slowly)
             if self._refuse:
                 raise self._refuse
         return self._inner.open(**given)

@@ -6,12 +6,13 @@ CKA_LOCAL); all of it is read back when a key is made and whenever a process tak
 agrees, never both. The secret of an agreement does come out: the rest of the KEM is computed here.
 
 A token that was pulled and put back, or a session that was closed elsewhere, is met by logging in again once.
-A PIN that was refused is never tried a second time.
+A PIN that was refused is never tried a second time by this process, whoever asks.
 """
 
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -76,11 +77,17 @@ class _Login:
     holders: int = 1
 
 
-_LOGINS: Final[dict[tuple[str, int], _Login]] = {}  # by module and slot
+_Where = tuple[str, int, bytes]  # module, slot, the token's serial number
+_LOGINS: Final[dict[_Where, _Login]] = {}
+_REFUSED: Final[dict[_Where, list[SecretBytes]]] = {}  # a token counts wrong PINs, and locks itself after a few
+_TURN: Final = threading.RLock()  # one thread at a time logs in, and uses the session that all share
 
 
 class Pkcs11Token:
-    """Meets `Device` with one token. Opens a session when it is first needed, and again when it was lost."""
+    """Meets `Device` with one token. Opens a session when it is first needed, and again when it was lost.
+
+    A signer may outlive the keystore that it is from: what it opens anew is let go when it is forgotten.
+    """
 
     kind: Final = Kind.PKCS11
 
@@ -95,8 +102,8 @@ class Pkcs11Token:
         self._session: Any = None
         self._keys: dict[tuple[str, str], Any] = {}
         self._pin: SecretBytes | None = None
-        self._refused: SecretBytes | None = None
         self._token: Any = None
+        self._where: _Where = ("", 0, b"")
 
     def __repr__(self) -> str:
         return f"Pkcs11Token({self._place.token or self._place.serial or self._place.slot_id})"
@@ -214,7 +221,12 @@ class Pkcs11Token:
         return self._run(search)
 
     def close(self) -> None:
-        self._leave(lost=False)
+        with _TURN:
+            self._leave(lost=False)
+
+    def __del__(self) -> None:
+        if getattr(self, "_session", None) is not None:
+            self.close()
 
     def _leave(self, *, lost: bool) -> None:
         """Let the session go. It ends with its last holder, and when it is lost for all of them."""
@@ -222,13 +234,12 @@ class Pkcs11Token:
         self._keys.clear()
         if session is None:
             return
-        place = (self._place.module, self._token.slot.slot_id)
-        login = _LOGINS.get(place)
+        login = _LOGINS.get(self._where)
         if login is not None and login.session is session:
             login.holders -= 1
             if login.holders and not lost:
                 return
-            del _LOGINS[place]
+            del _LOGINS[self._where]
         with suppress(self._errors.PKCS11Error):  # the token is away; its session ended with it
             session.close()
 
@@ -236,13 +247,15 @@ class Pkcs11Token:
         """Do it; where the session turns out to be lost, log in again and do it once more."""
         for last in (not again, True):
             try:
-                return work()
+                with _TURN:
+                    return work()
             except LockgateError:
                 raise
             except self._errors.PKCS11Error as error:
                 if not self._is_gone(error):
                     raise DeviceFailed(device=repr(self), answer=type(error).__name__, text=str(error)) from error
-                self._leave(lost=True)
+                with _TURN:
+                    self._leave(lost=True)
                 if last:
                     raise DeviceAbsent(device=repr(self), answer=type(error).__name__) from error
         raise AssertionError("unreachable")
@@ -253,10 +266,10 @@ class Pkcs11Token:
     def _open(self) -> Any:
         if self._session is None:
             self._token = token = self._look_up()
-            place = (self._place.module, token.slot.slot_id)
-            login = _LOGINS.get(place)
+            self._where = (self._place.module, token.slot.slot_id, token.serial)
+            login = _LOGINS.get(self._where)
             if login is None:
-                _LOGINS[place] = login = _Login(self._log_in(token))
+                _LOGINS[self._where] = login = _Login(self._log_in(token))
             else:
                 login.holders += 1
             self._session = login.session
@@ -264,9 +277,8 @@ class Pkcs11Token:
 
     def _log_in(self, token: Any) -> Any:
         pin = self._pin or read_pin(self._place.pin_file, f"token {str(token.label).strip()}")
-        if self._refused is not None and equal(
-            pin.reveal(), self._refused.reveal()
-        ):  # a token counts wrong PINs, and locks itself after a few
+        if any(equal(pin.reveal(), refused.reveal()) for refused in _REFUSED.get(self._where, ())):
+            self._pin = None
             raise WrongPin("the same PIN was refused before and is not tried again", device=repr(self))
         with self._pin_refused(pin):
             session = token.open(rw=True, user_pin=pin.reveal().decode())
@@ -279,7 +291,8 @@ class Pkcs11Token:
         try:
             yield
         except (errors.PinIncorrect, errors.PinInvalid, errors.PinLenRange, errors.PinExpired) as error:
-            self._pin, self._refused = None, pin
+            self._pin = None
+            _REFUSED.setdefault(self._where, []).append(pin)
             raise WrongPin(device=repr(self), answer=type(error).__name__) from error
         except errors.PinLocked as error:
             raise PinLocked(device=repr(self)) from error
