@@ -138,6 +138,15 @@ class ClientStore(Generic[C, S]):
         outcome.delete(IBC_STORE, key + _PROCESSED_HEIGHT)
         outcome.delete(IBC_STORE, self._prefix + _iteration_key(height))
 
+    def delete_consensus_states(self, outcome: Outcome) -> None:
+        """Drop every height: of a ledger that was caught, nothing that was stored before is known to be true.
+
+        A client holds the heights of one trusting period, which is how long this can be.
+        """
+        start = self._prefix + ITERATE
+        for key, _ in self._view.scan(IBC_STORE, start, start + b"\xff" * 17):
+            self.delete_consensus_state(outcome, self._height_of(key))
+
     def record(self, name: bytes) -> bytes | None:
         """Return what a kind keeps of its own under the client, by a name that is none of the above."""
         return self._view.get(IBC_STORE, self._prefix + name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from lockgate.lightclients.standing import ACTIVE, UNKNOWN, Dated, SubstituteUnusable, standing
+from lockgate.lightclients.standing import ACTIVE, FROZEN, UNKNOWN, Dated, SubstituteUnusable, standing
 from lockgate.lightclients.store import ClientStore, Freezable
 from lockgate.lightclients.subject import Triple
 from lockgate.primitives.ids import ClientId, Height
@@ -43,13 +43,19 @@ class Recovery(NamedTuple, Generic[C, S]):
     new: ClientStore[C, S]
     state: C
     other: C
+    caught: bool  # it is frozen, not only expired
 
     def take_over(self) -> Outcome:
-        """Give the client the other's newest states. Raises SubstituteUnusable unless those are newer."""
+        """Give the client the other's newest states. Raises SubstituteUnusable unless those are newer.
+
+        Whoever had its ledger say two things may have had it say more: of one that was caught nothing else is kept.
+        """
         height = self.other.latest_height
         if height <= self.state.latest_height:
             raise SubstituteUnusable("not newer", subject=self.state.latest_height, substitute=height)
         outcome = Outcome()
+        if self.caught:
+            self.old.delete_consensus_states(outcome)
         self.old.put_consensus_state(outcome, height, self.new.consensus_state(height), self.new.processed(height))
         self.old.put_client_state(outcome, self.other)
         return outcome
@@ -121,12 +127,13 @@ class StoredClient(ABC, Generic[C, S, P]):
         """Raises SubstituteUnusable unless the one is not active and the other is."""
         old, new = self._store(view, subject), self._store(view, substitute)
         state = old.client_state()
-        if self._standing(view, old, state, now) == ACTIVE:
+        found = self._standing(view, old, state, now)
+        if found == ACTIVE:
             raise SubstituteUnusable("the subject is active", subject=subject)
         other = new.client_state()
         if self._standing(view, new, other, now) != ACTIVE:
             raise SubstituteUnusable("the substitute is not active", substitute=substitute)
-        return Recovery(old, new, state, other)
+        return Recovery(old, new, state, other, found == FROZEN)
 
 
 __all__ = ("ProofsAtHeight", "Recovery", "Rooted", "StoredClient")

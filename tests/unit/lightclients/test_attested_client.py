@@ -310,6 +310,30 @@ def test_an_expired_client_is_recovered_from_a_newer_one_that_asks_no_less() -> 
         w.client.recover(w.view, CLIENT, SUBSTITUTE, w.now, OWN)
 
 
+def kept(w: AttestedWorld, client: ClientId) -> set[bytes]:
+    """Names of what is stored of a client."""
+    prefix = f"clients/{client}/".encode()
+    return {key.removeprefix(prefix) for key in w.view.stores["ibc"] if key.startswith(prefix)}
+
+
+def test_a_client_that_was_caught_believes_nothing_of_before_once_it_is_recovered() -> None:
+    w = AttestedWorld()
+    for height in (5, 6, 7):
+        w.update(w.attest(height, root=OTHER))
+    w.rotate(w.rotation(signer_set(epoch=2)))
+    w.update(w.attest(5, signers=signer_set(epoch=2)))
+    assert w.status() == "Frozen"
+    newer(w, signers=signer_set(7, 5, first=3, epoch=3))
+    w.view.apply(w.client.recover(w.view, CLIENT, SUBSTITUTE, w.now, OWN))
+    assert w.status() == "Active"
+    assert kept(w, CLIENT) == kept(w, SUBSTITUTE)
+    with pytest.raises(ConsensusStateMissing):
+        w.client.proofs_at(w.view, CLIENT, Height(1, 5))
+    old = signer_set()
+    with pytest.raises(NotMisbehaviour):
+        w.accuse(w.attest(8, signers=old), w.attest(8, root=OTHER, signers=old))
+
+
 @pytest.mark.parametrize(
     ("changes", "refusal"),
     [

@@ -140,18 +140,47 @@ def frozen_world() -> tuple[ClientWorld, Height]:
 
 def test_a_frozen_client_is_revived_from_a_substitute() -> None:
     world, height = frozen_world()
-    spare = {
-        key.removeprefix(b"clients/07-tendermint-1/"): value
-        for key, value in world.view.stores["ibc"].items()
-        if key.startswith(b"clients/07-tendermint-1/")
-    }
+    spare = kept(world, SPARE)
     world.view.apply(world.client.recover(world.view, CLIENT, SPARE, world.now, OWN))
     assert world.status() == "Active"
     assert world.client.latest_height(world.view, CLIENT) == height
-    for name, value in spare.items():
-        if name != b"clientState":
-            assert world.view.get("ibc", b"clients/07-tendermint-0/" + name) == value
+    assert {**kept(world, CLIENT), b"clientState": b""} == {**spare, b"clientState": b""}
     assert world.update(world.produce(), world.ledger.block(10)).consensus_heights == (Height(1, 11),)
+
+
+def kept(world: ClientWorld, client: ClientId) -> dict[bytes, bytes]:
+    """What is stored of a client, by name."""
+    prefix = f"clients/{client}/".encode()
+    stored = world.view.stores["ibc"].items()
+    return {key.removeprefix(prefix): value for key, value in stored if key.startswith(prefix)}
+
+
+def test_a_revived_client_believes_nothing_of_the_history_that_was_forged() -> None:
+    """A forged header was stored before the true one was brought: it proves nothing, and no header rests on it."""
+    world = ClientWorld()
+    true = world.ledger.block(5)
+    forged = resigned(true, app_hash=b"\x01" * 32)
+    world.update(forged)
+    world.update(true)
+    assert world.status() == "Frozen"
+    world.create(SPARE, world.ledger.block(10))
+    world.view.apply(world.client.recover(world.view, CLIENT, SPARE, world.now, OWN))
+    for read in (world.client.timestamp_at, world.client.proofs_at):
+        with pytest.raises(ConsensusStateMissing):
+            read(world.view, CLIENT, Height(1, 5))
+    assert world.client.triple_at(world.view, CLIENT, Height(1, 5)) is None
+    with pytest.raises(ConsensusStateMissing):
+        world.update(world.produce(), forged)
+
+
+def test_an_expired_client_keeps_what_it_knew() -> None:
+    world = ClientWorld()
+    late = world.ledger.produce(world.store.app_hash, after=TRUSTING)
+    world.now = UnixNanos(late.header.time + 1)
+    before = kept(world, CLIENT)
+    world.create(SPARE, late)
+    world.view.apply(world.client.recover(world.view, CLIENT, SPARE, world.now, OWN))
+    assert before.items() - {(b"clientState", before[b"clientState"])} <= kept(world, CLIENT).items()
 
 
 def test_an_expired_client_takes_the_substitute_s_trusting_period() -> None:

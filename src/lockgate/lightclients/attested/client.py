@@ -163,6 +163,8 @@ class AttestedClient(StoredClient[ClientState, ConsensusState, ProofMemo | Stora
         if _fixed(found.state) != _fixed(found.other):
             raise SubstituteMismatch(subject=subject, substitute=substitute)
         outcome = found.take_over()
+        if found.caught:
+            update.forget_retired(found.old, outcome)
         check_not_lower(found.state.signers, found.other.signers)
         return outcome
 

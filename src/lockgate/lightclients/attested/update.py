@@ -108,6 +108,12 @@ def misbehaved(
     return True
 
 
+def forget_retired(kept: AttestedStore, outcome: Outcome) -> None:
+    """Drop the sets that retired: their keys have been caught, and would freeze whoever is recovered again."""
+    for key, _ in kept.records(RETIRED):
+        kept.delete_record(outcome, key)
+
+
 def check_misbehaviour(kept: AttestedStore, state: ClientState, evidence: Misbehaviour, now: UnixNanos | None) -> None:
     """Raise NotMisbehaviour unless signers of this client attested two histories.
 
@@ -166,6 +172,7 @@ __all__ = (
     "check_misbehaviour",
     "contradicts",
     "convicts",
+    "forget_retired",
     "misbehaved",
     "rotate",
     "signers_of",

@@ -38,7 +38,8 @@ _DECIMALS: Final = 10**18  # places of the Cosmos SDK's decimal type
 def recover(subject: ClientStore, substitute: ClientStore) -> Outcome:
     """Give `subject` the newest state of `substitute`; the caller has checked who is active.
 
-    Both must agree in everything but chain id, heights and trusting period.
+    Both must agree in everything but chain id, heights and trusting period. ibc-go keeps what a frozen subject had
+    stored; here it goes, since headers and proofs of a forged history would be believed by it again.
     """
     state, other = subject.client_state(), substitute.client_state()
     if _fixed(state) != _fixed(other):
@@ -47,6 +48,8 @@ def recover(subject: ClientStore, substitute: ClientStore) -> Outcome:
         raise SubstituteUnusable("not newer", subject=state.latest_height, substitute=other.latest_height)
     height = other.latest_height
     outcome = Outcome()
+    if state.is_frozen:
+        subject.delete_consensus_states(outcome)
     subject.put_consensus_state(outcome, height, substitute.consensus_state(height), substitute.processed(height))
     revived = replace(
         state,
