@@ -44,11 +44,11 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
     home = folder.host(name)
     config = load_config(home / "endpoint.json")
     require_pins(config)
-    cabinet = Cabinet(folder, name)
     endpoint = EndpointId(Hash32(bytes.fromhex(config.endpoint)))
     entropy, rpcs = OsEntropy(), list[Calls]()
     archive = Archive.open(home, config.archive_s, entropy)
     store = HostStore.open(home / "host.sqlite", archive)
+    cabinet = _cabinet(folder, name, store)
     sandbox = Sandbox(cache=shipped.code_cache())
     vault = SessionVault.open(home, entropy)
     try:
@@ -78,7 +78,7 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
             server = await serve(home / "host.sock", door, Desk(host, lambda: revoked.status(clock.now())).handle)
             report("ready", {"host": name, "endpoint": config.endpoint, "pid": os.getpid()})
             beside = [
-                asyncio.create_task(schedule.keep(home, host, store, clock, report)),
+                asyncio.create_task(schedule.keep(home, host, store, lambda: own.newest.header.time, report)),
                 asyncio.create_task(revoked.keep()),
             ]
             try:
@@ -95,6 +95,15 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
         store.close()
         cabinet.close()
         await asyncio.gather(*(rpc.close() for rpc in rpcs), return_exceptions=True)
+
+
+def _cabinet(folder: Folder, name: str, store: HostStore) -> Cabinet:
+    """Under the lock of the store: a key file that was read before it may have changed since (`keys apart`)."""
+    try:
+        return Cabinet(folder, name)
+    except BaseException:
+        store.close()
+        raise
 
 
 async def _reader(folder: Folder, ref: LedgerRef, said: Nodes, clock: SystemClock, report: Report) -> ProvenReader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -146,22 +147,40 @@ def last_rotation(store: Remembers) -> UnixNanos | None:
     return None if kept is None else UnixNanos(int.from_bytes(kept, "big"))
 
 
-async def keep(home: Path, host: Rotates, store: Remembers, clock: Clock, report: Report) -> None:
-    """Rotate whenever it is due, until cancelled. What fails is reported, and tried again at the next look."""
+async def keep(home: Path, host: Rotates, store: Remembers, time: Callable[[], UnixNanos], report: Report) -> None:
+    """Rotate a host's keys whenever that is due, until cancelled. What fails is reported, and tried again at the next
+    look. `time` is the proven one of its ledger, by which its rotations are noted."""
     while True:
         try:
-            await rotate_if_due(home, host, store, clock)
+            await host_if_due(home, host, store, time())
         except LockgateError as error:
             report("rotation_failed", {"code": error.code, "detail": str(error)})
         await asyncio.sleep(LOOK_S)
 
 
-async def rotate_if_due(home: Path, host: Rotates, store: Remembers, clock: Clock, key: str = "") -> bool:
-    """One look. Raises BadSchedule, and what a rotation raises."""
-    due = read(home, key).due(last_rotation(store))
-    if due is None or clock.now() < due:
+async def host_if_due(home: Path, host: Rotates, store: Remembers, now: UnixNanos) -> bool:
+    """One look at a host's schedule, at a time of its ledger: by a clock that is ahead of it, each look would rotate.
+
+    Raises BadSchedule, and what a rotation raises.
+    """
+    return await _if_due(read(home), host, last_rotation(store), now)
+
+
+async def rotate_if_due(home: Path, party: Rotates, store: Remembers, clock: Clock, key: str) -> bool:
+    """One look at the schedule of another party's key, by this machine's clock.
+
+    A time that lies ahead was noted while that clock was wrong, and would put the next rotation off for as long: it
+    does not count. Raises BadSchedule, and what a rotation raises.
+    """
+    rotated, now = last_rotation(store), clock.now()
+    return await _if_due(read(home, key), party, rotated if rotated is not None and rotated <= now else None, now)
+
+
+async def _if_due(schedule: Schedule, party: Rotates, rotated: UnixNanos | None, now: UnixNanos) -> bool:
+    due = schedule.due(rotated)
+    if due is None or now < due:
         return False
-    await host.rotate()
+    await party.rotate()
     return True
 
 
@@ -170,6 +189,7 @@ __all__ = (
     "BadSchedule",
     "Memory",
     "Schedule",
+    "host_if_due",
     "keep",
     "last_rotation",
     "parse",

@@ -12,7 +12,7 @@ import pytest
 from lockgate.hosting.rotation import KEPT, ROTATED
 from lockgate.node import schedule
 from lockgate.node.folder import NotRunning
-from lockgate.node.schedule import BadSchedule, parse, read, rotate_if_due, write
+from lockgate.node.schedule import BadSchedule, Memory, host_if_due, parse, read, rotate_if_due, write
 from lockgate.node.spec import HostSpec, Spec
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
@@ -52,7 +52,7 @@ class World:
         self.time = UnixNanos(self.time + seconds * NANOS_PER_SECOND)
 
     def look(self) -> bool:
-        return asyncio.run(rotate_if_due(self.home, self, self, self))
+        return asyncio.run(host_if_due(self.home, self, self, self.time))
 
 
 @pytest.fixture
@@ -119,7 +119,9 @@ def test_what_fails_is_reported_and_tried_again(world: World, monkeypatch: pytes
 
     async def story() -> None:
         keeping = asyncio.create_task(
-            schedule.keep(world.home, world, world, world, lambda kind, fields: world.said.append(f"{kind} {fields}"))
+            schedule.keep(
+                world.home, world, world, world.now, lambda kind, fields: world.said.append(f"{kind} {fields}")
+            )
         )
         while not world.said:
             await asyncio.sleep(0.001)
@@ -135,6 +137,27 @@ def test_what_fails_is_reported_and_tried_again(world: World, monkeypatch: pytes
     assert "rotation_failed" in world.said[0]
     assert "node.not_running" in world.said[0]
     assert world.rotations == [2 * DAY]
+
+
+def test_a_clock_ahead_of_the_ledger_rotates_a_host_no_more_often(world: World) -> None:
+    """What was set by this machine's clock comes late; what follows is counted in the ledger's time."""
+    write(world.home, 2 * DAY, UnixNanos(world.time + 5 * DAY * NANOS_PER_SECOND))
+    for _ in range(24):
+        world.look()
+        world.pass_time(DAY // 2)
+    assert world.rotations == [7 * DAY, 9 * DAY, 11 * DAY]
+
+
+def test_a_rotation_of_another_key_that_was_noted_in_the_future_does_not_count(world: World) -> None:
+    memory = Memory(world.home, "account")
+    write(world.home, 2 * DAY, world.time, "account")
+    memory.note(UnixNanos(world.time + 365 * DAY * NANOS_PER_SECOND))
+    world.pass_time(DAY)
+    assert not asyncio.run(rotate_if_due(world.home, world, memory, world, "account"))
+    world.pass_time(DAY)
+    assert asyncio.run(rotate_if_due(world.home, world, memory, world, "account"))
+    memory.note(world.time)
+    assert not asyncio.run(rotate_if_due(world.home, world, memory, world, "account"))
 
 
 @pytest.mark.parametrize(
