@@ -10,7 +10,7 @@ from lockgate.machine.genesis import Genesis
 from lockgate.machine.validators import FIRST, ValidatorsRecord
 from lockgate.node.patience import BLOCK_S
 from lockgate.node.provision import SetupFailed
-from lockgate.node.recover import Authority
+from lockgate.node.recover import Authority, due_of
 from lockgate.node.wallet import NotRotated
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import b64
@@ -31,7 +31,7 @@ async def carried_out(
         if not await followed():
             raise
         return (await chain.tip()).height.height
-    due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
+    due = due_of(done)
     at = done.height.height
     while not await followed():
         if at > due:

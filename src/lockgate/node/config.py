@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,21 @@ from lockgate.node.folder import NotInitialised, read_json, write_json
 
 def save(config: HostConfig, path: Path) -> None:
     write_json(path, asdict(config))
+
+
+def change(path: Path, changed: Callable[[HostConfig], HostConfig]) -> HostConfig:
+    """Replace what the file says now by what `changed` makes of it: one process at a time, so that none undoes what
+    another wrote while it looked something up. Raises NotInitialised."""
+    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = load(path)
+        after = changed(before)
+        if after != before:
+            save(after, path)
+    finally:
+        os.close(lock)
+    return after
 
 
 def load(path: Path) -> HostConfig:
@@ -51,4 +69,4 @@ def ledger_ref(value: dict[str, Any]) -> LedgerRef:
     return LedgerRef(**{**value, **lists, "required": int(value.get("required", 0))})
 
 
-__all__ = ("ledger_ref", "load", "save")
+__all__ = ("change", "ledger_ref", "load", "save")

@@ -21,18 +21,17 @@ from typing import Any, Final
 
 from lockgate.courier.ports import Submitted
 from lockgate.crypto.keys import IdentityKey, IdentitySigner
-from lockgate.hosting.config import LedgerRef
+from lockgate.hosting.config import HostConfig, LedgerRef
 from lockgate.machine import keys
 from lockgate.machine.authority import authorize
 from lockgate.machine.succession import Authorities
 from lockgate.node.clock import SystemClock
 from lockgate.node.cometbft import address_now
-from lockgate.node.config import load as load_config
-from lockgate.node.config import save as save_config
+from lockgate.node.config import change as change_config
 from lockgate.node.folder import Folder, writing
 from lockgate.node.ledger import authority_indices, authority_signer, ledger_keys, operator
 from lockgate.node.patience import reached
-from lockgate.node.provision import OPERATOR_LANE, LedgerAccess, create_client, lanes_of
+from lockgate.node.provision import OPERATOR_LANE, LedgerAccess, SetupFailed, create_client, lanes_of
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import UnixSeconds, floor_seconds
@@ -41,6 +40,7 @@ from lockgate.relay.rpc import b64
 from lockgate.relay.submitter import VALID_FOR_S
 
 EXPIRED: Final = "Expired"
+MAX_DIGITS: Final = 18  # of a height, which has 63 bits
 Say = Callable[[str], None]
 
 
@@ -125,6 +125,14 @@ class Authority:
             return await self.access.do(signed)
 
 
+def due_of(done: Submitted) -> int:
+    """The height at which an announced action takes effect. Raises SetupFailed where the node does not say it."""
+    due = next((event.get("due") or "" for event in done.events if event.type == "gov_announced"), "")
+    if not (due.isascii() and due.isdecimal()) or len(due) > MAX_DIGITS:
+        raise SetupFailed("announced, and the node does not say when that is due", at=done.height.height)
+    return int(due)
+
+
 async def authorities(access: LedgerAccess) -> list[tuple[IdentityKey, bytes]]:
     """Who a ledger's node says stands, each with its commitment to the next key. Who is misled signs for nothing."""
     answer = await access.chain.query(f"/store/{keys.GOVERNANCE}/key", keys.AUTHORITIES)
@@ -176,7 +184,7 @@ async def _recover(folder: Folder, by: Authority, of: LedgerAccess, each: Expire
     substitute = await create_client(on, of)
     arguments = {"subject": each.client, "substitute": substitute}
     done = await by.announce("client.recover", arguments)
-    due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
+    due = due_of(done)
     _log(folder, {"action": "client.recover", "ledger": each.on, **arguments, "announced_at": done.height.height})
     say(f"announced on {each.on} at block {done.height.height}; it takes effect at block {due}")
     await reached(on.chain, due)
@@ -193,13 +201,14 @@ async def _new_fingerprints(folder: Folder, accesses: Mapping[str, LedgerAccess]
     for host in folder.names("hosts"):
         path = folder.host(host) / "endpoint.json"
         if path.exists():
-            config = load_config(path)
-            local, *remotes = (_renewed(old, refs.get(old.name, old)) for old in (config.local, *config.remotes))
-            save_config(dataclasses.replace(config, local=local, remotes=tuple(remotes)), path)
-            _log(
-                folder,
-                {"action": "fingerprints", "host": host, "heights": {r.name: r.height for r in (local, *remotes)}},
-            )
+            changed = change_config(path, partial(_with_fingerprints, refs))
+            heights = {ref.name: ref.height for ref in (changed.local, *changed.remotes)}
+            _log(folder, {"action": "fingerprints", "host": host, "heights": heights})
+
+
+def _with_fingerprints(refs: Mapping[str, LedgerRef], config: HostConfig) -> HostConfig:
+    local, *remotes = (_renewed(old, refs.get(old.name, old)) for old in (config.local, *config.remotes))
+    return dataclasses.replace(config, local=local, remotes=tuple(remotes))
 
 
 def _renewed(old: LedgerRef, new: LedgerRef) -> LedgerRef:

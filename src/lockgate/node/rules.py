@@ -16,8 +16,8 @@ from lockgate.hosting.config import HostConfig, LedgerRef
 from lockgate.hosting.reader import ProvenReader
 from lockgate.machine import keys
 from lockgate.node.clock import SystemClock
+from lockgate.node.config import change as change_config
 from lockgate.node.config import load as load_config
-from lockgate.node.config import save as save_config
 from lockgate.node.folder import Folder, NotRunning
 from lockgate.node.socket import call
 from lockgate.node.sources import Nodes, open_ledger
@@ -46,13 +46,20 @@ async def accept(folder: Folder, name: str, ledger: str = "", ahead: tuple[str, 
     refs = [ref for ref in (config.local, *config.remotes) if ledger in {"", ref.name}]
     if not refs or (ahead and not ledger) or not all(map(DIGEST.fullmatch, ahead)):
         raise NoSuchRules("no such ledger or digest", host=name, ledger=ledger, digests=" ".join(ahead))
-    rows = [await _proven(folder, ref, ahead) for ref in refs]
-    changed = {row["ledger"]: tuple(row["accepted"]) for row in rows if row["accepted"] != row["pinned"]}
-    if changed:
-        save_config(_pinned(config, changed), path)
+    proven = {ref.name: await _proven(folder, ref) for ref in refs}
+    rows: list[Row] = []
+
+    def pinned(now: HostConfig) -> HostConfig:
+        """Beside what was pinned while this proved."""
+        refs = (now.local, *now.remotes)
+        rows[:] = [_row(ref, proven[ref.name], ahead) for ref in refs if ref.name in proven]
+        return _pinned(now, {row["ledger"]: tuple(row["accepted"]) for row in rows})
+
+    change_config(path, pinned)
+    changed = {row["ledger"]: row["accepted"] for row in rows if row["accepted"] != row["pinned"]}
     for each, digests in changed.items():
         with contextlib.suppress(NotRunning):  # it reads its pins when it starts
-            await call(folder.host(name) / "host.sock", "accept_rules", ledger=each, digests=list(digests))
+            await call(folder.host(name) / "host.sock", "accept_rules", ledger=each, digests=digests)
     return rows
 
 
@@ -64,7 +71,7 @@ def lines(row: Row) -> list[list[str]]:
     return found + [[f"  {name}", str(value)] for name, value in row["parameters"].items()]
 
 
-async def _proven(folder: Folder, ref: LedgerRef, ahead: tuple[str, ...]) -> Row:
+async def _proven(folder: Folder, ref: LedgerRef) -> Row:
     chain = await open_ledger(folder, ref.name, Nodes(ref.sources, ref.required), _unheard)
     try:
         reader = ProvenReader(chain, ref.follower(), SystemClock())
@@ -73,15 +80,13 @@ async def _proven(folder: Folder, ref: LedgerRef, ahead: tuple[str, ...]) -> Row
         parameters: Any = cbor.decode(await reader.value(keys.RULES, keys.RULES_PARAMETERS, height) or b"\xa0")
     finally:
         await chain.rpc.close()
-    kept = ref.rules if proven in ref.rules else (proven,)  # rules left behind are accepted no more
-    return {
-        "ledger": ref.name,
-        "pinned": list(ref.rules),
-        "proven": proven,
-        "height": height,
-        "accepted": list(dict.fromkeys((*kept, *ahead))),
-        "parameters": parameters,
-    }
+    return {"ledger": ref.name, "proven": proven, "height": height, "parameters": parameters}
+
+
+def _row(ref: LedgerRef, proven: Row, ahead: tuple[str, ...]) -> Row:
+    digest = proven["proven"]
+    kept = ref.rules if digest in ref.rules else (digest,)  # rules left behind are accepted no more
+    return {**proven, "pinned": list(ref.rules), "accepted": list(dict.fromkeys((*kept, *ahead)))}
 
 
 def _unheard(kind: str, fields: dict[str, object]) -> None:

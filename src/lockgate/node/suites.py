@@ -25,7 +25,7 @@ from lockgate.machine.suites import ACTIVATE, LANE, STOP, SUNSET, after, names_o
 from lockgate.node.folder import Folder
 from lockgate.node.ledgers import Ledger
 from lockgate.node.provision import lanes_of
-from lockgate.node.recover import Authority, operators
+from lockgate.node.recover import Authority, due_of, operators
 from lockgate.primitives.errors import Refused
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.rpc import b64
@@ -144,7 +144,7 @@ async def change(by: Authority, action: str, name: SuiteName, height: int) -> Ch
     delay = stands.parameters.authority_delay_blocks
     stands.digest_after(genesis, action, name, height, stands.height + delay)  # refused here, in words, if it would be
     done = await by.announce(action, {"kind": name.kind.value, "suite": name.number, "height": height})
-    due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
+    due = due_of(done)
     return Changed(done.height.height, due, stands.digest_after(genesis, action, name, height, due))
 
 
@@ -158,7 +158,7 @@ async def demand(by: Authority, lane: bytes, fields: Mapping[str, Any]) -> int:
     """Have the authority announce what a lane asks of its suites; returns when that is due. Raises BadPolicy."""
     policy = SuitePolicy.read(dict(fields))
     done = await by.announce(LANE, {"lane": lane, **{name: getattr(policy, name) for name in FIELDS}})
-    return next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
+    return due_of(done)
 
 
 def asked(least: int, families: Sequence[str], only: Sequence[str]) -> dict[str, Any]:

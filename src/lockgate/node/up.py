@@ -17,6 +17,7 @@ from lockgate.node import cometbft, company, issuing, kept, net, schedule
 from lockgate.node import ledger as ledger_node
 from lockgate.node.clock import SystemClock
 from lockgate.node.cluster import Cluster
+from lockgate.node.config import change as change_config
 from lockgate.node.config import load as load_config
 from lockgate.node.config import save as save_config
 from lockgate.node.engine import Engine
@@ -366,13 +367,16 @@ def _read_through(ref: LedgerRef, ledger: LedgerSpec) -> LedgerRef:
 
 def _reread(path: Path, spec: Spec) -> None:
     """The nodes are the deployment file's to say, for a host that is there already as well."""
-    config, ledgers = load_config(path), {ledger.name: ledger for ledger in spec.ledgers}
-    local, *remotes = (
-        _read_through(ref, ledgers[ref.name]) if ref.name in ledgers else ref for ref in (config.local, *config.remotes)
-    )
-    changed = replace(config, local=local, remotes=tuple(remotes))
-    if changed != config:
-        save_config(changed, path)
+    ledgers = {ledger.name: ledger for ledger in spec.ledgers}
+
+    def reread(config: HostConfig) -> HostConfig:
+        local, *remotes = (
+            _read_through(ref, ledgers[ref.name]) if ref.name in ledgers else ref
+            for ref in (config.local, *config.remotes)
+        )
+        return replace(config, local=local, remotes=tuple(remotes))
+
+    change_config(path, reread)
 
 
 def endpoint_of(folder: Folder, name: str) -> EndpointId:

@@ -23,7 +23,7 @@ from lockgate.node.announced import decided
 from lockgate.node.folder import Folder
 from lockgate.node.ledgers import Ledger, Ledgers
 from lockgate.node.patience import reached
-from lockgate.node.recover import Authority, operators
+from lockgate.node.recover import Authority, due_of, operators
 from lockgate.primitives.errors import Refused
 from lockgate.relay.rpc import b64
 
@@ -89,7 +89,7 @@ async def change(folder: Folder, name: str, changes: dict[str, int], say: Say) -
         access = accesses[name]
         by = await Authority.of(folder, access)
         done = await by.announce(VALIDATORS, {"changes": wanted})
-        due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
+        due = due_of(done)
         say(f"announced at block {done.height.height}; it takes effect at block {due}")
         await reached(access.chain, due + 1)
         events = (await access.chain.block_events(due)).events

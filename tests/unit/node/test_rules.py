@@ -80,6 +80,28 @@ async def test_P16_announced_rules_are_accepted_beside_those_in_force(
 
 
 @in_world()
+async def test_P16_what_another_pinned_while_this_one_proved_stands(
+    world: HostWorld, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two operators at once: neither undoes the other's pin, nor a fingerprint that came in between."""
+    path = laid_out(world, folder, monkeypatch, running=False)
+    old, prove = rules_of(world.b), rules._proven
+    new = change(world, world.a)
+
+    async def slowly(*arguments: Any) -> Any:
+        found = await prove(*arguments)
+        monkeypatch.setattr(rules, "_proven", prove)
+        await rules.accept(folder, "b", "b", (AHEAD,))
+        save(dataclasses.replace(load(path), max_gas_price=7), path)
+        return found
+
+    monkeypatch.setattr(rules, "_proven", slowly)
+    await rules.accept(folder, "b")
+    found = load(path)
+    assert (found.local.rules, found.remotes[0].rules, found.max_gas_price) == ((old, AHEAD), (new,), 7)
+
+
+@in_world()
 async def test_P16_what_a_node_says_without_proof_is_not_accepted(
     world: HostWorld, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
