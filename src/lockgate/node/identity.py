@@ -22,6 +22,7 @@ from lockgate.node.folder import SUITE_ED25519, Folder
 from lockgate.node.keystores import open_keystore, publish
 from lockgate.node.reserve import open_reserve, reserve_of
 
+FIRST: Final = frozenset({"account", "identity-0", "identity-1", "sealing-0"})
 SEALING: Final = re.compile(r"sealing-([0-9]+)(-[0-9]+)?")
 
 

@@ -19,6 +19,7 @@ from lockgate.keystore.opening import KEY_FILE
 from lockgate.keystore.place import FilePlace
 from lockgate.keystore.store import Keystore, algorithms_of
 from lockgate.keystore.stretch import Passphrase
+from lockgate.keystore.whole import make_folder
 from lockgate.machine.accounts import account_id
 from lockgate.node import attestor, cometbft, exposures, identity, issuing, keystores, ledger, schedule
 from lockgate.node.clock import SystemClock
@@ -29,7 +30,7 @@ from lockgate.node.folder import SUITE_ED25519, Folder, writing
 from lockgate.node.keystores import KINDS, Choice, Party
 from lockgate.node.patience import reached
 from lockgate.node.provision import RELAY_KEYS
-from lockgate.node.recover import Authority, operators
+from lockgate.node.recover import Authority, due_of, operators
 from lockgate.node.rotating import FOREIGN, ROTATES, VALIDATOR, NotCovered, Rotation, rotates, silent
 from lockgate.node.socket import call
 from lockgate.primitives.errors import LockgateError, Refused
@@ -72,6 +73,13 @@ class NoSuchKey(Refused):
     code = "keys.no_such_key"
     summary = "The party has no key of that name."
     next_step = "Name one of those that `lockgate keys list` shows for it."
+
+
+class NotFirst(Refused):
+    code = "keys.not_first"
+    summary = "A host is made of its first keys, and the file has not all of them: they have rotated."
+    untouched = "No key was taken over."
+    next_step = "Put the host's `endpoint.json` into its folder first, then import the file: it is that host again."
 
 
 class NotRevoked(Refused):
@@ -201,7 +209,8 @@ def exported(folder: Folder, text: str, name: str = "") -> Row:
 def imported(folder: Folder, text: str, file: Path, passphrase: Passphrase) -> Row:
     """Take a key file from elsewhere, sealed anew under this folder's passphrase. Never over keys that are there.
 
-    Raises KeyFileExists, OtherKeystore for a file whose keys lie partly in a device, and what reading it raises.
+    Raises KeyFileExists, NotFirst, OtherKeystore for a file whose keys lie partly in a device, and what reading it
+    raises.
     """
     party = named(folder, text)
     if (party.home / KEY_FILE).exists():
@@ -218,8 +227,13 @@ def imported(folder: Folder, text: str, file: Path, passphrase: Passphrase) -> R
             party=text,
             roles=" ".join(sorted(role.value for role in roles)),
         )
+    if party.kind == "hosts" and not (party.home / "endpoint.json").exists():
+        # A host that is made of a key file is made of its first keys; one that is there knows which it has.
+        missing = sorted(identity.FIRST - set(keys))
+        if missing:
+            raise NotFirst(file=str(file), missing=" ".join(missing), has=" ".join(sorted(keys)))
     with writing(party.home):
-        party.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(party.home)
     write_key_file(party.home / KEY_FILE, keys, folder.passphrase())
     keystore = _opened(folder, party)
     keystores.publish(party.home, keystore)
@@ -252,7 +266,7 @@ async def revoke(folder: Folder, text: str, say: Say) -> Row:
         access = accesses[name]
         by = await Authority.of(folder, access)
         done = await by.announce("endpoint.revoke", {"endpoint": bytes.fromhex(config.endpoint)})
-        due = next(int(event.get("due") or 0) for event in done.events if event.type == "gov_announced")
+        due = due_of(done)
         say(f"announced on {name} at block {done.height.height}; it takes effect at block {due}")
         await reached(access.chain, due + 1)
         events = (await access.chain.block_events(due)).events
@@ -351,6 +365,7 @@ __all__ = (
     "NoSuchKey",
     "NoSuchParty",
     "NotCovered",
+    "NotFirst",
     "NotRevoked",
     "existing",
     "exported",

@@ -17,6 +17,7 @@ from lockgate.keystore.stretch import Passphrase
 from lockgate.lab.device import LabDevice
 from lockgate.node import validator_keys
 from lockgate.node.folder import Folder, write_json
+from lockgate.node.identity import Cabinet, inception, open_keys
 
 PASSPHRASE = "a long enough passphrase"
 TOKEN = "pkcs11:token=t?module-path=/nowhere/token.so&pin-source=file:/nowhere/pin"
@@ -142,6 +143,24 @@ def test_only_what_fits_is_brought_in(data: Path, tmp_path: Path, device: LabDev
     assert refused(data, "keys", "import", "host/new", alice, *by) == "keystore.pin_unreadable"
     assert not (data / "hosts/new").exists()
     assert not (data / "relays/r").exists()
+
+
+def test_keys_that_have_rotated_come_back_to_their_host_and_make_no_other(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKGATE_PASSPHRASE", PASSPHRASE)
+    passphrase = tmp_path / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_text(PASSPHRASE)
+    first, _ = inception(open_keys(Folder(data), "alice"))
+    cabinet = Cabinet(Folder(data), "alice")
+    cabinet.next_record(first)
+    cabinet.settled(1)
+    argument = ["keys", "import", "host/new", str(data / "hosts/alice/keys"), "--passphrase-file", str(passphrase)]
+    assert refused(data, *argument) == "keys.not_first"
+    assert not (data / "hosts/new").exists()
+    write_json(data / "hosts/new/endpoint.json", {"endpoint": "of alice"})
+    assert "identity-2" in tool(data, *argument)["keys"]
 
 
 @pytest.mark.parametrize(
