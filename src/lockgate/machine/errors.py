@@ -335,6 +335,14 @@ class UnknownAction(Refused):
     wire = (CODESPACE, 51)
 
 
+class ActionTooLarge(Refused):
+    code = "gov.action_too_large"
+    summary = "The action does not fit into a record of the ledger's state."
+    untouched = _MESSAGE
+    next_step = "Announce it with less in its arguments: 1 MiB with all that is beside them."
+    wire = (CODESPACE, 114)
+
+
 class NothingScheduled(Refused):
     code = "gov.not_scheduled"
     summary = "No announced action has this height and number."

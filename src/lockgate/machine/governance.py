@@ -18,7 +18,7 @@ from lockgate.codec import cbor
 from lockgate.machine import authority, endpoints, handover, keys, lanes, succession, suites, validators
 from lockgate.machine.accounts import account_id
 from lockgate.machine.context import Context, field, only_fields
-from lockgate.machine.errors import AccountExists, NothingScheduled, UnknownAction
+from lockgate.machine.errors import AccountExists, ActionTooLarge, NothingScheduled, UnknownAction
 from lockgate.machine.gas import AUTHORIZATION
 from lockgate.machine.genesis import Genesis, Parameters
 from lockgate.machine.records import Account, Scheduled
@@ -77,27 +77,48 @@ def announce(view: View, context: Context, message: Mapping[str, Any], packets: 
     due = context.block.height.height + context.parameters.authority_delay_blocks
     if action in SUITES:
         suites.check_action(action, arguments, due)
-    number = int.from_bytes(view.get(keys.GOVERNANCE, keys.ACTION_NUMBER) or b"", "big")
-    waiting = sum(1 for _ in view.scan(keys.GOVERNANCE, keys.scheduled(due, 0), keys.scheduled(due + 1, 0)))
-    if waiting >= MAX_SCHEDULED_PER_BLOCK:
-        raise UnknownAction("too many actions are due at that height; announce in a later block", due=due)
     record = Scheduled(action, cbor.encode(arguments), context.block.height.height, by.key_id.hex())
+    size = len(record.to_bytes())
+    if size > cbor.DEFAULT_LIMITS.size:  # it would not be read back, and stop the ledger at its height
+        raise ActionTooLarge("too large", action=action, size=size, most=cbor.DEFAULT_LIMITS.size)
+    if action == succession.ROTATE and succession.promised(view, context.genesis, arguments):
+        outcome.then(succession.reserve(view, context, arguments, due))
+    else:
+        _check_room(view, context, due)
+    number = int.from_bytes(view.get(keys.GOVERNANCE, keys.ACTION_NUMBER) or b"", "big")
     outcome.set(keys.GOVERNANCE, keys.ACTION_NUMBER, keys.u64(number + 1))
     outcome.set(keys.GOVERNANCE, keys.scheduled(due, number), record.to_bytes())
     outcome.emit("gov_announced", ("action", action), ("due", str(due)), ("number", str(number)))
     return outcome
 
 
+def _check_room(view: View, context: Context, due: int) -> None:
+    """Raise UnknownAction where a height has its actions. Promised rotations are not among them."""
+    waiting = sum(1 for _ in view.scan(keys.GOVERNANCE, keys.scheduled(due, 0), keys.scheduled(due + 1, 0)))
+    if waiting - succession.reserved_at(view, context.genesis, due) >= MAX_SCHEDULED_PER_BLOCK:
+        raise UnknownAction("too many actions are due at that height; announce in a later block", due=due)
+
+
 def cancel(view: View, context: Context, message: Mapping[str, Any]) -> Outcome:
-    """Withdraw an announced action before it is due."""
+    """Withdraw an announced action before it is due, whoever of the authorities announced it.
+
+    Raises RotationStands for an authority's rotation to the key that it committed to: a thief of the key that stands
+    would keep its place by cancelling each.
+    """
     only_fields(message, "due", "number", AUTHORIZATION)
     _, outcome = authority.require(view, context, "gov.cancel", message)
     due, number = field(message, "due", int), field(message, "number", int)
     if not (0 <= due < 1 << 63 and 0 <= number < 1 << 63):
         raise NothingScheduled("no such action", due=due, number=number)
     key = keys.scheduled(due, number)
-    if view.get(keys.GOVERNANCE, key) is None:
+    data = view.get(keys.GOVERNANCE, key)
+    if data is None:
         raise NothingScheduled("no such action", due=due, number=number)
+    record = Scheduled.from_bytes(data)
+    if record.action == succession.ROTATE:
+        arguments: Any = cbor.decode(record.arguments)
+        if succession.promised(view, context.genesis, arguments):
+            raise succession.RotationStands("it stands", authority=arguments["authority"])
     outcome.delete(keys.GOVERNANCE, key)
     outcome.emit("gov_cancelled", ("due", str(due)), ("number", str(number)))
     return outcome

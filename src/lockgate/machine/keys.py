@@ -182,6 +182,11 @@ def authority(key_hash: bytes) -> bytes:
     return b"authority/" + key_hash
 
 
+def rotating(key_hash: bytes) -> bytes:
+    """The height at which an authority is followed by the key that it committed to, once that is announced."""
+    return b"rotating/" + key_hash
+
+
 def validators(signs_from: int) -> bytes:
     """A validator set, under the height it signs from."""
     return VALIDATORS_PREFIX + u64(signs_from)

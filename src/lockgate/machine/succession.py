@@ -47,6 +47,14 @@ class AnnouncerGone(Refused):
     wire = (CODESPACE, 125)
 
 
+class RotationStands(Refused):
+    code = "gov.rotation_stands"
+    summary = "The authority's rotation to the key that it committed to is announced, and nothing takes that back."
+    untouched = "The rotation takes effect at its height; no message of the transaction took effect."
+    next_step = "Wait for its height, or cancel something else."
+    wire = (CODESPACE, 115)
+
+
 @dataclass(frozen=True, slots=True)
 class Authorities(Record):
     """Those that stand, in the order of the genesis: suite, public keys, commitment to the next (empty: to none)."""
@@ -110,10 +118,39 @@ def check(view: View, context: Context, by: IdentityKey, arguments: Mapping[str,
     _successor(view, context, arguments)
 
 
+def promised(view: View, genesis: Genesis, arguments: Mapping[str, Any]) -> bool:
+    """Whether a rotation is to the very key that the authority committed to when it followed the one before.
+
+    Such a rotation is its owner's, whoever has stolen the key that stands: it is not cancelled, and has a place of its
+    own at its height.
+    """
+    now = standing(view, genesis)
+    if now.of(arguments["authority"]) is None:
+        return False
+    made = now.commitments[[each.hash for each in now.keys].index(arguments["authority"])]
+    return bool(made) and commitment(IdentityKey(arguments["suite"], arguments["parts"])) == made
+
+
+def reserve(view: View, context: Context, arguments: Mapping[str, Any], due: int) -> Outcome:
+    """Note when a promised rotation takes effect. Raises RotationStands: one at a time, so copies fill no block."""
+    key = keys.rotating(arguments["authority"])
+    if int.from_bytes(view.get(keys.GOVERNANCE, key) or b"", "big") > context.block.height.height:
+        raise RotationStands("announced already", authority=arguments["authority"])
+    outcome = Outcome()
+    outcome.set(keys.GOVERNANCE, key, keys.u64(due))
+    return outcome
+
+
+def reserved_at(view: View, genesis: Genesis, due: int) -> int:
+    """How many promised rotations are due at a height: one for each authority at most."""
+    found = (view.get(keys.GOVERNANCE, keys.rotating(key.hash)) for key in standing(view, genesis).keys)
+    return sum(each == keys.u64(due) for each in found)
+
+
 def rotate(view: View, context: Context, arguments: Mapping[str, Any]) -> tuple[Outcome, Standing]:
     """Put the new key in the old one's place; returns the writes, and who stands then. Raises BadSuccessor."""
     before = standing(view, context.genesis)
-    key = _successor(view, context, arguments)
+    key = _successor(view, context, arguments, due=True)
     members = [
         (key.suite, key.parts, arguments["next"])
         if each.hash == arguments["authority"]
@@ -124,11 +161,13 @@ def rotate(view: View, context: Context, arguments: Mapping[str, Any]) -> tuple[
     outcome = Outcome()
     outcome.set(keys.GOVERNANCE, keys.AUTHORITIES, data)
     outcome.set(keys.GOVERNANCE, keys.authority(key.hash), keys.u64(0))  # it has been one: its number is never reset
+    if view.get(keys.GOVERNANCE, keys.rotating(arguments["authority"])) is not None:
+        outcome.delete(keys.GOVERNANCE, keys.rotating(arguments["authority"]))
     outcome.emit("authority_rotated", ("authority", arguments["authority"].hex()), ("successor", key.hash.hex()))
     return outcome, _decoded(data, context.genesis)
 
 
-def _successor(view: View, context: Context, arguments: Mapping[str, Any]) -> IdentityKey:
+def _successor(view: View, context: Context, arguments: Mapping[str, Any], *, due: bool = False) -> IdentityKey:
     old, following = field(arguments, "authority", bytes, size=32), field(arguments, "next", bytes, size=32)
     possession = field(arguments, "possession", bytes)
     now = standing(view, context.genesis)
@@ -138,10 +177,11 @@ def _successor(view: View, context: Context, arguments: Mapping[str, Any]) -> Id
         key = IdentityKey(arguments["suite"], arguments["parts"])
     except LockgateError as error:
         raise BadSuccessor("no identity of a suite that is known") from error
-    promised = now.commitments[[each.hash for each in now.keys].index(old)]
-    if promised and commitment(key) != promised:
+    made = now.commitments[[each.hash for each in now.keys].index(old)]
+    if made and commitment(key) != made:
         raise BadSuccessor("the key is not the one committed to", authority=old)
-    _check_unused(view, context, key, now)
+    # Its announcement shows a promised key to a thief of the present one, who could have it listed before it is due.
+    _check_unused(view, context, key, now, elsewhere=not (made and due))
     signed = possession_message(old, following)
     covered = signing_bytes(
         Purpose.GOVERNANCE, key.suite, key.hash, context.domain, context.block.height.revision, signed
@@ -151,15 +191,16 @@ def _successor(view: View, context: Context, arguments: Mapping[str, Any]) -> Id
     return key
 
 
-def _check_unused(view: View, context: Context, key: IdentityKey, now: Standing) -> None:
-    """One key, one purpose (P6, P16): none that has been an authority's, a validator's or an account's."""
+def _check_unused(view: View, context: Context, key: IdentityKey, now: Standing, *, elsewhere: bool) -> None:
+    """One key, one purpose (P6, P16): none that was an authority's or, `elsewhere`, is a validator's or account's."""
     used = view.get(keys.GOVERNANCE, keys.authority(key.hash)) is not None
     signing = {member for member, _ in validators.newest(view, context.genesis).members}
     listed = any(
         len(part) == 32 and accounts.load(view, accounts.account_id(accounts.SUITE, part)) is not None
         for part in key.parts
     )
-    if used or listed or not now.parts.isdisjoint(key.parts) or not signing.isdisjoint(key.parts):
+    taken = elsewhere and (listed or not signing.isdisjoint(key.parts))
+    if used or taken or not now.parts.isdisjoint(key.parts):
         raise BadSuccessor("the key, or a half of it, is in use or was", key_id=key.key_id)
 
 
@@ -168,12 +209,16 @@ __all__ = (
     "AnnouncerGone",
     "Authorities",
     "BadSuccessor",
+    "RotationStands",
     "Standing",
     "check",
     "commitment",
     "of_genesis",
     "possession_message",
+    "promised",
     "read_standing",
+    "reserve",
+    "reserved_at",
     "rotate",
     "standing",
 )

@@ -72,9 +72,14 @@ def _file(found: list[KeyStanding]) -> Exposure:
 
 def _authority(key: KeyStanding) -> Exposure:
     seen = "seen before they hold" if key.delay_blocks is None else f"seen {key.delay_blocks} blocks before they hold"
-    what = f"stopping lanes at once, and announcing actions, {seen}"
-    until = f"{_rotation(key)}, which drops what it had announced and is not due"
-    return Exposure("the authority's key", what if key.committed else f"{what}; {TAKES_OVER}", until)
+    what = f"stopping lanes and suites at once, announcing actions, {seen}, and cancelling announced ones"
+    if key.committed:
+        what += ", but not the rotation to the key that was committed to"
+        until = f"{_rotation(key)}, which drops what it had announced and is not due"
+    else:
+        what += f", the rotation to a next key among them; {TAKES_OVER}"
+        until = f"{_rotation(key)}, if it takes effect: the thief may cancel each, or come first"
+    return Exposure("the authority's key", what, until)
 
 
 def _signer(key: KeyStanding) -> Exposure:

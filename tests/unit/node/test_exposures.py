@@ -45,6 +45,17 @@ def test_a_first_key_can_be_followed_by_a_key_of_the_thiefs(name: str) -> None:
     assert "thief's own" not in found(name)[f"the {name}'s key"]
 
 
+def test_what_a_thief_of_the_authoritys_key_does_at_once_and_takes_back() -> None:
+    first, later = (found(AUTHORITY, committed=each)["the authority's key"] for each in (False, True))
+    for text in (first, later):
+        assert "stopping lanes and suites at once" in text
+        assert "cancelling announced ones" in text
+    assert "the rotation to a next key among them" in first
+    assert "the thief may cancel each" in first
+    assert "but not the rotation to the key that was committed to" in later
+    assert "cancel each" not in later
+
+
 def test_the_whole_file_holds_the_next_keys_and_is_nothing_without_its_device() -> None:
     assert "a rotation does not end it" in found(OPERATOR, AUTHORITY)["the key file and its passphrase"]
     assert "nothing without the device" in found(OPERATOR, in_device=True)["the key file and its passphrase"]
