@@ -116,7 +116,8 @@ def listen(found: Heard, patch: pytest.MonkeyPatch) -> None:
         return finish(self, message_4, understood)
 
     def answered(self: Epochs, peer: Any, commitment: bytes, body: bytes) -> None:
-        ours = self._ours[peer.endpoint]
+        ours = self._ours.get(peer.endpoint)
+        assert ours is not None
         found.exchange.append((ours.ephemeral, ours, body))  # type: ignore[arg-type]  # the suite has a KEM
         replied(self, peer, commitment, body)
 

@@ -17,9 +17,10 @@ from lockgate.codec.registry import SchemaName, Version
 from lockgate.host import ports as guest_ports
 from lockgate.host.sealing import schema_name
 from lockgate.hosting.config import PeerRef
-from lockgate.hosting.handshakes import TIMEOUT_S, Crossed, read_array
+from lockgate.hosting.handshakes import Crossed, read_array
 from lockgate.hosting.sessions import SessionComing
 from lockgate.hosting.steps import Steps
+from lockgate.hosting.underway import TIMEOUT_S, Begun, UnderWay
 from lockgate.hosting.work import Decision, Item, Plan
 from lockgate.primitives.errors import LockgateError, PeerFault, Refused
 from lockgate.session import Direction, Fences, Place
@@ -34,13 +35,12 @@ PURPOSE: Final = "epoch"  # of a message of the host itself, in its outbox
 
 
 @dataclass(slots=True)
-class _Ours:
+class _Ours(Begun):
     """An exchange that this host asked for."""
 
     session: bytes
     after: int  # the epoch that it was asked in
     fence: int
-    packet: bytes
     ephemeral: Ephemeral = field(repr=False)
 
 
@@ -52,11 +52,12 @@ class Epochs:
         self._parts = steps.parts
         self._sessions = steps.parts.sessions
         self._peers = steps.peers
-        self._ours: dict[str, _Ours] = {}
-        self._answers: dict[bytes, bytes] = {}  # by the commitment of what asked: asked again, it is the same
+        self._ours: UnderWay[_Ours] = UnderWay(steps)
+        self._answers: dict[str, tuple[bytes, bytes]] = {}  # by peer: what asked, and the answer: again, it is the same
 
     def due(self) -> list[Item]:
-        """Items for the exchanges that are due."""
+        """Items for the exchanges that are due. One that is over is forgotten."""
+        self._ours.expire()
         return [
             Item(PURPOSE, to=peer.hex(), input=name)
             for peer, name in self._sessions.due()
@@ -71,6 +72,8 @@ class Epochs:
     async def begin(self, item: Item) -> Decision:
         """Send an ephemeral key. Nothing is done where the session is gone, or another follows it already."""
         peer = self._peers.named(item.to)
+        if peer.endpoint in self._ours:
+            return Decision()
         try:
             epoch = self._sessions.sealing(peer, item.input)
             suite = self._sessions.suite(peer, item.input)
@@ -88,7 +91,9 @@ class Epochs:
             sending = await self._steps.sending(send, purpose=PURPOSE)
         except (SessionUnknown, KeyGone, SessionComing):
             return Decision()
-        self._ours[peer.endpoint] = _Ours(item.input, epoch.number, fence, sending.row.commitment, ephemeral)
+        self._sessions.asking(peer)
+        ours = _Ours(item.input, epoch.number, fence, ephemeral, packet=sending.row.commitment)
+        self._ours.begin(peer.endpoint, ours)
         return Decision((Plan(sends=(sending,)),))
 
     def replied(self, peer: PeerRef, commitment: bytes, body: bytes) -> None:
@@ -96,7 +101,7 @@ class Epochs:
         ours = self._ours.get(peer.endpoint)
         if ours is None or ours.packet != commitment:
             return
-        del self._ours[peer.endpoint]
+        self._ours.end(peer.endpoint)
         try:
             fence, public = read_array(body, 2)
             if type(fence) is not int or not 0 < fence < 1 << 32 or type(public) is not bytes:
@@ -117,13 +122,13 @@ class Epochs:
         """The exchange was refused or timed out: the session goes on in its epoch, and a later message asks again."""
         ours = self._ours.get(peer.endpoint)
         if ours is not None and ours.packet == commitment:
-            del self._ours[peer.endpoint]
+            self._ours.end(peer.endpoint)
 
     def answer(self, peer: PeerRef, commitment: bytes, within: Place, body: bytes) -> guest_ports.Reply:
         """This host's half, for a key that came in a session. Raises PeerFault, Refused."""
-        known = self._answers.get(commitment)
-        if known is not None:
-            return guest_ports.Reply(known)
+        asked, answer = self._answers.get(peer.endpoint, (b"", b""))
+        if asked == commitment:
+            return guest_ports.Reply(answer)
         name, after, fence, public = read_array(body, 4)
         numbers = all(type(one) is int and 0 <= one < 1 << 32 for one in (after, fence))
         if name != within.session or after != within.epoch or not numbers or type(public) is not bytes:
@@ -132,7 +137,7 @@ class Epochs:
         if ours is not None and ours.session == name:
             if self._sessions.direction(peer, name) is Direction.INITIATOR:
                 raise Crossed("the exchange of this side goes on")
-            del self._ours[peer.endpoint]
+            self._ours.end(peer.endpoint)
         exchange = SUITES[self._sessions.suite(peer, name)].exchange
         try:
             exchange.check(public)
@@ -143,7 +148,7 @@ class Epochs:
         fresh = fresh_of(response.shared, public, response.public)
         self._sessions.heal(peer, name, after, fresh, Fences(own, fence), self._steps.time)
         self._sessions.confirmed_by(commitment, peer, name, after + 1)
-        self._answers = {commitment: (made := cbor.encode([own, response.public]))}
+        self._answers[peer.endpoint] = commitment, (made := cbor.encode([own, response.public]))
         return guest_ports.Reply(made)
 
     def _report(self, peer: PeerRef, error: LockgateError, cause: Exception | None) -> None:

@@ -8,8 +8,9 @@ anew, and one that meets a message it does not know refuses it, upon which the o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from lockgate.codec import cbor
@@ -25,10 +26,10 @@ from lockgate.hosting.reader import TwoHistories
 from lockgate.hosting.reserved import HANDSHAKE
 from lockgate.hosting.sessions import SessionComing
 from lockgate.hosting.steps import Steps
-from lockgate.hosting.work import Decision, Item, Patience, Plan, Sending
+from lockgate.hosting.underway import TIMEOUT_S, Begun, UnderWay
+from lockgate.hosting.work import Decision, Item, Patience, Plan, Sending, StepRefused
 from lockgate.machine.identity import KeyRecord
 from lockgate.primitives.errors import LockgateError, PeerFault, Refused
-from lockgate.primitives.time import floor_seconds
 from lockgate.session import Direction, Fences, Session
 from lockgate.session.chain import session_of
 from lockgate.session.edhoc import Known, Method, receive, start
@@ -40,7 +41,6 @@ from lockgate.session.meeting import UNDERSTOOD, Claims, Sides
 
 SCHEMA: Final = SchemaName("session/handshake", Version(1, 0))
 PURPOSE: Final = HANDSHAKE  # of a message of the host itself, in its outbox
-TIMEOUT_S: Final = 120  # of a handshake's packets
 AGAIN_NS: Final = 2_000_000_000  # what waits for a handshake looks again this often: one that was lost is begun anew
 PATIENCE: Final = 5  # handshakes that failed one after another, before whoever waits is told
 FRESH_NS: Final = 10_000_000_000  # so long after the last of them everybody who waits is told
@@ -79,12 +79,11 @@ class NotOffered(Refused):
 
 
 @dataclass(slots=True)
-class _Ours:
+class _Ours(Begun):
     """A handshake that this host began. `third` are message_3s that may have left, by their packets."""
 
     sides: Sides
     sent: Sent1
-    packet: bytes
     third: dict[bytes, tuple[Sent3, Fences]] = field(default_factory=dict)
 
     @property
@@ -93,18 +92,23 @@ class _Ours:
 
 
 @dataclass(slots=True)
-class _Theirs:
-    """A handshake of the peer's. The answers are kept: asked again, they are the same."""
+class _Theirs(Begun):
+    """A handshake of the peer's. The answer is kept: asked again, it is the same."""
 
     sides: Sides
     first: bytes  # message_1
     second: bytes
     sent: Sent2
     fence: int
-    until: int  # seconds of the own ledger's time
-    third: bytes = b""
-    fourth: bytes = b""
-    name: bytes = b""
+
+
+@dataclass(slots=True)
+class _Done(Begun):
+    """What a message_3 that comes again needs of a handshake of the peer's that is done: no secret (P18)."""
+
+    third: bytes  # SHA-256 of message_3
+    fourth: bytes  # message_4
+    name: bytes  # of the session
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,39 +130,62 @@ class Handshakes:
         self._sessions = steps.parts.sessions
         self._peers = steps.peers
         self._meetings = Meetings(steps)
-        self._ours: dict[str, _Ours] = {}
-        self._theirs: dict[str, _Theirs] = {}
+        self._ours: UnderWay[_Ours] = UnderWay(steps)
+        self._theirs: UnderWay[_Theirs] = UnderWay(steps)
+        self._done: UnderWay[_Done] = UnderWay(steps)
         self._asked: set[str] = set()  # peers that an item of the queue is for
         self._failures: dict[str, _Failures] = {}
-        self._waiting: dict[int, Item] = {}  # by identity: an item waits once, however often it looked again
+        self._waiting: dict[int, tuple[str, Item]] = {}  # by identity: one waits once, however often it looked again
+        steps.sealed.never_went.append(self._never_went)
 
     # What waits for a session.
 
     def wait(self, item: Item, coming: SessionComing, queue: Queue) -> LockgateError | None:
         """Put an item off until there is a session, and begin a handshake if none is under way.
 
-        Returns what made the handshakes fail, for what the operator asked, when they fail again and again.
+        Returns what made the handshakes fail, for what the operator asked, when they fail again and again, or when the
+        own ledger refused one that it waited for.
         """
-        hopeless = self.hopeless(coming.peer)
+        hopeless = StepRefused(item.declined, kind=PURPOSE) if item.declined else self.hopeless(coming.peer)
         if hopeless is not None and not item.from_ledger:
+            self._waiting.pop(id(item), None)
             return hopeless
         item.due = self._parts.clock.monotonic() + AGAIN_NS
-        self._waiting[id(item)] = item
+        self._waiting[id(item)] = coming.peer, item
         queue.again(item)
         queue.put_all(self._wanted([coming.peer]))
         return None
 
     def due(self) -> list[Item]:
-        """Items for handshakes with peers with whom a stronger suite counts by now than that of the session (S61)."""
+        """Items for handshakes with peers with whom a stronger suite counts by now than that of the session (S61).
+
+        What is half done and over is forgotten.
+        """
+        for half_done in (self._ours, self._theirs, self._done):
+            half_done.expire()
         return self._wanted(peer.hex() for peer in self._sessions.outdone())
 
     def _wanted(self, peers: Iterable[str]) -> list[Item]:
         """An item for each peer with which none is under way, nor has just failed."""
         now, failed = self._parts.clock.monotonic(), self._failures
-        busy = (*self._asked, *self._ours)
-        begun = [peer for peer in peers if peer not in busy and (peer not in failed or now >= failed[peer].again)]
+        free = (peer for peer in peers if peer not in self._asked and peer not in self._ours)
+        begun = [peer for peer in free if peer not in failed or now >= failed[peer].again]
         self._asked.update(begun)
-        return [Item(PURPOSE, to=peer) for peer in begun]
+        return [Item(PURPOSE, to=peer, failed=partial(self._not_begun, peer)) for peer in begun]
+
+    def _not_begun(self, peer: str, error: BaseException) -> None:
+        """An item for a handshake came to nothing: where the own ledger does not take it, whoever waits is told."""
+        self._asked.discard(peer)
+        if not isinstance(error, StepRefused):
+            return
+        self._failed(self._peers.named(peer), error)
+        for waits_for, item in self._waiting.values():
+            if waits_for == peer and not item.from_ledger:
+                item.declined, item.due = error.detail or error.summary, 0
+
+    def _never_went(self, packets: Collection[bytes]) -> None:
+        for ours in self._ours:
+            ours.third = {packet: sent for packet, sent in ours.third.items() if packet not in packets}
 
     def hopeless(self, peer: str) -> LockgateError | None:
         """What makes handshakes with a peer fail, where they fail again and again."""
@@ -168,7 +195,7 @@ class Handshakes:
 
     def go_on(self) -> None:
         """There is a session: what waited is due."""
-        for item in self._waiting.values():
+        for _, item in self._waiting.values():
             item.due = 0
         self._waiting = {}
 
@@ -180,19 +207,24 @@ class Handshakes:
     # The initiator.
 
     async def begin(self, item: Item) -> Decision:
-        """Send message_1; nothing where the peer's record does not allow it. Raises what its ledger's node causes."""
+        """Send message_1; nothing where the peer's record does not allow it, or one is under way.
+
+        Raises what its ledger's node causes.
+        """
         self._asked.discard(item.to)
         peer = self._peers.named(item.to)
+        if peer.endpoint in self._ours:
+            return Decision()
         try:
             record = await self._peers.record(peer, fresh=True)
             sides, suites = self._meetings.sides(peer, record), await self._suites(peer, record)
+            c_i = self._parts.rng.bytes(_ID_BYTES)
+            message_1, sent = start(Method.SIGN_SIGN, suites, c_i, self._parts.encapsulator)
+            sending = await self._sending(peer, 1, message_1)
         except Refused as error:
             self._failed(peer, error)
             return Decision()
-        c_i = self._parts.rng.bytes(_ID_BYTES)
-        message_1, sent = start(Method.SIGN_SIGN, suites, c_i, self._parts.encapsulator)
-        sending = await self._sending(peer, 1, message_1)
-        self._ours[peer.endpoint] = _Ours(sides, sent, sending.row.commitment)
+        self._ours.begin(peer.endpoint, _Ours(sides, sent, packet=sending.row.commitment))
         self._parts.report("handshake", {"peer": peer.endpoint, "step": 1})
         return Decision((Plan(sends=(sending,)),))
 
@@ -223,12 +255,13 @@ class Handshakes:
         message_3, sent = met.message_3(self._meetings.claims(peer).eads())
         sending = await self._sending(peer, 3, message_3)
         ours.third[sending.row.commitment] = sent, fences
+        self._ours.prolong(ours)
         return sending
 
     def _finish(self, peer: PeerRef, ours: _Ours, commitment: bytes, message_4: bytes) -> None:
         sent, fences = ours.third[commitment]
         done, _ = sent.take(message_4, UNDERSTOOD)
-        del self._ours[peer.endpoint]
+        self._ours.end(peer.endpoint)
         self._failures.pop(peer.endpoint, None)
         self._hold(peer, ours.sides, done, Direction.INITIATOR, fences, confirmed=True)
         self.go_on()
@@ -240,7 +273,7 @@ class Handshakes:
             self._failed(peer, error)
 
     def _failed(self, peer: PeerRef, error: LockgateError) -> None:
-        self._ours.pop(peer.endpoint, None)
+        self._ours.end(peer.endpoint)
         self._parts.report("handshake_failed", {"peer": peer.endpoint, "code": error.code, "detail": str(error)})
         if isinstance(error, Crossed):
             return
@@ -281,29 +314,31 @@ class Handshakes:
         if ours is not None:
             if ours.hash < asked.hash:
                 raise Crossed("the handshake of this side goes on")
-            del self._ours[peer.endpoint]
+            self._ours.end(peer.endpoint)
         claims = self._meetings.claims(peer)
         message_2, sent = asked.message_2(
             self._parts.rng.bytes(_ID_BYTES), sides.identity, self._parts.encapsulator, claims.eads()
         )
-        until = self._now + 2 * TIMEOUT_S
-        self._theirs[peer.endpoint] = _Theirs(sides, message_1, message_2, sent, claims.fence, until)
+        self._theirs.begin(peer.endpoint, _Theirs(sides, message_1, message_2, sent, claims.fence))
         return message_2
 
     async def _fourth(self, peer: PeerRef, commitment: bytes, message_3: bytes, patience: Patience) -> bytes:
-        theirs = self._theirs.get(peer.endpoint)
-        if theirs is None or theirs.until < self._now:
-            raise UnknownHandshake("no message_2 of this host is open", peer=peer.endpoint)
-        if theirs.third != message_3:
+        digest, done = hashlib.sha256(message_3).digest(), self._done.get(peer.endpoint)
+        if done is None or done.third != digest:
+            theirs = self._theirs.get(peer.endpoint)
+            if theirs is None:
+                raise UnknownHandshake("no message_2 of this host is open", peer=peer.endpoint)
             sides = theirs.sides
             proven = theirs.sent.take(message_3, Known([sides.peer.credential]), UNDERSTOOD)
             claims = Claims.of(proven.eads)
             await self._meetings.compare(peer, claims, patience)
-            theirs.fourth, theirs.third = proven.message_4(), message_3
             fences = Fences(theirs.fence, claims.fence)
-            theirs.name = self._hold(peer, sides, proven.established, Direction.RESPONDER, fences, confirmed=False)
-        self._sessions.confirmed_by(commitment, peer, theirs.name)
-        return theirs.fourth
+            name = self._hold(peer, sides, proven.established, Direction.RESPONDER, fences, confirmed=False)
+            done = _Done(digest, proven.message_4(), name)
+            self._theirs.end(peer.endpoint)  # with it the session's first keys could be made again
+            self._done.begin(peer.endpoint, done)
+        self._sessions.confirmed_by(commitment, peer, done.name)
+        return done.fourth
 
     # Both.
 
@@ -332,10 +367,6 @@ class Handshakes:
             timeout_s=TIMEOUT_S,
         )
         return await self._steps.sending(send, purpose=PURPOSE)
-
-    @property
-    def _now(self) -> int:
-        return floor_seconds(self._steps.time)
 
 
 def is_handshake(schema: SchemaName) -> bool:

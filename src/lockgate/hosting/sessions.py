@@ -185,6 +185,10 @@ class Sessions:
         spent, self._spent = list(self._spent.items()), {}
         return spent
 
+    def asking(self, peer: PeerRef) -> None:
+        """A message asks for a new epoch: that it is sealed in the spent one asks for none. The next message does."""
+        self._spent.pop(_id(peer), None)
+
     def outdone(self) -> set[bytes]:
         """Peers to which messages went since this was asked last, in a session of a weaker suite than another is."""
         found, self._outdone = self._outdone, set()

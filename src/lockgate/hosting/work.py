@@ -65,8 +65,9 @@ class Item:
     """One piece of work. `done` is there when somebody waits for it.
 
     `due` is when it may be tried again, in monotonic nanoseconds, and `attempts` how often it was held
-    back; `declined` are the ledger's words where it would not take the guest's own answer. `sender` is who sent an
-    inbox entry, as the node says: it decides whose turn it is, and nothing else.
+    back; `declined` are the ledger's words where it would not take the guest's own answer, or a handshake
+    that the item waits for. `sender` is who sent an inbox entry, as the node says: it decides whose turn it
+    is, and nothing else.
     """
 
     kind: str  # inbox, ended, command, send, rotate, session
@@ -85,6 +86,7 @@ class Item:
     declined: str = ""
     suite: int = 0  # of the sealing key that a rotation makes; 0: the one there is
     patience: Patience = field(default_factory=Patience)
+    failed: Callable[[BaseException], None] | None = None  # told when nothing comes of it
 
     @property
     def name(self) -> tuple[str, str, int]:
@@ -105,6 +107,8 @@ class Item:
             self.done.set_result(result)
 
     def fail(self, error: BaseException) -> None:
+        if self.failed is not None:
+            self.failed(error)
         if self.done is not None and not self.done.done():
             self.done.set_exception(error)
 
