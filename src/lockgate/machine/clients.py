@@ -8,17 +8,17 @@ from typing import Any, Final, Protocol
 from lockgate.ibc import host
 from lockgate.ibc.client import next_client_number
 from lockgate.ibc.modules import ClientModules
-from lockgate.ibc.ports import ClientKind, LightClient
+from lockgate.ibc.ports import ACTIVE, ClientKind, LightClient
 from lockgate.lightclients.attested import AttestedClient
 from lockgate.lightclients.composite import CompositeClient
 from lockgate.lightclients.ethereum import EthereumClient
-from lockgate.lightclients.standing import Affords, whatever_it_takes
+from lockgate.lightclients.standing import Affords, is_past, whatever_it_takes
 from lockgate.lightclients.subject import MemberProofs, Subject, Triple
 from lockgate.lightclients.tendermint import TendermintClient
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, View
-from lockgate.primitives.time import UnixNanos
+from lockgate.primitives.time import DurationNanos, UnixNanos
 
 
 class ClientModule(LightClient, Protocol):
@@ -117,6 +117,21 @@ class Clients:
     def of_type(self, client: str) -> ClientModule | None:
         """The module for a client of another ledger, by its id; None for a kind that we do not have."""
         return self._by_type.get(host.client_type(client))
+
+    def is_lost(self, view: View, client: str, now: UnixNanos) -> bool:
+        """Has a client been expired, or frozen, for longer than it trusts a header?
+
+        When it froze is not recorded; what is frozen gets no newer header, so that one's age tells: two periods.
+        """
+        module = self.of(view, client)
+        if module.status(view, ClientId(client), now) == ACTIVE:
+            return False
+        name = ClientId(client)
+        data = view.get(host.STORE, host.consensus_state(client, module.latest_height(view, name)))
+        if data is None:
+            return True  # nothing can be proven to it, nor can it be brought forward
+        period = module.subject(view, name).trusting_period
+        return is_past(module.content(data)[0], DurationNanos(2 * period), now)
 
     def every(self, view: View) -> Iterator[tuple[ClientId, ClientModule]]:
         """Every client of the ledger, in the order of creation within each kind, kinds as they are wired."""

@@ -11,7 +11,7 @@ from lockgate.engines.cometbft import retention
 from lockgate.engines.cometbft.application import CometBftApplication
 from lockgate.engines.cometbft.retention import TooFewBlocks
 from lockgate.lab.ledgers import LabLedger
-from lockgate.lab.paths import expect
+from lockgate.lab.paths import expect, update
 from lockgate.machine import keys
 from lockgate.machine.genesis import Parameters
 from lockgate.merkle.errors import NotAvailable
@@ -20,6 +20,7 @@ from lockgate.primitives.time import seconds
 from lockgate.storage.ledger import LedgerStore
 from lockgate.storage.nodes import SqliteNodes
 from lockgate.storage.snapshots import SnapshotFiles
+from tests.support.dead_lanes import PERIOD_DAYS, close_lane, pass_days, status
 from tests.support.lab import World as LabWorld
 from tests.unit.engines.test_cometbft_application import World, ask
 from tests.unit.engines.test_cometbft_state_sync import registration
@@ -175,3 +176,43 @@ def test_no_less_is_kept_than_the_ledger_and_evidence_need(versions: int, blocks
         return
     with pytest.raises(TooFewBlocks):
         retention.check(parameters, versions, blocks)
+
+
+def test_what_nobody_can_end_over_a_dead_client_keeps_its_block_for_a_while(lab: LabWorld, tmp_path: Path) -> None:
+    """Anybody can make a ledger, a lane to it and a packet: no node may keep its blocks for ever because of that."""
+    lab.send()
+    sent = lab.a.ledger.height - 1
+    node = Node(lab, lab.a.ledger, tmp_path)
+    assert node.later() == sent
+    pass_days(lab, PERIOD_DAYS + 1)
+    assert status(lab.a) == "Expired"
+    assert node.later() == sent, "the authority may still recover the client"
+    pass_days(lab, PERIOD_DAYS - 2)
+    assert node.later() == sent
+    pass_days(lab, 2)
+    assert node.later() > sent
+
+
+def test_a_packet_that_waits_long_over_a_client_that_lives_keeps_its_block(lab: LabWorld, tmp_path: Path) -> None:
+    lab.send()
+    sent = lab.a.ledger.height - 1
+    node = Node(lab, lab.a.ledger, tmp_path)
+    for _ in range(5):
+        pass_days(lab, PERIOD_DAYS - 1)
+        update(lab.a, lab.b.ledger)
+    assert node.later() == sent
+
+
+def test_an_answer_over_a_dead_client_and_what_a_closed_lane_left_keep_nothing(lab: LabWorld, tmp_path: Path) -> None:
+    packet, _ = lab.send(), lab.send()
+    sent = lab.a.ledger.height - 3
+    expect(lab.deliver(packet))
+    expect(lab.answer(packet))
+    answered = lab.b.ledger.height - 1
+    source, destination = Node(lab, lab.a.ledger, tmp_path / "a"), Node(lab, lab.b.ledger, tmp_path / "b")
+    assert source.later() == sent
+    assert destination.later() == answered
+    close_lane(lab, lab.a)
+    assert source.later() > sent
+    pass_days(lab, 2 * PERIOD_DAYS + 1)
+    assert destination.later() > answered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,10 +12,12 @@ from lockgate.engines.embedded.service import LedgerService
 from lockgate.ibc import host
 from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import expect, update
-from lockgate.machine import keys, pruning
+from lockgate.machine import keys, lanes, pruning
 from lockgate.machine.genesis import Parameters
+from lockgate.machine.records import LaneKind
 from lockgate.merkle.errors import NotAvailable
 from lockgate.storage.memory import MemoryNodes
+from tests.support.dead_lanes import PERIOD_DAYS, close_lane, freeze, pass_days, status
 from tests.support.lab import World
 from tests.support.traffic import BATCH, finish, run_through, send_many
 
@@ -179,3 +182,44 @@ def test_I15_what_a_ledger_needs_cannot_be_pruned_away_by_configuration(keep: Re
     else:
         with pytest.raises(TooFewKept):
             LedgerService(chain, keep=keep)
+
+
+@pytest.mark.parametrize("end", ["client expired", "client frozen", "lane closed"])
+def test_I15_a_packet_that_nobody_can_end_does_not_keep_every_block_for_ever(end: str) -> None:
+    world = small()
+    send_many(world, 1)
+    ledger = world.a.ledger
+    while ledger.height < LEAST_BLOCKS + 200:
+        ledger.block()
+    ((sent, _),) = ledger.chain.store.search([("send_packet.packet_sequence", "1")])
+    if end != "lane closed":
+        if end == "client frozen":
+            freeze(world.a)
+        pass_days(world, 2 * PERIOD_DAYS - 1)
+        assert status(world.a) == end.split()[1].title()
+        assert pruned_to(ledger) == sent, "its client may still be recovered"
+        pass_days(world, 2)
+    else:
+        assert pruned_to(ledger) == sent
+        close_lane(world, world.a)
+    assert pruned_to(ledger) > sent
+
+
+def test_I15_an_answer_over_a_foreign_lane_keeps_no_block() -> None:
+    """Nobody proves that it arrived: it would keep every block after it for ever."""
+    world = small()
+    packet = send_many(world, 1)[0]
+    expect(world.deliver(packet))
+    expect(world.answer(packet))
+    ledger = world.b.ledger
+    while ledger.height < LEAST_BLOCKS + 200:
+        ledger.block()
+    lane = lanes.lane_of(ledger.chain.view(), world.b.client)
+    assert lane is not None
+    ((answered, _),) = ledger.chain.store.search([("write_acknowledgement.packet_sequence", "1")])
+    assert pruned_to(ledger) == answered
+    foreign = replace(lane, kind=LaneKind.FOREIGN)
+    ledger.chain.state.apply({(keys.LANE, keys.lane(lane.lane_id)): foreign.to_bytes()})
+    for _ in range(2):
+        ledger.block()
+    assert pruned_to(ledger) > answered

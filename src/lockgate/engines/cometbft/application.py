@@ -106,7 +106,7 @@ class CometBftApplication:
         self._pending: _Pending | None = None
         self._headers = KeptHeaders(genesis, store)
         self._sync = StateSync(genesis, store, state, self._headers, snapshots, snapshot_every)
-        self._retaining = Retaining(store, state, keep_blocks, self._sync.heights)
+        self._retaining = Retaining(store, state, keep_blocks, self._sync.heights, self.machine.packets.clients)
         self._queries = Queries(self)
         self._answers: Final[Mapping[str, Callable[[Any], Any]]] = {
             "echo": lambda request: abci.ResponseEcho(message=request.message),

@@ -9,7 +9,7 @@ lowest counts:
 - a block younger than the longest period that a client of ours trusts a header for stays;
 - the older of the two snapshots is the oldest state that a new node can begin with; before there is one it begins with
   the first block, so all stay;
-- whatever is still open stays with the block that it was written in, and every block after that.
+- whatever is still open stays with the block that it was written in (`openness`), and every block after that.
 
 The last one asks the tree: a leaf says in which block it was written. That takes a while where much is open, so it is
 done between requests, on a version that is kept, and what it finds holds from then on: what opens later is in later
@@ -22,13 +22,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from lockgate.codec import cbor
+from lockgate.engines.shared.openness import open_since
 from lockgate.engines.shared.ports import AppStore
-from lockgate.ibc import host
-from lockgate.machine import keys, lanes, pruning
+from lockgate.machine.clients import Clients
 from lockgate.machine.genesis import Parameters
 from lockgate.merkle.errors import NotAvailable
 from lockgate.merkle.multistore import MultiStore
-from lockgate.merkle.version import Version
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.time import DurationNanos, UnixNanos, seconds
 
@@ -60,12 +59,15 @@ def check(parameters: Parameters, versions: int, blocks: int) -> None:
 class Retaining:
     """The rule of one application. `snapshots` tells the heights of those that are kept, the newest first."""
 
-    def __init__(self, store: AppStore, state: MultiStore, blocks: int, snapshots: Callable[[], list[int]]) -> None:
+    def __init__(
+        self, store: AppStore, state: MultiStore, blocks: int, snapshots: Callable[[], list[int]], clients: Clients
+    ) -> None:
         self.height = 0  # the node may let go what is below; 0: nothing
         self._store = store
         self._state = state
         self._blocks = blocks
         self._snapshots = snapshots
+        self._clients = clients
         self._looking: Iterator[int] | None = None
         self._bound = 0  # of the look that is being taken: what the numbers, times and snapshots allow
 
@@ -87,7 +89,7 @@ class Retaining:
         snapshots = self._snapshots()
         self._bound = min(height - self._blocks + 1, old[-1] if old else 0, snapshots[-1] if snapshots else 0)
         if self._bound > self.height:
-            self._looking = self._open_since(self._state.view(height))
+            self._looking = open_since(self._state.view(height), self._clients, time)
 
     def step(self) -> bool:
         """Look on for a moment; tells whether more is to do. Raises what a store raises."""
@@ -109,26 +111,9 @@ class Retaining:
             raise
         return True
 
-    def _open_since(self, view: Version) -> Iterator[int]:
-        """The blocks in which what is open after a block was written: sent, waiting, answered and not proven so."""
-        prefix = host.next_sequence_send("")
-        for key, _ in view.scan(host.STORE, prefix, _after(prefix)):
-            marked = host.packet_commitment(key[len(prefix) :].decode(), 0)[:-8]
-            yield from view.written(host.STORE, marked, _after(marked))
-        yield from view.written(keys.INBOX, keys.ENTRY_PREFIX, _after(keys.ENTRY_PREFIX))
-        for lane in lanes.every(view):
-            client = lane.local_client
-            first = host.packet_acknowledgement(client, pruning.watermark(view, client) + 1)
-            yield from view.written(host.STORE, first, _after(first[:-8]))
-
     def _marks(self) -> list[Any]:
         data = self._store.meta(STORE)
         return [] if data is None else [list(mark) for mark in cbor.decode(data)]
-
-
-def _after(prefix: bytes) -> bytes:
-    """The least key above all that begin with a prefix."""
-    return prefix[:-1] + bytes((prefix[-1] + 1,))
 
 
 __all__ = ("Retaining", "TooFewBlocks", "check")

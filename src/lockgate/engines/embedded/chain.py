@@ -235,7 +235,8 @@ class EmbeddedChain:
 
     def prune(self, keep: Retention) -> Pruned:
         """Take away what the ledger need not keep of its past (I15)."""
-        return retention.prune(self.store, self.state, self.view(), self.height, keep)
+        newest = self.block_at(self.height)
+        return retention.prune(self.store, self.state, self.machine.packets.clients, newest, keep)
 
     def _newest_client_header(self) -> UnixNanos | None:
         """Newest header time of the ledgers that open lanes lead to (P13)."""
