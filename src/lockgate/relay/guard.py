@@ -3,7 +3,7 @@
 A client update on one ledger says what another ledger's validators signed. It is compared with what that
 ledger's own node shows at the height, and with every further node that is configured. Where they differ
 and both verify, the evidence goes to every client of that ledger, on every ledger known here, and into a
-file. A height the node does not have yet is waited for; a difference is looked at twice.
+file. A height the node does not have yet is waited for (`comparing`); a difference is looked at twice.
 
 Evidence that somebody else submitted on one ledger is carried to the clients on the others, whether or not a node
 of the ledger that signed twice is known: both headers are in it.
@@ -30,10 +30,11 @@ from lockgate.lightclients.tendermint.messages import (
     decode_misbehaviour,
     encode_header,
 )
-from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.errors import LockgateError, PeerFault
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
 from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.comparing import Comparing, Given
 from lockgate.relay.endpoint import EndPoint, Slot
 from lockgate.relay.kinds import follows_headers
 from lockgate.relay.messages import update_client
@@ -45,21 +46,11 @@ from lockgate.relay.updaters.tendermint import consensus_of
 RECHECK_S: Final = 0.5  # a difference is believed only when it stands after this long
 WAIT_S: Final = 1.0  # for a height that the ledger's node does not have yet
 LOOKS_MOST: Final = 3_600  # after an hour of waiting for a height, people are told instead
-WAITING_MOST: Final = 4_096  # updates that wait to be compared
+WAITING_MOST: Final = 4_096  # blocks in which clients froze
+TOLD_MOST: Final = 1_024  # clients of which people were told that not all of their updates are compared
 TRUSTED_TRIED: Final = 64  # heights of a client tried as common ground, newest first
 HEADERS_COMPARED: Final = 1_024  # hashes of headers that were found equal, not compared again
 KeepEvidence = Callable[[str, dict[str, object]], None]
-
-
-@dataclass(slots=True)
-class _Seen:
-    """An update event whose header is to be compared."""
-
-    on: EndPoint
-    of: EndPoint
-    client: str
-    height: Height  # of the block on `on`
-    looks: int = 0
 
 
 @dataclass(slots=True)
@@ -79,7 +70,8 @@ class Guard:
         self._counters = counters
         self._report = report
         self._keep = keep
-        self._queue: deque[_Seen] = deque(maxlen=WAITING_MOST)
+        self._waiting = Comparing(self._dropped)
+        self._told: deque[tuple[str, str]] = deque(maxlen=TOLD_MOST)
         self._tracks: dict[tuple[str, str], EndPoint | None] = {}
         self._equal: deque[bytes] = deque(maxlen=HEADERS_COMPARED)
         self._woken = asyncio.Event()
@@ -91,7 +83,7 @@ class Guard:
         client = event.get("client_id") or ""
         known = self._tracks.get((on.chain.chain_id, client), on)
         if known is not None and isinstance(on.chain, CometBftChain) and follows_headers(client):
-            self._queue.append(_Seen(on, known, client, height))
+            self._waiting.add(on, client, height)
             self._woken.set()
 
     def froze(self, on: EndPoint, height: Height) -> None:
@@ -116,23 +108,39 @@ class Guard:
 
     async def work(self) -> None:
         """Compare what waits; returns when nothing does for a while."""
-        if not self._queue:
+        if not self._waiting:
             self._woken.clear()
             await self._woken.wait()
-        later: list[_Seen] = []
-        while self._queue:
-            seen = self._queue.popleft()
-            try:
-                if not await self._compare(seen):
-                    later.append(seen)
-            except LockgateError:
-                seen.looks += 1
-                if seen.looks < LOOKS_MOST:
-                    self._queue.append(seen)
-                raise
+        later: list[Given] = []
+        failure: LockgateError | None = None
+        try:
+            while (given := self._waiting.take()) is not None:
+                given.looks += 1
+                later.append(given)
+                try:
+                    if await self._compare(given):
+                        later.pop()
+                except PeerFault as error:  # what a node says of one block holds up no other
+                    failure = error
+        finally:
+            for given in later:
+                if given.looks < LOOKS_MOST:
+                    self._waiting.again(given)
+                else:
+                    for client in given.clients:
+                        self._dropped(given.on, client, given.height)
+        if failure is not None:
+            raise failure
         if later:
-            self._queue.extend(later)
             await asyncio.sleep(WAIT_S)
+
+    def _dropped(self, on: EndPoint, client: str, height: Height) -> None:
+        """Say once of a client that not all of its updates are compared, and count them."""
+        self._counters.not_compared += 1
+        key = (on.chain.chain_id, client)
+        if key not in self._told:
+            self._told.append(key)
+            self._report("not_compared", {"on": on.chain.chain_id, "client": client, "height": str(height)})
 
     async def conflicting(self) -> None:
         """Nodes of a ledger that show two signed headers of a height: evidence, where a client can verify both."""
@@ -190,37 +198,51 @@ class Guard:
                     return made
         return None
 
-    async def _compare(self, seen: _Seen) -> bool:
-        """Compare the headers of one event; False asks to come back."""
-        of = await self._tracked_by(seen)
-        if of is None:
-            return True
-        done = True
-        for data in await _chain(seen.on).transactions(seen.height.height):
-            for client, raw in headers_in(data):
-                if client == seen.client:
-                    done &= await self._compare_header(seen, of, decode_header(raw))
-        seen.looks += 1
-        if not done and seen.looks >= LOOKS_MOST:
-            self._report("not_compared", {"client": seen.client, "height": str(seen.height)})
-            return True
-        return done
+    async def _compare(self, given: Given) -> bool:
+        """Compare the headers that a block gave to clients; False asks to come back."""
+        ready: dict[str, EndPoint] = {}
+        for client in sorted(given.clients):
+            of = await self._tracked_by(given.on, client)
+            if of is None:
+                given.clients.discard(client)
+            elif of.height.height >= given.ahead.get(client, 0):
+                ready[client] = of
+        if ready:
+            waits: dict[str, int] = {}
+            for data in await _chain(given.on).transactions(given.height.height):
+                for client, raw in headers_in(data):
+                    of = ready.get(client)
+                    if of is not None:
+                        header = decode_header(raw)
+                        compared = await self._compare_header(of, header)
+                        if compared is None:
+                            self._dropped(given.on, client, given.height)
+                        elif not compared:
+                            waits[client] = min(header.height.height, waits.get(client, header.height.height))
+            given.clients -= ready.keys() - waits.keys()
+            given.ahead.update(waits)
+        return not given.clients
 
-    async def _tracked_by(self, seen: _Seen) -> EndPoint | None:
+    async def _tracked_by(self, on: EndPoint, client: str) -> EndPoint | None:
         """The ledger that a client follows, if it is one of ours."""
-        key = (seen.on.chain.chain_id, seen.client)
+        key = (on.chain.chain_id, client)
         if key not in self._tracks:
-            chain_id = (await seen.on.chain.client(ClientId(seen.client))).chain_id
+            chain_id = (await on.chain.client(ClientId(client))).chain_id
             self._tracks[key] = next((end for end in self._ends if end.chain.chain_id == chain_id), None)
         return self._tracks[key]
 
-    async def _compare_header(self, seen: _Seen, of: EndPoint, header: ClientHeader) -> bool:
+    async def _compare_header(self, of: EndPoint, header: ClientHeader) -> bool | None:
+        """False: not yet. None: never, since the ledger's node let the block go."""
         if header.block.hash in self._equal:
             return True
+        if header.height.height > of.height.height:
+            await of.see_tip()
+            if header.height.height > of.height.height:
+                return False  # a ledger that has not got there is no evidence
         self._counters.misbehaviour_checks += 1
         own = await self._shown_by(of, header.height)
         if own is None:
-            return False  # a node that has not got there is no evidence
+            return None if header.height.height < await of.chain.earliest() else False  # it may come, unless it is gone
         if agrees(header, own):
             self._equal.append(header.block.hash)
             return True

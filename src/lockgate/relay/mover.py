@@ -77,6 +77,7 @@ class Counters:
     failures: int = 0
     misbehaviour_checks: int = 0
     evidence: int = 0  # misbehaviour submitted and accepted
+    not_compared: int = 0  # updates of clients that the guard had no room or no header for
     pruned: int = 0
 
 

@@ -18,7 +18,7 @@ from lockgate.lightclients.tendermint.states import decode_client_state
 from lockgate.relay import guard
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.driver import Relayer
-from lockgate.relay.rpc import Calls, RpcError
+from lockgate.relay.rpc import BadAnswer, Calls, RpcError
 from lockgate.relay.updaters.grounds import OtherHistory
 from tests.support.equivocation import client_message
 from tests.support.forgery import forged, update_with
@@ -272,5 +272,109 @@ def test_witnesses_must_agree_before_anything_is_called_evidence() -> None:
             await pair.until(lambda: bool(pair.reported("sources_disagree")))
             await asyncio.sleep(0.2)
             assert not frozen(pair.b), "two sources, two opinions: people must look"
+
+    asyncio.run(work())
+
+
+def flood(pair: Pair, client: str, trusted: int, count: int) -> None:
+    """Headers of heights that alpha is far from, all for one client, in one transaction."""
+    ahead = pair.a.ledger.height + 5_000
+    messages = [
+        update_with(pair.a.ledger, forged(pair.a.ledger, ahead + number), client, trusted, pair.b.account)
+        for number in range(count)
+    ]
+    _, result = pair.services[1].submit(pair.b.ledger.signed(pair.b.account, messages))
+    assert result.code == 0, result.log
+
+
+def test_headers_of_heights_that_never_come_hold_up_nothing_and_ask_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can make clients that name a ledger, and flood them. A block is fetched once for all that it brought."""
+    monkeypatch.setattr(guard, "LOOKS_MOST", 20)
+
+    async def work() -> None:
+        pair = Pair.make(validators=4, heartbeat_s=0.05)
+        other = End(pair.b.ledger, account("somebody else"))
+        create_client(other, pair.a.ledger)
+        nodes: list[FaultyRpc] = []
+
+        def watched(rpc: Calls) -> FaultyRpc:
+            nodes.append(FaultyRpc(rpc))
+            return nodes[-1]
+
+        async with pair.running(), relaying(guarded(pair, [], beta=watched)) as (relayer,):
+            await relayer.ready.wait()
+            for _ in range(3):
+                flood(pair, other.client, other.trusted, 8)
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
+            assert nodes[0].calls.count("block") == 3, "not for each header, and not again while none has come"
+            await pair.until(lambda: relayer.counters.not_compared == 3)
+            (told,) = pair.reported("not_compared")
+            assert told["client"] == other.client, "once, not for each"
+            assert not relayer._guard._waiting
+            lie = forged(pair.a.ledger, other.trusted + 1)
+            submit(pair, pair.b, update_with(pair.a.ledger, lie, pair.b.client, pair.b.trusted, pair.b.account))
+            await pair.until(lambda: frozen(pair.b))
+
+    asyncio.run(work())
+
+
+def test_what_one_client_was_given_and_no_node_explains_holds_up_no_other() -> None:
+    async def work() -> None:
+        pair = Pair.make(validators=4, heartbeat_s=0.05)
+        other = End(pair.b.ledger, account("somebody else"))
+        create_client(other, pair.a.ledger)
+        poisoned: list[int] = []
+
+        async def misshapen(method: str, params: dict[str, Any]) -> None:
+            if method == "block" and int(params["height"]) in poisoned:
+                raise BadAnswer("not a block")
+
+        async with (
+            pair.running(),
+            relaying(guarded(pair, [], beta=lambda rpc: FaultyRpc(rpc, before=misshapen))) as (relayer,),
+        ):
+            await relayer.ready.wait()
+            await pair.until(lambda: pair.a.ledger.height > pair.b.trusted + 4)
+            poisoned.extend(range(pair.b.ledger.height + 1, pair.b.ledger.height + 3))
+            message = update_with(
+                pair.a.ledger, pair.a.ledger.chain.signed_header(other.trusted + 2), other.client, other.trusted,
+                pair.b.account,
+            )  # fmt: skip
+            submit(pair, pair.b, message)
+            await pair.until(lambda: pair.b.ledger.height > poisoned[-1])
+            lie = forged(pair.a.ledger, pair.b.trusted + 3)
+            submit(pair, pair.b, update_with(pair.a.ledger, lie, pair.b.client, pair.b.trusted, pair.b.account))
+            await pair.until(lambda: frozen(pair.b), 3.0)
+
+    asyncio.run(work())
+
+
+def test_a_header_whose_block_its_ledgers_node_let_go_is_told() -> None:
+    async def work() -> None:
+        pair = Pair.make(heartbeat_s=0.05)
+        other = End(pair.b.ledger, account("somebody else"))
+        create_client(other, pair.a.ledger)
+        first: list[int] = []
+
+        async def gone(method: str, params: dict[str, Any]) -> None:
+            if first and method in {"commit", "validators"} and int(params.get("height") or first[0]) < first[0]:
+                raise RpcError("not available")
+
+        def shown(method: str, _: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+            if first and method == "status":
+                result["sync_info"]["earliest_block_height"] = str(first[0])
+            return result
+
+        pruned = guarded(pair, [], alpha=lambda rpc: FaultyRpc(rpc, shown, gone))
+        async with pair.running(), relaying(pruned) as (relayer,):
+            await relayer.ready.wait()
+            await pair.until(lambda: pair.a.ledger.height > other.trusted + 5)
+            first.append(other.trusted + 4)
+            header = pair.a.ledger.chain.signed_header(other.trusted + 2)
+            submit(pair, pair.b, update_with(pair.a.ledger, header, other.client, other.trusted, pair.b.account))
+            await pair.until(lambda: relayer.counters.not_compared == 1)
+            assert not relayer._guard._waiting
+            assert pair.reported("not_compared")[0]["client"] == other.client
 
     asyncio.run(work())
