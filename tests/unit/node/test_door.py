@@ -358,6 +358,26 @@ def test_p22_a_revoked_pass_is_refused_and_its_stream_ended(world: World, monkey
     assert [line.split(":")[0] for line in world.log] == ["token.revoked"]
 
 
+def test_p22_a_stream_of_a_key_that_was_rotated_away_is_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[P22] A thief of the operator's key loses its streams with the rotation, not with its token's end."""
+    made, seed = make(world.folder, world.home, "thief", ("subscribe",), 300)
+    write(file := world.folder.root / "thief.pass", made, seed)
+    monkeypatch.setattr(socket, "LOOK_S", 0.05)
+
+    async def work() -> None:
+        monkeypatch.setenv(passes.NAMED, str(file))
+        events = stream(world.path, "subscribe", since=50)
+        world.desk.news.set()
+        assert (await anext(events))["number"] == 51
+        issuing.rotate(world.folder)
+        world.desk.news.set()  # what happens from then on is not for it
+        with pytest.raises(RemoteRefusal) as ended:
+            await anext(events)
+        assert (world.refused(ended), ended.value.resume) == (TokenEnded.code, {"since": 51})
+
+    world.run(work)
+
+
 def test_p22_tools_go_on_where_the_ledger_is_not_seen_and_passes_wait(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,7 +100,13 @@ class Guard:
         return Sealed.make(Admitted, token, seconds_to_nanos(UnixSeconds(claims.expires + SKEW_S)))
 
     def left(self, admitted: Admitted, at: Moment) -> float:
-        """Seconds that what was let in may go on; 0 when it must end: its token is over, or was revoked since."""
+        """Seconds that what was let in may go on; 0 when it must end.
+
+        That is when its token is over or was revoked since, and when its issuer's key issues here no more: whoever had
+        stolen that key made the token, as far as a rotation can tell.
+        """
+        if admitted.token.issuer.key.hash not in self._issuers():
+            return 0.0
         seen = self._revoked()
         if seen is not None and seen.names(admitted.token):
             return 0.0
