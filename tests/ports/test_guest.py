@@ -135,6 +135,15 @@ def test_sends_leave_with_the_outcome_under_their_reference(guest: Guest) -> Non
     assert len(first) == 32
 
 
+def test_a_call_may_have_a_shorter_longest_timeout(guest: Guest) -> None:
+    outcome = call(
+        guest, message(probe.send("bob", timeout_s=3_601) + probe.send("bob", timeout_s=3_600)), longest_timeout_s=3_600
+    )
+    assert isinstance(outcome.result, Reply)
+    assert outcome.result.body.startswith(b"\1" + probe.framed(b"bad-timeout") + b"\0")
+    assert [send.timeout_s for send in outcome.sends] == [3_600]
+
+
 def test_references_come_from_the_call(guest: Guest) -> None:
     first = call(guest, message(probe.send("bob"))).sends[0].ref
     assert call(guest, message(probe.send("bob"))).sends[0].ref == first
@@ -150,6 +159,15 @@ def test_references_come_from_the_call(guest: Guest) -> None:
         (probe.send("bob", timeout_s=86_401), b"bad-timeout"),
         (probe.send("bob", schema=""), b"bad-schema"),
         (probe.send("bob", schema="a b"), b"bad-schema"),
+        (probe.send("bob", schema="probe"), b"bad-schema"),
+        (probe.send("bob", schema="Probe@1.0"), b"bad-schema"),
+        (probe.send("bob", schema="probe@0.1"), b"bad-schema"),
+        (probe.send("bob", schema="probe@1.00"), b"bad-schema"),
+        (probe.send("bob", schema="probe@65536.0"), b"bad-schema"),
+        (probe.send("bob", schema="a@99999999999999999999999.1"), b"bad-schema"),
+        (probe.send("bob", schema="a" * 65 + "@1.0"), b"bad-schema"),
+        (probe.send("bob", schema="e\u0301@1.0"), b"bad-schema"),
+        (probe.send("bob", schema="session/handshake@1.0"), b"bad-schema"),
     ],
 )
 def test_a_send_that_cannot_be_is_told_to_the_guest(guest: Guest, sending: bytes, word: bytes) -> None:

@@ -26,7 +26,7 @@ SecretSeed = NewType("SecretSeed", bytes)  # 32 bytes, KDF(per-start host secret
 REF_BYTES: Final = 32
 SEED_BYTES: Final = 32
 MAX_REFUSAL_DETAIL: Final = 1024  # UTF-8 bytes; sealed with its code it fits the ledger's 4,096-byte reason
-MAX_SCHEMA: Final = 128  # ASCII characters of a schema id with its version
+RESERVED: Final = "session/"  # ids of schemas that hosts speak among themselves: no guest and no operator sends them
 MAX_ALIAS: Final = 128  # ASCII characters of a peer's alias; an endpoint id in hex is 64
 MAX_TIMEOUT_S: Final = 86_400  # P13: a packet times out at most 24 h ahead
 
@@ -173,9 +173,9 @@ class Send:
 
     ref: MessageRef  # returned to the guest; the host keeps which packet it became
     to: str
-    schema: str
+    schema: str  # id@major.minor, and not a reserved id
     body: bytes
-    timeout_s: int  # after the ledger time of the call, 1..MAX_TIMEOUT_S
+    timeout_s: int  # after the ledger time of the call, 1..the longest of the call
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +265,7 @@ class GuestEnv:
     peers: frozenset[str] = frozenset()  # aliases this guest may send to
     deferred: frozenset[MessageRef] = frozenset()  # messages it deferred that are still open
     state_bytes: int = 0  # keys and values of the view
+    longest_timeout_s: int = MAX_TIMEOUT_S  # of a message it sends
     limits: GuestLimits = field(default_factory=GuestLimits)
 
     def __post_init__(self) -> None:
@@ -302,9 +303,9 @@ def is_refusal_code(text: str) -> bool:
 __all__ = (
     "MAX_ALIAS",
     "MAX_REFUSAL_DETAIL",
-    "MAX_SCHEMA",
     "MAX_TIMEOUT_S",
     "REF_BYTES",
+    "RESERVED",
     "SEED_BYTES",
     "TRAP_WORDS",
     "Acknowledged",

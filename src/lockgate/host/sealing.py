@@ -6,9 +6,12 @@ as its ledgers prove it. Together they give every field of P17 without a word fr
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
-from lockgate.codec.registry import SchemaName, Version
+from lockgate.codec.errors import SchemaMismatch
+from lockgate.codec.registry import SchemaName
 from lockgate.crypto.keys import IdentitySigner
 from lockgate.crypto.ports import Decapsulator, Encapsulator
 from lockgate.envelope.binding import CONTENT_SCHEMA, ENCODING, VERSION, Binding, Context, Role, SenderChoice
@@ -20,10 +23,12 @@ from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.ids import ClientId, DomainId
 from lockgate.primitives.time import UnixSeconds
 
+_NAME: Final = re.compile(r"(?P<id>[^@]{1,64})@(?P<major>[1-9][0-9]{0,4})\.(?P<minor>0|[1-9][0-9]{0,4})\Z", re.ASCII)
+
 
 class BadSchemaName(PeerFault):
     code = "host.bad_schema"
-    summary = "A schema is named id@major.minor, and this is not."
+    summary = "A schema is named id@major.minor: lower-case words joined by - and /, and numbers up to 65535."
     untouched = "The message was not sent."
     next_step = "Name the schema as in `quote@1.0`."
 
@@ -133,12 +138,14 @@ def unseal_within(context: Context, key: bytes, peer: KeyRecord, data: bytes) ->
 
 
 def schema_ref(name: str) -> SchemaName:
-    """Read `id@major.minor`. Raises BadSchemaName."""
-    ident, at, version = name.rpartition("@")
-    major, dot, minor = version.partition(".")
-    if not (at and dot and ident and version.isascii() and major.isdigit() and minor.isdigit()):
+    """Read `id@major.minor`: exactly the names that a content can carry (`SchemaName`). Raises BadSchemaName."""
+    match = _NAME.match(name)
+    if match is None:
         raise BadSchemaName("not id@major.minor", schema=name)
-    return SchemaName(ident, Version(int(major), int(minor)))
+    try:
+        return SchemaName.from_value((match["id"], int(match["major"]), int(match["minor"])))
+    except SchemaMismatch as error:
+        raise BadSchemaName("not the name of a schema", schema=name) from error
 
 
 def schema_name(ref: SchemaName) -> str:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
+from lockgate.codec.registry import SchemaName
+from lockgate.envelope.binding import MAX_PAYLOADS
+from lockgate.envelope.content import MAX_BODY
 from lockgate.host import ports as guest_ports
+from lockgate.host.sealing import schema_ref
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.work import Decision, Item, Plan
+from lockgate.ibc.packet import Payload
 from lockgate.primitives.errors import Refused
 
 
@@ -16,6 +22,35 @@ class TooManyPayloads(Refused):
     summary = "A packet carries at most 16 payloads, the message's own included (P2)."
     untouched = "Nothing was sent."
     next_step = "Put fewer payloads beside the message; a ledger's own limit may be lower."
+
+
+class BadTimeout(Refused):
+    code = "host.bad_timeout"
+    summary = "A message has from one second to a day, and this one was to have less or more (P13)."
+    untouched = "Nothing was sent."
+    next_step = "Send it with a timeout of 1 to 86,400 s; in a session of at most 3,600 s."
+
+
+class BodyTooLong(Refused):
+    code = "host.body_too_long"
+    summary = "A body above 131,072 bytes does not travel inside a packet (I8)."
+    untouched = "Nothing was sent."
+    next_step = "Send it as a file: `lockgate send --file`, or a path in the Python API."
+
+
+def sendable(schema: str, timeout_s: int, body: bytes = b"", beside: Sequence[Payload] = ()) -> SchemaName:
+    """The schema of a message that an operator asks for, judged before it is work: nothing in it is to stop a host.
+
+    Raises BadSchemaName, BadTimeout, BodyTooLong, TooManyPayloads.
+    """
+    name = schema_ref(schema)
+    if not 0 < timeout_s <= guest_ports.MAX_TIMEOUT_S:
+        raise BadTimeout(timeout_s=timeout_s, longest=guest_ports.MAX_TIMEOUT_S)
+    if len(body) > MAX_BODY:
+        raise BodyTooLong(size=len(body), limit=MAX_BODY)
+    if len(beside) >= MAX_PAYLOADS:
+        raise TooManyPayloads(beside=len(beside))
+    return name
 
 
 class Asked:
@@ -50,4 +85,4 @@ class Asked:
         return Decision((Plan(sends=(await self._steps.sending(send, item.beside),)),), result={"ref": ref.hex()})
 
 
-__all__ = ("Asked", "TooManyPayloads")
+__all__ = ("Asked", "BadTimeout", "BodyTooLong", "TooManyPayloads", "sendable")

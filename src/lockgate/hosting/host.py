@@ -18,16 +18,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockgate.crypto.ports import Encapsulator
-from lockgate.envelope.binding import MAX_PAYLOADS
 from lockgate.envelope.bulk import BODY_SCHEMA
 from lockgate.host import ports as guest_ports
 from lockgate.host.keyring import KeyCabinet, KeyRing
 from lockgate.host.recovery import Fenced
-from lockgate.host.sealing import schema_name, schema_ref
+from lockgate.host.sealing import schema_name
 from lockgate.host.staging import GuestTree
 from lockgate.hosting.acquaintances import HostAcquaintances
 from lockgate.hosting.arrivals import Arrivals
-from lockgate.hosting.asked import Asked, TooManyPayloads
+from lockgate.hosting.asked import Asked, sendable
 from lockgate.hosting.bulk import Bulk, BulkComing, NoChannel
 from lockgate.hosting.config import HostConfig
 from lockgate.hosting.endings import Endings
@@ -126,18 +125,17 @@ class Host:
         `beside` are payloads to applications of the peer's ledger, which act or fail with the message (P2).
         """
         self.peers.named(to)
-        schema_ref(schema)
-        if len(beside) >= MAX_PAYLOADS:
-            raise TooManyPayloads(beside=len(beside))
+        sendable(schema, timeout_s, body, beside)
         item = Item("send", to=to, schema=schema, input=body, timeout_s=timeout_s, beside=tuple(beside))
         return await self._ask(item)
 
     async def send_file(self, to: str, schema: str, path: Path, timeout_s: int) -> dict[str, Any]:
         """Send a file of any length as one message: sealed and offered here, its key in the packet (I8)."""
         self.peers.named(to)
+        name = sendable(schema, timeout_s)
         if self.bulk is None:
             raise NoChannel(host=self.config.name)
-        body = await self.bulk.seal(path, schema_ref(schema))
+        body = await self.bulk.seal(path, name)
         try:
             return await self._ask(
                 Item("send", to=to, schema=schema_name(BODY_SCHEMA), input=body, timeout_s=timeout_s)

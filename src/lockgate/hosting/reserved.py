@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from lockgate.host.ports import RESERVED
 from lockgate.primitives.errors import Refused
 
 HANDSHAKE: Final = "session"  # the purpose of messages that make a session
-RESERVED: Final = "session/"  # ids of schemas that hosts speak among themselves
 
 
 class ReservedSchema(Refused):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from lockgate.envelope.binding import SenderChoice
+from lockgate.host.ports import MAX_TIMEOUT_S
 from lockgate.hosting.config import EpochLimits, PeerRef
 from lockgate.primitives.errors import Refused, Unavailable
 from lockgate.primitives.ports import Rng
@@ -123,6 +124,11 @@ class Sessions:
         self._pending: dict[bytes, tuple[bytes, bytes, int]] = {}  # (peer, session, epoch) by what confirms it
         self._spent: dict[bytes, bytes] = {}  # peer → session that needs a new epoch
         self._outdone: set[bytes] = set()  # peers with which a stronger suite counts than that of the session
+
+    @property
+    def longest_timeout_s(self) -> int:
+        """Of a message that is sent now."""
+        return LONGEST_TIMEOUT_S if self.required else MAX_TIMEOUT_S
 
     # The life of the process.
 

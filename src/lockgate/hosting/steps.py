@@ -117,6 +117,7 @@ class Steps:
             peers=self.peers.aliases,
             deferred=frozenset(self.deferred()),
             state_bytes=self._guest_bytes,
+            longest_timeout_s=parts.sessions.longest_timeout_s,
         )
         outcome = parts.guest.call(invocation, parts.tree, env)
         for line in outcome.logs:
@@ -297,9 +298,7 @@ class Steps:
         """
         newest = floor_seconds(self.time)
         asked = max(newest, floor_seconds(self.parts.clock.now())) + seconds_
-        if seconds_ <= guest_ports.MAX_TIMEOUT_S:  # a longer one is for the ledger to refuse
-            asked = min(asked, newest + guest_ports.MAX_TIMEOUT_S)
-        return UnixSeconds(asked)
+        return UnixSeconds(min(asked, newest + guest_ports.MAX_TIMEOUT_S))
 
     def _choice(self, keys: Keys | None) -> SenderChoice:
         fence, counter = self.fence, self.counter

@@ -16,8 +16,7 @@ from typing import Final
 
 from lockgate.host.ports import (
     MAX_ALIAS,
-    MAX_SCHEMA,
-    MAX_TIMEOUT_S,
+    RESERVED,
     GuestEnv,
     GuestOutcome,
     GuestState,
@@ -30,8 +29,8 @@ from lockgate.host.ports import (
     Result,
     Send,
     TrapKind,
-    printable_ascii,
 )
+from lockgate.host.sealing import BadSchemaName, schema_ref
 from lockgate.primitives.state import Overlay, Writes
 from lockgate.runtime.results import Stopped, checked_refusal, checked_reply, shown
 
@@ -74,9 +73,9 @@ class Imports:
 
     def send(self, to: str, schema: str, body: bytes, timeout_s: int) -> MessageRef | str:
         """Queue a message; return its reference, or the word for what is wrong with it."""
-        if not printable_ascii(schema, MAX_SCHEMA):
+        if not _may_name(schema):
             return "bad-schema"
-        if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        if not 0 < timeout_s <= self._env.longest_timeout_s:
             return "bad-timeout"
         if len(body) > self._limits.send_bytes:
             return "too-large"
@@ -188,6 +187,14 @@ class Imports:
             fuel_used=fuel_used,
             state_bytes=self._state_bytes if acted else self._env.state_bytes,
         )
+
+
+def _may_name(schema: str) -> bool:
+    """Is it the name of a schema, and of one that guests speak?"""
+    try:
+        return not schema_ref(schema).id.startswith(RESERVED)
+    except BadSchemaName:
+        return False
 
 
 def _size(key: bytes, value: bytes | None) -> int:

@@ -346,3 +346,13 @@ async def test_a_lost_handshake_is_begun_again(world: HostWorld) -> None:
     await task
     assert world.b.get(b"k") == b"v"
     assert [said["code"] for said in world.a.reported("handshake_failed")] == ["session.handshake_refused"]
+
+
+@in_world(sessions=True)
+async def test_P18_a_guest_is_told_that_its_timeout_is_longer_than_a_key_is_kept(world: HostWorld) -> None:
+    """[P18] In the call, and not by a callback that comes again and again."""
+    script = probe.send("b", timeout_s=3_601) + probe.write(b"told", b"yes")
+    await ask(world, world.a, probe.output(script))
+    assert world.a.get(b"told") == b"yes"
+    assert world.a.reported("held") == []
+    assert len([row for row in world.a.store.all_sent() if row.purpose == "message"]) == 1
