@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from lockgate.hosting.host import Host
+from lockgate.node.arguments import MAX_NUMBER, Arguments
 from lockgate.node.bodies import NoMessage, body_json, drop_body, file_of
 from lockgate.node.outbox import MAX_LISTED
-from lockgate.node.packets import ByPlace, ByRef, parse, trace_id
+from lockgate.node.packets import ByPlace, ByRef, PacketName, parse, trace_id
 from lockgate.node.socket import Answer, BadCall, Events
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import DomainId, Hash32
 from lockgate.storage.feed import Feed, Happening
 from lockgate.storage.host import Seen, Sent
 
+ANY: Final = -MAX_NUMBER  # a host says itself what is no timeout
 PAGE: Final = 64  # happenings read at a time: bounds what a slow subscriber keeps in memory
 ENDED: Final = frozenset({"acknowledged", "refused", "timed_out"})
 
@@ -43,47 +44,46 @@ class Desk:
             event.set()
 
     async def handle(self, verb: str, arguments: dict[str, Any]) -> Answer | Events:
-        host = self._host
+        host, given = self._host, Arguments(arguments)
         match verb:
             case "status":
                 tokens = {} if self._door is None else {"tokens": self._door()}
                 return {**host.status(), **tokens, "newest": self._feed.newest()}
             case "rotate":
-                return await host.rotate(int(arguments.get("sealing", 0)))
+                return await host.rotate(given.number("sealing", default=0))
             case "accept_rules":
-                host.accept_rules(str(arguments["ledger"]), tuple(map(str, arguments["digests"])))
+                host.accept_rules(self._ledger(given.text("ledger")), given.digests("digests"))
                 return {"changed": host.rules.changed()}
             case "command":
-                return self._named(await host.command(bytes.fromhex(arguments["input"])))
+                return self._named(await host.command(given.data("input")))
             case "send":
-                body = bytes.fromhex(arguments["body"])
-                to, schema = str(arguments["to"]), str(arguments["schema"])
-                return self._named(await host.send(to, schema, body, int(arguments["timeout_s"])))
+                to, schema, timeout_s = given.text("to"), given.text("schema"), given.number("timeout_s", least=ANY)
+                return self._named(await host.send(to, schema, given.data("body"), timeout_s))
             case "send_file":
-                to, schema, path = str(arguments["to"]), str(arguments["schema"]), Path(arguments["path"])
-                return self._named(await host.send_file(to, schema, path, int(arguments["timeout_s"])))
+                to, schema, timeout_s = given.text("to"), given.text("schema"), given.number("timeout_s", least=ANY)
+                return self._named(await host.send_file(to, schema, given.path("path"), timeout_s))
             case "body":
-                return body_json(host, *self._place(str(arguments["packet"])))
+                return body_json(host, *self._place(given.text("packet")))
             case "drop_body":
-                return drop_body(host, *self._place(str(arguments["packet"])))
+                return drop_body(host, *self._place(given.text("packet")))
             case "outbox":
-                limit = min(int(arguments.get("limit", MAX_LISTED)), MAX_LISTED)
-                before = str(arguments.get("before") or "")
+                before = given.text("before", "")
                 ref = self._own(before).ref if before else None
-                rows = host.store.sent_page(limit, arguments.get("state"), ref)
+                limit, state = given.count("limit", MAX_LISTED, MAX_LISTED), given.text("state", "")
+                rows = host.store.sent_page(limit, state or None, ref)
                 return {"messages": [self._sent(row) for row in rows]}
             case "message":
-                row = host.store.sent_by_packet(str(arguments["client"]), int(arguments["sequence"]))
+                row = host.store.sent_by_packet(given.text("client"), given.number("sequence"))
                 return {"message": None if row is None else self._sent(row)}
             case "inbox":
-                limit = min(int(arguments.get("limit", 100)), MAX_LISTED)
-                return {"messages": [self._seen(row) for row in host.store.all_seen(limit)]}
+                rows_seen = host.store.all_seen(given.count("limit", 100, MAX_LISTED))
+                return {"messages": [self._seen(row) for row in rows_seen]}
             case "wait":
-                return self._wait(bytes.fromhex(arguments["ref"]))
+                return self._wait(given.data("ref"))
             case "subscribe":
                 if arguments.get("since") is None:
                     arguments["since"] = self._feed.newest()  # where a stream goes on whose token ends
-                return self._subscribe(int(arguments["since"]))
+                return self._subscribe(given.number("since"))
         raise BadCall("no such verb", verb=verb)
 
     async def _wait(self, ref: bytes) -> Events:
@@ -144,12 +144,19 @@ class Desk:
         size = len(row.body) if path is None else path.stat().st_size
         return {**row_json(row), "packet": packet, "file": None if path is None else str(path), "bytes": size}
 
+    def _ledger(self, name: str) -> str:
+        """A ledger that this host follows, by its name. Raises BadCall."""
+        config = self._host.config
+        if name not in {ref.name for ref in (config.local, *config.remotes)}:
+            raise BadCall("the host follows no ledger of that name", ledger=name)
+        return name
+
     def _own(self, text: str) -> Sent:
         """A message of this host, by its ref or its packet's name. Raises BadPacketName and UnknownRef."""
         name, row = parse(text), None
         if isinstance(name, ByRef):
             row = self._host.store.sent(name.ref)
-        elif isinstance(name, ByPlace) and name.ledger in {self._host.config.local.name, ""}:
+        elif _is_kept(name) and name.ledger in {self._host.config.local.name, ""}:
             row = self._host.store.sent_by_packet(name.client, name.sequence)
         if row is None:
             raise UnknownRef("no such message", message=text)
@@ -158,7 +165,7 @@ class Desk:
     def _place(self, text: str) -> tuple[str, int]:
         """Where a received packet stands here, by its name on the ledger that sent it."""
         name = parse(text)
-        if isinstance(name, ByPlace):
+        if _is_kept(name):
             for peer in self._host.config.peers.values():
                 if name.client == peer.remote_client and name.ledger in {peer.ledger, ""}:
                     return peer.local_client, name.sequence
@@ -182,6 +189,11 @@ class _Bell:
     async def rung(self) -> None:
         await self._event.wait()
         self._event.clear()
+
+
+def _is_kept(name: PacketName) -> TypeGuard[ByPlace]:
+    """Is it a place that a row of the host's file can have? Sequences go one bit further on the wire."""
+    return isinstance(name, ByPlace) and name.sequence <= MAX_NUMBER
 
 
 def row_json(row: Sent | Seen) -> Answer:

@@ -30,7 +30,7 @@ from lockgate.session.tokens import NO_CHANNEL, Admitted, ListUnseen, Nonces, No
 
 MAX_CALLERS: Final = 64  # connections at once: a subscriber has one for good, a call one for a moment
 LONG_S: Final = 86_400.0  # to look again, where nothing ends a stream
-LOOK_S: Final = 5.0  # how late a stream ends whose token was revoked, or a clock set
+LOOK_S: Final = 5.0  # how late a silent stream ends whose token was revoked, or its issuer replaced, or a clock set
 GREETING_S: Final = 30.0  # a host that is busy sealing answers late; one of before tokens, never
 IDLE_S: Final = 90.0  # for a call to come on a connection: a nonce lives no longer
 MAX_LINE: Final = 4 * 1024 * 1024  # a command of a megabyte in hex, with room
@@ -60,6 +60,13 @@ class TokenEnded(Refused):
     summary = "The token that a stream began with has ended, and the stream with it."
     untouched = "Events that were not pushed are kept; `resume` names the place."
     next_step = "Call again with a new token and the arguments in `resume`; the Python API does so by itself."
+
+
+class CallFailed(Unavailable):
+    code = "socket.failed"
+    summary = "The process could not carry out the call; its own log says why."
+    untouched = "What the call had done until then stands: look at `inbox`, `outbox` and `host status`."
+    next_step = "Report it with the lines of the host's log."
 
 
 class TooManyCallers(Unavailable):
@@ -210,8 +217,8 @@ async def _stream(
         while True:
             following = asyncio.ensure_future(_next(events))
             waiting: set[asyncio.Future[Any]] = {gone, following}
-            while left() > 0:
-                done, _ = await asyncio.wait(waiting, timeout=min(left(), LOOK_S), return_when=asyncio.FIRST_COMPLETED)
+            while (seconds := left()) > 0:
+                done, _ = await asyncio.wait(waiting, timeout=min(seconds, LOOK_S), return_when=asyncio.FIRST_COMPLETED)
                 if done:
                     break
             if left() <= 0 and not gone.done():
@@ -227,6 +234,9 @@ async def _stream(
                 event = following.result()
             except LockgateError as error:
                 await _send(writer, _refusal(error))
+                return
+            except Exception as error:
+                await _send(writer, _failed(error))
                 return
             if event is None:
                 await _send(writer, {"ok": {}})
@@ -264,6 +274,8 @@ async def _answer(
         return _refusal(error), admitted
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         return {"error": {"code": BadCall.code, "detail": type(error).__name__}}, admitted
+    except Exception as error:
+        return _failed(error), admitted
 
 
 def _request(line: bytes) -> tuple[str, bytes, bytes, bytes]:
@@ -284,6 +296,12 @@ def _left(door: Door | None, admitted: Admitted | None) -> float:
 
 def _place(arguments: Answer) -> Answer:
     return {"since": arguments["since"]} if arguments.get("since") is not None else {}
+
+
+def _failed(error: Exception) -> Answer:
+    """A bug of ours: whoever asked is answered all the same, and the log has what happened."""
+    asyncio.get_running_loop().call_exception_handler({"message": "a call failed", "exception": error})
+    return _refusal(CallFailed(type(error).__name__))
 
 
 def _refusal(error: LockgateError, resume: Answer | None = None) -> Answer:
