@@ -90,7 +90,10 @@ def keys_rotate(
     key: Key = "",
     seal_suite: Annotated[int, typer.Option(help="A host's: the seal suite of the next sealing key.")] = 0,
 ) -> None:
-    """Replace keys by the next ones, on the ledgers, which must run: a host's all together, of others the one named."""
+    """Replace keys by the next ones, on the ledgers, which must run: a host's all together, of others the one named.
+
+    A host that is stopped is rotated, too, by an account of this folder.
+    """
     from lockgate.node import keys
 
     show(await_(lambda: keys.rotate(Settings.folder, party, key, seal_suite, output.remark)))

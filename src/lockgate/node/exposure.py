@@ -39,7 +39,7 @@ class Standing:
     next_rotation: UnixNanos | None
     old_keys_until: UnixNanos | None  # when sealing keys of earlier records are erased, where some are held
     open_messages: int  # sent and not ended: their replies are sealed to a record of this host
-    apart: bool = False  # the next identity lies elsewhere
+    apart: bool = False  # the next identity lies elsewhere, and nowhere else
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,20 @@ def exposures(standing: Standing, places: dict[str, set[str]]) -> list[Exposure]
         _file(standing, left),
         Exposure("the sealing key", f"opening bodies {SEALED}, recorded ones too", f"new bodies: {rotation}"),
         Exposure("the identity key, without the next one", "signing envelopes and handshakes in its name", rotation),
-        Exposure("the account", "fencing this host off, spending its balance; no message of its guest", rotation),
+        _account(rotation),
         _root(standing, guarded),
         *([_old(standing)] if standing.old_keys_until is not None else []),
     ]
+
+
+def _account(rotation: str) -> Exposure:
+    # The root that its thief posts is of a state that the host has not, and no key of the host brings it back.
+    what = (
+        "stopping this endpoint for good, answering and refusing what waits in its inbox, granting others its inbox, "
+    )
+    what += "filling its list of revoked tokens, spending its balance; no message of its guest"
+    stopped = "once it is stopped, `lockgate keys rotate` by hand ends the rest, or a revocation all of it"
+    return Exposure("the account", what, f"{rotation}, made while the host runs; {stopped}")
 
 
 def _file(standing: Standing, left: list[str]) -> Exposure:
@@ -148,15 +158,16 @@ async def _standing(folder: Folder, party: Party) -> Standing:
             last, open_messages = schedule.last_rotation(store), len(store.all_sent("sent"))
         finally:
             store.close()
-    old = sum(1 for facts in recorded(party.home).get("keys", {}).values() if facts["role"] == "sealing") > 1
+    roles = [facts["role"] for facts in recorded(party.home).get("keys", {}).values()]
     return Standing(
         index=None if state is None else state.record_index,
         revoked_at=0 if state is None else state.revoked_at,
         delay_blocks=delay,
         next_rotation=schedule.read(party.home).due(last),
-        old_keys_until=UnixNanos(last + KEPT) if old and last is not None else None,
+        old_keys_until=UnixNanos(last + KEPT) if roles.count("sealing") > 1 and last is not None else None,
         open_messages=open_messages,
-        apart=reserve_of(party.home) is not None,
+        # A reserve that is named while a move was cut off, or a rotation is not settled, keeps nothing apart.
+        apart=reserve_of(party.home) is not None and roles.count("identity") == 1,
     )
 
 

@@ -21,12 +21,12 @@ from lockgate.keystore.store import Keystore, algorithms_of
 from lockgate.keystore.stretch import Passphrase
 from lockgate.keystore.whole import make_folder
 from lockgate.machine.accounts import account_id
-from lockgate.node import attestor, cometbft, exposures, identity, issuing, keystores, ledger, schedule
+from lockgate.node import attestor, cometbft, exposures, identity, issuing, keystores, ledger, schedule, stopped
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.custody import custody
 from lockgate.node.exposure import Exposure, exposure
-from lockgate.node.folder import SUITE_ED25519, Folder, writing
+from lockgate.node.folder import SUITE_ED25519, Folder, NotRunning, writing
 from lockgate.node.keystores import KINDS, Choice, Party
 from lockgate.node.patience import reached
 from lockgate.node.provision import RELAY_KEYS
@@ -242,15 +242,21 @@ def imported(folder: Folder, text: str, file: Path, passphrase: Passphrase) -> R
 
 
 async def rotate(folder: Folder, text: str, key: str = "", sealing: int = 0, say: Say = silent) -> Row:
-    """Replace a party's key by the next one on its ledgers, which run; a host's keys all together, by itself.
+    """Replace a party's key by the next one on its ledgers; a host's all together, by itself where it runs.
 
     `sealing` is the seal suite of a host's next sealing key; 0: the one it has.
 
-    Raises NotCovered, NoSuchKey, what the host answers, and what `rotating` raises.
+    Raises NotCovered, NoSuchKey, what the host answers, and what `rotating` and `stopped` raise.
     """
     party = existing(folder, text)
     if party.kind == "hosts":
-        return await call(party.home / "host.sock", "rotate", sealing=sealing)
+        try:
+            return await call(party.home / "host.sock", "rotate", sealing=sealing)
+        except NotRunning:
+            if not (party.home / "endpoint.json").exists():
+                raise
+            say(f"{text} does not run: its next record is posted here, and it takes that up when it starts")
+            return await stopped.rotate(folder, party, sealing)
     return await Rotation(folder, party, _rotating(party, key, "rotate"), say).rotate()
 
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
-from lockgate.node.exposure import Exposure, Standing, exposures
+from lockgate.node import keystores
+from lockgate.node.config import save
+from lockgate.node.exposure import Exposure, Standing, exposure, exposures
+from lockgate.node.folder import Folder
+from lockgate.node.identity import open_keys
+from lockgate.node.keystores import Party
+from lockgate.node.reserve import set_apart
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
+from tests.support.hosts import HostWorld, in_world
 
 STANDING = Standing(0, 0, 10, UnixNanos(5_000 * NANOS_PER_SECOND), None, 0)
 IN_FILES = {"identity": {"file"}, "sealing": {"file"}, "account": {"file"}}
@@ -42,6 +50,31 @@ def test_a_single_key_counts_until_the_next_rotation() -> None:
         assert "the rotation due at 5000" in of(stolen, STANDING, IN_FILES).until
         unscheduled = dataclasses.replace(STANDING, next_rotation=None)
         assert "for good unless one is made" in of(stolen, unscheduled, IN_FILES).until
+
+
+def test_a_thief_of_the_account_can_stop_the_endpoint_and_a_schedule_does_not_end_that() -> None:
+    found = of("the account", STANDING, IN_FILES)
+    for each in ("stopping this endpoint for good", "inbox", "tokens", "balance"):
+        assert each in found.good_for
+    assert "made while the host runs" in found.until
+    assert "`lockgate keys rotate` by hand" in found.until
+
+
+@in_world()
+async def test_a_reserve_keeps_apart_what_lies_nowhere_else(
+    world: HostWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKGATE_PASSPHRASE", "a long enough passphrase")
+    folder, medium = Folder(tmp_path / "data"), tmp_path / "medium"
+    party = Party("hosts", "b", folder.host("b"))
+    open_keys(folder, "b").close()
+    save(world.config(world.b), party.home / "endpoint.json")
+    assert not (await exposure(folder, party))[0].apart
+    keystores.set_reserve(party.home, medium)
+    assert not (await exposure(folder, party))[0].apart, "it is named, and both identities lie here"
+    keystores.set_reserve(party.home, None)
+    set_apart(folder, party, str(medium))
+    assert (await exposure(folder, party))[0].apart
 
 
 @pytest.mark.parametrize("places", [IN_FILES, IN_A_TOKEN, IN_A_TPM])
