@@ -15,7 +15,7 @@ from lockgate.lab import entropy
 SEED = bytes(range(32))
 SIGNERS = {
     **{f"software {name}": lambda seed, name=name: software.signer(name, seed) for name in ALGORITHMS},
-    **{f"lab {name}": lambda seed, name=name: entropy.seeded_signer(name, seed) for name in ("Ed25519", "ML-DSA-65")},
+    **{f"lab {name}": lambda seed, name=name: entropy.seeded_signer(name, seed) for name in ALGORITHMS},
 }
 
 

@@ -377,14 +377,16 @@ class LabCabinet:
         key = self._account(chain[-1].index).key
         return KeyRing(newest.signer, newest.current, tuple(older), AccountKey(key.public_key, key.sign))
 
-    def next_record(self, current: KeyRecord, /, sealing: int = 0) -> SignedRecord:
+    def next_record(self, current: KeyRecord, /, sealing: int = 0, signing: int = 0) -> SignedRecord:
         if self._endpoint.generation == current.index:
+            if signing:
+                self._endpoint.signed_from[current.index + 2] = signing
             self._endpoint.sealed_to = sealing or current.sealing.suite
             self._endpoint.accounts = (self._account(current.index + 1).id,)
             self._endpoint.rotated()
         return self._endpoint.chain[current.index + 1]
 
-    def settled(self, index: int, /) -> None: ...
+    def settled(self, record: KeyRecord, /) -> None: ...
 
     def forget(self, index: int, /) -> None:
         self.held = {held for held in self.held if held >= index}

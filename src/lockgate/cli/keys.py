@@ -89,6 +89,9 @@ def keys_rotate(
     party: Party,
     key: Key = "",
     seal_suite: Annotated[int, typer.Option(help="A host's: the seal suite of the next sealing key.")] = 0,
+    sign_suite: Annotated[
+        int, typer.Option(help="A host's: the signature suite of the identity that the rotation after this one brings.")
+    ] = 0,
 ) -> None:
     """Replace keys by the next ones, on the ledgers, which must run: a host's all together, of others the one named.
 
@@ -96,7 +99,7 @@ def keys_rotate(
     """
     from lockgate.node import keys
 
-    show(await_(lambda: keys.rotate(Settings.folder, party, key, seal_suite, output.remark)))
+    show(await_(lambda: keys.rotate(Settings.folder, party, key, seal_suite, output.remark, sign_suite)))
 
 
 @app.command("apart")

@@ -65,15 +65,17 @@ class KeyCabinet(Protocol):
         """The keys of a proven chain: those of its last record, and older sealing keys that are still held."""
         ...
 
-    def next_record(self, current: KeyRecord, /, sealing: int = 0) -> SignedRecord:
-        """The record after `current`, signed, with a sealing key of suite `sealing`, or 0: of the suite it has.
+    def next_record(self, current: KeyRecord, /, sealing: int = 0, signing: int = 0) -> SignedRecord:
+        """The record after `current`, signed, with a sealing key of suite `sealing`, and committing to an identity of
+        suite `signing` for the record after it; 0 is the suite that there is.
 
-        Its keys lie safe before this returns; asked again for the same suite, it is the same. Raises Unavailable where
+        Its keys lie safe before this returns; asked again for the same suites, it is the same. Raises Unavailable where
         they cannot be had now."""
         ...
 
-    def settled(self, index: int, /) -> None:
-        """The record of `index` is proven current: the identities before it sign nothing any more."""
+    def settled(self, record: KeyRecord, /) -> None:
+        """The record is proven current: identities before it sign nothing any more, nor do those after it to which it
+        did not commit."""
         ...
 
     def forget(self, index: int, /) -> None:

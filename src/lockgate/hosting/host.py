@@ -145,9 +145,13 @@ class Host:
                 self.bulk.withdraw(body)
             raise
 
-    async def rotate(self, sealing: int = 0) -> dict[str, Any]:
-        """Replace the endpoint's keys by the next ones, the sealing key's of a suite; answers when that is proven."""
-        return await self._ask(Item("rotate", sequence=self.parts.keys.record.index + 1, suite=sealing))
+    async def rotate(self, sealing: int = 0, signing: int = 0) -> dict[str, Any]:
+        """Replace the endpoint's keys by the next ones; answers when that is proven.
+
+        The sealing key is of suite `sealing`, and the identity of the rotation after this one of suite `signing`.
+        """
+        target = self.parts.keys.record.index + 1
+        return await self._ask(Item("rotate", sequence=target, suite=sealing, signing=signing))
 
     def accept_rules(self, ledger: str, digests: Iterable[str]) -> None:
         """The operator accepts rules of a ledger (P16); what waited for that goes on at once."""

@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from lockgate.crypto.suites import seal_suite
 from lockgate.host.keyring import KeyCabinet
 from lockgate.hosting.peers import prove_records
 from lockgate.hosting.queue import Queue
 from lockgate.hosting.reader import ProvenReader
-from lockgate.hosting.suites import check_active
+from lockgate.hosting.suites import check_rotation
 from lockgate.hosting.work import Item, Parts, StepRefused
 from lockgate.machine.errors import EndpointRevoked
 from lockgate.machine.identity import KeyRecord, SignedRecord
-from lockgate.machine.suite_table import SuiteKind, SuiteName
 from lockgate.primitives.errors import PeerFault, Refused, Unavailable
 from lockgate.primitives.ids import EndpointId, Hash32
 from lockgate.primitives.time import UnixNanos, floor_seconds, seconds
@@ -51,7 +49,7 @@ class Rotation:
         """Take up the keys of the record that the own ledger proves current. Raises EndpointRevoked."""
         chain = await self._prove()
         if self._cabinet is not None:
-            self._cabinet.settled(chain[-1].index)
+            self._cabinet.settled(chain[-1])
             self._parts.keys = ring = self._cabinet.ring(chain)
             if ring.account is not None:
                 self._submitter.become(ring.account.public_key, ring.account.sign)
@@ -87,10 +85,9 @@ class Rotation:
             record = await self._behind(item.sequence)
             if record is not None:
                 # The ledger takes no record of another suite, so no key is made of one.
-                suite = seal_suite(item.suite or record.sealing.suite)
-                await check_active(self._reader, SuiteName(SuiteKind.SEAL, suite.id))
+                await check_rotation(self._reader, record, item.suite, item.signing)
                 try:
-                    signed = self._cabinet.next_record(record, item.suite)
+                    signed = self._cabinet.next_record(record, item.suite, item.signing)
                 except Unavailable as error:
                     item.fail(error)
                     return

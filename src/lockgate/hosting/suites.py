@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lockgate.codec import cbor
+from lockgate.crypto.suites import seal_suite, signature_suite
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.peers import Peers
 from lockgate.hosting.reader import ProvenReader
@@ -130,11 +131,19 @@ class Suites:
         return _Ledger(name, known[1], known[2], reader.newest.height)
 
 
-async def check_active(reader: ProvenReader, name: SuiteName) -> None:
-    """A ledger has a suite active now. Raises SuiteNotActive."""
+async def check_rotation(reader: ProvenReader, record: KeyRecord, sealing: int, signing: int) -> None:
+    """The own ledger has the suites active of the keys that would be made after a record; 0 is the one there is.
+
+    An identity is checked where another suite is asked for: it counts a rotation later. Raises SuiteNotActive,
+    UnknownSuite.
+    """
+    wanted = [SuiteName(SuiteKind.SEAL, seal_suite(sealing or record.sealing.suite).id)]
+    wanted += [SuiteName(SuiteKind.SIGNATURE, signature_suite(signing).id)] if signing else []
     height = await reader.latest()
-    if not (await _table(reader, height)).active(name, height):
-        raise SuiteNotActive("not active", suite=name, height=height)
+    table = await _table(reader, height)
+    for name in wanted:
+        if not table.active(name, height):
+            raise SuiteNotActive("not active", suite=name, height=height)
 
 
 async def _prove(reader: ProvenReader, lane: bytes) -> tuple[SuiteTable, SuitePolicy]:
@@ -169,4 +178,4 @@ def _is_known(row: Any) -> bool:
     return isinstance(row, tuple) and any((name.kind.value, name.number) == row[:2] for name in KNOWN)
 
 
-__all__ = ("NOT_ALLOWED", "Allowed", "NoSuiteLeft", "Suites", "check_active")
+__all__ = ("NOT_ALLOWED", "Allowed", "NoSuiteLeft", "Suites", "check_rotation")

@@ -85,6 +85,7 @@ class Item:
     due: int = 0
     declined: str = ""
     suite: int = 0  # of the sealing key that a rotation makes; 0: the one there is
+    signing: int = 0  # of the identity that it commits to; 0 likewise
     patience: Patience = field(default_factory=Patience)
     failed: Callable[[BaseException], None] | None = None  # told when nothing comes of it
 

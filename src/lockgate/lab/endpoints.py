@@ -29,6 +29,7 @@ class LabEndpoint:
     counter: int = 0
     chain: list[SignedRecord] = field(default_factory=list)
     generation: int = 0
+    signed_from: dict[int, int] = field(default_factory=dict)  # generation from which identities are of another suite
     record: KeyRecord = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +54,9 @@ class LabEndpoint:
 
     def signer(self, generation: int) -> IdentitySigner:
         seed = (self.seed + b"/identity/%d" % generation).ljust(32, b"\0")[:32]
-        return seeded_identity_signer(self.suite, seed, KeyRole.IDENTITY)
+        newer = [since for since in self.signed_from if since <= generation]
+        suite = self.signed_from[max(newer)] if newer else self.suite
+        return seeded_identity_signer(suite, seed, KeyRole.IDENTITY)
 
     def sealing_secret(self, generation: int) -> bytes:
         return (self.seed + b"/sealing/%d" % generation).ljust(32, b"\0")[:32]

@@ -20,8 +20,9 @@ from lockgate.crypto.errors import BadKey
 from lockgate.crypto.keys import SEED_BYTES, IdentitySigner, KeyRole, expand_seed
 from lockgate.crypto.mlkem import PARAMETER_SETS
 from lockgate.crypto.ports import Signer
-from lockgate.crypto.signatures import ED25519, ML_DSA_65
+from lockgate.crypto.signatures import ED25519, ES256, ML_DSA_65
 from lockgate.crypto.suites import signature_suite
+from lockgate.keystore.software import Es256Signer
 
 _MLKEM: Final[dict[str, Any]] = {"ML-KEM-768": ML_KEM_768, "ML-KEM-1024": ML_KEM_1024}
 _MLKEM_RANDOM_BYTES: Final = 32  # FIPS 203 algorithm 17: the message m
@@ -94,6 +95,7 @@ class SeededMlDsa65Signer:
 
 _SIGNERS: Final[Mapping[str, Callable[[bytes], Signer]]] = {
     ED25519.name: SeededEd25519Signer,
+    ES256.name: Es256Signer,  # deterministic as it is (RFC 6979)
     ML_DSA_65.name: SeededMlDsa65Signer,
 }
 

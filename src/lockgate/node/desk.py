@@ -50,7 +50,7 @@ class Desk:
                 tokens = {} if self._door is None else {"tokens": self._door()}
                 return {**host.status(), **tokens, "newest": self._feed.newest()}
             case "rotate":
-                return await host.rotate(given.number("sealing", default=0))
+                return await host.rotate(given.number("sealing", default=0), given.number("signing", default=0))
             case "accept_rules":
                 host.accept_rules(self._ledger(given.text("ledger")), given.digests("digests"))
                 return {"changed": host.rules.changed()}

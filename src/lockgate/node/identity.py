@@ -20,7 +20,7 @@ from lockgate.machine.accounts import account_id
 from lockgate.machine.identity import KeyRecord, SignedRecord, next_keys_commitment, record_signing_bytes
 from lockgate.node.folder import SUITE_ED25519, Folder
 from lockgate.node.keystores import open_keystore, publish
-from lockgate.node.reserve import open_reserve, reserve_of
+from lockgate.node.reserve import identities, number_of, open_reserve, reserve_of
 
 FIRST: Final = frozenset({"account", "identity-0", "identity-1", "sealing-0"})
 SEALING: Final = re.compile(r"sealing-([0-9]+)(-[0-9]+)?")
@@ -85,7 +85,7 @@ class Cabinet:
 
     Keys of record i are named after i; the next identity is there already, because record i commits to it: beside
     the others, or in a reserve that is opened to rotate and at no other time. Where a rotation was asked for with one
-    seal suite and then with another, record i has a sealing key of each: the record that is proven says which counts.
+    suite and then with another, there is a key of each: the record that is proven says which counts.
     """
 
     def __init__(self, folder: Folder, name: str) -> None:
@@ -103,7 +103,7 @@ class Cabinet:
             Opener(old, self._sealing(old)) for old in reversed(chain[:-1]) if self._sealing_name(old) in self._keys
         )
         return KeyRing(
-            self._keys.identity(_identity(record.index)),
+            self._own(record),
             Opener(record, self._sealing(record)),
             older,
             AccountKey(signer.public_key, signer.sign),
@@ -113,9 +113,9 @@ class Cabinet:
         """The account that the record of `index` lists."""
         return self._keys.signer(_account(index))
 
-    def next_record(self, current: KeyRecord, /, sealing: int = 0) -> SignedRecord:
+    def next_record(self, current: KeyRecord, /, sealing: int = 0, signing: int = 0) -> SignedRecord:
         index = current.index + 1
-        following = self._following(current, index)
+        new, following = self._following(current, signing)
         suite = sealing or current.sealing.suite
         name = self._name(index, suite)
         self._make(
@@ -124,7 +124,7 @@ class Cabinet:
                 _account(index): (KeyRole.ACCOUNT, SUITE_ED25519),
             }
         )
-        old, new = (self._keys.identity(_identity(i)) for i in (index - 1, index))
+        old = self._own(current)
         account = self.account(index)
         record = KeyRecord(
             endpoint=current.endpoint_id,
@@ -139,28 +139,46 @@ class Cabinet:
         by_new = new.sign(record_signing_bytes(new.key, body))
         return SignedRecord(body, by_new, old.sign(record_signing_bytes(old.key, body)))
 
-    def _following(self, current: KeyRecord, index: int) -> IdentityKey:
-        """Have the identity of `index` at hand, and the one after it made where it belongs. Raises ReserveAbsent."""
-        after = {_identity(index + 1): (KeyRole.IDENTITY, current.identity.suite)}
+    def _following(self, current: KeyRecord, signing: int) -> tuple[IdentitySigner, IdentityKey]:
+        """The identity that `current` committed to, and the key of the one after it, made where it belongs.
+
+        Raises ReserveAbsent.
+        """
         path = reserve_of(self._home)
         if path is None:
-            self._make(after)
-            return self._keys.identity(_identity(index + 1)).key
+            new = self._keys.identity(_committed(self._keys, current))
+            name, suite = _after(self._keys, current, signing or new.key.suite)
+            self._make({name: (KeyRole.IDENTITY, suite)})
+            return new, self._keys.identity(name).key
         with closing(open_reserve(path)) as apart:
-            apart.make(after)
-            if _identity(index) not in self._keys:
-                self._keys.take(_identity(index), apart)
+            held = self._keys if _committed(self._keys, current) else apart
+            committed = _committed(held, current)
+            name, suite = _after(apart, current, signing or held.identity(committed).key.suite)
+            apart.make({name: (KeyRole.IDENTITY, suite)})
+            if held is apart:
+                self._keys.take(committed, apart)
                 publish(self._home, self._keys)
-            apart.drop([_identity(i) for i in range(index + 1)])  # it is at hand now, and safe
-            return apart.identity(_identity(index + 1)).key
+            # The committed one is at hand now, and safe.
+            apart.drop([one for one in identities(apart) if number_of(one) <= current.index + 1])
+            return self._keys.identity(committed), apart.identity(name).key
 
-    def settled(self, index: int, /) -> None:
-        self._drop([_identity(i) for i in range(index)] + [_account(i) for i in range(index)])
+    def settled(self, record: KeyRecord, /) -> None:
+        over = [one for one in identities(self._keys) if number_of(one) < record.index]
+        if committed := _committed(self._keys, record):
+            over += [one for one in _of(self._keys, record.index + 1) if one != committed]
+        self._drop(over + [_account(i) for i in range(record.index)])
 
     def forget(self, index: int, /) -> None:
         self._drop(
             [name for name in self._keys.kinds() if (found := SEALING.fullmatch(name)) and int(found[1]) < index]
         )
+
+    def _own(self, record: KeyRecord) -> IdentitySigner:
+        held = (self._keys.identity(one) for one in _of(self._keys, record.index))
+        found = next((one for one in held if one.key == record.identity), None)
+        if found is None:
+            raise KeyError(f"identity of record {record.index}")
+        return found
 
     def _sealing(self, record: KeyRecord) -> Decapsulator:
         return self._keys.sealing(self._sealing_name(record))
@@ -170,9 +188,7 @@ class Cabinet:
 
     def _name(self, index: int, suite: int) -> str:
         """Of the sealing key of a record and a suite: the first that was made for a record bears its index alone."""
-        first = f"sealing-{index}"
-        held = self._keys.kinds().get(first)
-        return first if held is None or held[1] == suite else f"{first}-{suite}"
+        return _named(self._keys, f"sealing-{index}", suite)
 
     def _make(self, wanted: Wanted) -> None:
         if not all(name in self._keys for name in wanted):
@@ -185,8 +201,26 @@ class Cabinet:
             publish(self._home, self._keys)
 
 
-def _identity(index: int) -> str:
-    return f"identity-{index}"
+def _of(keys: Keystore, index: int) -> list[str]:
+    """Names of the identities that were made for a record."""
+    return [one for one in identities(keys) if number_of(one) == index]
+
+
+def _committed(keys: Keystore, record: KeyRecord) -> str:
+    """The name of the identity that a record committed to; none where it is not in this keystore."""
+    held = _of(keys, record.index + 1)
+    return next((one for one in held if next_keys_commitment(keys.identity(one).key) == record.next_keys), "")
+
+
+def _after(keys: Keystore, current: KeyRecord, suite: int) -> tuple[str, int]:
+    """Name and suite of the identity that the record after `current` commits to."""
+    return _named(keys, f"identity-{current.index + 2}", suite), suite
+
+
+def _named(keys: Keystore, first: str, suite: int) -> str:
+    """The first key that was made for a record bears its index alone, one of another suite that as well."""
+    held = keys.kinds().get(first)
+    return first if held is None or held[1] == suite else f"{first}-{suite}"
 
 
 def _account(index: int) -> str:

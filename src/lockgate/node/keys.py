@@ -241,22 +241,25 @@ def imported(folder: Folder, text: str, file: Path, passphrase: Passphrase) -> R
     return shown(folder, party.path)
 
 
-async def rotate(folder: Folder, text: str, key: str = "", sealing: int = 0, say: Say = silent) -> Row:
+async def rotate(
+    folder: Folder, text: str, key: str = "", sealing: int = 0, say: Say = silent, signing: int = 0
+) -> Row:
     """Replace a party's key by the next one on its ledgers; a host's all together, by itself where it runs.
 
-    `sealing` is the seal suite of a host's next sealing key; 0: the one it has.
+    `sealing` is the seal suite of a host's next sealing key, `signing` the signature suite of the identity of the
+    rotation after this one; 0: the one it has.
 
     Raises NotCovered, NoSuchKey, what the host answers, and what `rotating` and `stopped` raise.
     """
     party = existing(folder, text)
     if party.kind == "hosts":
         try:
-            return await call(party.home / "host.sock", "rotate", sealing=sealing)
+            return await call(party.home / "host.sock", "rotate", sealing=sealing, signing=signing)
         except NotRunning:
             if not (party.home / "endpoint.json").exists():
                 raise
             say(f"{text} does not run: its next record is posted here, and it takes that up when it starts")
-            return await stopped.rotate(folder, party, sealing)
+            return await stopped.rotate(folder, party, sealing, signing)
     return await Rotation(folder, party, _rotating(party, key, "rotate"), say).rotate()
 
 

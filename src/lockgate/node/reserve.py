@@ -77,11 +77,12 @@ def set_apart(folder: Folder, party: Party, where: str) -> dict[str, Any]:
 
 def identities(keys: Keystore) -> list[str]:
     """Names of identities that a keystore holds, oldest first."""
-    return sorted((name for name in keys.kinds() if name.startswith(IDENTITY)), key=_index)
+    return sorted((name for name in keys.kinds() if name.startswith(IDENTITY)), key=number_of)
 
 
-def _index(name: str) -> int:
-    return int(name.removeprefix(IDENTITY))
+def number_of(name: str) -> int:
+    """The record that an identity was made for: `identity-7`, and `identity-7-3` of suite 3 beside it."""
+    return int(name.removeprefix(IDENTITY).partition("-")[0])
 
 
 def _move_out(folder: Folder, party: Party, path: Path) -> None:
@@ -111,4 +112,4 @@ def _move_back(folder: Folder, party: Party, stands: Path) -> None:
         set_reserve(party.home, None)  # last: while the record names the place, the next attempt empties it
 
 
-__all__ = ("NOWHERE", "NotApart", "ReserveAbsent", "identities", "open_reserve", "reserve_of", "set_apart")
+__all__ = ("NOWHERE", "NotApart", "ReserveAbsent", "identities", "number_of", "open_reserve", "reserve_of", "set_apart")

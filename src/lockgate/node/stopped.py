@@ -11,16 +11,14 @@ from contextlib import closing
 from typing import Any
 
 from lockgate.crypto.ports import Signer
-from lockgate.crypto.suites import seal_suite
 from lockgate.hosting.config import HostConfig
 from lockgate.hosting.peers import prove_records
 from lockgate.hosting.reader import ProvenReader
 from lockgate.hosting.rotation import ROTATED
-from lockgate.hosting.suites import check_active
+from lockgate.hosting.suites import check_rotation
 from lockgate.keystore.opening import KEY_FILE
 from lockgate.machine.errors import EndpointRevoked
 from lockgate.machine.identity import KeyRecord
-from lockgate.machine.suite_table import SuiteKind, SuiteName
 from lockgate.machine.transaction import Message
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
@@ -36,7 +34,7 @@ from lockgate.relay.submitter import ANY_PRICE
 from lockgate.storage.host import HostStore
 
 
-async def rotate(folder: Folder, party: Party, sealing: int = 0) -> dict[str, Any]:
+async def rotate(folder: Folder, party: Party, sealing: int = 0, signing: int = 0) -> dict[str, Any]:
     """Make a stopped host's next key record current; answers as the host would.
 
     Raises StoreInUse where it runs after all, EndpointRevoked, SuiteNotActive, SetupFailed, and what the keystore, the
@@ -49,8 +47,8 @@ async def rotate(folder: Folder, party: Party, sealing: int = 0) -> dict[str, An
         try:
             reader = ProvenReader(chain, ref.follower(), SystemClock())
             record = (await _proven(reader, config))[-1]
-            await check_active(reader, SuiteName(SuiteKind.SEAL, seal_suite(sealing or record.sealing.suite).id))
-            signed = cabinet.next_record(record, sealing)
+            await check_rotation(reader, record, sealing, signing)
+            signed = cabinet.next_record(record, sealing, signing)
             _note(store, reader)  # before it may stand: the host keeps the old sealing key from here on
             message = ("endpoint.rotate", {"record": signed.to_bytes()})
             done = await _bring(folder, config, reader, cabinet.account(record.index), message)
@@ -59,7 +57,7 @@ async def rotate(folder: Folder, party: Party, sealing: int = 0) -> dict[str, An
             _note(store, reader)
         finally:
             await chain.rpc.close()
-        cabinet.settled(record.index)
+        cabinet.settled(record)
     return {"index": record.index, "record": record.hash.hex()}
 
 

@@ -15,6 +15,7 @@ from lockgate.keystore.file import read_key_file
 from lockgate.keystore.software import OsEntropy
 from lockgate.keystore.stretch import Passphrase
 from lockgate.lab.device import LabDevice
+from lockgate.machine.identity import KeyRecord
 from lockgate.node import validator_keys
 from lockgate.node.folder import Folder, write_json
 from lockgate.node.identity import Cabinet, inception, open_keys
@@ -154,8 +155,7 @@ def test_keys_that_have_rotated_come_back_to_their_host_and_make_no_other(
     passphrase.write_text(PASSPHRASE)
     first, _ = inception(open_keys(Folder(data), "alice"))
     cabinet = Cabinet(Folder(data), "alice")
-    cabinet.next_record(first)
-    cabinet.settled(1)
+    cabinet.settled(KeyRecord.from_body(cabinet.next_record(first).body))
     argument = ["keys", "import", "host/new", str(data / "hosts/alice/keys"), "--passphrase-file", str(passphrase)]
     assert refused(data, *argument) == "keys.not_first"
     assert not (data / "hosts/new").exists()

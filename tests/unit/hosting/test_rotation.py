@@ -30,9 +30,9 @@ class Drawer(LabCabinet):
 
     away = False
 
-    def next_record(self, current: KeyRecord, /, sealing: int = 0) -> SignedRecord:
+    def next_record(self, current: KeyRecord, /, sealing: int = 0, signing: int = 0) -> SignedRecord:
         self.need()
-        return super().next_record(current, sealing)
+        return super().next_record(current, sealing, signing)
 
     def forget(self, index: int, /) -> None:
         self.need()

@@ -205,6 +205,32 @@ async def test_S61_a_plain_rotation_makes_no_key_of_a_suite_that_is_over(world: 
     assert (result["index"], world.b.endpoint.record.sealing.suite) == (1, XWING_CHACHA.number)
 
 
+@in_world(keys_of=(2, 17), sessions=True)
+async def test_S61_an_endpoint_moves_to_another_signature_suite_while_messages_flow(world: HostWorld) -> None:
+    """The rotation commits to an identity of it, the one after brings it; then the first one may end."""
+    world.b.host = world.make(world.b, cabinet=LabCabinet(world.b.endpoint))
+    await world.b.host.start()
+    for at, signing in enumerate((3, 0)):
+        await ask(world, world.a, probe.write(b"k%d" % at, b"v"))
+        result = await world._until(world.b, world.b.host.rotate(signing=signing))
+        assert result["index"] == at + 1
+    assert [KeyRecord.from_body(one.body).identity.suite for one in world.b.endpoint.chain] == [2, 2, 3]
+    await ask(world, world.b, probe.write(b"back", b"v"))
+    await ask(world, world.a, probe.write(b"k2", b"v"))
+    all_here(world, 3)
+    assert world.a.get(b"back") == b"v"
+
+
+@in_world(suites=without(SuiteName(SuiteKind.SIGNATURE, 3)), keys_of=(1, 17))
+async def test_S61_no_identity_of_a_suite_that_is_not_active_is_committed_to(world: HostWorld) -> None:
+    world.b.host = world.make(world.b, cabinet=LabCabinet(world.b.endpoint))
+    await world.b.host.start()
+    for signing, refusal in ((3, SuiteNotActive), (17, UnknownSuite)):
+        with pytest.raises(refusal):
+            await world._until(world.b, world.b.host.rotate(signing=signing))
+    assert world.b.endpoint.generation == 0, "no key was made"
+
+
 # What is refused.
 
 

@@ -13,6 +13,7 @@ from lockgate.machine.transaction import SUITE_ED25519
 from lockgate.node.folder import Folder
 from lockgate.node.identity import Cabinet, inception, open_keys
 from lockgate.node.keystores import open_keystore
+from lockgate.node.reserve import identities
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_ring_opens_with_what_is_still_held(folder: Folder) -> None:
 
 def test_old_keys_are_gone_from_the_file(folder: Folder) -> None:
     chain, cabinet = rotated(folder)
-    cabinet.settled(1)
+    cabinet.settled(chain[1])
     with pytest.raises(KeyError):
         cabinet.ring(chain[:1])
     assert older(Cabinet(folder, "h").ring(chain)) == [0], "sealing keys stay until nothing can need them"
@@ -83,7 +84,7 @@ def test_S61_a_key_that_was_made_of_a_suite_that_ended_holds_no_other_up(folder:
     chain = verify_records(first.endpoint_id, [signed, offered[wins]])
     assert chain[-1].sealing.suite == wins
     cabinet = Cabinet(folder, "h")
-    cabinet.settled(1)
+    cabinet.settled(chain[1])
     assert cabinet.ring(chain).current.sealing.public_key == chain[-1].sealing.public_key
     third = cabinet.next_record(chain[-1])
     chain = verify_records(first.endpoint_id, [signed, offered[wins], third])
@@ -93,3 +94,40 @@ def test_S61_a_key_that_was_made_of_a_suite_that_ended_holds_no_other_up(folder:
     assert older(cabinet.ring(chain)) == []
     kept = [name for name in open_keystore(folder, folder.host("h"), {}).kinds() if name.startswith("sealing")]
     assert kept == ["sealing-2"], "the one that was never used is gone, too"
+
+
+def names(folder: Folder) -> list[str]:
+    return identities(open_keystore(folder, folder.host("h"), {}))
+
+
+def test_S61_an_identity_of_another_suite_is_committed_to_first_and_comes_with_the_rotation_after(
+    folder: Folder,
+) -> None:
+    first, signed = inception(open_keys(folder, "h"))
+    cabinet = Cabinet(folder, "h")
+    second = cabinet.next_record(first, signing=3)
+    chain = verify_records(first.endpoint_id, [signed, second])
+    third = cabinet.next_record(chain[-1])
+    chain = verify_records(first.endpoint_id, [signed, second, third])
+    fourth = cabinet.next_record(chain[-1])
+    chain = verify_records(first.endpoint_id, [signed, second, third, fourth])
+    assert [record.identity.suite for record in chain] == [2, 2, 3, 3], "it stays with the suite that was asked for"
+    cabinet.settled(chain[-1])
+    assert cabinet.ring(chain).signer.key == chain[-1].identity
+    assert names(folder) == ["identity-3", "identity-4"]
+
+
+@pytest.mark.parametrize("wins", [2, 3])
+def test_S61_of_two_identities_after_the_next_the_one_that_was_committed_to_stays(folder: Folder, wins: int) -> None:
+    first, signed = inception(open_keys(folder, "h"))
+    offered = {suite: Cabinet(folder, "h").next_record(first, signing=suite) for suite in (2, 3)}
+    assert names(folder) == ["identity-0", "identity-1", "identity-2", "identity-2-3"]
+    chain = verify_records(first.endpoint_id, [signed, offered[wins]])
+    cabinet = Cabinet(folder, "h")
+    cabinet.settled(chain[1])
+    assert names(folder) == ["identity-1", {2: "identity-2", 3: "identity-2-3"}[wins]]
+    third = cabinet.next_record(chain[1])
+    chain = verify_records(first.endpoint_id, [signed, offered[wins], third])
+    assert chain[-1].identity.suite == wins
+    cabinet.settled(chain[-1])
+    assert cabinet.ring(chain).signer.key == chain[-1].identity

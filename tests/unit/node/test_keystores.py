@@ -91,7 +91,7 @@ def test_P22_a_host_rotates_with_half_of_its_keys_in_a_device(folder: Folder, de
     assert [label.split("/")[1] for label in device.labels()] == [
         "identity-0", "identity-1", "identity-2", "sealing-0", "sealing-1",
     ]  # fmt: skip
-    cabinet.settled(1)
+    cabinet.settled(chain[1])
     cabinet.forget(1)
     assert [label.split("/")[1] for label in device.labels()] == ["identity-1", "identity-2", "sealing-1"]
     assert cabinet.ring(chain).signer.key == chain[1].identity

@@ -60,7 +60,7 @@ def test_P5_the_owner_rotates_with_the_medium_and_nobody_without(folder: Folder,
     assert following.previous == record.hash
     assert (held(folder), identities(open_reserve(medium))) == (["identity-0", "identity-1"], ["identity-2"])
     cabinet = Cabinet(folder, "h")
-    cabinet.settled(1)
+    cabinet.settled(following)
     assert held(folder) == ["identity-1"]
     assert cabinet.ring([*chain, following]).signer.key == following.identity
     third = KeyRecord.from_body(cabinet.next_record(following).body)
