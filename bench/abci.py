@@ -37,6 +37,7 @@ from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabAccount, LabLedger
 from lockgate.lab.paths import create_client_message
 from lockgate.machine import keys
+from lockgate.machine.machine import APP_VERSION
 from lockgate.merkle.multistore import MultiStore
 from lockgate.node import collector
 from lockgate.primitives.ids import ClientId
@@ -129,6 +130,7 @@ def begun(store: LedgerStore, ledger: LabLedger) -> Node:
         chain_id=genesis.chain_id,
         app_state_bytes=json.dumps(document["app_state"]).encode(),
         initial_height=1,
+        consensus_params=wire.ConsensusParams(version=wire.VersionParams(app=APP_VERSION)),
         validators=[
             wire.ValidatorUpdate(pub_key=wire.PublicKey(ed25519=member.public_key), power=member.power)
             for member in genesis.validators

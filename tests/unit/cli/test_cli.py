@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from lockgate.cli import output
 from lockgate.cli.main import app
 from lockgate.machine.errors import StaleFence
+from lockgate.machine.machine import APP_VERSION
 from lockgate.node.api import MessageRefused
 from lockgate.node.explain import explained, failure
 from lockgate.node.folder import NotRunning
@@ -38,7 +39,7 @@ def lockgate(*arguments: str, data: Path | str = "/nonexistent/lockgate") -> Res
 def test_every_verb_is_there_and_explains_itself() -> None:
     shown = CliRunner().invoke(app, ["--help"]).output
     assert {verb for verb in VERBS if re.search(rf"^\W*{verb}\b", shown, re.M)} == VERBS
-    assert lockgate("version").stdout == f"{VERSION}\n"
+    assert lockgate("version").stdout == f"{VERSION}\napp version {APP_VERSION}\n"
 
 
 # Failures.

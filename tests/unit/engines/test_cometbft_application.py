@@ -26,6 +26,7 @@ from lockgate.lightclients.cometbft import hashing
 from lockgate.lightclients.cometbft.types import address_of
 from lockgate.machine import keys
 from lockgate.machine.genesis import Genesis
+from lockgate.machine.machine import APP_VERSION
 from lockgate.machine.offences import OffenceRecord
 from lockgate.merkle.ics23_fast import ProofMemo
 from lockgate.merkle.multistore import MultiStore
@@ -113,6 +114,7 @@ def begin(genesis: Genesis, chain_id: str = "alpha-1", state: bytes | None = Non
             for member in genesis.validators
         ],
         initial_height=1,
+        consensus_params=wire.ConsensusParams(version=wire.VersionParams(app=APP_VERSION)),
     )
     request.time.seconds, request.time.nanos = divmod(genesis.time, NANOS_PER_SECOND)
     return request

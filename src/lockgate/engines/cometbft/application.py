@@ -23,6 +23,7 @@ from lockgate.engines.cometbft.statesync import SNAPSHOT_EVERY, StateSync
 from lockgate.engines.shared.bodies import WithBodies
 from lockgate.engines.shared.ports import AppStore, SnapshotStore
 from lockgate.engines.shared.queries import Queries
+from lockgate.engines.shared.versions import check_app_version
 from lockgate.ibc.ports import Application
 from lockgate.lightclients.cometbft import decoding, hashing
 from lockgate.machine import keys
@@ -43,6 +44,7 @@ REJECT: Final = 2
 PRUNE_EVERY: Final = 100  # blocks between two prunings of old versions
 MAX_INDEXED: Final = 256  # characters of an attribute; nobody searches for a whole packet
 NAME: Final = "lockgate"
+VERSION: Final = "app_version"  # the named value of a store that says under which rules it was filled
 KINDS: Final = {int(kind): kind for kind in Offence}
 
 
@@ -92,12 +94,15 @@ class CometBftApplication:
         snapshots: SnapshotStore | None = None,
         snapshot_every: int = SNAPSHOT_EVERY,
     ) -> None:
-        """A snapshot is made about every `snapshot_every` blocks, where the ledger binds its headers and there is a
+        """Raises OtherAppVersion for a store that was filled under other rules.
+
+        A snapshot is made about every `snapshot_every` blocks, where the ledger binds its headers and there is a
         place for them. `keep_blocks`: below how many the node's blocks may go (`retention`); 0 keeps all of them."""
         self.genesis = genesis
         self.store = store
         self.state = state
         self.height = state.version
+        self._check_version()
         self.machine = Machine(genesis, self, applications)
         self._keep_versions = keep_versions
         self._newest = WithBodies(state, store.body)
@@ -142,6 +147,14 @@ class CometBftApplication:
     def idle(self) -> bool:
         """Do for a moment what no request waits for; tells whether more is to do."""
         return self._sync.step() or self._retaining.step()
+
+    def _check_version(self) -> None:
+        """The store says under which rules it was filled; one with nothing in it takes those of this build."""
+        if self.height:
+            check_app_version(int(self.store.meta(VERSION) or b"0"))
+        else:
+            with self.store.commit():
+                self.store.set_meta(VERSION, str(APP_VERSION).encode())
 
     # What queries and the machine need.
 
@@ -190,7 +203,7 @@ class CometBftApplication:
         )
 
     def _init_chain(self, request: abci.RequestInitChain) -> abci.ResponseInitChain:
-        """Refuse any other genesis. The first header has the root of nothing, as every engine's first one (I5)."""
+        """Refuse any other genesis or rules. The first header has the root of nothing, as any engine's first (I5)."""
         try:
             given = b64decode(json.loads(request.app_state_bytes)[NAME])
         except (ValueError, LookupError, TypeError) as error:
@@ -205,6 +218,7 @@ class CometBftApplication:
         begins = decoding.instant(request.time), request.initial_height
         if begins != (genesis.time, 1):
             raise WrongGenesis("another beginning", time=begins[0], height=begins[1])
+        check_app_version(request.consensus_params.version.app)  # as genesis.json has it: headers go by `_info`
         return abci.ResponseInitChain(app_hash=hashing.EMPTY_HASH)
 
     def _query(self, request: abci.RequestQuery) -> abci.ResponseQuery:

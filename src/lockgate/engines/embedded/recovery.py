@@ -14,6 +14,7 @@ from lockgate.engines.embedded.ports import BlockRow, BlockStore, SigningState
 from lockgate.engines.embedded.results import BlockResults
 from lockgate.engines.shared.audit import StoreTampered
 from lockgate.engines.shared.validators import ValidatorSets
+from lockgate.engines.shared.versions import check_app_version
 from lockgate.lightclients.cometbft import decoding, hashing
 from lockgate.lightclients.cometbft.commit import check_commit_light
 from lockgate.lightclients.cometbft.signing import VoteFrame
@@ -36,6 +37,8 @@ class StoreBehind(Refused):
 def recover(genesis: Genesis, store: BlockStore, view: View, signers: Sequence[tuple[bytes, SigningState]]) -> None:
     """Check the newest blocks and bring the sign-state up to the store, or refuse to start.
 
+    Raises StoreTampered, StoreBehind, OtherAppVersion.
+
     `view` is the state after the newest block, which says who signed each of them.
     """
     tip = store.tip()
@@ -47,6 +50,7 @@ def recover(genesis: Genesis, store: BlockStore, view: View, signers: Sequence[t
         return
     first = max(store.base_height(), height - CHECKED_AT_START + 1)
     check_blocks(genesis, store, view, range(first, height + 1))
+    check_versions(store, (max(store.base_height(), 1), height))
     sets = ValidatorSets(genesis)
     signed, validators = _signed(tip), sets.at(view, height)
     before = {member.public_key for member in sets.at(view, max(height - 1, 1)).validators}
@@ -82,6 +86,14 @@ def check_blocks(genesis: Genesis, store: BlockStore, view: View, heights: Itera
         except (LockgateError, ValueError, TypeError, KeyError, IndexError) as error:
             raise StoreTampered("a block does not verify", height=height, cause=type(error).__name__) from error
         before = signed, row
+
+
+def check_versions(store: BlockStore, heights: Iterable[int]) -> None:
+    """Check that these blocks were made under the rules of this build. Raises OtherAppVersion."""
+    for height in heights:
+        row = store.block(height)
+        if row is not None:
+            check_app_version(_signed(row).header.version_app)
 
 
 def check_roots(store: BlockStore, state: MultiStore) -> None:
@@ -153,4 +165,4 @@ def _signed(row: BlockRow) -> SignedHeader:
     return decoding.signed_header(decoding.parse(wire.SignedHeader, row.signed))
 
 
-__all__ = ("StoreBehind", "StoreTampered", "check_blocks", "check_roots", "recover")
+__all__ = ("StoreBehind", "StoreTampered", "check_blocks", "check_roots", "check_versions", "recover")

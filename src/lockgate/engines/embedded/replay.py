@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from lockgate.codec.wire import tendermint_pb2 as wire
 from lockgate.engines.embedded.ports import BlockStore
-from lockgate.engines.embedded.recovery import check_roots
+from lockgate.engines.embedded.recovery import check_roots, check_versions
 from lockgate.engines.embedded.results import BlockResults
 from lockgate.engines.shared.audit import StoreTampered, read_all
 from lockgate.engines.shared.bodies import WithBodies
@@ -58,7 +58,11 @@ def replay(
     height: int,
     applications: Mapping[str, Application] | None = None,
 ) -> MultiStore:
-    """Execute blocks 1 to `height` on an empty state. Raises StoreTampered at the first other root."""
+    """Execute blocks 1 to `height` on an empty state.
+
+    Raises StoreTampered at the first other root, OtherAppVersion where they were made under other rules.
+    """
+    check_versions(store, (1, height))
     headers = StoredHeaders(store)
     machine = Machine(genesis, headers, applications)
     link = history.START if genesis.parameters.header_trail else b""
