@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from lockgate.engines.cometbft import retention
-from lockgate.node import cometbft, statesync
+from lockgate.node import statesync, validator
 from lockgate.node.folder import Folder
 from lockgate.primitives.time import seconds
 
@@ -23,7 +23,7 @@ async def main(folder: str, name: str, index: str, *options: str) -> None:
     retention.TRUSTED = seconds(4)  # type: ignore[misc]
     prepare = statesync.prepare if "--state-sync" in options else None
     running = asyncio.ensure_future(
-        cometbft.run(Folder(Path(folder)), name, int(index), lambda *_: None, prepare=prepare)
+        validator.run(Folder(Path(folder)), name, int(index), lambda *_: None, prepare=prepare)
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     with contextlib.suppress(asyncio.CancelledError):

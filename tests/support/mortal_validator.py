@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.engines.cometbft.application import CometBftApplication
-from lockgate.node import cometbft
+from lockgate.node import validator
 from lockgate.node.folder import Folder
 
 POINTS = ("before finalize", "after finalize", "before commit", "inside commit", "after commit")
@@ -46,9 +46,9 @@ class Mortal(CometBftApplication):
 def main() -> None:
     folder, name, Mortal.point, at = sys.argv[1:]
     Mortal.at = int(at)
-    cometbft.CometBftApplication = Mortal  # type: ignore[misc]  # the one that is run
+    validator.CometBftApplication = Mortal  # type: ignore[misc]  # the one that is run
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(cometbft.run(Folder(Path(folder)), name, 0, lambda *_: None))
+        asyncio.run(validator.run(Folder(Path(folder)), name, 0, lambda *_: None))
 
 
 if __name__ == "__main__":
