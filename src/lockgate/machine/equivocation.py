@@ -51,7 +51,8 @@ def spread(view: View, block: Block, clients: Clients, update: bytes, meter: Met
     record = Evidence(digest, block.height.height)
     accused = ClientId(message.client_id)
     outcome = _closed(view, accused, record)
-    same = _follows(view, accused, clients.of(view, accused))
+    kind = clients.of(view, accused)
+    same = _follows(view, accused, kind)
     for client, module in _in_turn(view, clients):
         if client == accused:
             continue
@@ -60,7 +61,7 @@ def spread(view: View, block: Block, clients: Clients, update: bytes, meter: Met
         current, members = Overlay(view, outcome.writes), module.rests_on(view, client)
         if not paying.affords(gas.PER_CLIENT_SHOWN * (1 + len(members))):
             pass
-        elif members or (_follows(view, client, module) == same and _active(view, client, module, block)):
+        elif members or (module is kind and _judges(view, client, module, same, block)):
             frozen = _convicted(current, client, module, content, block, paying, 0 if members else len(update))
             if frozen is not None:
                 outcome.then(frozen)
@@ -118,18 +119,16 @@ def _in_turn(view: View, clients: Clients) -> Iterator[tuple[ClientId, ClientMod
             yield client, module
 
 
-def _follows(view: View, client: ClientId, module: ClientModule) -> tuple[str, str | bytes] | None:
-    """Kind and ledger of a client: its domain, or its chain's name without the revision, over which it goes on."""
-    try:
-        subject = module.subject(view, client)
-    except (PeerFault, Refused):
-        return None  # it cannot be judged, and costs a look
-    return module.client_type, subject.domain or subject.chain_id.rpartition("-")[0] or subject.chain_id
+def _follows(view: View, client: ClientId, module: ClientModule) -> str | bytes:
+    """The ledger of a client: its domain, or its chain's name without the revision, over which it goes on."""
+    subject = module.subject(view, client)
+    return subject.domain or subject.chain_id.rpartition("-")[0] or subject.chain_id
 
 
-def _active(view: View, client: ClientId, module: ClientModule, block: Block) -> bool:
+def _judges(view: View, client: ClientId, module: ClientModule, ledger: str | bytes, block: Block) -> bool:
+    """Whether a client is active and follows this ledger; one that does not read is neither, and costs a look."""
     try:
-        return module.status(view, client, block.time) == ACTIVE
+        return module.status(view, client, block.time) == ACTIVE and _follows(view, client, module) == ledger
     except (PeerFault, Refused):
         return False
 
