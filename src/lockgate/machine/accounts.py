@@ -12,7 +12,7 @@ after it, so from the second on a thief of today's key cannot rotate (as P5 has 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -103,6 +103,13 @@ def _decoded_keys(data: bytes) -> AccountKeys:
     return AccountKeys.from_bytes(data)
 
 
+def in_use(view: View, public_key: bytes) -> bool:
+    """Is this the first key of a listed account, or was it one that an account has rotated from or to?"""
+    own = account_id(SUITE, public_key)
+    taken = view.get(keys.ACCOUNT, keys.account_key(own)) is not None
+    return taken or load(view, own) is not None or rotated(view, own) is not None
+
+
 def require_key(view: View, account: str, suite: int, public_key: bytes, height: int) -> None:
     """May this key sign for the account in a block of this height? Raises KeyNotCurrent."""
     held = rotated(view, account)
@@ -116,10 +123,11 @@ def require_key(view: View, account: str, suite: int, public_key: bytes, height:
         raise KeyNotCurrent("the account has another key", account=account, since=held.since)
 
 
-def rotate(view: View, context: Context, message: Mapping[str, Any], reserved: frozenset[bytes]) -> Outcome:
+def rotate(view: View, context: Context, message: Mapping[str, Any], reserved: Container[bytes]) -> Outcome:
     """Replace the key of the account that signs: the new one is good from the next block on.
 
-    Only the current key may do it, not one that an overlap still admits; `reserved` are authorities' keys.
+    Only the current key may do it, not one that an overlap still admits; `reserved` are keys that authorities have or
+    had. The new key stands under the id that would be its own, for good: nobody else takes it.
     Raises BadRotation, BadMessage.
     """
     only_fields(message, "suite", "public_key", "next", "overlap", "possession")
@@ -143,6 +151,7 @@ def rotate(view: View, context: Context, message: Mapping[str, Any], reserved: f
     record = AccountKeys(index, SUITE, public_key, following, since, current, until)
     outcome = Outcome()
     outcome.set(keys.ACCOUNT, keys.account_keys(account), record.to_bytes())
+    outcome.set(keys.ACCOUNT, keys.account_key(account_id(SUITE, public_key)), account.encode())
     outcome.emit(
         "account_rotated",
         ("account", account),
@@ -153,14 +162,14 @@ def rotate(view: View, context: Context, message: Mapping[str, Any], reserved: f
     return outcome
 
 
-def _check_new(view: View, context: Context, public_key: bytes, reserved: frozenset[bytes]) -> None:
+def _check_new(view: View, context: Context, public_key: bytes, reserved: Container[bytes]) -> None:
     """A key has one purpose (P6): none of an authority's, no other account's, not the account's own one."""
     try:
         ed25519.check_public_key(public_key)
     except BadKey as error:
         raise BadRotation("no Ed25519 public key that can be trusted to sign") from error
     own = account_id(SUITE, public_key)
-    if public_key == context.signing_key or own == context.signer or load(view, own) is not None:
+    if public_key == context.signing_key or own == context.signer or in_use(view, public_key):
         raise BadRotation("the key is an account's already", account=own)
     if public_key in reserved:
         raise BadRotation("an authority's key signs no transaction (P16)", account=own)

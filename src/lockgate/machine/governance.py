@@ -67,7 +67,7 @@ def announce(view: View, context: Context, message: Mapping[str, Any], packets: 
         field(arguments, name, kind)
     if action == SETTLE:
         packets.check_settlement(view, arguments)
-    reserved = succession.standing(view, context.genesis).parts
+    reserved = succession.every_part(view, context.genesis)
     if action == VALIDATORS:
         validators.check_shape(context.genesis, arguments["changes"], reserved)
     if action == handover.ROTATE:
@@ -191,10 +191,10 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
         case action if action == SETTLE:
             return packets.settle(view, context, arguments, record.announced_at)
         case action if action == VALIDATORS:
-            reserved = succession.standing(view, context.genesis).parts
+            reserved = succession.every_part(view, context.genesis)
             return validators.change(view, context, arguments["changes"], reserved)
         case action if action == handover.ROTATE:
-            return handover.rotate(view, context, arguments, succession.standing(view, context.genesis).parts)
+            return handover.rotate(view, context, arguments, succession.every_part(view, context.genesis))
         case action if action == succession.ROTATE:
             done, standing = succession.rotate(view, context, arguments)
             current = replace(in_force(view, context.genesis), authority=standing.keys)
@@ -226,11 +226,13 @@ def admit_account(view: View, genesis: Genesis, suite: int, public_key: bytes, b
     """List an account with its first balance. Raises AccountExists: a balance is never overwritten."""
     if suite != SUITE_ED25519 or len(public_key) != 32 or not 0 <= balance <= MAX_BALANCE:
         raise UnknownAction("an account has a known suite, a 32-byte key and a balance", suite=suite)
-    if public_key in succession.standing(view, genesis).parts:
+    if public_key in succession.every_part(view, genesis):
         raise UnknownAction("an authority's key signs no transaction (P16)", action="account.admit")
     name = account_id(suite, public_key)
     if view.get(keys.ACCOUNT, keys.account(name)) is not None:
         raise AccountExists("listed already", account=name)
+    if view.get(keys.ACCOUNT, keys.account_key(name)) is not None:
+        raise AccountExists("another account has rotated to this key", account=name)
     outcome = Outcome()
     outcome.set(keys.ACCOUNT, keys.account(name), Account(suite, public_key, balance).to_bytes())
     outcome.emit("account_admitted", ("account", name))

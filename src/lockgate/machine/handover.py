@@ -10,7 +10,7 @@ of the old key until that header has expired, as by any validator of old; one th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from lockgate.codec import cbor
@@ -45,8 +45,8 @@ def possession_bytes(old: bytes, new: bytes, domain: DomainId, revision: int) ->
     return signing_bytes(Purpose.KEY_RECORD, accounts.SUITE, hashlib.sha256(new).digest(), domain, revision, message)
 
 
-def check(view: View, context: Context, arguments: Mapping[str, Any], reserved: frozenset[bytes]) -> ValidatorsRecord:
-    """May the key follow the one that signs? Returns the set that it would follow. `reserved` are authorities' keys.
+def check(view: View, context: Context, arguments: Mapping[str, Any], reserved: Container[bytes]) -> ValidatorsRecord:
+    """May the key follow the one that signs? Returns the set that it would follow. `reserved`: keys of authorities.
 
     Raises BadHandOver, BadMessage.
     """
@@ -60,8 +60,7 @@ def check(view: View, context: Context, arguments: Mapping[str, Any], reserved: 
         ed25519.check_public_key(public_key)
     except BadKey as error:
         raise BadHandOver("no Ed25519 public key that can be trusted to sign") from error
-    account = accounts.load(view, accounts.account_id(accounts.SUITE, public_key))
-    if public_key in reserved or account is not None or validators.tombstoned(view, public_key):
+    if public_key in reserved or accounts.in_use(view, public_key) or validators.tombstoned(view, public_key):
         raise BadHandOver("the key is an authority's, an account's, or was caught", public_key=public_key)
     if public_key in _signed(view, context):
         raise BadHandOver("the key has signed this ledger before", public_key=public_key)
@@ -71,10 +70,11 @@ def check(view: View, context: Context, arguments: Mapping[str, Any], reserved: 
     return newest
 
 
-def rotate(view: View, context: Context, arguments: Mapping[str, Any], reserved: frozenset[bytes]) -> Outcome:
+def rotate(view: View, context: Context, arguments: Mapping[str, Any], reserved: Container[bytes]) -> Outcome:
     """Decide that the key signs from two blocks on, with the power of the one before. Raises BadHandOver."""
     newest = check(view, context, arguments, reserved)
-    return validators.decide(context.block.height.height, {arguments["public_key"]: newest.power})
+    key = arguments["public_key"]
+    return validators.decide(context.block.height.height, {key: newest.power}, [key])
 
 
 def _signed(view: View, context: Context) -> set[bytes]:

@@ -6,6 +6,7 @@ inside keys are fixed-width big-endian, so that key order is number order.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 from lockgate.primitives.time import UnixNanos
@@ -65,6 +66,11 @@ def account(account_id: str) -> bytes:
 def account_keys(account_id: str) -> bytes:
     """Where it stands which keys an account has instead of its first one."""
     return b"keys/" + account_id.encode()
+
+
+def account_key(own_id: str) -> bytes:
+    """Where it stands which account has taken a key up, by the id of the account that the key would be the first of."""
+    return b"key/" + own_id.encode()
 
 
 def sequence(account_id: str, nonce_lane: int) -> bytes:
@@ -185,6 +191,16 @@ def authority(key_hash: bytes) -> bytes:
 def rotating(key_hash: bytes) -> bytes:
     """The height at which an authority is followed by the key that it committed to, once that is announced."""
     return b"rotating/" + key_hash
+
+
+def authority_part(part: bytes) -> bytes:
+    """Where it stands that an authority that was followed had this public key among its own."""
+    return b"part/" + hashlib.sha256(part).digest()
+
+
+def signer(address: bytes) -> bytes:
+    """Where it stands that a validator came after the genesis."""
+    return b"signer/" + address
 
 
 def validators(signs_from: int) -> bytes:

@@ -137,7 +137,7 @@ class Machine:
             "lane.foreign": lambda view, context, message: lanes.open_foreign(view, context, message, self.packets),
             gas.PRUNE: lambda view, context, message: pruning.prune(view, context, message, self.packets),
             "account.rotate": lambda view, context, message: accounts.rotate(
-                view, context, message, succession.standing(view, genesis).parts
+                view, context, message, succession.every_part(view, genesis)
             ),
             "gov.announce": lambda view, context, message: governance.announce(view, context, message, self.packets),
             "gov.cancel": governance.cancel,
@@ -263,7 +263,7 @@ class Machine:
         if floor_seconds(context.block.time) > transaction.valid_until:
             raise TransactionExpired("expired", valid_until=transaction.valid_until)
         name = transaction.account
-        if transaction.public_key in succession.standing(view, self.genesis).parts:
+        if transaction.public_key in succession.every_part(view, self.genesis):
             raise AuthorityKey("an authority signs actions only", account=name)
         accounts.require_key(view, name, SUITE_ED25519, transaction.public_key, context.block.height.height)
         account = accounts.load(view, name)

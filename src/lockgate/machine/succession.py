@@ -9,7 +9,7 @@ takes effect the old key is nobody's: it signs nothing more, and what it announc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -68,7 +68,7 @@ class Standing:
 
     keys: tuple[IdentityKey, ...]
     commitments: tuple[bytes, ...]
-    parts: frozenset[bytes]  # of these and of those in the genesis: they sign no transaction and no block
+    parts: frozenset[bytes]  # of these and of those in the genesis
 
     def of(self, key_hash: bytes) -> IdentityKey | None:
         """The one whose keys have this hash, if it stands."""
@@ -82,6 +82,27 @@ class Standing:
 def standing(view: View, genesis: Genesis) -> Standing:
     """Who stands now: those of the genesis, until one has rotated."""
     return read_standing(view.get(keys.GOVERNANCE, keys.AUTHORITIES), genesis)
+
+
+def every_part(view: View, genesis: Genesis) -> Container[bytes]:
+    """Public keys that an authority has or had, alone or as a half: they sign no transaction and no block (P16)."""
+    data = view.get(keys.GOVERNANCE, keys.AUTHORITIES)
+    return genesis.authority_parts if data is None else _Every(view, _decoded(data, genesis).parts)
+
+
+class _Every:
+    """Those of the genesis, those that stand, and those in between, of which the state has a record each."""
+
+    __slots__ = ("_parts", "_view")
+
+    def __init__(self, view: View, parts: frozenset[bytes]) -> None:
+        self._view = view
+        self._parts = parts
+
+    def __contains__(self, key: object) -> bool:
+        if key in self._parts:
+            return True
+        return type(key) is bytes and self._view.get(keys.GOVERNANCE, keys.authority_part(key)) is not None
 
 
 def read_standing(data: bytes | None, genesis: Genesis) -> Standing:
@@ -163,6 +184,9 @@ def rotate(view: View, context: Context, arguments: Mapping[str, Any]) -> tuple[
     outcome.set(keys.GOVERNANCE, keys.authority(key.hash), keys.u64(0))  # it has been one: its number is never reset
     if view.get(keys.GOVERNANCE, keys.rotating(arguments["authority"])) is not None:
         outcome.delete(keys.GOVERNANCE, keys.rotating(arguments["authority"]))
+    gone = before.of(arguments["authority"])
+    for part in () if gone is None else gone.parts:
+        outcome.set(keys.GOVERNANCE, keys.authority_part(part), b"\x01")
     outcome.emit("authority_rotated", ("authority", arguments["authority"].hex()), ("successor", key.hash.hex()))
     return outcome, _decoded(data, context.genesis)
 
@@ -181,7 +205,7 @@ def _successor(view: View, context: Context, arguments: Mapping[str, Any], *, du
     if made and commitment(key) != made:
         raise BadSuccessor("the key is not the one committed to", authority=old)
     # Its announcement shows a promised key to a thief of the present one, who could have it listed before it is due.
-    _check_unused(view, context, key, now, elsewhere=not (made and due))
+    _check_unused(view, context, key, elsewhere=not (made and due))
     signed = possession_message(old, following)
     covered = signing_bytes(
         Purpose.GOVERNANCE, key.suite, key.hash, context.domain, context.block.height.revision, signed
@@ -191,17 +215,13 @@ def _successor(view: View, context: Context, arguments: Mapping[str, Any], *, du
     return key
 
 
-def _check_unused(view: View, context: Context, key: IdentityKey, now: Standing, *, elsewhere: bool) -> None:
-    """One key, one purpose (P6, P16): none that was an authority's or, `elsewhere`, is a validator's or account's."""
-    used = view.get(keys.GOVERNANCE, keys.authority(key.hash)) is not None
-    signing = {member for member, _ in validators.newest(view, context.genesis).members}
-    listed = any(
-        len(part) == 32 and accounts.load(view, accounts.account_id(accounts.SUITE, part)) is not None
-        for part in key.parts
-    )
-    taken = elsewhere and (listed or not signing.isdisjoint(key.parts))
-    if used or taken or not now.parts.isdisjoint(key.parts):
-        raise BadSuccessor("the key, or a half of it, is in use or was", key_id=key.key_id)
+def _check_unused(view: View, context: Context, key: IdentityKey, *, elsewhere: bool) -> None:
+    """One key, one purpose (P6, P16): none that was an authority's or, `elsewhere`, a validator's or account's."""
+    had = every_part(view, context.genesis)
+    for part in key.parts:
+        signs = len(part) == 32 and (accounts.in_use(view, part) or validators.has_signed(view, context.genesis, part))
+        if part in had or (elsewhere and signs):
+            raise BadSuccessor("the key, or a half of it, is in use or was", key_id=key.key_id)
 
 
 __all__ = (
@@ -213,6 +233,7 @@ __all__ = (
     "Standing",
     "check",
     "commitment",
+    "every_part",
     "of_genesis",
     "possession_message",
     "promised",

@@ -9,7 +9,7 @@ so that light clients can follow by skipping, and so that the ledger stays what 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,7 +99,7 @@ def signing(view: View, genesis: Genesis, height: int) -> ValidatorsRecord:
     return ValidatorsRecord.from_bytes(earlier[-1]) if earlier else _of_genesis(genesis)
 
 
-def check_shape(genesis: Genesis, changes: Sequence[Any], reserved: frozenset[bytes]) -> None:
+def check_shape(genesis: Genesis, changes: Sequence[Any], reserved: Container[bytes]) -> None:
     """Refuse at once what no set makes right; `reserved` are an authority's keys. Raises OneOperator, BadValidators."""
     if genesis.ledger_class is not LedgerClass.BFT:
         raise OneOperator("a ledger of its class has one signer, who is in its genesis", kind=genesis.ledger_class)
@@ -123,7 +123,7 @@ def check_shape(genesis: Genesis, changes: Sequence[Any], reserved: frozenset[by
         seen.add(key)
 
 
-def change(view: View, context: Context, changes: Sequence[tuple[bytes, int]], reserved: frozenset[bytes]) -> Outcome:
+def change(view: View, context: Context, changes: Sequence[tuple[bytes, int]], reserved: Container[bytes]) -> Outcome:
     """Decide another set. Raises OneOperator, BadValidators, TooMuchAtOnce, Tombstoned.
 
     What changes is measured against the set that signs the next block: two actions of one block do not add
@@ -142,13 +142,15 @@ def change(view: View, context: Context, changes: Sequence[tuple[bytes, int]], r
         else:
             del members[key]
     _check_set(signing(view, genesis, height + 1), members)
-    return decide(height, members)
+    return decide(height, members, [key for key, power in changes if power])
 
 
-def decide(height: int, members: Mapping[bytes, int]) -> Outcome:
-    """Write the set that block `height` decided."""
+def decide(height: int, members: Mapping[bytes, int], named: Iterable[bytes] = ()) -> Outcome:
+    """Write the set that block `height` decided; `named` are those among it that may be new."""
     record = ValidatorsRecord(height + DELAY, _ordered(members))
     outcome = Outcome()
+    for key in named:
+        outcome.set(keys.GOVERNANCE, keys.signer(address(key)), b"\x01")
     outcome.set(keys.GOVERNANCE, keys.validators(record.signs_from), record.to_bytes())
     outcome.set(keys.GOVERNANCE, keys.NEWEST_VALIDATORS, keys.u64(record.signs_from))
     outcome.emit(
@@ -163,6 +165,12 @@ def decide(height: int, members: Mapping[bytes, int]) -> Outcome:
 def tombstoned(view: View, public_key: bytes) -> bool:
     """Was this key caught at an offence (`offences`)?"""
     return view.get(keys.GOVERNANCE, keys.offence(address(public_key))) is not None
+
+
+def has_signed(view: View, genesis: Genesis, public_key: bytes) -> bool:
+    """Is this a validator's key, or was it ever one that was decided to sign this ledger?"""
+    first = any(each.public_key == public_key for each in genesis.validators)
+    return first or view.get(keys.GOVERNANCE, keys.signer(address(public_key))) is not None
 
 
 def updates(before: ValidatorsRecord, after: ValidatorsRecord) -> tuple[GenesisValidator, ...]:
@@ -224,6 +232,7 @@ __all__ = (
     "change",
     "check_shape",
     "decide",
+    "has_signed",
     "newest",
     "signing",
     "tombstoned",

@@ -134,10 +134,10 @@ def test_a_caught_key_never_signs_again() -> None:
 
 
 def test_it_leaves_before_the_actions_of_the_block_are_weighed() -> None:
-    """The set that an action changes is the one without it; together they move no more than an action may alone."""
+    """The set that an action changes is the one without it; together no more goes than an action may let go alone."""
     world = cluster()
     ledger = world.a.ledger
-    arguments = {"changes": [[spare(world), POWER]]}
+    arguments = {"changes": [[spare(world), POWER], [ledger.keys[2].public_key, POWER // 2]]}
     fields = {"action": "validators.change", "arguments": arguments}
     assert not ledger.govern(world.gov, "gov.announce", fields).log
     for _ in range(ledger.genesis.parameters.authority_delay_blocks - 2):

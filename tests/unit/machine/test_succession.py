@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ from lockgate.crypto.suites import SIGN_ED25519, SIGN_ED25519_MLDSA65
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabAccount, LabLedger, lab_authority
 from lockgate.lab.paths import expect
-from lockgate.machine import governance, keys, succession
+from lockgate.machine import governance, handover, keys, succession
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.machine import TxResult
 from lockgate.primitives.state import Event
@@ -36,7 +37,7 @@ class World:
         self.keys = [self.named(f"authority {index}") for index in range(5)]
         listed = (self.keys[0].key, *(other.key for other in others))
         parameters = Parameters(authority_delay_blocks=DELAY)
-        self.ledger = LabLedger("alpha-1", SimulatedClock(START), authority=listed, parameters=parameters)
+        self.ledger = LabLedger("alpha-1", SimulatedClock(START), authority=listed, parameters=parameters, spares=2)
 
     def named(self, name: str) -> IdentitySigner:
         return lab_authority(name, self.suite)
@@ -226,6 +227,85 @@ def test_nobody_rotates_another_and_nobody_comes_back() -> None:
     assert w.announce(other, back).log.split(":")[0] == "gov.bad_successor", "a key that was one is no other's"
     gone = succeeding(w.ledger, other, w.keys[1], w.keys[3])
     assert w.announce(other, gone).log.split(":")[0] == "gov.bad_successor", "nor one that stands"
+
+
+def pair_with(w: World, part: ed25519.SigningKey, name: str) -> IdentitySigner:
+    """A hybrid authority of which one half is somebody's."""
+    other = lab_authority(name, SIGN_ED25519_MLDSA65.id)
+    return IdentitySigner(SIGN_ED25519_MLDSA65.id, (Part(part), other.signers[1]), KeyRole.AUTHORITY)
+
+
+def refused(w: World, by: IdentitySigner, new: IdentitySigner) -> bool:
+    stands = w.stands()
+    result = w.announce(by, succeeding(w.ledger, by, new, w.keys[4]))
+    return (result.log.split(":")[0], w.stands()) == ("gov.bad_successor", stands)
+
+
+def test_P16_a_half_of_an_authority_in_between_is_nobodys_again() -> None:
+    """[P16] Neither the genesis nor what stands names it any more: the record of it does."""
+    other = lab_authority("another person")
+    w = World(others=(other,))
+    half = ed25519.SigningKey(b"5" * 32)
+    between = pair_with(w, half, "between")
+    w.keys[1] = between
+    w.keys[2] = w.named("authority 2")
+    w.rotate(1)
+    w.rotate(2)
+    assert w.stands()[0] == w.keys[2].key.hash
+    assert refused(w, other, pair_with(w, half, "again")), "in another pair"
+    assert refused(w, other, single(half)), "alone"
+    assert w.ledger.transact(LabAccount(half), ("endpoint.fence", {})).log.startswith("tx.authority_key")
+    name, fields = rotation(w.ledger, w.ledger.clerk.id, 1, "clerk 1", "clerk 2")
+    moved = w.ledger.transact(w.ledger.clerk, (name, {**fields, "public_key": half.public_key}))
+    assert moved.log.startswith("account.bad_rotation")
+    listed = {"action": "account.admit", "arguments": {"suite": 1, "public_key": half.public_key, "balance": 1}}
+    expect(w.announce(w.keys[2], listed))
+    (old,) = w.ledger.chain.validators_at(w.ledger.height + 1).validators
+    domain = w.ledger.chain.machine.domain
+    signed = handover.possession_bytes(old.public_key, half.public_key, domain, w.ledger.revision)
+    fields = {"public_key": half.public_key, "possession": half.sign(signed)}
+    handed = w.announce(w.keys[2], {"action": handover.ROTATE, "arguments": fields})
+    assert handed.log.startswith("gov.bad_hand_over")
+    events = w.pass_blocks(DELAY)
+    assert [e.get("code") for e in events if e.type == "gov_failed"] == ["gov.unknown_action"]
+
+
+@pytest.mark.parametrize("rotations", [1, 2])
+def test_P6_a_key_that_an_account_rotated_to_is_nobody_elses(rotations: int) -> None:
+    """[P6] The current one, and one that was replaced: it stands under the id that would be its own."""
+    w = World()
+    for index in range(1, rotations + 1):
+        names = f"clerk {index}", f"clerk {index + 1}"
+        expect(w.ledger.transact(w.ledger.clerk, rotation(w.ledger, w.ledger.clerk.id, index, *names)))
+        w.ledger.clerk.key = key(f"clerk {index}")
+    taken = key("clerk 1")
+    assert refused(w, w.keys[0], single(taken))
+    assert refused(w, w.keys[0], pair_with(w, taken, "x"))
+    (old,) = w.ledger.chain.validators_at(w.ledger.height + 1).validators
+    signed = handover.possession_bytes(
+        old.public_key, taken.public_key, w.ledger.chain.machine.domain, w.ledger.revision
+    )
+    fields = {"public_key": taken.public_key, "possession": taken.sign(signed)}
+    handed = w.announce(w.keys[0], {"action": handover.ROTATE, "arguments": fields})
+    assert handed.log.startswith("gov.bad_hand_over")
+    expect(w.announce(w.keys[0], {"action": "account.admit", "arguments": {**admit("clerk 1")["arguments"]}}))
+    events = w.pass_blocks(DELAY)
+    assert [e.get("code") for e in events if e.type == "gov_failed"] == ["gov.account_exists"]
+
+
+def test_P6_a_signer_that_handed_over_is_no_authority() -> None:
+    """[P6] The signer of the genesis, one in between, and one that is decided and does not sign yet."""
+    w = World()
+    signers = [w.ledger.keys[0], *w.ledger.spares[:2]]
+    for before, after in itertools.pairwise(signers):
+        signed = handover.possession_bytes(
+            before.public_key, after.public_key, w.ledger.chain.machine.domain, w.ledger.revision
+        )
+        fields = {"public_key": after.public_key, "possession": after.sign(signed)}
+        expect(w.announce(w.keys[0], {"action": handover.ROTATE, "arguments": fields}))
+        w.pass_blocks(DELAY)
+    for each in signers:
+        assert refused(w, w.keys[0], single(each))
 
 
 def test_of_two_announced_rotations_the_first_holds() -> None:
