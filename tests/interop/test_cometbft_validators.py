@@ -143,7 +143,7 @@ async def one_is_away(cluster: Cluster) -> None:
     """With a validator down no other is made to start anew."""
     cluster.parties[3].kill()
     refused = await asyncio.to_thread(cluster.refused, "keys", "rotate", f"ledger/{NAME}", "validator")
-    assert (refused["code"], refused["fields"]["validator"]) == (ValidatorAway.code, 3)
+    assert (refused["code"], refused["fields"]["validator"]) == (ValidatorAway.code, "3")
     cluster.parties[3].start()
     await cluster.caught_up(3, await cluster.height(0))
 
