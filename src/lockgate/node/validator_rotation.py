@@ -27,7 +27,7 @@ from lockgate.relay.rpc import Rpc, number
 
 Say = Callable[[str], None]
 SERVING_S: Final = 30.0  # for a node that starts anew
-TAKES_S: Final = 120.0  # for one whose next key was decided
+TAKES_S: Final = 120.0  # for one whose next key was decided: to its next block, and to its next start
 POLL_S: Final = 0.2
 
 
@@ -102,14 +102,21 @@ async def _serves(node: Node) -> None:
 
 
 async def _taken(node: Node, key: bytes, since: int) -> None:
-    """Wait until a node runs with its new key and has the first block which that key may sign. Raises NotRotated."""
+    """Wait until a node runs with its new key and has the first block which that key may sign. Raises NotRotated.
+
+    However long the blocks up to there take, they are waited for as long as they come.
+    """
+    seen, clock = 0, asyncio.get_running_loop().time
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(TAKES_S), Rpc(node.address) as rpc:
+        async with asyncio.timeout(TAKES_S) as wait, Rpc(node.address) as rpc:
             while True:
                 with contextlib.suppress(LockgateError):
                     height = number((await rpc.call("status"))["sync_info"]["latest_block_height"])
                     if height >= since and cometbft.public_key(node) == key:
                         return
+                    if seen < height <= since:
+                        seen = height
+                        wait.reschedule(clock() + TAKES_S)
                 await asyncio.sleep(POLL_S)
     raise NotRotated("its node did not take the new key up", validator=node.index, signs_from=since, waited_s=TAKES_S)
 
