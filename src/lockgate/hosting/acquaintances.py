@@ -8,13 +8,11 @@ from dataclasses import replace
 from typing import Final
 
 from lockgate.hosting.config import PeerRef
-from lockgate.hosting.meetings import Meetings
+from lockgate.hosting.meetings import Meetings, OldStart
 from lockgate.hosting.reader import TwoHistories
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.work import Patience
-from lockgate.machine import keys
-from lockgate.machine.errors import EndpointRevoked, UnknownEndpoint
-from lockgate.machine.records import EndpointState
+from lockgate.machine.errors import EndpointRevoked
 from lockgate.primitives.errors import PeerFault, Refused, Unavailable
 from lockgate.session.meeting import Claims, Sides
 
@@ -26,15 +24,6 @@ class HostStarting(Unavailable):
     summary = "The host has not taken its fence yet, so it meets nobody."
     untouched = "No link was opened."
     next_step = "Nothing: it is tried again."
-
-
-class OldStart(PeerFault):
-    code = "link.old_start"
-    summary = (
-        "The peer states a fence or key record that is not its newest on its ledger: a copy, or an old start (P8)."
-    )
-    untouched = "The link was not opened."
-    next_step = "Look for a second process, or a restored copy, that runs with the peer's keys."
 
 
 class HostAcquaintances:
@@ -69,16 +58,10 @@ class HostAcquaintances:
         """
         peer = self._peer(sides)
         try:
-            await self._meetings.compare(peer, claims, Patience())
+            state = await self._meetings.compare(peer, claims, Patience())
         except TwoHistories as found:
             self._found(found)
             raise
-        reader = self._peers.reader(peer)
-        key = keys.endpoint_state(sides.peer.endpoint)
-        data = await reader.value(keys.ENDPOINT, key, reader.newest.height)
-        if data is None:
-            raise UnknownEndpoint("not registered on its ledger", endpoint=sides.peer.endpoint)
-        state = EndpointState.from_bytes(data)
         if state.revoked_at:
             raise EndpointRevoked("the peer is revoked", endpoint=sides.peer.endpoint, height=state.revoked_at)
         if state.record_hash != sides.peer.record or claims.fence < state.fence:

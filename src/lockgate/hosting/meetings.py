@@ -6,8 +6,21 @@ from lockgate.envelope.content import LedgerView
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.work import Patience
+from lockgate.machine import keys
+from lockgate.machine.errors import UnknownEndpoint
 from lockgate.machine.identity import KeyRecord
+from lockgate.machine.records import EndpointState
+from lockgate.primitives.errors import PeerFault
 from lockgate.session.meeting import Claims, Party, Sides
+
+
+class OldStart(PeerFault):
+    code = "link.old_start"
+    summary = (
+        "The peer states a fence or key record that is not its newest on its ledger: a copy, or an old start (P8)."
+    )
+    untouched = "No link was opened, and no session made."
+    next_step = "Look for a second process, or a restored copy, that runs with the peer's keys."
 
 
 class Meetings:
@@ -33,11 +46,22 @@ class Meetings:
             own, theirs = _bare(own), _bare(theirs)
         return Claims(self._steps.fence, own, theirs)
 
-    async def compare(self, peer: PeerRef, claims: Claims, patience: Patience) -> None:
-        """The peer has seen the ledgers that this host has seen (P20). Raises TwoHistories, BadEnvelope; NotYet and
-        RpcError while there is patience."""
+    async def compare(self, peer: PeerRef, claims: Claims, patience: Patience) -> EndpointState:
+        """The peer has seen the ledgers that this host has seen (P20), and has taken the fence that it states (P8).
+
+        Returns its state on its ledger, which may show a newer fence: in packets a host goes on that took one since.
+        Raises TwoHistories, BadEnvelope, OldStart, UnknownEndpoint; NotYet and RpcError while there is patience.
+        """
         await self._steps.views.compare(self._peers.reader(peer), claims.own_seen, patience)
         await self._steps.views.compare(self._steps.reader, claims.peer_seen, patience)
+        reader, endpoint = self._peers.reader(peer), bytes.fromhex(peer.endpoint)
+        data = await reader.value(keys.ENDPOINT, keys.endpoint_state(endpoint), reader.newest.height)
+        if data is None:
+            raise UnknownEndpoint("not registered on its ledger", endpoint=endpoint)
+        state = EndpointState.from_bytes(data)
+        if claims.fence > state.fence:
+            raise OldStart("a fence that it has not taken", fence=claims.fence, newest=state.fence)
+        return state
 
 
 def _party(domain: bytes, client: str, record: KeyRecord) -> Party:
@@ -48,4 +72,4 @@ def _bare(view: LedgerView) -> LedgerView:
     return LedgerView(view.height, view.header_hash)
 
 
-__all__ = ("Meetings",)
+__all__ = ("Meetings", "OldStart")

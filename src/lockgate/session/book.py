@@ -20,7 +20,7 @@ from lockgate.session.sending import MessageKeys
 
 FORMAT: Final = 1
 MAX_SESSIONS: Final = 4  # with one peer: the newest, one that is being made, and two whose messages are under way
-MAX_BOOK: Final = 64 << 20
+MAX_BOOK: Final = 64 << 20  # two hundred peers that skip all they may
 _LIMITS: Final = cbor.Limits(size=MAX_BOOK, items=1 << 22, depth=12)
 _COMMITMENT_BYTES: Final = 32
 
@@ -121,8 +121,8 @@ class Book:
 
     def opened(self, peer: bytes, session: Session, commitment: bytes, place: Place, until: UnixNanos) -> None:
         """A message has authenticated under `session`, the state that opening it gave."""
-        self.replace(peer, session)
         self.owed[commitment] = Owed(peer, place, until)
+        self.replace(peer, session.bounded(self._owed_in(session)))
 
     def reply_key(self, peer: bytes, place: Place) -> bytes:
         """The key of the answer to a message that was opened. Raises SessionUnknown, KeyGone."""
@@ -163,6 +163,9 @@ class Book:
         """Hold another state of a session that is held."""
         self._set(peer, tuple(session if one.name == session.name else one for one in self.sessions[peer]))
 
+    def _owed_in(self, session: Session) -> list[Place]:
+        return [one.place for one in self.owed.values() if one.place.session == session.name]
+
     def _set(self, peer: bytes, sessions: tuple[Session, ...]) -> None:
         self.changed = True
         if sessions:
@@ -172,7 +175,35 @@ class Book:
 
     # Bytes.
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, most: int = MAX_BOOK) -> bytes:
+        """All of it, in `most` bytes; what does not fit is dropped from the book, so that it can be read again.
+
+        Of the peer whose sessions take most: first keys that it skipped, then its oldest session with the replies that
+        are awaited and the answers that are owed in it. So again until it fits.
+        """
+        while len(data := self._encoded()) > most:
+            self._drop_some(len(data) - most)
+        return data
+
+    def _drop_some(self, over: int) -> None:
+        sizes = {peer: self._size(peer) for peer in self.sessions}
+        while over > 0 and sizes:
+            peer = max(sizes, key=lambda one: (sizes[one], one))
+            held = self.sessions[peer]
+            less = tuple(one.bounded(owed, len(owed)) for one in held for owed in [self._owed_in(one)])
+            self._set(peer, less if sum(one.kept for one in less) < sum(one.kept for one in held) else held[1:])
+            left = self._size(peer)
+            over, sizes[peer] = over - sizes[peer] + left, left
+            if peer not in self.sessions:
+                del sizes[peer]
+        names = {session.name for session in self}
+        self.awaited = {name: one for name, one in self.awaited.items() if one.place.session in names}
+        self.owed = {name: one for name, one in self.owed.items() if one.place.session in names}
+
+    def _size(self, peer: bytes) -> int:
+        return len(cbor.encode([one.to_value() for one in self.sessions.get(peer, ())]))
+
+    def _encoded(self) -> bytes:
         return cbor.encode(
             [
                 FORMAT,

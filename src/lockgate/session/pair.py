@@ -6,6 +6,7 @@ two directions and what leads to the next epoch.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, Self
 
@@ -14,11 +15,13 @@ from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.session.chain import SECRET_BYTES, SESSION_BYTES, Direction, direction_of, next_epoch, onward_of
 from lockgate.session.errors import KeyGone, SessionDamaged, SessionUnknown
 from lockgate.session.receiving import Receiving
-from lockgate.session.sending import MessageKeys, Sending
+from lockgate.session.sending import COUNTERS_AHEAD, MessageKeys, Sending
 
 MAX_EPOCHS: Final = 3  # of one session at a time: one that is being agreed on, the one that seals, and the one before
 SEALS_NS: Final = 2 * 3_600 * NANOS_PER_SECOND  # nobody seals in an epoch that is older, by the own ledger's time
 ARRIVES_NS: Final = 2 * 3_600 * NANOS_PER_SECOND  # all that was sealed has ended: timeout, longest grace of an answer
+STARTS_HELD: Final = 4  # of the peer in an epoch, beside those in which an answer is owed: it starts anew now and then
+MAX_HELD: Final = 2 * COUNTERS_AHEAD  # keys of the peer's messages in a session: two starts that skip all they may
 _RECORD_BYTES: Final = 32
 
 
@@ -212,6 +215,36 @@ class Session:
         """How many keys of the peer's messages are held."""
         return sum(epoch.receiving.kept for epoch in self.epochs)
 
+    def bounded(self, owed: Collection[Place], most: int = MAX_HELD) -> Self:
+        """The session with no more of the peer's direction than is to be held, whatever the peer skips.
+
+        Of each epoch the last starts, and all from one in which an answer is `owed`; of keys `most`: those of messages
+        that were skipped go first, the oldest first, then those of owed answers. What is gone is refused with KeyGone,
+        upon which its sender seals it again.
+        """
+        starts = {(place.epoch, place.fence) for place in owed}
+        epochs = []
+        for epoch in self.epochs:
+            kept = [fence - epoch.fences.peer for number, fence in starts if number == epoch.number]
+            first = min(epoch.receiving.ahead - STARTS_HELD, *kept, epoch.receiving.ahead)
+            epochs.append(replace(epoch, receiving=epoch.receiving.ended(first)))
+        found = replace(self, epochs=tuple(epochs))
+        if found.kept <= most:
+            return found
+        answers = {(place.epoch, place.fence, place.place) for place in owed}
+        held = [
+            (epoch.number, epoch.fences.peer + at, counter)
+            for epoch in found.epochs
+            for at, start in epoch.receiving.starts.items()
+            for counter in start.kept
+        ]
+        held.sort(key=lambda key: (key in answers, key))
+        gone = held[: len(held) - most]
+        for epoch in found.epochs:
+            places = {(fence - epoch.fences.peer, n) for number, fence, n in gone if number == epoch.number}
+            found = found._with(replace(epoch, receiving=epoch.receiving.without(places)))
+        return found
+
     # Epochs.
 
     def healed(self, after: int, fresh: bytes, fences: Fences, now: UnixNanos) -> Self:
@@ -284,4 +317,14 @@ def _is_bytes(value: Any, size: int) -> bool:
     return type(value) is bytes and len(value) == size
 
 
-__all__ = ("ARRIVES_NS", "MAX_EPOCHS", "SEALS_NS", "Epoch", "Fences", "Place", "Session")
+__all__ = (
+    "ARRIVES_NS",
+    "MAX_EPOCHS",
+    "MAX_HELD",
+    "SEALS_NS",
+    "STARTS_HELD",
+    "Epoch",
+    "Fences",
+    "Place",
+    "Session",
+)

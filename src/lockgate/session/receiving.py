@@ -6,7 +6,7 @@ the message has authenticated under the key, so that a forged header moves no ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -96,8 +96,16 @@ class Receiving:
         kept = {at: key for at, key in found.kept.items() if at != counter}
         return replace(self, starts={**self.starts, start: replace(found, kept=kept)})
 
+    def without(self, places: Collection[tuple[int, int]]) -> Self:
+        """Forget many keys, by start and counter."""
+        starts = {
+            at: replace(one, kept={n: key for n, key in one.kept.items() if (at, n) not in places})
+            for at, one in self.starts.items()
+        }
+        return replace(self, starts=starts)
+
     def ended(self, start: int) -> Self:
-        """Forget every start before one: nothing they sent can arrive any more, by the ledger's time."""
+        """Forget every start before one: what they sent opens no more."""
         return replace(
             self,
             unseen={at: link for at, link in self.unseen.items() if at >= start},

@@ -356,3 +356,28 @@ async def test_P18_a_guest_is_told_that_its_timeout_is_longer_than_a_key_is_kept
     assert world.a.get(b"told") == b"yes"
     assert world.a.reported("held") == []
     assert len([row for row in world.a.store.all_sent() if row.purpose == "message"]) == 1
+
+
+@pytest.mark.parametrize("liar", ["a", "b"])
+@in_world(sessions=True)
+async def test_P8_no_session_counts_starts_from_a_fence_that_nobody_has_taken(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch, liar: str
+) -> None:
+    side = world.a if liar == "a" else world.b
+    meetings = side.host._handshakes._meetings
+    true = meetings.claims
+    monkeypatch.setattr(
+        meetings, "claims", lambda *of: dataclasses.replace(true(*of), fence=side.host._steps.fence + 1)
+    )
+    task = asyncio.ensure_future(world.a.host.send("b", "probe@1.0", probe.write(b"k", b"v"), 600))
+    await asyncio.sleep(0)
+    await world.settle()
+    assert [one.host.status()["sessions"] for one in world.sides] == [[], []]
+    assert (world.a if liar == "b" else world.b).reported("handshake_failed" if liar == "b" else "handshake_refused")
+    monkeypatch.undo()
+    for _ in range(10):
+        world.clock.advance(2_100_000_000)
+        await asyncio.sleep(0)
+        await world.settle()
+    await task
+    assert world.b.get(b"k") == b"v"

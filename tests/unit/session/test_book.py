@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lockgate.primitives.time import UnixNanos
 from lockgate.session import Book, Direction, Fences, MessageKeys, Place, Session
 from lockgate.session.errors import KeyGone, SessionDamaged, SessionUnknown
-from lockgate.session.pair import ARRIVES_NS, SEALS_NS
+from lockgate.session.pair import ARRIVES_NS, MAX_HELD, SEALS_NS, STARTS_HELD
+from lockgate.session.sending import COUNTERS_AHEAD
 
 SECRET, NAME = b"s" * 32, b"n" * 32
 ALICE, BOB = b"a" * 32, b"b" * 32
@@ -201,3 +204,106 @@ def test_P18_a_session_in_which_nobody_speaks_is_over_all_the_same() -> None:
     with pytest.raises(SessionUnknown):
         pair.bob.find(ALICE, NAME)
     assert pair.bob.sessions == {}
+
+
+class Hoarder:
+    """A peer whose every process start seals messages far apart, so that what is between waits for keys."""
+
+    def __init__(self, peer: bytes = ALICE) -> None:
+        self.peer = peer
+        self.session = session(Direction.INITIATOR)
+
+    def sealed(self, fence: int, counter: int) -> Place:
+        epoch = self.session.newest
+        assert epoch is not None
+        if epoch.sending.start <= fence - epoch.fences.own:
+            self.session = self.session.started(fence, salt())
+            epoch = self.session.newest
+            assert epoch is not None
+        keys, sending = epoch.sending.next(counter)
+        self.session = self.session._with(replace(epoch, sending=sending))
+        return Place(NAME, 0, keys.salt, fence, counter)
+
+    def opened(self, book: Book, place: Place, commitment: bytes) -> None:
+        _, after = book.find(self.peer, place.session).open(place)
+        book.opened(self.peer, after, commitment, place, LATER)
+
+
+def hoarded(starts: int = 12) -> tuple[Book, list[Place]]:
+    """A book after as many starts of a hoarder, two messages of each opened, one of them answered."""
+    book, hoarder = Book(), Hoarder()
+    book.add(ALICE, session(Direction.RESPONDER))
+    places = []
+    for number in range(starts):
+        for counter in (0, COUNTERS_AHEAD - 1):
+            places.append(hoarder.sealed(3 + number, counter))
+            hoarder.opened(book, places[-1], (2 * number + bool(counter)).to_bytes(32, "big"))
+        if number:
+            book.settled((2 * number).to_bytes(32, "big"))
+            book.settled((2 * number + 1).to_bytes(32, "big"))
+    return book, places
+
+
+def test_P18_a_peer_that_skips_all_it_may_makes_no_book_grow() -> None:
+    book, _ = hoarded()
+    (held,) = book
+    assert held.kept == MAX_HELD - 2, "the last two are answered"
+    assert len(held.epochs[0].receiving.starts) == 12, "an answer is owed in the first"
+    assert len(book.to_bytes()) < 50 * MAX_HELD
+    assert Book.from_bytes(book.to_bytes()).to_bytes() == book.to_bytes()
+    for number in range(2):
+        book.settled(number.to_bytes(32, "big"))
+    hoarder = Hoarder()
+    hoarder.opened(book, hoarder.sealed(3 + 20, 0), b"z" * 32)
+    (held,) = book
+    receiving = held.epochs[0].receiving
+    assert sorted([*receiving.starts, *receiving.unseen]) == [17, 18, 19, 20]
+
+
+def test_what_goes_first_are_the_oldest_that_were_skipped_and_no_answer_is_lost() -> None:
+    book, places = hoarded()
+    for place in places[:2]:  # of the first start, and nobody has answered them yet
+        assert book.reply_key(ALICE, place)
+    with pytest.raises(KeyGone):
+        book.reply_key(ALICE, places[0]._replace(place=1))
+    newest = places[-1]
+    assert book.reply_key(ALICE, newest._replace(place=newest.place - 1))
+    for place in (places[2], newest._replace(fence=newest.fence - STARTS_HELD)):
+        with pytest.raises(KeyGone):
+            book.reply_key(ALICE, place)
+
+
+def test_a_few_starts_of_a_peer_are_waited_for() -> None:
+    """What the process before sent may arrive after the first message of the next one."""
+    book, hoarder = Book(), Hoarder()
+    book.add(ALICE, session(Direction.RESPONDER))
+    places = [hoarder.sealed(3 + number, 0) for number in range(STARTS_HELD + 1)]
+    for number, place in enumerate(reversed(places[1:])):
+        hoarder.opened(book, place, bytes([number]) * 32)
+    with pytest.raises(KeyGone):
+        hoarder.opened(book, places[0], b"x" * 32)
+
+
+def test_a_book_that_would_not_be_read_again_drops_what_the_largest_peer_skipped() -> None:
+    book, places = hoarded(2)
+    book.add(BOB, session(Direction.INITIATOR, name=b"o" * 32).started(3, bytes(32)))
+    book.await_reply(b"q" * 32, Place(b"o" * 32, 0, bytes(32), 3, 0), b"k" * 32)
+    modest = book.find(BOB, b"o" * 32)
+    most = len(book.to_bytes()) // 4
+    data = book.to_bytes(most)
+    assert len(data) <= most
+    assert Book.from_bytes(data).to_bytes() == data
+    assert (book.find(BOB, b"o" * 32), list(book.awaited)) == (modest, [b"q" * 32])
+    for place in places[:2]:
+        assert book.reply_key(ALICE, place)
+    assert book.find(ALICE, NAME).kept == 2, "what it skipped is gone, and all of it at once"
+
+
+def test_then_its_oldest_sessions_go_with_what_is_open_in_them() -> None:
+    book, _ = hoarded(2)
+    book.add(ALICE, session(Direction.RESPONDER, name=b"o" * 32))
+    data = book.to_bytes(900)
+    assert len(data) <= 900
+    assert [one.name for one in book] == [b"o" * 32]
+    assert book.owed == {}
+    assert book.to_bytes(20) == Book().to_bytes()
