@@ -2,7 +2,7 @@
 
 A restored or cloned host cannot forget any of it without losing the swap. Keys under `h/`:
 
-    window/<sender><fence>         replay window of a sender's start (P8)
+    window/<sender><fence>         replay window of a sender's start (P8); of an earlier one until it ends by `accepted`
     acted/<timeout><mark>          a packet that was acted on; kept until no ledger can receive it again
     deferred/<message ref>         a message whose answer the guest still owes
 """
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, Self
 
 from lockgate.codec import cbor
 from lockgate.codec.registry import SchemaName
+from lockgate.host.windows import Window
 from lockgate.primitives.ids import DomainId
 from lockgate.primitives.time import UnixNanos, UnixSeconds
 from lockgate.session import Place
@@ -74,6 +76,26 @@ class Deferred:
 
 def window_key(sender: bytes, fence: int) -> bytes:
     return WINDOW + sender + fence.to_bytes(8, "big")
+
+
+def windows_of(sender: bytes) -> tuple[bytes, bytes]:
+    """Where the windows of one sender lie: from the first key to before the second."""
+    return window_key(sender, 0), window_key(sender, (1 << 64) - 1)
+
+
+def accepted(
+    held: Iterable[tuple[bytes, bytes]], key: bytes, counter: int, timeout: UnixSeconds, now: UnixSeconds
+) -> list[tuple[bytes, bytes | None]]:
+    """What changes in the windows of one sender, `held`, when the one at `key` accepts a message. Raises Replayed.
+
+    That of the newest start stays. One of an earlier start goes when the last timeout of what it accepted is over: an
+    envelope binds its timeout (P17), so nothing of it is received again, in whatever packet.
+    """
+    windows = {one: Window.from_bytes(data) for one, data in held}
+    seen = windows.get(key, Window()).accept(counter)
+    windows[key] = seen = replace(seen, until=max(seen.until, timeout))
+    earlier = (one for one in sorted(windows)[:-1] if one != key and windows[one].until < now)
+    return [(key, seen.to_bytes()), *((one, None) for one in islice(earlier, SWEEP))]
 
 
 def acted_key(domain: DomainId, client: str, sequence: int, commitment: bytes, timeout: int) -> bytes:

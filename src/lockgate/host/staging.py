@@ -60,9 +60,9 @@ class GuestTree:
     def host_get(self, key: bytes) -> bytes | None:
         return self._state.get(STORE, HOST + key)
 
-    def host_scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """The host's own keys under a prefix that ends in a slash, and their values, ascending."""
-        for key, value in self._state.scan(STORE, HOST + prefix, HOST + prefix[:-1] + b"0"):
+    def host_scan(self, prefix: bytes, end: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """The host's own keys, and their values: under a prefix that ends in a slash, or from a key to before `end`."""
+        for key, value in self._state.scan(STORE, HOST + prefix, HOST + (end or prefix[:-1] + b"0")):
             yield key[len(HOST) :], value
 
     def stage(

@@ -8,7 +8,7 @@ same root as the guest's, so a restored host cannot forget what it has accepted 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from lockgate.primitives.errors import Refused
@@ -26,27 +26,32 @@ class Replayed(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`highest` is the greatest counter accepted (-1: none); bit i of `seen` is highest - i."""
+    """`highest` is the greatest counter accepted (-1: none); bit i of `seen` is highest - i.
+
+    `until` is the latest timeout, in seconds, of what was accepted: from then on none of it can come again.
+    """
 
     highest: int = -1
     seen: int = 0
+    until: int = 0
 
     def accept(self, counter: int) -> Self:
         """Return the window after `counter`; raise Replayed when it must not act again."""
         if counter > self.highest:
             ahead = counter - self.highest
             moved = 1 if self.highest < 0 or ahead >= WIDTH else (self.seen << ahead) | 1
-            return type(self)(counter, moved & ((1 << WIDTH) - 1))
+            return replace(self, highest=counter, seen=moved & ((1 << WIDTH) - 1))
         behind = self.highest - counter
         if behind >= WIDTH or self.seen >> behind & 1:
             raise Replayed("accepted before or too old", counter=counter, highest=self.highest)
-        return type(self)(self.highest, self.seen | 1 << behind)
+        return replace(self, seen=self.seen | 1 << behind)
 
     def to_bytes(self) -> bytes:
-        return (self.highest + 1).to_bytes(8, "big") + self.seen.to_bytes(_BYTES, "big")
+        return (self.highest + 1).to_bytes(8, "big") + self.seen.to_bytes(_BYTES, "big") + self.until.to_bytes(8, "big")
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> Self:
         if data is None:
             return cls()
-        return cls(int.from_bytes(data[:8], "big") - 1, int.from_bytes(data[8:], "big"))
+        until = int.from_bytes(data[8 + _BYTES :], "big")  # a build of before noted none
+        return cls(int.from_bytes(data[:8], "big") - 1, int.from_bytes(data[8 : 8 + _BYTES], "big"), until)

@@ -17,7 +17,7 @@ from lockgate.host.ports import MAX_REFUSAL_DETAIL
 from lockgate.host.refusal import SCHEMA as REFUSAL_SCHEMA
 from lockgate.host.refusal import RefusalWords
 from lockgate.host.sealing import Place, schema_name
-from lockgate.host.windows import Replayed, Window
+from lockgate.host.windows import Replayed
 from lockgate.hosting import traffic
 from lockgate.hosting.bulk import Bulk, BulkUnavailable, Handed, is_bulk
 from lockgate.hosting.config import PeerRef
@@ -25,7 +25,7 @@ from lockgate.hosting.epochs import Epochs
 from lockgate.hosting.forks import Forks, trusted_one
 from lockgate.hosting.handshakes import HandshakeRefused, Handshakes, is_handshake
 from lockgate.hosting.opening import Found, Spoken, open_from
-from lockgate.hosting.peers import UnknownPeer
+from lockgate.hosting.peers import FenceNotShown, UnknownPeer
 from lockgate.hosting.reader import Distrusted, TwoHistories
 from lockgate.hosting.reserved import RESERVED
 from lockgate.hosting.sessions import SessionRequired, place_of
@@ -33,7 +33,7 @@ from lockgate.hosting.steps import Steps
 from lockgate.hosting.suites import NOT_ALLOWED
 from lockgate.hosting.traffic import Arrived, NotProven, Traffic
 from lockgate.hosting.views import view_of
-from lockgate.hosting.work import PATIENCE, Decision, Item, Patience, Plan, StepRefused
+from lockgate.hosting.work import PATIENCE, Decision, Item, Patience, Plan, StepRefused, Writes
 from lockgate.ibc import host as ibc_host
 from lockgate.machine import keys
 from lockgate.machine.errors import EndpointRevoked, GuestTrapped, UnknownEndpoint
@@ -41,7 +41,7 @@ from lockgate.machine.identity import KeyRecord
 from lockgate.machine.records import Entry
 from lockgate.primitives.errors import LockgateError, PeerFault, Refused
 from lockgate.primitives.ids import Height
-from lockgate.primitives.time import NANOS_PER_SECOND
+from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds, floor_seconds
 from lockgate.session.errors import UNUSABLE, SessionUnknown
 from lockgate.storage.host import Seen
 
@@ -116,7 +116,7 @@ class Arrivals:
         try:
             envelope = await self._open(item, peer, arrived, waiting)
             opened, record = envelope.opened, envelope.record
-            window_key, window = self._window(opened)
+            windows = self._windows(opened, waiting.timeout)
             if self._parts.tree.host_get(acted) is not None:
                 raise Replayed("acted on before", client=item.client, sequence=item.sequence)
         except (BadEnvelope, Replayed) as error:
@@ -126,7 +126,7 @@ class Arrivals:
         except TwoHistories as found:
             await self._forks.found(found)
             return self._two_histories(peer, record, waiting, found)
-        marks: list[tuple[bytes, bytes | None]] = [(window_key, window.to_bytes()), (acted, b"\x01")]
+        marks: Writes = [*windows, (acted, b"\x01")]
         handed = Handed(opened.content.schema, opened.content.body)
         if envelope.session is not None:
             within = place_of(opened.binding.choice)
@@ -242,6 +242,9 @@ class Arrivals:
             raise BadEnvelope from SessionRequired("in a session" if in_session else "outside sessions")
         await views.compare(reader, opened.content.source_seen, item.patience)
         await views.compare(self._steps.reader, opened.content.destination_seen, item.patience)
+        fence = opened.message_id.fence
+        if not await self._peers.sent_under(peer, fence, packet.source_client, packet.sequence):
+            raise BadEnvelope from FenceNotShown("another start", fence=fence, sequence=packet.sequence)
         return found
 
     @property
@@ -253,11 +256,12 @@ class Arrivals:
         if isinstance(error.__cause__, SessionUnknown) and self._under_way and item.attempts < PATIENCE:
             raise NotYet("its session may be on its way", client=item.client, sequence=item.sequence) from error
 
-    def _window(self, opened: Opened) -> tuple[bytes, Window]:
-        """The replay window with this message in it. Raises Replayed."""
-        message_id = opened.message_id
-        key = memory.window_key(message_id.sender, message_id.fence)
-        return key, Window.from_bytes(self._parts.tree.host_get(key)).accept(message_id.counter)
+    def _windows(self, opened: Opened, timeout: UnixSeconds) -> Writes:
+        """Its sender's replay windows with this message in them. Raises Replayed."""
+        said = opened.message_id
+        held = self._parts.tree.host_scan(*memory.windows_of(said.sender))
+        key, now = memory.window_key(said.sender, said.fence), floor_seconds(self._steps.time)
+        return memory.accepted(held, key, said.counter, timeout, now)
 
     async def _run(
         self,

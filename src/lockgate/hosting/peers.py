@@ -12,7 +12,7 @@ from lockgate.hosting.rules import Rules
 from lockgate.machine import keys
 from lockgate.machine.errors import BadKeyRecord, EndpointRevoked, UnknownEndpoint
 from lockgate.machine.identity import KeyRecord, SignedRecord, verify_records
-from lockgate.machine.records import EndpointState
+from lockgate.machine.records import EndpointState, MessageId
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId, DomainId, EndpointId, Hash32, revision_number
 from lockgate.primitives.ports import Clock
@@ -29,12 +29,20 @@ class UnknownPeer(Refused):
     next_step = "Add the peer with its lane to the host's configuration."
 
 
+class FenceNotShown(Refused):
+    code = "host.fence_not_shown"
+    summary = "A message names another start of its sender than its ledger shows for it (P8)."
+    untouched = "The guest did not run."
+    next_step = "Nothing: the peer's host is broken, or hostile."
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """A peer's key records from the inception record on, as one header of its ledger proved them."""
 
     chain: tuple[KeyRecord, ...]
     revoked_at: int  # height, 0 while not revoked
+    fence: int  # of its newest start
     at: int  # monotonic nanoseconds
 
     @property
@@ -125,6 +133,21 @@ class Peers:
             raise EndpointRevoked("the peer is revoked", endpoint=known.record.endpoint_id, height=known.revoked_at)
         return known.record
 
+    async def sent_under(self, peer: PeerRef, fence: int, client: str, sequence: int) -> bool:
+        """Did the peer send this packet, which is open, as the start that holds `fence` (P8)?
+
+        Its ledger takes messages of the newest start alone, so the newest one is believed; an earlier one is what the
+        ledger remembers of the packet.
+        """
+        known = await self.known(peer)
+        if fence > known.fence:
+            known = await self.known(peer, fresh=True)
+        if fence >= known.fence:
+            return fence == known.fence
+        reader = self.reader(peer)
+        data = await reader.value(keys.ENDPOINT, keys.message_of_packet(client, sequence), reader.newest.height)
+        return data is not None and MessageId.from_bytes(data).fence == fence
+
     async def stood_under(self, peer: PeerRef, record: KeyRecord, key: bytes, value: bytes, near: int) -> bool:
         """Did `key` hold `value` on the peer's ledger while `record` was the peer's current one?
 
@@ -144,11 +167,11 @@ class Peers:
 
 async def prove_records(
     reader: ProvenReader, endpoint: EndpointId, held: tuple[KeyRecord, ...] = ()
-) -> tuple[tuple[KeyRecord, ...], int]:
+) -> tuple[tuple[KeyRecord, ...], int, int]:
     """Prove which key record is current on a ledger, and verify the chain to it from the endpoint's id.
 
     `held` is a chain verified before: when it still ends in the current record, nothing is verified twice.
-    Returns the chain and the height of the revocation, 0 for none.
+    Returns the chain, the height of the revocation, 0 for none, and the newest fence.
     """
     height = await reader.latest()
     data = await reader.value(keys.ENDPOINT, keys.endpoint_state(endpoint), height)
@@ -156,13 +179,13 @@ async def prove_records(
         raise UnknownEndpoint("not registered on its ledger", endpoint=endpoint)
     state = EndpointState.from_bytes(data)
     if held and held[-1].hash == state.record_hash:
-        return held, state.revoked_at
+        return held, state.revoked_at, state.fence
     served = array(await reader.chain.query("/lockgate/key_records", endpoint), bytes)
     # The node reads its newest state; a rotation after the proven header is not there yet.
     chain = verify_records(endpoint, [SignedRecord.from_bytes(item) for item in served[: state.record_index + 1]])
     if chain[-1].hash != state.record_hash:
         raise BadKeyRecord("the records served do not end in the current one", endpoint=endpoint)
-    return chain, state.revoked_at
+    return chain, state.revoked_at, state.fence
 
 
 async def _rotation(reader: ProvenReader, record: KeyRecord) -> int:

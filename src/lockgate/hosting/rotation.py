@@ -57,7 +57,7 @@ class Rotation:
 
     async def _prove(self) -> tuple[KeyRecord, ...]:
         endpoint = EndpointId(Hash32(self._parts.endpoint))
-        chain, revoked_at = await prove_records(self._reader, endpoint)
+        chain, revoked_at, _ = await prove_records(self._reader, endpoint)
         if revoked_at:
             raise EndpointRevoked("this endpoint is revoked", endpoint=endpoint, height=revoked_at)
         return chain

@@ -60,7 +60,7 @@ async def run(folder: Folder, name: str, report: Report, more: dict[str, Nodes] 
             rpcs.append(readers[ref.name].chain.rpc)
         domain = DomainId(Hash32(bytes.fromhex(config.local.domain)))
         own = readers[config.local.name]
-        records, _ = await patiently(partial(prove_records, own, endpoint), report)
+        records, _, _ = await patiently(partial(prove_records, own, endpoint), report)
         ring, account = cabinet.ring(records), cabinet.account(records[-1].index)
         submitter = AccountSubmitter(
             own.chain, domain, account.public_key, account.sign, HOST_LANE, config.max_gas_price

@@ -63,7 +63,7 @@ async def rotate(folder: Folder, party: Party, sealing: int = 0, signing: int = 
 
 async def _proven(reader: ProvenReader, config: HostConfig) -> tuple[KeyRecord, ...]:
     endpoint = EndpointId(Hash32(bytes.fromhex(config.endpoint)))
-    records, revoked_at = await prove_records(reader, endpoint)
+    records, revoked_at, _ = await prove_records(reader, endpoint)
     if revoked_at:
         raise EndpointRevoked("this endpoint is revoked", endpoint=endpoint, height=revoked_at)
     return records
