@@ -6,6 +6,7 @@
 <data>/chains/NAME/deployed.json   contracts of ours on it, and what was about to be deployed
 <data>/chains/NAME/lane.json       the clients of the lane between it and a ledger of ours
 <data>/chains/NAME/journal.json, released.json   transactions under way; the newest block that counted as final
+<data>/chains/NAME/sent.json       which packets of the lane were read, and which of them were open
 ```
 """
 

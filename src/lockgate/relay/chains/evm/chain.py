@@ -17,7 +17,7 @@ from lockgate.courier.ports import BlockEvents, ChainUnavailable, NotYet, Proven
 from lockgate.crypto.keccak import keccak256
 from lockgate.ibc import host as paths
 from lockgate.lightclients.evm_storage import chain_name, slot_of
-from lockgate.primitives.errors import Misuse, PeerFault, Refused
+from lockgate.primitives.errors import Misuse, PeerFault
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Event
 from lockgate.primitives.time import UnixNanos
@@ -31,13 +31,14 @@ from lockgate.relay.chains.evm.node import EvmCalls, ask, ask_all
 from lockgate.relay.chains.evm.nodes import EvmNodes
 from lockgate.relay.chains.evm.packets import TOPICS, events_of, host_interface
 from lockgate.relay.chains.evm.proofs import proofs_of
+from lockgate.relay.chains.evm.refusals import NoHost
+from lockgate.relay.chains.evm.sent import SentPackets
 from lockgate.relay.one_source import OneSource
 from lockgate.relay.rpc import BadAnswer
 
 LOGS_AT_ONCE: Final = 2_000  # blocks in one question about logs; hosted nodes answer no more
 SEQUENCES_AT_ONCE: Final = 200  # alternatives of a topic
-SENT_AT_ONCE: Final = 2_000  # slots of packets sent that are read in one piece
-MOST_SENT: Final = 1_000_000  # since the lowest that was open: a lane's windows let fewer pass
+SEND_GAS: Final = 10_000  # a packet's commitment alone takes a new slot, 22,100
 MOST_LOGS: Final = 20_000  # in one answer
 POLL_S: Final = 0.25
 REVISION: Final = 0
@@ -46,13 +47,6 @@ PROOFS_AT_ONCE: Final = 50  # each some kilobytes; the most that one call of the
 T = TypeVar("T")
 
 Report = Callable[[str, dict[str, object]], None]
-
-
-class NoHost(Refused):
-    code = "evm.no_host"
-    summary = "There is no host contract at this address of the chain."
-    untouched = "Nothing was signed and nothing was sent."
-    next_step = "Compare address and chain; `lockgate evm deploy` deploys a host and prints its address."
 
 
 class EvmChain(OneSource):
@@ -89,7 +83,9 @@ class EvmChain(OneSource):
         self._followed = followed
         self._turn = asyncio.Lock()
         self._failed: ReorganisedAfterRelease | None = None
-        self._ended_below: dict[ClientId, int] = {}  # every sequence below had ended in a final block
+        path = None if memory is None else memory.beside("sent.json")
+        self._sent = SentPackets(path, network, host, anew=self.taken_up is None)
+        self._unreadable: dict[tuple[str, ClientId], set[int]] = {}  # events in final blocks with text of no ledger's
         self.beat = 0  # counts blocks seen
         self.reconnects = 0  # nothing is announced over HTTP
 
@@ -248,7 +244,8 @@ class EvmChain(OneSource):
         own = host_interface()
         found: dict[int, tuple[Event, Height]] = {}
         last = (await self.heads())[0].number
-        for some in _chunks(sorted(sequences), SEQUENCES_AT_ONCE):
+        unreadable = self._unreadable.setdefault((kind, client), set())
+        for some in _chunks(sorted(sequences - unreadable), SEQUENCES_AT_ONCE):
             topics = [
                 hexed(own.topic(TOPICS[kind])),
                 hexed(keccak256(client.encode())),
@@ -259,7 +256,9 @@ class EvmChain(OneSource):
                 low = max(self._first, high - LOGS_AT_ONCE + 1)
                 for log in await self.logs(low, high, topics):
                     sequence, events = int.from_bytes(log.topics[2]), events_of([log])
-                    met |= set() if events else {sequence}  # nobody can read it, and there is no other one
+                    if not events:
+                        unreadable.add(sequence)  # by anybody, and there is no other one
+                        met.add(sequence)
                     for event in events:
                         if event.type == kind and accept(event):
                             found[sequence] = (event, Height(REVISION, log.block))
@@ -281,16 +280,14 @@ class EvmChain(OneSource):
     # State.
 
     async def outstanding(self, client_id: ClientId, /) -> Mapping[int, bytes]:
-        """Packets that a final block holds and the newest one still does."""
+        """Packets that a final block holds and the newest one still does. Raises NotYet while too many are new."""
         final, _ = await self.heads()
-        known, last = self._ended_below.get(client_id, 1), await self._last_sent(client_id, final)
-        if last - known > MOST_SENT:
-            raise BadAnswer("more packets than a lane can have sent", client=client_id, known_to=known, said=last)
-        sent: dict[int, bytes] = {}
-        for low in range(known, last + 1, SENT_AT_ONCE):
-            numbers = range(low, min(low + SENT_AT_ONCE, last + 1))
-            sent |= await self._present(paths.packet_commitment, client_id, numbers, final)
-            self._ended_below[client_id] = min(sent, default=numbers[-1] + 1)
+        last = await self._last_sent(client_id, final)
+        if last > (final.number + 1) * (final.gas_limit // SEND_GAS):
+            raise BadAnswer("more packets than so many blocks can hold", client=client_id, said=last)
+        sent = await self._sent.outstanding(
+            client_id, last, lambda numbers: self._present(paths.packet_commitment, client_id, numbers, final)
+        )
         still = await self.still_open(client_id, sent)
         return {sequence: value for sequence, value in sent.items() if sequence in still}
 

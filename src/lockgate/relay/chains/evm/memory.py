@@ -40,6 +40,10 @@ class Memory:
         self._path = path
         self._who: dict[str, object] = {"format": FORMAT, "network": network, "host": host.hex()}
 
+    def beside(self, name: str) -> Path:
+        """A file of the same folder."""
+        return self._path.with_name(name)
+
     def load(self) -> EvmBlock | None:
         """The newest released block; None before the first. Raises MemoryDamaged, MemoryOfAnother."""
         try:

@@ -48,6 +48,13 @@ class NonceSpent(Refused):
     next_step = "Give each process an account of its own."
 
 
+class NoHost(Refused):
+    code = "evm.no_host"
+    summary = "There is no host contract at this address of the chain."
+    untouched = "Nothing was signed and nothing was sent."
+    next_step = "Compare address and chain; `lockgate evm deploy` deploys a host and prints its address."
+
+
 def of_simulation(error: RpcError) -> LockgateError:
     """What a node's error to a simulation means; the error itself where it is no word of the contract's."""
     if _says(error, POOR):
@@ -75,4 +82,4 @@ def _says(error: RpcError, words: tuple[str, ...]) -> bool:
     return any(word in said for word in words)
 
 
-__all__ = ("FundsMissing", "GasBeyondBound", "NonceSpent", "Reverted", "of_sending", "of_simulation")
+__all__ = ("FundsMissing", "GasBeyondBound", "NoHost", "NonceSpent", "Reverted", "of_sending", "of_simulation")
