@@ -31,6 +31,7 @@ from lockgate.relay.chains.evm.history import Finality, ReorganisedAfterRelease
 from lockgate.relay.chains.evm.interface import interface
 from lockgate.relay.chains.evm.journal import Journal
 from lockgate.relay.chains.evm.node import EvmNode
+from lockgate.relay.chains.evm.ports import Ports
 from lockgate.relay.chains.evm.refusals import FundsMissing, Reverted
 from lockgate.relay.chains.evm.submitter import EvmSubmitter
 from lockgate.relay.chains.evm.transactions import EvmTransaction
@@ -409,5 +410,15 @@ def test_a_contract_is_created_and_what_it_refuses_is_named(run: Run) -> None:
         with pytest.raises(Reverted) as caught:
             await account.execute(b"", code + interface("attested").constructed(host, 0, first.fields()))
         assert caught.value.reason == "client.constructor"
+
+    run(work)
+
+
+def test_what_an_application_bound_is_read_where_the_compiler_put_it(run: Run) -> None:
+    async def work(ours: Ours) -> None:
+        ports = Ports(ours.chain())
+        echo = ours.world.echo.address.lower()
+        assert await ports.gas_of([echo]) == 100_000  # contracts/echo.vy
+        assert await ports.gas_of([echo, echo, "echo", "0x" + "11" * 20]) == 200_000
 
     run(work)

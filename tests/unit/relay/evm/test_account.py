@@ -106,6 +106,49 @@ def test_a_call_is_included_and_let_go_when_it_is_final(tmp_path: Path) -> None:
     within(tmp_path, work)
 
 
+def test_a_simulation_is_asked_for_at_the_price_that_is_paid(tmp_path: Path) -> None:
+    """A contract sees the price of gas: one that is cheap where it is nothing would take all there is in a block."""
+
+    async def work(world: World) -> None:
+        asked: list[Any] = []
+
+        def note(method: str, params: Any, answer: Any) -> Any:
+            if method in {"eth_estimateGas", "eth_call"} and "from" in params[0]:
+                asked.append(params[0])
+            return answer
+
+        world.node.spoil = note
+        world.node.failing = True
+        task = await sent(world, world.account())
+        world.node.mine()
+        with pytest.raises(Reverted):
+            await task
+        estimated, *_ = asked
+        paid = {"maxFeePerGas": hex(2 * GWEI + 10**8), "maxPriorityFeePerGas": hex(10**8)}
+        assert paid.items() <= estimated.items()
+        assert world.node.done[0].transaction.fee == 2 * GWEI + 10**8
+
+    within(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "beside", "divisible", "gas"),
+    [
+        (50_000, 0, True, 65_000),
+        (50_000, 10_000, True, 65_000),
+        (50_000, 40_000, True, 90_000),
+        (50_000, 50_000, True, 100_000),
+        (50_000, 50_001, True, None),
+        (50_000, 50_001, False, 100_000),
+        (90_000, 0, True, 100_000),
+        (100_001, 0, False, None),
+    ],
+)
+def test_gas_covers_what_may_be_taken(estimate: int, beside: int, divisible: bool, gas: int | None) -> None:
+    assert FeeRules(GWEI, most_gas=100_000).gas(estimate, 10**9, beside, divisible=divisible) == gas
+    assert FeeRules(GWEI).gas(estimate, 100_000, beside, divisible=divisible) == gas
+
+
 def test_calls_side_by_side_take_one_nonce_each(tmp_path: Path) -> None:
     async def work(world: World) -> None:
         account = world.account()

@@ -10,8 +10,10 @@ import pytest
 
 from lockgate.codec import type_urls as urls
 from lockgate.crypto.recoverable import EvmKey
+from lockgate.ibc import host as paths
 from lockgate.ibc import wire
 from lockgate.ibc.packet import Acknowledgement, Packet
+from lockgate.lightclients.evm_storage import slot_of
 from lockgate.machine.transaction import Message
 from lockgate.primitives.errors import Misuse
 from lockgate.primitives.ids import ClientId, Height
@@ -20,6 +22,7 @@ from lockgate.relay.chains.evm.account import EvmAccount, Waits
 from lockgate.relay.chains.evm.calls import MAX_BATCH, OneAcknowledgement, calls_of
 from lockgate.relay.chains.evm.fees import GWEI, FeeRules
 from lockgate.relay.chains.evm.packets import host_interface, item_fields, packet_fields
+from lockgate.relay.chains.evm.ports import _slot
 from lockgate.relay.chains.evm.submitter import EvmSubmitter
 from tests.support.evm_node import chain_of
 from tests.support.evm_pool import FakePool
@@ -200,5 +203,57 @@ def test_siblings_share_the_account() -> None:
         node.mine()
         assert [done.responses for done in await asyncio.gather(*tasks)] == [(wire.NOOP,)] * 2
         assert [one.transaction.nonce for one in node.done] == [0, 1]
+
+    within(work)
+
+
+APPLICATION = "0x" + "cc" * 20
+
+
+def bound(node: FakePool, port: str, gas: int, app: int = int("cc" * 20, 16)) -> None:
+    """An application says what each of its calls takes at most."""
+    node.state.storage[_slot(port)] = (app | gas << 160).to_bytes(32)
+    node.mine()
+
+
+def to_application(packet: Packet, port: str = APPLICATION) -> Packet:
+    return packet._replace(payloads=(packet.payloads[0]._replace(destination_port=port),))
+
+
+def test_what_applications_may_take_is_brought_along() -> None:
+    async def work(node: FakePool, submitter: EvmSubmitter) -> None:
+        bound(node, APPLICATION, 100_000)
+        one, two = map(to_application, incoming(1, 2))
+        for packets, gas in (([one], 150_000), ([one, two], 250_000)):
+            await mined(node, asyncio.create_task(submitter.submit([receive(packet) for packet in packets])))
+            assert node.done[-1].transaction.gas == gas
+        sent = one._replace(payloads=(one.payloads[0]._replace(source_port=APPLICATION, destination_port="other"),))
+        node.state.storage[slot_of(paths.packet_commitment(sent.source_client, sent.sequence))] = b"\x01" * 32
+        node.mine()
+        await mined(node, asyncio.create_task(submitter.submit([time_out(sent)])))
+        assert node.done[-1].transaction.gas == 150_000, "its sender is told"
+
+    within(work)
+
+
+@pytest.mark.parametrize("port", ["echo", "0x" + "CC" * 20, "0x" + "dd" * 20])
+def test_a_port_that_is_no_address_or_anothers_takes_nothing(port: str) -> None:
+    async def work(node: FakePool, submitter: EvmSubmitter) -> None:
+        bound(node, port, 100_000)
+        await mined(node, asyncio.create_task(submitter.submit([receive(to_application(incoming(1)[0], port))])))
+        assert node.done[-1].transaction.gas == 65_000
+
+    within(work)
+
+
+def test_a_batch_whose_applications_may_take_too_much_is_to_be_halved_and_one_packet_goes() -> None:
+    async def work(node: FakePool, submitter: EvmSubmitter) -> None:
+        bound(node, APPLICATION, 14_960_000)
+        one, two = map(to_application, incoming(1, 2))
+        done = await submitter.submit([receive(one), receive(two)])
+        assert (done.codespace, done.code) == ("evm", 1)
+        assert node.sent == []
+        await mined(node, asyncio.create_task(submitter.submit([receive(one)])))
+        assert node.done[-1].transaction.gas == 15_000_000, "as much as is allowed"
 
     within(work)

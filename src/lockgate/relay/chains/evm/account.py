@@ -109,8 +109,11 @@ class EvmAccount:
         """Steps whose block is not final yet."""
         return len(self._steps)
 
-    async def execute(self, to: bytes, data: bytes) -> Receipt:
+    async def execute(self, to: bytes, data: bytes, beside: int = 0, *, divisible: bool = False) -> Receipt:
         """Have a call, or with no receiver a creation, included in a block.
+
+        It may take so much gas `beside` what a simulation shows; one that is `divisible` is refused where that does not
+        fit, since its caller can do less at once.
 
         Raises Reverted, GasBeyondBound, FeeAboveCeiling, FundsMissing, NonceSpent before anything was done, Reverted
         also of a transaction in a block, and ChainUnavailable for a fate that is unknown: the account stays with it.
@@ -118,7 +121,7 @@ class EvmAccount:
         await self.resume()
         for attempt in range(RETRIES):
             async with self._turn:
-                step = await self._begin(to, data)
+                step = await self._begin(to, data, beside, divisible)
             try:
                 async with asyncio.timeout(self._waits.confirm):
                     assert step.done is not None
@@ -158,10 +161,11 @@ class EvmAccount:
 
     # Beginning a step.
 
-    async def _begin(self, to: bytes, data: bytes) -> Step:
+    async def _begin(self, to: bytes, data: bytes, beside: int, divisible: bool) -> Step:
         _, newest = await self.chain.heads()
         fees = await self._fees(newest)
-        gas = self._rules.gas(await self._estimate(to, data), newest.gas_limit)
+        estimate = await self._estimate(to, data, fees)
+        gas = self._rules.gas(estimate, newest.gas_limit, beside, divisible=divisible)
         if gas is None:
             raise GasBeyondBound(most=min(self._rules.most_gas, newest.gas_limit))
         for _ in range(RETRIES):
@@ -238,20 +242,23 @@ class EvmAccount:
             tip = self._rules.most_tip
         return self._rules.fees(newest.base_fee, tip)
 
-    async def _estimate(self, to: bytes, data: bytes) -> int:
+    async def _estimate(self, to: bytes, data: bytes, fees: Fees) -> int:
         try:
-            return answers.quantity(await ask(self.chain.node, "eth_estimateGas", self._asked(to, data)))
+            return answers.quantity(await ask(self.chain.node, "eth_estimateGas", self._asked(to, data, fees)))
         except RpcError as error:
             raise of_simulation(error) from error
 
-    def _asked(self, to: bytes, data: bytes) -> dict[str, str]:
+    def _asked(self, to: bytes, data: bytes, fees: Fees) -> dict[str, str]:
+        """A simulation at the price of the transaction: where none is named it is 0, which a contract sees."""
         asked = {"from": hexed(self.address), "data": hexed(data)}
+        asked |= {"maxFeePerGas": hexed(fees.fee), "maxPriorityFeePerGas": hexed(fees.tip)}
         return asked | {"to": hexed(to)} if to else asked
 
     async def _why(self, transaction: EvmTransaction, receipt: Receipt) -> str:
         """The contract's word for a transaction that failed in a block, by asking it again there."""
         try:
-            asked = self._asked(transaction.to, transaction.data)
+            fees = Fees(transaction.tip, transaction.fee)
+            asked = self._asked(transaction.to, transaction.data, fees) | {"gas": hexed(transaction.gas)}
             await ask(self.chain.node, "eth_call", asked, {"blockHash": hexed(receipt.block_hash)})
         except RpcError as error:
             refusal = of_simulation(error)

@@ -53,10 +53,15 @@ class FeeRules:
         fee = max(now.fee, -(-old.fee * BUMP[0] // BUMP[1]), old.fee + 1)
         return Fees(tip, fee) if tip <= min(self.most_tip, fee) and fee <= self.ceiling else None
 
-    def gas(self, estimate: int, block_limit: int) -> int | None:
-        """What is set for an estimate; None where not even the estimate fits."""
+    def gas(self, estimate: int, block_limit: int, beside: int = 0, *, divisible: bool = False) -> int | None:
+        """What is set for an estimate, where applications may take so much beside it.
+
+        None where the estimate does not fit, and where all of it does not and less can be done at once.
+        """
         most = min(self.most_gas, block_limit)
-        return None if estimate > most else min(-(-estimate * GAS_MARGIN[0] // GAS_MARGIN[1]), most)
+        if estimate > most or (divisible and estimate + beside > most):
+            return None
+        return min(max(-(-estimate * GAS_MARGIN[0] // GAS_MARGIN[1]), estimate + beside), most)
 
 
 __all__ = ("GWEI", "PLAIN_GAS", "FeeAboveCeiling", "FeeRules", "Fees")

@@ -16,12 +16,14 @@ from lockgate.courier.batches import Limits
 from lockgate.courier.ports import Submitted
 from lockgate.ibc import events as ibc_events
 from lockgate.ibc import wire
+from lockgate.ibc.packet import Packet
 from lockgate.machine.transaction import Message
 from lockgate.primitives.ids import Height
 from lockgate.relay.chains.evm.account import EvmAccount
 from lockgate.relay.chains.evm.answers import Receipt, hexed
 from lockgate.relay.chains.evm.calls import MAX_BATCH, PacketCall, calls_of
 from lockgate.relay.chains.evm.packets import SKIPPED_PACKET, events_of
+from lockgate.relay.chains.evm.ports import Ports
 from lockgate.relay.chains.evm.refusals import GasBeyondBound, Reverted
 
 BATCH_BYTES: Final = 120_000  # of call data: nodes' pools take 128 KiB in one transaction
@@ -53,6 +55,7 @@ class EvmSubmitter:
         self.account = account
         self.chain = account.chain
         self.nonce_lane = nonce_lane
+        self._ports = Ports(account.chain)
 
     @property
     def signer(self) -> str:
@@ -91,7 +94,8 @@ class EvmSubmitter:
 
     async def _execute(self, call: PacketCall) -> Receipt:
         to = await self.chain.client_address(call.client) if call.client else self.chain.host
-        return await self.account.execute(to, call.data)
+        beside = await self._ports.gas_of([_port_of(call.kind, packet) for packet in call.packets])
+        return await self.account.execute(to, call.data, beside, divisible=len(call.packets) > 1)
 
     async def _undone(self, call: PacketCall) -> bool:
         """Whether any packet of a call has something to do yet. A call is made whole: its proof is for all of it."""
@@ -104,6 +108,12 @@ class EvmSubmitter:
 
     async def _height(self) -> Height:
         return (await self.chain.heads())[1].height
+
+
+def _port_of(kind: str, packet: Packet) -> str:
+    """Whose application is called here."""
+    payload = packet.payloads[0]
+    return payload.destination_port if kind == urls.MSG_RECV_PACKET else payload.source_port
 
 
 def _response(told: Set[tuple[str, str | None]], end: str, sequence: str) -> bytes:
