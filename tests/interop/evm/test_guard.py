@@ -166,6 +166,7 @@ def test_b3_a_packet_that_was_never_sent_freezes_the_contract_though_the_header_
             call = (packet_fields(packet), proof, (1, false.height))
             await invoke(lane.owner, lane.host, "host", "recvPacket", call)
             await until(lambda: frozen(lane), lane)
+            await until(lambda: lane.said("misbehaviour"), lane)
         assert [said["client"] for said in lane.said("misbehaviour")] == [lane.client]
         (kept,) = lane.kept.values()
         assert str(kept["call"]).startswith(
