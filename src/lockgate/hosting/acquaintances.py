@@ -17,6 +17,7 @@ from lockgate.primitives.errors import PeerFault, Refused, Unavailable
 from lockgate.session.meeting import Claims, Sides
 
 PROVE_S: Final = 5.0  # for the records of all peers: a ledger that is away keeps out its own endpoints alone
+NO_FOR_NS: Final = 5_000_000_000  # so long a peer that could not be proven is not asked for again: anybody may call
 
 
 class HostStarting(Unavailable):
@@ -34,6 +35,8 @@ class HostAcquaintances:
         self._peers = steps.peers
         self._meetings = Meetings(steps)
         self._found = found
+        self._proving: dict[str, asyncio.Lock] = {}
+        self._not_before: dict[str, int] = {}  # monotonic nanoseconds, by peer
 
     async def all(self) -> Sequence[Sides]:
         self._started()
@@ -74,6 +77,20 @@ class HostAcquaintances:
         return replace(self._meetings.sides(peer, record), suites=allowed.handshakes(own, record))
 
     async def _proven(self, peer: PeerRef) -> Sides | None:
+        """Both parties, where the peer can be proven; one proof at a time, and a no is a no for a moment.
+
+        Who calls is a stranger until the handshake is done, and must not have a ledger asked each time.
+        """
+        clock = self._steps.parts.clock
+        async with self._proving.setdefault(peer.endpoint, asyncio.Lock()):
+            if clock.monotonic() < self._not_before.get(peer.endpoint, 0):
+                return None
+            sides = await self._tried(peer)
+            if sides is None:
+                self._not_before[peer.endpoint] = clock.monotonic() + NO_FOR_NS
+            return sides
+
+    async def _tried(self, peer: PeerRef) -> Sides | None:
         try:
             async with asyncio.timeout(PROVE_S):
                 return await self._sides(peer)

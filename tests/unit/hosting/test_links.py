@@ -7,12 +7,17 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from lockgate.hosting.acquaintances import HostStarting, OldStart
+import pytest
+
+from lockgate.courier.ports import ChainUnavailable
+from lockgate.hosting.acquaintances import NO_FOR_NS, HostStarting, OldStart
 from lockgate.hosting.reader import Distrusted, TwoHistories
 from lockgate.keystore.software import OsEntropy
 from lockgate.machine.errors import EndpointRevoked
 from lockgate.primitives.errors import LockgateError
+from lockgate.relay.rpc import Calls
 from lockgate.session.edhoc.errors import HandshakeFailed, PeerRefused
 from lockgate.session.link.errors import LinkTruncated
 from lockgate.transport import BlobServer, Linked, LinkStream, Shelf, unix
@@ -127,6 +132,54 @@ async def test_P20_a_link_between_two_histories_freezes_the_ledger_that_has_them
     assert isinstance(far, HandshakeFailed), "whose ledger is distrusted is proven by nothing"
     near, _ = await meet(world.b, world.a)
     assert isinstance(near, Distrusted)
+
+
+class Counting:
+    """Counts what it is asked; while it is `away` it answers nothing."""
+
+    def __init__(self, node: Calls) -> None:
+        self._node, self.asked, self.away = node, 0, False
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise ChainUnavailable("away")
+        return await self._node.call(method, **params)
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("why", ["away", "revoked", "suite"])
+@in_world()
+async def test_strangers_do_not_have_a_ledger_asked_for_a_peer_that_cannot_be_proven(
+    world: HostWorld, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Counting(world.b.rpc)
+    await replace_host(world, world.a, remote=node)
+    met = world.a.host.acquaintances
+    assert len(await met.all()) == 1
+    world.clock.advance(LATER)  # type: ignore[arg-type]
+    with monkeypatch.context() as patch:
+        if why == "suite":
+            patch.setattr("lockgate.hosting.suites.SuiteTable.active", lambda *_: False)
+        elif why == "revoked":
+            revoke(world, world.b)
+        node.away = why == "away"
+        node.asked = 0
+        assert await met.all() == []
+        once, node.asked = node.asked, 0
+        assert once > 0
+        assert await asyncio.gather(*(met.all() for _ in range(8))) == [[]] * 8
+        assert node.asked == 0
+        world.clock.advance(LATER)  # type: ignore[arg-type]
+        assert await asyncio.gather(*(met.all() for _ in range(8))) == [[]] * 8
+        assert 0 < node.asked <= once, "one of them asked"
+        node.asked = 0
+    if why != "revoked":
+        node.away = False
+        world.clock.advance(NO_FOR_NS)  # type: ignore[arg-type]
+        assert len(await met.all()) == 1, "it is let in when it can be proven again"
 
 
 @asynccontextmanager
