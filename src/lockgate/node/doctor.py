@@ -12,12 +12,12 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from lockgate.node import cometbft, schedule
+from lockgate.node import cometbft, relay_record, schedule
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
 from lockgate.node.custody import HARDWARE, custody
 from lockgate.node.equipment import Check, Level, basics, tools
-from lockgate.node.folder import Folder, read_json
+from lockgate.node.folder import Folder
 from lockgate.node.issuing import NoOperator
 from lockgate.node.keys import last_rotation
 from lockgate.node.keystores import Party, parties
@@ -283,8 +283,8 @@ def _sources(folder: Folder, kind: str, name: str) -> list[Check]:
             refs = (config.local, *config.remotes)
             nodes = {ref.name: Nodes(ref.sources, ref.required) for ref in refs}
         else:
-            record = read_json(folder.relay(name) / "relay.json")
-            nodes = {ledger: nodes_of(record, ledger) for ledger in record["between"]}
+            record = relay_record.read(folder.relay(name))
+            nodes = {ledger: nodes_of(record, ledger) for ledger in relay_record.between(record)}
     except (LockgateError, KeyError, TypeError):
         return []  # not made yet; whoever starts it is told
     counts = {ledger: each.count(folder, ledger) for ledger, each in nodes.items()}

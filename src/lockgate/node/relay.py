@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -25,12 +24,8 @@ from lockgate.courier.ports import Updater
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
 from lockgate.lightclients.attested.states import CLIENT_TYPE
-from lockgate.node.folder import (
-    Folder,
-    NotInitialised,
-    read_json,
-    write_json,
-)
+from lockgate.node import relay_record
+from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
 from lockgate.node.foreign import relay as foreign
 from lockgate.node.foreign.relay import Asked
 from lockgate.node.keystores import Party
@@ -50,7 +45,6 @@ from lockgate.relay.updaters.attested import AttestedUpdater
 
 STATUS_EVERY_S: Final = 2.0
 STATUS_OLD_S: Final = 10.0  # a status that was not written again by then is nobody's
-ADDRESS: Final = re.compile(r"unix:/.+|tcp:(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d{1,5}", re.DOTALL)
 CLEAR_LANE: Final = RELAY_LANE + 16  # a one-shot `clear` beside a running relayer: nonce lanes of its own
 
 Waits = Callable[[Callable[[], Awaitable[Any]], Report], Awaitable[Any]]
@@ -72,10 +66,11 @@ async def make(
     is false for one that only looks.
     """
     home = folder.relay(name)
-    record = read_json(home / "relay.json")
+    record = relay_record.read(home)
     if "chain" in record:
         return await foreign.make(Asked(folder, name, record, report, nonce_lane, waits, more or {}, signs))
-    between: list[str] = record["between"]
+    between = relay_record.between(record)
+    most, witnesses = batch_most(record), {ledger: relay_record.witnesses(record, ledger) for ledger in between}
     wallet = Wallet(folder, home, RELAY_KEYS, "account")
     prices = max_gas_prices(record)
     accesses = []
@@ -92,13 +87,13 @@ async def make(
     mine = await waits(partial(find_lane, one, other.genesis.domain_id), report)
     theirs = await waits(partial(find_lane, other, one.genesis.domain_id), report)
     if mine is None or theirs is None:
-        raise SetupFailed("there is no lane between the two ledgers", between=between)
+        raise SetupFailed("there is no lane between the two ledgers", between=list(between))
     rpcs: list[Any] = [access.chain.rpc for access in accesses]
     ends = []
     for access, lane in zip(accesses, (mine, theirs), strict=True):
-        witnesses = [Rpc(str(address)) for address in record.get("witnesses", {}).get(access.name, ())]
-        rpcs += witnesses
-        chains = tuple(CometBftChain(rpc, access.chain.chain_id) for rpc in witnesses)
+        others = [Rpc(address) for address in witnesses[access.name]]
+        rpcs += others
+        chains = tuple(CometBftChain(rpc, access.chain.chain_id) for rpc in others)
         updaters = attested_by(record, access.name, access.chain, report)
         client = ClientId(lane.local_client)
         ends.append(EndPoint(access.chain, access.submitter, client, chains, order=lane.order, updaters=updaters))
@@ -106,15 +101,12 @@ async def make(
     def keep(what: str, evidence: dict[str, object]) -> None:
         write_json(home / "evidence" / f"{what}.json", evidence)
 
-    return Relayer(ends[0], ends[1], report, OsEntropy(), keep, batch_most(record)), rpcs
+    return Relayer(ends[0], ends[1], report, OsEntropy(), keep, most), rpcs
 
 
 def attested_by(record: dict[str, Any], ledger: str, chain: CometBftChain, report: Report) -> dict[str, Updater]:
     """What brings attested clients of a ledger forward, where its attestors are named. Raises NotInitialised."""
-    named = record.get("attestors", {})
-    addresses = named.get(ledger, []) if isinstance(named, dict) else None
-    if not isinstance(addresses, list) or not all(type(each) is str and ADDRESS.fullmatch(each) for each in addresses):
-        raise NotInitialised("attestors of a relayer are addresses by ledger", given=str(named)[:100])
+    addresses = relay_record.attestors(record, ledger)
     if not addresses:
         return {}
     return {CLIENT_TYPE: AttestedUpdater(chain, Attestors([Attestor(each) for each in addresses], report))}

@@ -2,10 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, Final
 
 from lockgate.courier.batches import BATCH_MOST
-from lockgate.node.folder import NotInitialised
+from lockgate.node.folder import NotInitialised, read_json
+
+PAIR: Final = 2
+ADDRESS: Final = re.compile(r"unix:/.+|tcp:(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d{1,5}", re.DOTALL)
+
+
+def read(home: Path) -> dict[str, Any]:
+    """A relayer's record. Raises NotInitialised, NotRunning."""
+    record: Any = read_json(home / "relay.json")
+    if not isinstance(record, dict):
+        raise NotInitialised("the record of a relayer is one object", file=str(home / "relay.json"))
+    return record
+
+
+def between(record: dict[str, Any]) -> tuple[str, str]:
+    """The two ledgers it serves. Raises NotInitialised."""
+    given = record.get("between")
+    if not isinstance(given, list) or len(given) != PAIR or not all(type(each) is str and each for each in given):
+        raise NotInitialised("between of a relayer is the names of two ledgers", given=str(given)[:100])
+    one, other = given
+    if one == other:
+        raise NotInitialised("a relayer is between two ledgers", given=str(given)[:100])
+    return one, other
+
+
+def witnesses(record: dict[str, Any], ledger: str) -> tuple[str, ...]:
+    """Nodes of a ledger that must show the same before anything is called misbehaviour. Raises NotInitialised."""
+    named = record.get("witnesses", {})
+    given = named.get(ledger, []) if isinstance(named, dict) else None
+    if not isinstance(given, list) or not all(type(each) is str and each for each in given):
+        raise NotInitialised("witnesses of a relayer are addresses by ledger", given=str(named)[:100])
+    return tuple(given)
+
+
+def attestors(record: dict[str, Any], ledger: str) -> tuple[str, ...]:
+    """Who attests a ledger, for a client on the other one. Raises NotInitialised."""
+    named = record.get("attestors", {})
+    given = named.get(ledger, []) if isinstance(named, dict) else None
+    if not isinstance(given, list) or not all(type(each) is str and ADDRESS.fullmatch(each) for each in given):
+        raise NotInitialised("attestors of a relayer are addresses by ledger", given=str(named)[:100])
+    return tuple(given)
 
 
 def batch_most(record: dict[str, Any]) -> int:
@@ -24,4 +66,4 @@ def max_gas_prices(record: dict[str, Any]) -> dict[str, int]:
     return prices
 
 
-__all__ = ("batch_most", "max_gas_prices")
+__all__ = ("attestors", "batch_most", "between", "max_gas_prices", "read", "witnesses")

@@ -25,11 +25,11 @@ from lockgate.machine import keys as stores
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.governance import rules_digest
 from lockgate.machine.suites import read_table
-from lockgate.node import cometbft, rules, schedule, validator_rotation
+from lockgate.node import cometbft, relay_record, rules, schedule, validator_rotation
 from lockgate.node.announced import carried_out, decided
 from lockgate.node.clock import SystemClock
 from lockgate.node.config import load as load_config
-from lockgate.node.folder import Folder, read_json
+from lockgate.node.folder import Folder
 from lockgate.node.keystores import Party, changing
 from lockgate.node.ledger import (
     LEDGER_KEYS,
@@ -121,7 +121,7 @@ class Rotation:
 def rotates(party: Party) -> tuple[str, ...]:
     """The keys of a party that rotate: none of a relayer to another chain, whose account has that chain's key, too."""
     record = party.home / "relay.json"
-    if party.kind == "relays" and record.exists() and "chain" in read_json(record):
+    if party.kind == "relays" and record.exists() and "chain" in relay_record.read(party.home):
         return ()
     return ROTATES.get(party.kind, ())
 
@@ -146,13 +146,13 @@ async def keep(folder: Folder, party: Party, keys: Sequence[str], report: Report
 
 async def _relay_account(job: Rotation) -> list[Rotated]:
     folder, home = job.folder, job.party.home
-    record = read_json(home / "relay.json")
+    record = relay_record.read(home)
     if "chain" in record:
         raise NotCovered(FOREIGN)
     wallet, prices = Wallet(folder, home, RELAY_KEYS, ACCOUNT), max_gas_prices(record)
     accesses: list[LedgerAccess] = []
     try:
-        for ledger in record["between"]:
+        for ledger in relay_record.between(record):
             chain = await open_ledger(folder, ledger, nodes_of(record, ledger), _unheard)
             accesses.append(await LedgerAccess.over(ledger, chain, wallet, ROTATION_LANE, prices.get(ledger, 0)))
         return await _account(job, wallet, accesses)

@@ -15,7 +15,7 @@ from lockgate.courier.plan import due_for_refresh
 from lockgate.courier.ports import Messages, OwnLedger
 from lockgate.ibc import host
 from lockgate.machine.pruning import MAX_RUN
-from lockgate.primitives.errors import Refused
+from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.primitives.time import NANOS_PER_SECOND
 from lockgate.relay.direction import Direction
 from lockgate.relay.endpoint import EndPoint, Slot
@@ -63,16 +63,30 @@ class Care:
         self._finished[direction.name] = self._finished.get(direction.name, 0) + count
 
     async def work(self) -> None:
-        """Look after both clients, then prune if there is nothing better to do."""
-        for direction in self.directions:
-            await self._refresh(direction.source, direction.dest)
-        for direction in self.directions:
-            at_least = self._due(direction)
-            if at_least and not direction.watch.live:
-                self._finished[direction.name] = 0
-                self._pruned[direction.name] = self.clock()
-                while await self.prune(direction, at_least, self.keep_finished):
-                    pass
+        """Look after both clients, then prune if there is nothing better to do.
+
+        What fails keeps nothing else from being done, and is raised when all was tried; it is due again then.
+        """
+        failures: list[LockgateError] = []
+        for step in (self._refresh_of, self._prune_of):
+            for direction in self.directions:
+                try:
+                    await step(direction)
+                except LockgateError as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def _refresh_of(self, direction: Direction) -> None:
+        await self._refresh(direction.source, direction.dest)
+
+    async def _prune_of(self, direction: Direction) -> None:
+        at_least, finished = self._due(direction), self._finished.get(direction.name, 0)
+        if at_least and not direction.watch.live:
+            while await self.prune(direction, at_least, self.keep_finished):
+                pass
+            self._finished[direction.name] -= finished  # more may have ended meanwhile
+            self._pruned[direction.name] = self.clock()
 
     def _due(self, direction: Direction) -> int:
         """How long a run of finished packets must be to be forgotten now; 0 when it is not the time to look."""

@@ -8,6 +8,7 @@ import pytest
 
 from lockgate.engines.embedded.recovery import StoreBehind, recover
 from lockgate.engines.embedded.timekeeping import CLIENT_DRIFT, MAX_JUMP, BlockTime, ClockJumped
+from lockgate.ibc import host
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import update
@@ -93,3 +94,18 @@ def test_P13_the_engine_asks_the_clients_of_its_open_lanes() -> None:
     world.clock.step_wall(2 * MAX_JUMP)
     with pytest.raises(ClockJumped):
         world.a.ledger.block()
+
+
+def test_P13_a_lane_whose_client_says_no_time_does_not_hide_that_the_clock_jumped() -> None:
+    """Anybody can open a lane: its client must not keep a ledger from saying what is wrong."""
+    world = World.make()
+    chain = world.a.ledger.chain
+    newest = chain.machine.packets.kinds.latest_height(chain.view(), world.a.client)
+    chain.state.apply({("ibc", host.consensus_state(world.a.client, newest)): None})
+    for _ in range(2):
+        world.a.ledger.block()
+    world.clock.step_wall(CLIENT_DRIFT + 2 * MAX_JUMP)
+    with pytest.raises(ClockJumped):
+        chain.produce([])
+    chain.confirm_clock()
+    chain.produce([])

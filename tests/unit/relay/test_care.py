@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from lockgate.courier.ports import ChainUnavailable
 from lockgate.engines.embedded.service import LedgerService
 from lockgate.ibc import host
 from lockgate.lab.entropy import SeededEntropy
@@ -19,8 +21,10 @@ from lockgate.primitives.time import seconds
 from lockgate.relay import care as caring
 from lockgate.relay.care import Care, ClientSuspended
 from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.direction import Direction
 from lockgate.relay.driver import EndPoint, Relayer
 from lockgate.relay.endpoint import Slot
+from lockgate.relay.kinds import Updaters
 from lockgate.relay.submitter import AccountSubmitter
 from tests.support.lab import World
 from tests.support.relays import RELAY_LANE, Pair, account, relaying
@@ -259,5 +263,63 @@ def test_i15_where_few_finish_an_hour_is_enough(own: Own) -> None:
             before = relayer.counters.transactions
             await care.work()
             assert (own.watermark(), relayer.counters.transactions) == (4, before), "nothing has finished since"
+
+    asyncio.run(work())
+
+
+def test_i15_a_pruning_that_fails_is_due_again_and_holds_up_nothing_else(
+    own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with own.running() as relayer:
+            care = relayer._care
+            await own.answered(relayer, 5)
+            care.prune_after, care.keep_finished = 3, 1
+            for direction in relayer.directions:
+                care.ended(direction, 3)
+            tried: list[str] = []
+            prune = Care.prune
+
+            async def failing(self: Care, direction: Direction, at_least: int, keep: int) -> bool:
+                tried.append(direction.name)
+                if len(tried) == 1:
+                    self.ended(direction, 2)  # while it was tried
+                    raise ChainUnavailable("just now")
+                return await prune(self, direction, at_least, keep)
+
+            monkeypatch.setattr(Care, "prune", failing)
+            with pytest.raises(ChainUnavailable):
+                await care.work()
+            assert own.watermark() == 0
+            assert set(tried) == {direction.name for direction in relayer.directions}, "the other one was looked at"
+            await care.work()
+            assert own.watermark() == 4
+
+    asyncio.run(work())
+
+
+def test_a_client_is_refreshed_although_the_other_one_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the second expires because of what ails the first."""
+
+    async def work() -> None:
+        pair = Pair.make(trusting=seconds(300))
+        async with pair.running():
+            relayer = pair.relayer()
+            await relayer.look()
+            pair.clock.advance(seconds(120))
+            await pair.until(lambda: all(end.ledger.chain.time >= pair.clock.now() for end in (pair.a, pair.b)))
+            for end in relayer.ends:
+                await end.see_tip()
+            reach = Updaters.reach
+
+            async def silent(self: Updaters, *asked: Any) -> Any:
+                if self is relayer.ends[1].updater:
+                    raise ChainUnavailable("nobody attests it")
+                return await reach(self, *asked)
+
+            monkeypatch.setattr(Updaters, "reach", silent)
+            with pytest.raises(ChainUnavailable):
+                await relayer._care.work()
+            assert relayer.counters.refreshes == 1
 
     asyncio.run(work())

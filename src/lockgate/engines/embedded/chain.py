@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +38,7 @@ from lockgate.machine.records import LanePhase
 from lockgate.merkle.errors import NotAvailable
 from lockgate.merkle.multistore import MultiStore
 from lockgate.merkle.tree import root as merkle_root
+from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import Height
 from lockgate.primitives.ports import Clock
 from lockgate.primitives.state import Block, Overlay, View
@@ -243,7 +245,10 @@ class EmbeddedChain:
         view = self.view()
         clients = self.machine.packets.kinds
         followed = [lane.local_client for lane in lanes.every(view) if lane.phase is LanePhase.OPEN]
-        times = [clients.timestamp_at(view, client, clients.latest_height(view, client)) for client in followed]
+        times = []
+        for client in followed:
+            with suppress(PeerFault, Refused):  # its newest state is gone, or its members disagree: it says no time
+                times.append(clients.timestamp_at(view, client, clients.latest_height(view, client)))
         return max(times, default=None)
 
     def _now(self) -> UnixNanos:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from lockgate.courier.ports import Updater
 from lockgate.hosting.work import Report
 from lockgate.keystore.software import OsEntropy
 from lockgate.lightclients.attested.states import CLIENT_TYPE
+from lockgate.node import relay_record
 from lockgate.node.folder import Folder, write_json
 from lockgate.node.foreign import cosmos
 from lockgate.node.foreign.beacons import network_of, open_beacons
@@ -114,8 +115,8 @@ def _beside(
     return (("rotation", carried), ("words to the contract", guard.step), ("the guardian's words", said))
 
 
-def _addresses(asked: Asked, spec: ChainSpec) -> list[str]:
-    return [str(address) for address in asked.record.get("attestors", {}).get(spec.name, ())]
+def _addresses(asked: Asked, spec: ChainSpec) -> Sequence[str]:
+    return relay_record.attestors(asked.record, spec.name)
 
 
 async def _connect(asked: Asked, spec: ChainSpec) -> LedgerAccess:
@@ -178,7 +179,7 @@ def _end(chain: Any, submitter: Any, client: str, updaters: dict[str, Updater]) 
     return EndPoint(chain, submitter, ClientId(client), own_lane=False, updaters=updaters)
 
 
-def _to_contract(ours: LedgerAccess, spec: EvmSpec, addresses: list[str], report: Report) -> Updater:
+def _to_contract(ours: LedgerAccess, spec: EvmSpec, addresses: Sequence[str], report: Report) -> Updater:
     asked = EvmAttestors([SocketAttestor(each) for each in addresses], report)
     return EvmAttestedUpdater(ours.chain, spec.network, ours.genesis.domain_id, asked)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from lockgate.hosting.work import Report
 from lockgate.lightclients.evm_attestation import Binding, Signed, SigningSet
+from lockgate.node import relay_record
 from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
 from lockgate.node.foreign import sets
 from lockgate.node.foreign.evm import NotDeployedYet, deployed, host_of, open_chain, open_nodes, opened
@@ -61,8 +62,8 @@ async def rotate(folder: Folder, spec: EvmSpec, given: Any, report: Report) -> R
     lane, host = lane_of(folder, spec.name), host_of(folder, spec)
     if not lane.get("far_client"):
         raise NoLaneThere(chain=spec.name)
-    record = read_json(folder.relay(relay_name(spec.ledger, spec.name)) / "relay.json")
-    addresses = [str(address) for address in record.get("attestors", {}).get(spec.name, ())]
+    record = relay_record.read(folder.relay(relay_name(spec.ledger, spec.name)))
+    addresses = relay_record.attestors(record, spec.name)
     node = open_nodes(spec, report)
     try:
         chain = open_chain(node, spec, host, report)
