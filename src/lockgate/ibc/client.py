@@ -22,26 +22,22 @@ from lockgate.ibc.counterparty import (
     find_counterparty,
 )
 from lockgate.ibc.errors import (
-    BadClientType,
     BadSubstitute,
     BadUpgrade,
     ClientNotActive,
     CounterpartyAlreadySet,
     CreatorNotFound,
-    NotAuthority,
     NotCreator,
     RecoveryHeight,
     RecoveryRefused,
     TooLarge,
 )
-from lockgate.ibc.modules import ALL_CLIENTS
 from lockgate.ibc.ports import ACTIVE
 from lockgate.ibc.wiring import Wiring
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.state import Block, Outcome, Overlay, View
 
 MAX_STATE_BYTES: Final = 32_768  # of a client or consensus state: ibc-go's MaxClientStateSize
-MAX_ALLOWED_CLIENTS: Final = 200  # ibc-go's MaxAllowedClientsLength
 FIRST_SEQUENCE: Final = (1).to_bytes(8, "big")
 
 
@@ -205,25 +201,6 @@ def recover(wiring: Wiring, view: View, block: Block, subject: str, substitute: 
     outcome = Outcome(dict(done.writes), list(done.events))
     events.client_event(outcome, events.RECOVER_CLIENT, subject, kind.client_type, subject=True)
     return outcome
-
-
-def set_allowed_clients(allowed: Items[str]) -> Outcome:
-    """Set the client types this ledger allows. The caller has checked the authority."""
-    if len(allowed) > MAX_ALLOWED_CLIENTS:
-        raise TooLarge("allowed clients", count=len(allowed), most=MAX_ALLOWED_CLIENTS)
-    wildcard = ALL_CLIENTS[0] in allowed and len(allowed) > 1
-    if not allowed or wildcard or len(set(allowed)) < len(allowed) or not all(map(str.strip, allowed)):
-        raise BadClientType("the list is empty, repeats, mixes in the wildcard, or has a blank")
-    outcome = Outcome()
-    record = ibc_client_pb2.Params(allowed_clients=allowed)
-    outcome.set(host.STORE, host.CLIENT_PARAMS, record.SerializeToString(deterministic=True))
-    return outcome
-
-
-def check_authority(wiring: Wiring, view: View, account: str) -> None:
-    """Refuse an account that may not act for the ledger's governance. Raises NotAuthority."""
-    if not wiring.authority.is_authority(view, account):
-        raise NotAuthority("not an authority", account=account)
 
 
 def find_creator(view: View, client: str) -> str | None:

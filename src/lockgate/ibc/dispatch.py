@@ -149,20 +149,6 @@ def _upgrade(wiring: Wiring, view: View, block: Block, account: str, data: bytes
     )
 
 
-def _recover(wiring: Wiring, view: View, block: Block, account: str, data: bytes) -> Outcome:
-    message = parse_own(ibc_client_pb2.MsgRecoverClient, data)
-    _check_signer(message.signer, account)
-    client.check_authority(wiring, view, account)
-    return client.recover(wiring, view, block, message.subject_client_id, message.substitute_client_id)
-
-
-def _update_params(wiring: Wiring, view: View, block: Block, account: str, data: bytes) -> Outcome:
-    message = parse_own(ibc_client_pb2.MsgUpdateParams, data)
-    _check_signer(message.signer, account)
-    client.check_authority(wiring, view, account)
-    return client.set_allowed_clients(tuple(message.params.allowed_clients))
-
-
 HANDLERS: Final[Mapping[str, Run]] = {
     urls.MSG_SEND_PACKET: _send,
     urls.MSG_RECV_PACKET: _receive,
@@ -174,7 +160,5 @@ HANDLERS: Final[Mapping[str, Run]] = {
     urls.MSG_UPDATE_CLIENT_CONFIG: _update_config,
     urls.MSG_DELETE_CLIENT_CREATOR: _delete_creator,
     urls.MSG_UPGRADE_CLIENT: _upgrade,
-    urls.MSG_RECOVER_CLIENT: _recover,
-    urls.MSG_UPDATE_PARAMS: _update_params,
 }
 _RESPONSES: Final = {url: url + "Response" for url in HANDLERS}

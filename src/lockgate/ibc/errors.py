@@ -212,13 +212,6 @@ class RelayerNotAllowed(Refused):
     wire = (CORE, 2)
 
 
-class NotAuthority(Refused):
-    code = "ibc.not_authority"
-    summary = "Only an authority of this ledger may do this."
-    next_step = "Propose it through the ledger's governance."
-    wire = (CORE, 2)
-
-
 class SignerMismatch(Refused):
     code = "ibc.signer_mismatch"
     summary = "The signer named in the message is not the account that signed the transaction."

@@ -21,7 +21,6 @@ RECEIPT_MARK: Final = b"\x02"
 ACKNOWLEDGEMENT_MARK: Final = b"\x03"
 ASYNC_MARK: Final = b"async_packet"
 NEXT_CLIENT_SEQUENCE: Final = b"nextClientSequence"
-CLIENT_PARAMS: Final = b"clientParams"
 CLIENTS_PREFIX: Final = b"clients/"
 
 MAX_SEQUENCE: Final = (1 << 64) - 1  # sequences are u64 on the wire

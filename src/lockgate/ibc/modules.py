@@ -7,10 +7,8 @@ acknowledging and timing out alike. Source: ICS-02, ibc-go v11 02-client keeper.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Final
 
-from lockgate.codec.wire import ibc_client_pb2
 from lockgate.ibc import host
 from lockgate.ibc.errors import BadClientType, BadHostIdentifier, ClientNotActive
 from lockgate.ibc.ports import ACTIVE, UNAUTHORIZED, ClientKind
@@ -18,7 +16,7 @@ from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import View, fact
 from lockgate.primitives.time import UnixNanos
 
-ALL_CLIENTS: Final = ("*",)
+ALL_CLIENTS: Final = ("*",)  # what a ledger allows: every type it has a module for
 
 
 class ClientModules:
@@ -32,14 +30,14 @@ class ClientModules:
 
     def kind(self, view: View, client: str) -> ClientKind:
         """Return the kind of `client`. Raises BadHostIdentifier or BadClientType."""
-        return self._allowed(view, host.client_type(client))
+        return self._of_type(host.client_type(client))
 
     def kind_of_states(self, view: View, client_state_url: str, consensus_state_url: str) -> ClientKind:
         """Return the kind whose states these are. Raises BadClientType when they are of no one kind."""
         kind = self._by_url.get(client_state_url)
         if kind is None or kind.consensus_state_url != consensus_state_url:
             raise BadClientType("no kind has these states", client=client_state_url, consensus=consensus_state_url)
-        return self._allowed(view, kind.client_type)
+        return kind
 
     def status(self, view: View, client: str, now: UnixNanos) -> str:
         """Return the client's status, "Unauthorized" when no module may answer for it."""
@@ -73,20 +71,8 @@ class ClientModules:
     def _timestamp_at(self, view: View, client: str, height: Height) -> UnixNanos:
         return self.kind(view, client).module.timestamp_at(view, ClientId(client), height)
 
-    def _allowed(self, view: View, client_type: str) -> ClientKind:
-        allowed = allowed_clients(view)
+    def _of_type(self, client_type: str) -> ClientKind:
         kind = self._by_type.get(client_type)
-        if kind is None or not (allowed == ALL_CLIENTS or client_type in allowed):
+        if kind is None:
             raise BadClientType("not on this ledger", client_type=client_type)
         return kind
-
-
-def allowed_clients(view: View) -> tuple[str, ...]:
-    """Return the client types this ledger allows; `("*",)` allows every type it has a module for."""
-    data = view.get(host.STORE, host.CLIENT_PARAMS)
-    return ALL_CLIENTS if data is None else _allowed_clients(data)
-
-
-@lru_cache(64)
-def _allowed_clients(data: bytes) -> tuple[str, ...]:
-    return tuple(ibc_client_pb2.Params.FromString(data).allowed_clients)

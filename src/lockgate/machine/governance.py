@@ -26,9 +26,7 @@ from lockgate.machine.suite_policy import FIELDS, SuitePolicy
 from lockgate.machine.suite_table import DEFAULT
 from lockgate.machine.transaction import SUITE_ED25519
 from lockgate.primitives.errors import Damaged, LockgateError
-from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, Overlay, View
-from lockgate.primitives.time import UnixNanos
 
 MAX_SCHEDULED_PER_BLOCK: Final = 16  # actions are rare; the bound keeps the start of a block short
 MAX_BALANCE: Final = 1 << 62  # sums of a few of them stay inside 64 bits
@@ -40,9 +38,7 @@ RULES_LABEL: Final = "lockgate/rules/1"
 class Packets(Protocol):
     """What actions need of the packet layer."""
 
-    def recover(
-        self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, height: Height
-    ) -> Outcome: ...
+    def recover(self, view: View, context: Context, subject: str, substitute: str) -> Outcome: ...
 
     def configure(self, view: View, context: Context, client: str, allowed_relayers: Sequence[str]) -> Outcome: ...
 
@@ -212,8 +208,7 @@ def _carry_out(view: View, context: Context, record: Scheduled, packets: Packets
                 raise UnknownAction("a relayer is named by its account id", action=record.action)
             return packets.configure(view, context, arguments["client"], arguments["allowed_relayers"])
         case "client.recover":
-            subject, substitute = ClientId(arguments["subject"]), ClientId(arguments["substitute"])
-            return packets.recover(view, subject, substitute, context.block.time, context.block.height)
+            return packets.recover(view, context, arguments["subject"], arguments["substitute"])
     changed = Parameters.from_cbor({**parameters(view, context.genesis).to_cbor(), **arguments["parameters"]})
     if changed.header_memory > context.genesis.parameters.header_memory:
         raise UnknownAction("nodes may have pruned the headers: the memory only shrinks", action=record.action)

@@ -29,7 +29,6 @@ from lockgate.ibc.ports import Application, Call, Reception, Rejected
 from lockgate.ibc.router import Router
 from lockgate.ibc.runs import RUNNERS, Messages
 from lockgate.ibc.wiring import Wiring
-from lockgate.lightclients.standing import SubstituteMismatch
 from lockgate.machine import answers, deviations, endpoints, equivocation, keys, lanes, ordering, pruning, settlement
 from lockgate.machine.clients import ClientModule, Clients
 from lockgate.machine.context import Context, OwnHeader, field, only_fields
@@ -41,7 +40,6 @@ from lockgate.merkle import ics23
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Draft, Outcome, Overlay, View
-from lockgate.primitives.time import UnixNanos
 
 GOVERNANCE: Final = "governance"  # who acts when an action is due; no account's id, so nobody signs as it
 PACKET_MESSAGES: Final = frozenset({MSG_SEND_PACKET, MSG_RECV_PACKET, MSG_ACKNOWLEDGEMENT, MSG_TIMEOUT})
@@ -295,11 +293,8 @@ class PacketLayer:
 
     # What governance and pruning need.
 
-    def recover(self, view: View, subject: ClientId, substitute: ClientId, now: UnixNanos, height: Height) -> Outcome:
-        module = self.clients.of(view, subject)
-        if self.clients.of(view, substitute) is not module:
-            raise SubstituteMismatch("two kinds of client", subject=subject, substitute=substitute)
-        return module.recover(view, subject, substitute, now, height)
+    def recover(self, view: View, context: Context, subject: str, substitute: str) -> Outcome:
+        return ibc_client.recover(self._outside, view, context.block, subject, substitute)
 
     def configure(self, view: View, context: Context, client: str, allowed_relayers: Sequence[str]) -> Outcome:
         self._context = context

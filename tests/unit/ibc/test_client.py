@@ -8,6 +8,7 @@ import pytest
 
 from lockgate.codec import type_urls as urls
 from lockgate.codec.wire import ibc_client_pb2 as pb
+from lockgate.ibc import client as client_messages
 from lockgate.ibc import host
 from lockgate.ibc.client import MAX_STATE_BYTES, find_creator
 from lockgate.ibc.counterparty import Counterparty, find_counterparty
@@ -20,7 +21,6 @@ from lockgate.ibc.errors import (
     ClientNotActive,
     CounterpartyAlreadySet,
     CreatorNotFound,
-    NotAuthority,
     NotCreator,
     RecoveryHeight,
     RecoveryRefused,
@@ -31,6 +31,7 @@ from lockgate.ibc.errors import (
 )
 from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.ids import Height
+from lockgate.primitives.state import Outcome
 from tests.support.ibc_fakes import (
     AUTHORITY,
     CLIENT_TYPE,
@@ -100,28 +101,6 @@ def test_create_refuses(_name: str, spoil: Callable[[pb.MsgCreateClient], None],
     message = pb.MsgCreateClient.FromString(create_client_message(Height(1, 1), START, SENDER))
     spoil(message)
     refused(world, refusal, urls.MSG_CREATE_CLIENT, message.SerializeToString(), SENDER)
-
-
-def test_client_types_can_be_limited_by_an_authority() -> None:
-    world = World("ledger-1")
-    message = pb.MsgUpdateParams(signer=AUTHORITY, params=pb.Params(allowed_clients=["07-tendermint"]))
-    refused(world, SignerMismatch, urls.MSG_UPDATE_PARAMS, message.SerializeToString(), STRANGER)
-    mine = pb.MsgUpdateParams(signer=STRANGER, params=message.params).SerializeToString()
-    refused(world, NotAuthority, urls.MSG_UPDATE_PARAMS, mine, STRANGER)
-    client = create(world)
-    world.deliver(urls.MSG_UPDATE_PARAMS, message.SerializeToString(), AUTHORITY)
-    data = create_client_message(Height(1, 1), START, SENDER)
-    refused(world, BadClientType, urls.MSG_CREATE_CLIENT, data, SENDER)
-    assert world.wiring.clients.status(world.state, client, world.block.time) == "Unauthorized"
-    message.params.allowed_clients[:] = [CLIENT_TYPE]
-    world.deliver(urls.MSG_UPDATE_PARAMS, message.SerializeToString(), AUTHORITY)
-    assert create(world) == f"{CLIENT_TYPE}-1"
-
-
-@pytest.mark.parametrize("allowed", [[], ["*", "07-tendermint"], ["a", "a"], [" "]])
-def test_a_list_of_client_types_is_judged(allowed: list[str]) -> None:
-    message = pb.MsgUpdateParams(signer=AUTHORITY, params=pb.Params(allowed_clients=allowed))
-    refused(World("x"), BadClientType, urls.MSG_UPDATE_PARAMS, message.SerializeToString(), AUTHORITY)
 
 
 def test_pairing_is_written_once_by_the_creator() -> None:
@@ -218,29 +197,30 @@ def test_evidence_freezes_the_client_and_the_message_succeeds() -> None:
     refused(world, ClientNotActive, urls.MSG_UPDATE_CLIENT, update_message(world.client, 1), RELAYER)
 
 
-def recover_message(subject: str, substitute: str, signer: str = AUTHORITY) -> bytes:
-    return pb.MsgRecoverClient(
-        subject_client_id=subject, substitute_client_id=substitute, signer=signer
-    ).SerializeToString()
-
-
 def test_recovery() -> None:
+    """The ledger's governance asks for it: no message does."""
     pair = Pair.connected()
     world = pair.a
     ahead, behind = create(world, f"1-{pair.b.height + 1}"), create(world, "1-1")
     frozen = create(world, f"1-{pair.b.height + 1}")
     world.apply(set_status(world.state, frozen, "Frozen"))
     pair.b.commit()
-    url = urls.MSG_RECOVER_CLIENT
-    refused(world, NotAuthority, url, recover_message(world.client, ahead, STRANGER), STRANGER)
-    refused(world, RecoveryRefused, url, recover_message(world.client, ahead), AUTHORITY)
+
+    def recover(substitute: str) -> Outcome:
+        return client_messages.recover(world.wiring, world.state, world.block, world.client, substitute)
+
+    with pytest.raises(RecoveryRefused):
+        recover(ahead)
     world.apply(set_status(world.state, world.client, "Expired"))
-    refused(world, BadSubstitute, url, recover_message(world.client, world.client), AUTHORITY)
-    refused(world, BadHostIdentifier, url, recover_message(world.client, "noclient"), AUTHORITY)
-    refused(world, ClientNotActive, url, recover_message(world.client, frozen), AUTHORITY)
-    refused(world, RecoveryHeight, url, recover_message(world.client, behind), AUTHORITY)
-    done = world.deliver(url, recover_message(world.client, ahead), AUTHORITY)
-    assert done.outcome.events[0].attributes == (("subject_client_id", world.client), ("client_type", CLIENT_TYPE))
+    for substitute, refusal in (
+        (world.client, BadSubstitute), ("noclient", BadHostIdentifier), (frozen, ClientNotActive),
+        (behind, RecoveryHeight),
+    ):  # fmt: skip
+        with pytest.raises(refusal):
+            recover(substitute)
+    done = recover(ahead)
+    assert done.events[0].attributes == (("subject_client_id", world.client), ("client_type", CLIENT_TYPE))
+    world.apply(done)
     assert world.wiring.clients.status(world.state, world.client, world.block.time) == "Active"
 
 

@@ -173,6 +173,8 @@ def test_P14_an_expired_client_suspends_and_its_recovery_continues_the_lane() ->
     arguments = {"subject": world.a.client, "substitute": substitute.client}
     act(world.a.ledger, world, {"action": "client.recover", "arguments": arguments})
     assert status(world.a) == "Active"
+    told = world.a.ledger.chain.store.search([("recover_client.subject_client_id", str(world.a.client))])
+    assert len(told) == 1, "relayers hear of it as on any ledger of IBC"
     world.a.trusted = substitute.trusted
     expect(world.acknowledge(packet, acknowledgement))
     pending = host.packet_commitment(world.a.client, packet.sequence)
