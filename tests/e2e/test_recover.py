@@ -77,7 +77,7 @@ def test_an_expired_client_is_named_and_recovered(tmp_path: Path, monkeypatch: p
             patch.setattr(recover, "create_client", nowhere)
             with pytest.raises(recover.NotRecovered) as failure:
                 await recover.recover(folder, lambda _: None)
-        assert failure.value.fields["cause"] == "lightclient.client_unknown", "the ledger's own code"
+        assert failure.value.fields["cause"] == "ibc.client_not_active", "the ledger's own code"
         assert not waiting.done()
 
         found = await recover.recover(folder, said.append)
