@@ -88,6 +88,8 @@ class Arrivals:
             raise proof
         data = self._steps.reader.check(keys.INBOX, keys.entry(item.client, item.sequence), proof)
         if data is None:
+            if self._bulk is not None:
+                self._bulk.forget(item, self._parts.store, self._parts.clock.now())
             return Decision()
         entry = Entry.from_bytes(data)
         arrived = await self._arrived(item, entry)
@@ -157,7 +159,7 @@ class Arrivals:
             raise BulkUnavailable("this host takes no bulk bodies")
         now = max(self._steps.time, self._parts.clock.now())
         seconds = max(0, waiting.deadline - now) / NANOS_PER_SECOND
-        return self._bulk.take(item, peer.endpoint, waiting.commitment, body, seconds, self._wake)
+        return self._bulk.take(item, peer.endpoint, waiting.commitment, body, waiting.deadline, seconds, self._wake)
 
     def _without_body(
         self,

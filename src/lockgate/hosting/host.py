@@ -225,7 +225,7 @@ class Host:
         """Recover the state that stands and take the next fence. Raises Fenced, RulesChanged."""
         self._forks.recall()
         if self.bulk is not None:
-            self.bulk.recall(self.store)
+            self.bulk.recall(self.store, self.parts.clock.now())
         self._queue.resume()
         self.sessions.recall(self.store, self.parts.report)
         with self._watched():

@@ -84,6 +84,7 @@ class Item:
     attempts: int = 0
     due: int = 0
     declined: str = ""
+    body: bytes = b""  # commitment of an entry whose body is fetched, or was
     suite: int = 0  # of the sealing key that a rotation makes; 0: the one there is
     signing: int = 0  # of the identity that it commits to; 0 likewise
     patience: Patience = field(default_factory=Patience)

@@ -252,6 +252,17 @@ class HostStore:
         query = "SELECT 1 FROM inbox WHERE commitment = ? AND state <> 'deferred'"
         return [one for one in commitments if self.connection.execute(query, (one,)).fetchone() is not None]
 
+    def named(self, commitments: Iterable[bytes]) -> set[bytes]:
+        """Which of these packets are in the inbox with their bodies not erased, or in a step that may stand yet."""
+        staged = [record for step in self.steps(promoted=False) for record in step.records]
+        found = {record.commitment for record in staged if isinstance(record, Seen)}
+        query = "SELECT * FROM inbox WHERE commitment = ?"
+        for one in commitments:
+            rows = self.connection.execute(query, (one,))
+            if not all(seen_row(self._archive, row).erased for row in rows):
+                found.add(one)
+        return found.intersection(commitments)
+
     def all_seen(self, limit: int) -> list[Seen]:
         rows = self.connection.execute("SELECT * FROM inbox ORDER BY client, sequence DESC LIMIT ?", (limit,))
         return [seen_row(self._archive, row) for row in rows]

@@ -44,17 +44,24 @@ class Bodies:
         return path if path.is_file() else None
 
     def begin(self, name: str, descriptor: Descriptor) -> Receiving:
-        """Start to receive a body, or go on with it. Raises BulkTooLarge, BulkNoRoom."""
+        """Start to receive a body, or go on with it. It has its whole room until `rest` or `end`.
+
+        Raises BulkTooLarge, BulkNoRoom.
+        """
         length = descriptor.length
         if length > self._body_bytes:
             raise BulkTooLarge(size=length, limit=self._body_bytes)
         others = sum(size for other, size in self._coming.items() if other != name) + self._held()
         free = shutil.disk_usage(self.folder).free - self._keep_free
-        if others + length > self._total_bytes or length > free:
+        if others + length > self._total_bytes or length - self._written(name) > free:
             raise BulkNoRoom("too many bodies are kept", size=length, kept=others, free=free)
         receiving = Receiving(self.folder / name, descriptor)
         self._coming[name] = length
         return receiving
+
+    def rest(self, name: str) -> None:
+        """A body waits for whoever has the rest of it: it takes the room of what has come."""
+        self._coming[name] = self._written(name)
 
     def end(self, name: str) -> None:
         """A body is no longer under way: its room is what its file takes."""
@@ -66,12 +73,26 @@ class Bodies:
         for path in _files(self.folder / name):
             path.unlink(missing_ok=True)
 
+    def keep_until(self, name: str, until: int) -> None:
+        """Note with a whole body, as the time of its file, until when somebody may need it: UnixNanos."""
+        os.utime(self.folder / name, ns=(until, until))
+
+    def whole(self) -> dict[str, int]:
+        """All whole bodies by name, with what was noted, or when they came."""
+        found = [path for path in self.folder.iterdir() if not path.name.endswith((PART, PROGRESS))]
+        return {path.name: path.stat().st_mtime_ns for path in found}
+
     def forget_stale(self) -> None:
         """Remove unfinished bodies that no packet can still be waiting for."""
         oldest = time.time() - STALE_S
         for path in self.folder.iterdir():
             if path.name.endswith((PART, PROGRESS)) and path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
+
+    def _written(self, name: str) -> int:
+        """Bytes of an unfinished body that are on the disk."""
+        part = _files(self.folder / name)[1]
+        return part.stat().st_size if part.exists() else 0
 
     def _held(self) -> int:
         return sum(path.stat().st_size for path in self.folder.iterdir() if not path.name.endswith((PART, PROGRESS)))

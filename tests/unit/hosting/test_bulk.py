@@ -24,7 +24,7 @@ from lockgate.hosting.bulk import Bulk, BulkComing, BulkUnavailable, Handed, NoC
 from lockgate.hosting.work import Item
 from lockgate.lab.entropy import SeededEntropy
 from lockgate.machine.genesis import Parameters
-from lockgate.primitives.time import seconds
+from lockgate.primitives.time import UnixNanos, seconds
 from lockgate.runtime.inprocess import InProcessGuest
 from lockgate.transport import Bodies, Shelf
 from tests.support import probe
@@ -33,6 +33,7 @@ from tests.support.guests import PROBE_ID
 from tests.support.hosts import HostWorld, Side, in_world
 
 MIB = 1 << 20
+DEADLINE = UnixNanos(1 << 60)
 HASTY = Parameters(default_grace_ns=seconds(1))
 
 
@@ -84,7 +85,7 @@ async def joined(
         world.bulk["a"] = bulk_of(world.a, folder, made.offer, {})
         world.bulk["b"] = bulk_of(world.b, folder, made.offer, {endpoint: [between(made.source)]})
         # B only fetches: its own start must not clear what A offers.
-        world.bulk["b"].recall = lambda store: None  # type: ignore[method-assign]
+        world.bulk["b"].recall = lambda store, now: None  # type: ignore[method-assign]
         for side in world.sides:
             side.host = world.make(side)
             await side.host.start()
@@ -219,12 +220,11 @@ async def test_what_the_guest_refuses_is_not_kept(world: HostWorld, tmp_path: Pa
 async def test_a_restarted_receiver_goes_on_where_it_stopped(world: HostWorld, tmp_path: Path) -> None:
     """The host and its fetch end in the middle; another process over the same files finds both again."""
     sources: list[Spoiled] = []
-    stop = asyncio.Event()
+    restarted = False
 
     def first(source: BlobSource) -> BlobSource:
         def spoil(at: int, chunk: bytes) -> Iterable[bytes]:
-            if at == 40 and not stop.is_set():
-                stop.set()
+            if at == 40 and not restarted:
                 raise ChannelDown("cut")
             return [chunk]
 
@@ -235,13 +235,14 @@ async def test_a_restarted_receiver_goes_on_where_it_stopped(world: HostWorld, t
     async with joined(world, tmp_path, first):
         await send_file(world, path)
         await world.settle()
-        await asyncio.wait_for(stop.wait(), 30)
-        await asyncio.sleep(0.05)  # within its first pause
+        async with asyncio.timeout(30):
+            while not any(name.endswith(".progress") for name in kept(world.b, tmp_path)):
+                await asyncio.sleep(0.01)
         await world.bulk["b"].close()
-        assert any(name.endswith(".progress") for name in kept(world.b, tmp_path))
+        restarted = True
         endpoint = world.a.endpoint.id.hex()
         world.bulk["b"] = bulk_of(world.b, tmp_path, world.bulk["b"]._offer, {endpoint: [sources[0]]})
-        world.bulk["b"].recall = lambda store: None  # type: ignore[method-assign]
+        world.bulk["b"].recall = lambda store, now: None  # type: ignore[method-assign]
         world.b.host = world.make(world.b)
         await world.b.host.start()
         await until_answered(world)
@@ -309,7 +310,7 @@ async def test_a_start_clears_what_no_open_packet_names(world: HostWorld, tmp_pa
         await send_file(world, a_file(tmp_path, MIB))
         (open_one,) = os.listdir(shelf.folder)
         shelf.put(BlobId(bytes(32)), [b"left by a killed process"])
-        world.bulk["a"].recall(world.a.store)
+        world.bulk["a"].recall(world.a.store, world.clock.now())
         assert os.listdir(shelf.folder) == [open_one]
 
 
@@ -332,7 +333,7 @@ async def test_a_message_waits_until_its_fetch_ends(world: HostWorld, tmp_path: 
 
         def take(seconds_left: float) -> Handed:
             peer = world.a.endpoint.id.hex()
-            return world.bulk["b"].take(item, peer, commitment, body, seconds_left, woken.set)
+            return world.bulk["b"].take(item, peer, commitment, body, DEADLINE, seconds_left, woken.set)
 
         with pytest.raises(BulkComing):
             take(60)
@@ -347,3 +348,177 @@ async def test_a_message_waits_until_its_fetch_ends(world: HostWorld, tmp_path: 
             take(60)
         await woken.wait()
         assert take(60) == Handed(schema_ref("bytes@1.0"), bytes(100_000))
+
+
+class Holding:
+    """A source that answers for some blobs as it is told, and with the rest as another source does."""
+
+    def __init__(self, source: BlobSource, held: set[bytes], down: bool = False) -> None:
+        self._source = source
+        self._held = held
+        self._down = down
+        self.asked: list[bytes] = []
+
+    async def fetch(self, blob: BlobId, *arguments: Any) -> AsyncIterator[Any]:
+        self.asked.append(blob)
+        if blob in self._held:
+            if self._down:
+                raise ChannelDown("down")
+            await asyncio.Event().wait()
+        async for chunk in self._source.fetch(blob, *arguments):
+            yield chunk
+
+
+async def _taken(bulk: Bulk, peer: str, number: int) -> Handed:
+    """What is handed over of the body of blob `number`, whose chunks are offered, within a minute."""
+    frames, descriptor = sealed(b"body", BlobId(bytes([number]) * 32))
+    bulk._offer.put(blob_of(descriptor.locator), frames)
+    body, item, woken = BulkBody(schema_ref("bytes@1.0"), descriptor).encode(), Item("inbox"), asyncio.Event()
+    while True:
+        try:
+            return bulk.take(item, peer, bytes([number]) * 32, body, DEADLINE, 60, woken.set)
+        except BulkComing:
+            await woken.wait()
+            woken.clear()
+
+
+@in_world()
+async def test_slow_bodies_of_a_peer_stand_before_nobody_elses(world: HostWorld, tmp_path: Path) -> None:
+    """However many: the peer that is slow has used up its own share."""
+    async with channel("memory", tmp_path) as made:
+        slow = Holding(made.source, {bytes([number]) * 32 for number in range(10)})
+        bulk = bulk_of(world.b, tmp_path, made.offer, {"slow": [slow], "good": [made.source]})
+        stuck = [asyncio.create_task(_taken(bulk, "slow", number)) for number in range(10)]
+        async with asyncio.timeout(20):
+            while len(slow.asked) < bulk_module.SHARE:
+                await asyncio.sleep(0)
+            handed = await _taken(bulk, "good", 77)
+        assert handed.body == b"body"
+        assert len(slow.asked) == bulk_module.SHARE
+        assert not any(task.done() for task in stuck), "and not because others were given up"
+        for task in stuck:
+            task.cancel()
+        await bulk.close()
+
+
+@in_world()
+async def test_a_body_that_waits_for_its_peer_takes_no_turn(
+    world: HostWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bodies that are not there yet pause outside the share of their peer, and hold the room of what has come."""
+    monkeypatch.setattr(bulk_module._Pace, "__init__", lambda pace: _paced(pace, 40.0))
+    async with channel("memory", tmp_path) as made:
+        source = Holding(made.source, {bytes([number]) * 32 for number in range(4)}, down=True)
+        bulk = bulk_of(world.b, tmp_path, made.offer, {"peer": [source]})
+        waiting = [asyncio.create_task(_taken(bulk, "peer", number)) for number in range(4)]
+        async with asyncio.timeout(20):
+            while len(source.asked) < 4:
+                await asyncio.sleep(0.01)
+            handed = await _taken(bulk, "peer", 77)
+        assert handed.body == b"body"
+        assert set(bulk.bodies._coming.values()) <= {0}
+        for task in waiting:
+            task.cancel()
+        await bulk.close()
+
+
+def _paced(pace: Any, pause: float) -> None:
+    pace.wrong, pace.place, pace.pause = 0, 0, pause
+
+
+@in_world(guest_b=keeper)
+async def test_a_body_whose_message_is_answered_in_its_place_is_removed(world: HostWorld, tmp_path: Path) -> None:
+    """Fetched whole, then the host is held past the deadline: no row will ever name the file."""
+    async with joined(world, tmp_path):
+        await send_file(world, a_file(tmp_path, MIB))
+        world.relay()
+        await world.b.host.turn()
+        bulk = world.bulk["b"]
+        while bulk._fetches:
+            await asyncio.sleep(0.01)
+        (name,) = kept(world.b, tmp_path)
+        assert bulk.bodies.whole()[name] > world.clock.now(), "until when it may be asked for"
+        world.pass_time(120)
+        await world.settle()
+        assert world.a.sent().state == "refused"
+        assert world.b.store.seen(world.b.end.client, 1) is None
+        assert kept(world.b, tmp_path) == []
+
+
+@in_world(guest_b=keeper)
+async def test_a_failure_of_a_body_is_forgotten_with_its_entry(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path) as shelf:
+        await send_file(world, a_file(tmp_path, MIB))
+        for blob in shelf.folder.iterdir():
+            blob.unlink()
+        world.relay()
+        await world.b.host.turn()
+        while world.bulk["b"]._fetches:
+            await asyncio.sleep(0.01)
+        assert len(world.bulk["b"]._failed) == 1
+        world.pass_time(120)
+        await world.settle()
+        assert world.bulk["b"]._failed == {}
+
+
+@in_world(guest_b=keeper)
+async def test_a_start_keeps_bodies_of_rows_and_open_entries_alone(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path):
+        await send_file(world, a_file(tmp_path, MIB))
+        await until_answered(world)
+        answered = world.b.seen().commitment.hex()
+        await send_file(world, a_file(tmp_path, MIB))
+        world.relay()
+        await world.b.host.turn()
+        while world.bulk["b"]._fetches:
+            await asyncio.sleep(0.01)
+        (waiting,) = set(kept(world.b, tmp_path)) - {answered}
+        folder = tmp_path / "bodies-b"
+        (folder / ("ee" * 32)).write_bytes(b"left by a killed process")
+        (folder / "notes").write_bytes(b"nobody's")
+        now = world.clock.now()
+        os.utime(folder / ("ee" * 32), ns=(now, now))
+
+        async def started() -> None:
+            world.bulk["b"] = bulk_of(world.b, tmp_path, world.bulk["b"]._offer, {})
+            world.b.host = world.make(world.b)
+            await world.b.host.start()
+
+        kept_blobs = world.bulk["b"]._offer.keep_only
+        world.bulk["b"]._offer.keep_only = lambda blobs: None  # of A, and not of B
+        await started()
+        assert set(kept(world.b, tmp_path)) == {answered, waiting, "notes"}
+        world.pass_time(120)
+        await world.settle()
+        assert set(kept(world.b, tmp_path)) == {answered, "notes"}, "seen gone by the process that never asked for it"
+        world.bulk["b"]._offer.keep_only = kept_blobs
+
+
+@in_world(guest_b=keeper)
+async def test_a_start_keeps_the_body_of_a_step_that_may_stand(world: HostWorld, tmp_path: Path) -> None:
+    """A process ended after its answer left and before it was proven: the row comes with the proof."""
+    async with joined(world, tmp_path):
+        await send_file(world, a_file(tmp_path, MIB))
+        world.relay()
+        await world.b.host.turn()
+        while world.bulk["b"]._fetches:
+            await asyncio.sleep(0.01)
+        (name,) = kept(world.b, tmp_path)
+        submit = world.b.host._submitter.submit
+
+        async def and_die(messages: Any) -> Any:
+            await submit(messages)
+            raise KeyboardInterrupt
+
+        world.b.host._submitter.submit = and_die  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            await world.b.host.turn()
+        assert world.b.store.seen(world.b.end.client, 1) is None
+        os.utime(tmp_path / "bodies-b" / name, ns=(0, 0))
+        world.bulk["b"] = bulk_of(world.b, tmp_path, world.bulk["b"]._offer, {})
+        world.bulk["b"]._offer.keep_only = lambda blobs: None
+        world.b.host = world.make(world.b)
+        await world.b.host.start()
+        await world.settle()
+        assert world.a.sent().state == "acknowledged"
+        assert kept(world.b, tmp_path) == [name]

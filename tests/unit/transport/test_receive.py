@@ -250,6 +250,31 @@ def test_a_body_for_which_the_disk_has_no_room_is_refused(tmp_path: Path) -> Non
         bodies.begin("one", DESCRIPTOR)
 
 
+def test_a_body_that_rests_takes_the_room_of_what_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And to go on with it needs no room for what is there already."""
+    length = len(BODY)
+    bodies = Bodies(tmp_path, body_bytes=length, total_bytes=length + 2 * CHUNK_BYTES, keep_free=0)
+    body = bodies.begin("one", DESCRIPTOR)
+    body.take(FRAMES[:2])
+    body.checkpoint()
+    body.close()
+    with pytest.raises(BulkNoRoom):
+        bodies.begin("two", DESCRIPTOR)
+    bodies.rest("one")
+    bodies.begin("two", DESCRIPTOR).close()
+    with pytest.raises(BulkNoRoom):
+        bodies.begin("one", DESCRIPTOR)
+    bodies.end("two")
+    used = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: used._replace(free=length - 2 * CHUNK_BYTES))
+    again = bodies.begin("one", DESCRIPTOR)
+    assert again.count == 2
+    again.close()
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: used._replace(free=length - 2 * CHUNK_BYTES - 1))
+    with pytest.raises(BulkNoRoom):
+        bodies.begin("one", DESCRIPTOR)
+
+
 def test_unfinished_bodies_of_the_past_are_forgotten(bodies: Bodies, blobs: MemoryBlobs) -> None:
     get(blobs, bodies.begin("whole", DESCRIPTOR))
     for name in ("old", "new"):
