@@ -297,6 +297,7 @@ class Host:
 
     async def _batch(self, items: list[Item]) -> None:
         try:
+            await self._rotation.resettle()
             posted, refused = await self._submit(items)
             if refused is not None and len(posted) > 1:
                 # One step that the ledger refuses takes the whole transaction along: go one by one.

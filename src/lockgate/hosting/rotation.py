@@ -44,6 +44,7 @@ class Rotation:
         self._reader = reader
         self._submitter = submitter
         self._cabinet = cabinet
+        self._posted = False  # a record whose fate is not proven, or whose keys are not taken up
 
     async def adopt(self) -> KeyRecord:
         """Take up the keys of the record that the own ledger proves current. Raises EndpointRevoked."""
@@ -61,6 +62,11 @@ class Rotation:
         if revoked_at:
             raise EndpointRevoked("this endpoint is revoked", endpoint=endpoint, height=revoked_at)
         return chain
+
+    async def resettle(self) -> None:
+        """Take up what may stand by now: no step is posted under an account that the ledger knows no more."""
+        if self._posted:
+            await self.adopt()
 
     async def work(self, items: Iterable[Item], queue: Queue) -> None:
         """Do the rotations among items of a queue. Raises Unavailable, PeerFault for what is to be tried again."""
@@ -91,10 +97,12 @@ class Rotation:
                 except Unavailable as error:
                     item.fail(error)
                     return
+                self._posted = True
                 await self._post(signed)
             item.finish(await self._settled())
         except Refused as error:
             item.fail(error)
+        self._posted = False
 
     async def _behind(self, target: int) -> KeyRecord | None:
         """The current record where it is not yet that of index `target`, as an attempt before may have made it."""

@@ -30,7 +30,7 @@ class ReserveAbsent(Unavailable):
     code = "keys.reserve_absent"
     summary = "The next identity lies apart, and its place is not attached."
     untouched = "The endpoint has the keys it had."
-    next_step = "Attach the medium at the path in the error, then rotate again; detach it afterwards."
+    next_step = "Attach the medium at `reserve` of the host's keystore.json, then rotate again; detach it afterwards."
 
 
 class NotApart(Refused):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from lockgate.courier.ports import ChainUnavailable
+from lockgate.host.keyring import KeyRing
 from lockgate.hosting.host import Host
 from lockgate.hosting.opening import KeyRotatedAway
 from lockgate.hosting.rotation import NoCabinet
@@ -29,10 +31,16 @@ class Drawer(LabCabinet):
     """Its keys lie in a device that is away at times."""
 
     away = False
+    gone_at = -1  # the record at which it is gone
 
     def next_record(self, current: KeyRecord, /, sealing: int = 0, signing: int = 0) -> SignedRecord:
         self.need()
         return super().next_record(current, sealing, signing)
+
+    def ring(self, chain: Sequence[KeyRecord], /) -> KeyRing:
+        if self.gone_at == chain[-1].index:
+            raise DeviceAbsent(device="pulled out")
+        return super().ring(chain)
 
     def forget(self, index: int, /) -> None:
         self.need()
@@ -202,6 +210,26 @@ async def test_a_rotation_without_the_next_keys_at_hand_is_refused_and_holds_not
     assert (world.b.host.status()["waiting"], world.b.host.status()["record"]) == (0, 0)
     cabinet.away = False
     assert (await rotate(world, world.b))["index"] == 1
+
+
+@in_world()
+async def test_nothing_is_posted_under_the_keys_of_before_once_a_rotation_is(world: HostWorld) -> None:
+    """The ledger would refuse the old account, and the host would take that for a message nobody can answer."""
+    cabinet = await with_cabinet(world, world.b)
+    cabinet.gone_at = 1
+    asked = asyncio.ensure_future(world.b.host.rotate())
+    await asyncio.sleep(0)
+    with pytest.raises(DeviceAbsent):
+        await world.b.host.turn()
+    await ask(world, 1)
+    world.relay()
+    with pytest.raises(DeviceAbsent):
+        await world.b.host.turn()
+    assert not asked.done()
+    cabinet.gone_at = -1
+    await world.settle()
+    assert (await asked)["index"] == 1
+    assert all_arrived(world, 1)
 
 
 @in_world()
