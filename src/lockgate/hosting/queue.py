@@ -26,9 +26,11 @@ from lockgate.primitives.time import (
     seconds_to_nanos,
 )
 from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.rpc import BadAnswer
 
 CURSOR: Final = "cursor"
 LOOK: Final = 50  # blocks of one look; then what was found is worked on
+MAX_DIGITS: Final = 18  # below 2^63, which a row of the host's file holds; nothing is counted that far
 CLEAN: Final = "clean"  # up to this height nothing was under way
 OVERDUE: Final = seconds(30)  # past its timeout; a courier brings the end of a packet in a few seconds
 FIRST_LOOK_BACK: Final = seconds(15)  # between two readings of the same blocks, doubling up to:
@@ -172,9 +174,11 @@ class Queue:
         self._next = self._clean + 1
 
     def _found(self, event: Event, height: int) -> None:
-        client, sequence = event.get("client") or "", int(event.get("sequence") or 0)
+        client, sequence = event.get("client") or "", _number(event, "sequence")
+        if not client.isascii():
+            raise BadAnswer("an event names no client of a ledger", height=height)
         if event.type == "message_opened":
-            fence, counter = int(event.get("fence") or 0), int(event.get("counter") or 0)
+            fence, counter = _number(event, "fence"), _number(event, "counter")
             with self._parts.store.commit():
                 self._parts.store.sent_as(fence, counter, client, sequence)
         elif event.type in {"inbox", "message_ended"}:
@@ -191,6 +195,14 @@ class Queue:
     def _waiting(self) -> Iterator[Item]:
         for items in self._lines.values():
             yield from items
+
+
+def _number(event: Event, name: str) -> int:
+    """A number that a node's event has; 0 where it has none. Raises BadAnswer for what no row can have."""
+    text = event.get(name) or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        raise BadAnswer("a number of an event is none", event=event.type, name=name)
+    return int(text)
 
 
 def _first_due(items: deque[Item], now: int) -> Item | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from lockgate.hosting.work import LONGEST_WAIT_NS, Item, StepRefused
 from lockgate.lab.paths import expect
 from lockgate.primitives.errors import PeerFault
 from lockgate.primitives.time import seconds
-from lockgate.relay.rpc import Calls
+from lockgate.relay.rpc import BadAnswer, Calls
 from lockgate.relay.submitter import RETRIES
 from tests.support import probe
 from tests.support.hosts import HostWorld, in_world
@@ -75,6 +76,43 @@ async def test_an_unproven_message_is_kept_counted_and_tried_ever_less_often(wor
     await world.settle()
     assert world.b.get(b"k") == b"v"
     assert world.a.sent().state == "acknowledged"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sequence", "x"), ("sequence", "-1"), ("sequence", "9" * 19), ("sequence", "9" * 5_000),
+        ("sequence", "\u0664"),
+        ("client", "\ud800"), ("client", "\u00e9"),
+    ],
+)  # fmt: skip
+@in_world()
+async def test_an_event_that_no_ledger_makes_does_not_end_the_host(world: HostWorld, name: str, value: str) -> None:
+    def spoil(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "block_results":
+            answer = copy.deepcopy(answer)
+            for result in answer["txs_results"] or ():
+                for event in result["events"] or ():
+                    for pair in event["attributes"] if event["type"] == "inbox" else ():
+                        pair["value"] = value if pair["key"] == name else pair["value"]
+        return answer
+
+    node = await lying_b(world, spoil)
+    await world.send(world.a, probe.write(b"k", b"v"))
+    world.relay()
+    running = asyncio.create_task(world.b.host.run())
+    try:
+        async with asyncio.timeout(30):
+            while not world.b.reported("unavailable") and not running.done():
+                await asyncio.sleep(0.01)
+            assert not running.done()
+            assert {said["code"] for said in world.b.reported("unavailable")} == {BadAnswer.code}
+            node.lies = False
+            while world.b.get(b"k") != b"v":
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 class Late:
