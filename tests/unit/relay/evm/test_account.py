@@ -22,7 +22,7 @@ from lockgate.relay.chains.evm.fees import GWEI, FeeAboveCeiling, FeeRules, Fees
 from lockgate.relay.chains.evm.history import ReorganisedAfterRelease
 from lockgate.relay.chains.evm.journal import Journal, JournalDamaged, JournalFull, JournalOfAnother
 from lockgate.relay.chains.evm.memory import Memory
-from lockgate.relay.chains.evm.refusals import FundsMissing, GasBeyondBound, NonceSpent, Reverted
+from lockgate.relay.chains.evm.refusals import FundsMissing, GasBeyondBound, NonceSpent, Reverted, of_simulation
 from lockgate.relay.rpc import BadAnswer, RpcError
 from tests.support.evm_node import HOST, NETWORK, FakeNode, chain_of
 from tests.support.evm_pool import FakePool
@@ -708,3 +708,8 @@ def test_a_journal_never_grows_beyond_what_a_restart_reads(tmp_path: Path, monke
         assert world.effects() == [bytes([number]) * 600 for number in range(2)]
 
     within(tmp_path, work)
+
+
+@pytest.mark.parametrize("words", ["insufficient funds for gas * price + value", "gas required exceeds allowance (0)"])
+def test_an_account_that_cannot_pay_for_what_is_simulated_is_named(words: str) -> None:
+    assert isinstance(of_simulation(RpcError(words)), FundsMissing)

@@ -12,7 +12,8 @@ from lockgate.relay.rpc import BadAnswer, RpcError
 KNOWN: Final = ("already known", "already imported", "known transaction")  # nodes' words, in small letters
 SPENT: Final = ("nonce too low", "nonce is too low")
 TAKEN: Final = ("replacement transaction underpriced", "replacement underpriced")  # another of this nonce waits
-POOR: Final = ("insufficient funds", "insufficient balance")
+# The last one answers a simulation at a price: the balance over the price is less than the call takes
+POOR: Final = ("insufficient funds", "insufficient balance", "gas required exceeds allowance")
 
 
 class Reverted(Refused):
