@@ -201,7 +201,10 @@ def test_a_list_of_the_whole_address_space_is_refused(sandbox: Sandbox) -> None:
 SENDING = (
     "(i32.store8 (i32.const 100) (i32.const 98)) (i32.store8 (i32.const 101) (i32.const 111))"
     "(i32.store8 (i32.const 102) (i32.const 98))"
-    "(loop $a (call $send (i32.const 100) (i32.const 3) (i32.const 100) (i32.const 3)"
+    "(i32.store8 (i32.const 104) (i32.const 97)) (i32.store8 (i32.const 105) (i32.const 64))"  # a@1.0
+    "(i32.store8 (i32.const 106) (i32.const 49)) (i32.store8 (i32.const 107) (i32.const 46))"
+    "(i32.store8 (i32.const 108) (i32.const 48))"
+    "(loop $a (call $send (i32.const 100) (i32.const 3) (i32.const 104) (i32.const 5)"
     " (i32.const 100) (i32.const {body}) (i32.const 60) (i32.const 0)) (br $a)) (unreachable)"
 )
 

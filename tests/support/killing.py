@@ -84,10 +84,10 @@ class MortalCabinet(LabCabinet):
         super().__init__(side.endpoint)
         self.held, self._side, self._effects = held, side, effects
 
-    def next_record(self, current: KeyRecord, /, sealing: int = 0) -> SignedRecord:
+    def next_record(self, current: KeyRecord, /, sealing: int = 0, signing: int = 0) -> SignedRecord:
         self._effects.alive()
         made = self._side.endpoint.generation == current.index
-        record = super().next_record(current, sealing)
+        record = super().next_record(current, sealing, signing)
         if made:
             self._effects.add("keys made")
         return record
