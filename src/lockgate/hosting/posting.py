@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 
 from lockgate.courier.ports import ChainUnavailable
 from lockgate.hosting.fencing import Fencing
-from lockgate.hosting.queue import Queue
+from lockgate.hosting.queue import Queue, number_in
 from lockgate.hosting.steps import Steps
 from lockgate.hosting.work import Staged
 from lockgate.machine import keys
 from lockgate.machine.records import Reason
 from lockgate.primitives.state import Event
+from lockgate.relay.rpc import BadAnswer
 from lockgate.relay.submitter import AccountSubmitter, unjudged
 from lockgate.storage.host import Seen
 
@@ -112,14 +113,14 @@ class Posting:
 
     def _keep(self, staged: list[Staged], sent: list[Event], version: int) -> None:
         """Everything up to `version` is proven to stand."""
-        packets, store = iter(sent), self._parts.store
+        places, store = map(_place, sent), self._parts.store
         with store.commit():
             for step in staged:
                 for row in step.sends:
-                    event = next(packets, None)
-                    if event is None:
-                        continue  # the node hides it; the block's own event is found again
-                    client, sequence = event.get("packet_source_client") or "", int(event.get("packet_sequence") or 0)
+                    place = next(places, None)
+                    if place is None:
+                        continue  # the node hides it, or spoils it; the block's own event is found again
+                    client, sequence = place
                     store.sent_as(row.fence, row.counter, client, sequence)
                     step.result.setdefault("packets", []).append({"client": client, "sequence": sequence})
             store.promote(version)
@@ -139,6 +140,14 @@ class Posting:
         for step in staged:
             self._queue.done(step.item)
             step.item.finish(step.result)
+
+
+def _place(event: Event) -> tuple[str, int] | None:
+    """Client and sequence of a packet that a node says was sent; None where no ledger says such a thing."""
+    try:
+        return event.get("packet_source_client") or "", number_in(event, "packet_sequence")
+    except BadAnswer:
+        return None
 
 
 __all__ = ("Posting",)

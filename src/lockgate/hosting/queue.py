@@ -174,11 +174,11 @@ class Queue:
         self._next = self._clean + 1
 
     def _found(self, event: Event, height: int) -> None:
-        client, sequence = event.get("client") or "", _number(event, "sequence")
+        client, sequence = event.get("client") or "", number_in(event, "sequence")
         if not client.isascii():
             raise BadAnswer("an event names no client of a ledger", height=height)
         if event.type == "message_opened":
-            fence, counter = _number(event, "fence"), _number(event, "counter")
+            fence, counter = number_in(event, "fence"), number_in(event, "counter")
             with self._parts.store.commit():
                 self._parts.store.sent_as(fence, counter, client, sequence)
         elif event.type in {"inbox", "message_ended"}:
@@ -197,7 +197,7 @@ class Queue:
             yield from items
 
 
-def _number(event: Event, name: str) -> int:
+def number_in(event: Event, name: str) -> int:
     """A number that a node's event has; 0 where it has none. Raises BadAnswer for what no row can have."""
     text = event.get(name) or "0"
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
@@ -214,4 +214,4 @@ def _first_due(items: deque[Item], now: int) -> Item | None:
     return None
 
 
-__all__ = ("Queue",)
+__all__ = ("Queue", "number_in")

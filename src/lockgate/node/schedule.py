@@ -153,8 +153,9 @@ async def keep(home: Path, host: Rotates, store: Remembers, time: Callable[[], U
     while True:
         try:
             await host_if_due(home, host, store, time())
-        except LockgateError as error:
-            report("rotation_failed", {"code": error.code, "detail": str(error)})
+        except Exception as error:  # whatever it is: nobody watches this task, and the next look may do better
+            code = error.code if isinstance(error, LockgateError) else type(error).__name__
+            report("rotation_failed", {"code": code, "detail": str(error)})
         await asyncio.sleep(LOOK_S)
 
 

@@ -115,6 +115,28 @@ async def test_an_event_that_no_ledger_makes_does_not_end_the_host(world: HostWo
         await asyncio.gather(running, return_exceptions=True)
 
 
+@pytest.mark.parametrize("value", ["x", "9" * 5_000])
+@in_world()
+async def test_a_packet_whose_number_is_spoiled_in_the_answer_is_found_again(world: HostWorld, value: str) -> None:
+    spoilt = []
+
+    def spoil(method: str, params: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method == "broadcast_tx_commit":
+            answer = copy.deepcopy(answer)
+            for event in answer["tx_result"]["events"]:
+                for pair in event["attributes"] if event["type"] == "send_packet" else ():
+                    if pair["key"] == "packet_sequence":
+                        pair["value"] = value
+                        spoilt.append(method)
+        return answer
+
+    await lying_b(world, spoil)
+    await world.send(world.b, probe.write(b"k", b"v"))
+    await world.settle()
+    assert spoilt
+    assert (world.a.get(b"k"), world.b.sent().state) == (b"v", "acknowledged")
+
+
 class Late:
     """A node that keeps transactions until they have expired, while `keeps` is above 0."""
 
