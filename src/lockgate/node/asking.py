@@ -17,6 +17,7 @@ from lockgate.primitives.errors import Unavailable
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixSeconds
 from lockgate.relay.chains.cometbft import CometBftChain
+from lockgate.relay.rpc import BadAnswer
 
 ECHO: Final = "echo"  # on ledgers and on chains whose applications have names
 VERSION: Final = "echo-1"
@@ -45,7 +46,9 @@ async def ask(
         payload = Payload(ports[0], ports[1] or application_there(folder, ledger, client), VERSION, ENCODING, body)
         message = wire.SendMessage(ClientId(client), UnixSeconds(now + timeout_s), (payload,), access.submitter.signer)
         done = await access.do((urls.MSG_SEND_PACKET, wire.encode_send(message)))
-        sent = next(event for event in done.events if event.type == ibc_events.SEND_PACKET)
+        sent = next((event for event in done.events if event.type == ibc_events.SEND_PACKET), None)
+        if sent is None:
+            raise BadAnswer("the node shows no packet of the transaction", ledger=ledger, height=done.height)
         sequence = int(sent.get(ibc_events.SEQUENCE) or 0)
         shown: dict[str, Any] = {"ledger": ledger, "client": client, "sequence": sequence, "height": str(done.height)}
         return shown if not wait_s else {**shown, "ended": await _end(access.chain, ClientId(client), sequence, wait_s)}

@@ -17,7 +17,7 @@ from lockgate.machine import keys
 from lockgate.machine.deviations import Deviations, Level
 from lockgate.machine.records import DEVIATION, Lane, LanePhase, OpenSends
 from lockgate.node.ledgers import Ledger, LedgerDown, Ledgers
-from lockgate.node.provision import described
+from lockgate.node.provision import described_one
 from lockgate.node.suites import NoSuchLane, policy
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 from lockgate.relay.rpc import b64
@@ -43,15 +43,15 @@ async def shown(opened: Ledgers, client: str, ledger: str | None = None) -> list
 
 async def _side(opened: Ledgers, ledger: Ledger, lane: Lane) -> Row:
     chain, client = ledger.chain, lane.local_client
-    tip, clients, deviations, sends, waiting, rules = await asyncio.gather(
+    tip, row, deviations, sends, waiting, rules = await asyncio.gather(
         chain.tip(),
-        described(chain),
+        described_one(chain, client),
         _stored(ledger, keys.LANE, keys.deviations(client)),
         _stored(ledger, keys.LANE, keys.lane_sends(client)),
         _stored(ledger, keys.INBOX, keys.inbox_count(lane.lane_id)),
         chain.query("/lockgate/parameters", b""),
     )
-    _, kind, status, _, height, at, period, needs, forged_by = next(row for row in clients if row[0] == client)
+    _, kind, status, _, height, at, period, needs, forged_by = row
     parameters: Any = cbor.decode(_value(rules))
     now = UnixNanos(tip.time)
     held = Deviations.from_bytes(deviations) if deviations else None

@@ -27,7 +27,7 @@ from lockgate.primitives.ids import ClientId, DomainId, Height
 from lockgate.relay import pairing, pairing_kinds
 from lockgate.relay.chains.cometbft import CometBftChain
 from lockgate.relay.pairing_kinds import Following
-from lockgate.relay.rpc import Calls, Rpc, array
+from lockgate.relay.rpc import BadAnswer, Calls, Rpc, array
 from lockgate.relay.submitter import ANY_PRICE, AccountSubmitter
 
 RELAY_KEYS: Final = {"account": (KeyRole.ACCOUNT, SUITE_ED25519)}
@@ -214,6 +214,14 @@ async def lanes_of(chain: CometBftChain) -> Sequence[Lane]:
 async def described(chain: CometBftChain) -> Sequence[tuple[Any, ...]]:
     """Every light client of a ledger, of whatever kind, as its query `/lockgate/clients` answers."""
     return array(await chain.query("/lockgate/clients", b""), tuple)
+
+
+async def described_one(chain: CometBftChain, client: ClientId) -> tuple[Any, ...]:
+    """The row of one client. Raises BadAnswer where the node lists none of that name."""
+    row = next((row for row in await described(chain) if row and row[0] == client), None)
+    if row is None:
+        raise BadAnswer("the node lists no such client", client=client)
+    return row
 
 
 async def has_endpoint(ledger: LedgerAccess, endpoint: bytes) -> bool:

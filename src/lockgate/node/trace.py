@@ -30,7 +30,7 @@ from lockgate.node.packets import (
     PacketName,
     trace_id,
 )
-from lockgate.node.provision import described
+from lockgate.node.provision import described_one
 from lockgate.node.signed import signed_by
 from lockgate.node.story import Facts, LedgerFacts, Refusal, Sealing, State, Step, Story, What, standing
 from lockgate.primitives.errors import Unavailable
@@ -192,8 +192,8 @@ class Tracer:
 
     @staticmethod
     async def _ledger(ledger: Ledger, client: ClientId) -> LedgerFacts:
-        tip, clients = await asyncio.gather(ledger.chain.tip(), described(ledger.chain))
-        return LedgerFacts(ledger.name, tip.time, client, next(row[2] for row in clients if row[0] == client))
+        tip, row = await asyncio.gather(ledger.chain.tip(), described_one(ledger.chain, client))
+        return LedgerFacts(ledger.name, tip.time, client, row[2])
 
     async def _refusal(self, life: Life) -> Refusal | None:
         if life.refused is None or life.there is None:
