@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 from web3 import Web3
+from web3.exceptions import ContractLogicError
 
 from lockgate.cli.main import app
 from lockgate.crypto.recoverable import EvmKey
@@ -172,7 +174,8 @@ def test_c6_a_reorganisation_while_nothing_ran_halts_the_next_relayer(place: Pla
     with place.running("ledger", "run", "alpha"):
         place.start("relay", "run", "alpha-anvil")
         place.until(lambda: "evm.reorganised_after_release" in (place.folder / "out.txt").read_text())
-        place.ask(b"not any more")
+        with contextlib.suppress(ContractLogicError):  # where the ledger's word was taken back nobody can ask
+            place.ask(b"not any more")
         time.sleep(5)
         assert len(place.answers()) == 0, "of the new history"
         assert place.spent() == before, "nothing is signed any more"
