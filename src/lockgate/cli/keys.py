@@ -30,7 +30,7 @@ def keys_list(
         return
     heads = ["party", "key", "role", "suite", "stands on", "key id", "where", "rotates (unix)"]
     listed = [
-        [r["party"], r["key"], r["role"], r["suite"], " and ".join(r["families"]), r["key_id"], _where(r), _due(r)]
+        [r["party"], r["key"], r["role"], r["suite"], " and ".join(r["families"]), r["key_id"][:12], _where(r), _due(r)]
         for r in rows
     ]
     output.table("", heads, listed)
