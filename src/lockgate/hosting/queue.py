@@ -26,11 +26,10 @@ from lockgate.primitives.time import (
     seconds_to_nanos,
 )
 from lockgate.relay.chains.cometbft import CometBftChain
-from lockgate.relay.rpc import BadAnswer
+from lockgate.relay.rpc import BadAnswer, counted
 
 CURSOR: Final = "cursor"
 LOOK: Final = 50  # blocks of one look; then what was found is worked on
-MAX_DIGITS: Final = 18  # below 2^63, which a row of the host's file holds; nothing is counted that far
 CLEAN: Final = "clean"  # up to this height nothing was under way
 OVERDUE: Final = seconds(30)  # past its timeout; a courier brings the end of a packet in a few seconds
 FIRST_LOOK_BACK: Final = seconds(15)  # between two readings of the same blocks, doubling up to:
@@ -199,10 +198,7 @@ class Queue:
 
 def number_in(event: Event, name: str) -> int:
     """A number that a node's event has; 0 where it has none. Raises BadAnswer for what no row can have."""
-    text = event.get(name) or "0"
-    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        raise BadAnswer("a number of an event is none", event=event.type, name=name)
-    return int(text)
+    return counted(event.get(name) or "0")
 
 
 def _first_due(items: deque[Item], now: int) -> Item | None:

@@ -36,11 +36,10 @@ from lockgate.primitives.errors import Refused
 from lockgate.primitives.ids import ClientId
 from lockgate.primitives.time import UnixSeconds, floor_seconds
 from lockgate.relay.kinds import follows_headers
-from lockgate.relay.rpc import b64
+from lockgate.relay.rpc import BadAnswer, b64, counted
 from lockgate.relay.submitter import VALID_FOR_S
 
 EXPIRED: Final = "Expired"
-MAX_DIGITS: Final = 18  # of a height, which has 63 bits
 Say = Callable[[str], None]
 
 
@@ -128,9 +127,10 @@ class Authority:
 def due_of(done: Submitted) -> int:
     """The height at which an announced action takes effect. Raises SetupFailed where the node does not say it."""
     due = next((event.get("due") or "" for event in done.events if event.type == "gov_announced"), "")
-    if not (due.isascii() and due.isdecimal()) or len(due) > MAX_DIGITS:
-        raise SetupFailed("announced, and the node does not say when that is due", at=done.height.height)
-    return int(due)
+    try:
+        return counted(due)
+    except BadAnswer as error:
+        raise SetupFailed("announced, and the node does not say when that is due", at=done.height.height) from error
 
 
 async def authorities(access: LedgerAccess) -> list[tuple[IdentityKey, bytes]]:

@@ -23,6 +23,7 @@ from lockgate.courier.ports import ChainUnavailable
 from lockgate.primitives.errors import LockgateError, PeerFault, Unavailable
 from lockgate.relay.http import HttpFailed, HttpPool, TooLong, origin
 
+MAX_DIGITS: Final = 18  # of an event's number, which is below 2^63; nothing is counted that far
 MAX_ANSWER: Final = 64 * 1024 * 1024  # block_results of a full block, base64 and JSON around it
 TIMEOUT_S: Final = 10.0
 RETRIES: Final = 3
@@ -266,6 +267,13 @@ def array(response: Mapping[str, Any], kind: type[T]) -> tuple[T, ...]:
 def by_number(answers: Sequence[Any]) -> dict[object, Mapping[str, Any]]:
     """The answers of a batch by the number of their call; whatever else a node puts there answers none."""
     return {answer["id"]: answer for answer in answers if isinstance(answer, Mapping) and type(answer.get("id")) is int}
+
+
+def counted(text: str) -> int:
+    """Read a count or a height that an event carries: ASCII digits, below 2^63 as rows hold it. Raises BadAnswer."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS):
+        raise BadAnswer("an event's number is none", value=text[:40])
+    return int(text)
 
 
 def number(text: object) -> int:

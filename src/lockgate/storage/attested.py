@@ -19,6 +19,7 @@ from typing import Final
 from lockgate.primitives.errors import Refused
 from lockgate.primitives.time import UnixNanos
 from lockgate.storage.ledger import take_lock
+from lockgate.storage.unsaved import sync_folder
 
 MAGIC: Final = b"LGATST1\n"
 KEPT: Final = 65_536  # heights: a day and more of blocks; a client's relayers ask for recent ones
@@ -81,7 +82,7 @@ class AttestedState:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        _sync_folder(path)
+        sync_folder(path.parent)
 
     @classmethod
     def open(cls, path: Path, domain: bytes) -> AttestedState:
@@ -168,7 +169,7 @@ class AttestedState:
             os.write(descriptor, b"".join(_record(self._said[height], self._domain) for height in kept))
             os.fsync(descriptor)
             fresh.replace(self._path)
-            _sync_folder(self._path)
+            sync_folder(self._path.parent)
         except BaseException:
             os.close(descriptor)
             raise
@@ -201,14 +202,6 @@ def _read(raw: bytes, domain: bytes) -> Said | None:
 
 def _digest(data: bytes, domain: bytes) -> bytes:
     return hashlib.sha256(domain + data).digest()[:DIGEST_BYTES]
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 __all__ = ("AttestedState", "AttestedStateBroken", "Said", "SaidOtherwise", "TooOld")
