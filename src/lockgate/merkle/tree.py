@@ -105,6 +105,16 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 
     Raises BadTreeIndex or ProofMismatch. Source: RFC 9162 §2.1.3.2.
     """
+    computed = inclusion_root(leaf, index, size, proof)
+    if computed != expected:
+        raise ProofMismatch("another root", expected=expected, computed=computed)
+
+
+def inclusion_root(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """The one root of a tree of `size` in which `proof` leads from leaf hash `leaf` at `index`.
+
+    For proofs whose root is signed and not sent. Raises as `verify_inclusion`.
+    """
     _check_hashes((leaf, *proof))
     if not 0 <= index < size < MAX_SIZE:
         raise BadTreeIndex("the index is not inside the tree", index=index, size=size)
@@ -121,8 +131,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
         node, last = node >> 1, last >> 1
     if last != 0:
         raise BadTreeIndex("the proof is too short", size=size, length=len(proof))
-    if current != expected:
-        raise ProofMismatch("another root", expected=expected, computed=current)
+    return current
 
 
 def consistency_proof(hashes: Sequence[bytes], old: int) -> tuple[bytes, ...]:
@@ -161,12 +170,23 @@ def verify_subtree_consistency(
     Source: draft Merkle tree certificates, subtree consistency proofs; for start 0 this is
     RFC 9162 §2.1.4.2.
     """
-    _check_hashes(proof)
     if 0 < start == end <= size:
         # The draft's empty subtree: part of every tree, and nothing is left to prove.
+        _check_hashes(proof)
         if proof or subtree_root != EMPTY_ROOT:
             raise ProofMismatch("an empty subtree has the empty root and no proof")
         return
+    computed = consistency_root(start, end, size, proof, subtree_root)
+    if computed != tree_root:
+        raise ProofMismatch("another root", expected=tree_root, computed=computed)
+
+
+def consistency_root(start: int, end: int, size: int, proof: Sequence[bytes], subtree_root: bytes) -> bytes:
+    """The one root of a tree of `size` that `proof` shows to hold the subtree [start, end) with `subtree_root`.
+
+    For proofs whose root is signed and not sent. Raises as `verify_subtree_consistency`; an empty subtree shows none.
+    """
+    _check_hashes(proof)
     _check_subtree(start, end)
     if end > size or size >= MAX_SIZE:
         raise BadTreeIndex("the subtree is not inside the tree", end=end, size=size)
@@ -198,8 +218,9 @@ def verify_subtree_consistency(
         first, last, top = first >> 1, last >> 1, top >> 1
     if top != 0:
         raise BadTreeIndex("the proof is too short", size=size, length=len(proof))
-    if sub != subtree_root or whole != tree_root:
-        raise ProofMismatch("another root", expected=tree_root, computed=whole)
+    if sub != subtree_root:
+        raise ProofMismatch("another root of the subtree", expected=subtree_root, computed=sub)
+    return whole
 
 
 def _consistency(hashes: Sequence[bytes], old: int, *, complete: bool) -> tuple[bytes, ...]:
@@ -232,7 +253,9 @@ __all__ = (
     "MAX_SIZE",
     "Appender",
     "consistency_proof",
+    "consistency_root",
     "inclusion_proof",
+    "inclusion_root",
     "inner_hash",
     "leaf_hash",
     "level_above",
