@@ -20,7 +20,7 @@ class MessageTag(IntEnum):
     SIGN = 98
 
 
-# Header parameters: RFC 9052 §3.1, RFC 9338, RFC 9360, RFC 9597, RFC 9596.
+# Header parameters: RFC 9052 §3.1, RFC 9338, RFC 9360, RFC 9597, RFC 9596; draft-ietf-cose-merkle-tree-proofs.
 ALG: Final = 1
 CRIT: Final = 2
 CONTENT_TYPE: Final = 3
@@ -34,6 +34,10 @@ COUNTERSIGNATURE0: Final = 12
 CWT_CLAIMS: Final = 15
 TYP: Final = 16
 X5CHAIN: Final = 33
+X5T: Final = 34
+RECEIPTS: Final = 394
+TREE_PROFILE: Final = 395  # verifiable data structure
+TREE_PROOFS: Final = 396  # verifiable data proofs
 
 # Header parameters of key distribution: RFC 9053 §6; draft-ietf-cose-hpke-24.
 EPHEMERAL_KEY: Final = -1

@@ -14,14 +14,12 @@ from typing import Any, Final, Self
 
 from lockgate.codec import cbor
 from lockgate.codec.errors import Malformed
+from lockgate.envelope.cose.labels import KID, X5CHAIN, X5T
 from lockgate.session.edhoc.errors import HandshakeMalformed
 from lockgate.session.edhoc.suites import SUITES, Method
 
-KID: Final = 4
 KCWT: Final = 13
 KCCS: Final = 14
-X5CHAIN: Final = 33
-X5T: Final = 34
 
 MAX_MESSAGE: Final = 65_536  # bytes: both hybrid signatures, a chain of certificates and a TEE's quote with room
 MAX_IDENTIFIER: Final = 64  # bytes of a connection identifier or a key id: a hash at most
