@@ -19,6 +19,7 @@ PURE = (
     "envelope",
     "merkle",
     "session",
+    "attest",
     "ibc",
     "lightclients",
     "machine",
