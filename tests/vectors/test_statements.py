@@ -15,7 +15,7 @@ import pytest
 
 from lockgate.attest import certificates, receipts
 from lockgate.attest.receipts import Receipt, ccf_key, verify_inclusion
-from lockgate.attest.sev_snp import Report
+from lockgate.attest.sev_snp import Product, Report
 from lockgate.attest.statements import Expected, Statement, verify_attested, verify_certified
 from lockgate.envelope.cose.keys import CoseKey
 from lockgate.envelope.cose.labels import CRIT, TREE_PROFILE, TREE_PROOFS
@@ -59,6 +59,8 @@ def expected_of(statement: Statement, service: str) -> Expected:
         workloads=frozenset({Report.decode(carried["attestation"]).host_data}),
         endorsers=frozenset({endorsement.issuer}),
         feed=endorsement.subject,
+        vmpl=0,
+        least_tcb=dict.fromkeys(Product, bytes(8)),
         least_svn=100,
     )
 

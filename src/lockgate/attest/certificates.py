@@ -3,8 +3,8 @@
 Sans-IO: nothing is fetched, no clock is read. An anchor is the SHA-256 of a certificate that the verifier knows
 beforehand; what stands above it in a chain adds nothing. Revocation lists are not read here: they are collateral,
 which whoever appraises brings along.
-Source: RFC 5280 §6.1; name constraints and policies are not processed, so a certificate that makes them critical is
-refused.
+Source: RFC 5280 §6.1; name constraints and policies are not processed, so a certificate that has the former, or makes
+the latter critical, is refused.
 """
 
 from __future__ import annotations
@@ -114,6 +114,9 @@ def check_path(chain: Sequence[x509.Certificate], anchors: frozenset[bytes], at:
     """
     if not 2 <= len(chain) <= MAX_DEPTH:
         raise PathRefused("a chain has a leaf and up to seven above it", length=len(chain))
+    if len(set(map(fingerprint, chain))) != len(chain):
+        # RFC 5280 §6.1. Else an authority, given twice, would be its own leaf.
+        raise PathRefused("a certificate stands twice in a chain", length=len(chain))
     end = next((place for place, one in enumerate(chain) if place and fingerprint(one) in anchors), None)
     if end is None:
         raise PathRefused("no certificate of the chain is a trusted anchor", root=fingerprint(chain[-1]))
@@ -133,10 +136,15 @@ def _check_alone(certificate: x509.Certificate, depth: int, at: UnixSeconds) -> 
     for one in certificate.extensions:
         if one.critical and one.oid not in _PROCESSED:
             raise PathRefused("a critical extension is not processed here", oid=one.oid.dotted_string)
-    if depth == 0:
-        return
-    basic = extension(certificate, x509.BasicConstraints)
     usage = extension(certificate, x509.KeyUsage)
+    if depth == 0:
+        if usage is not None and not usage.digital_signature:
+            raise PathRefused("the leaf's key is for something else than signing")
+        return
+    if extension(certificate, x509.NameConstraints) is not None:
+        # RFC 5280 §6.1.4 has them processed whether or not they are marked critical.
+        raise PathRefused("a certificate limits names, which is not processed here", depth=depth)
+    basic = extension(certificate, x509.BasicConstraints)
     if basic is None or not basic.ca or (usage is not None and not usage.key_cert_sign):
         raise PathRefused("a certificate above the leaf may not issue", depth=depth)
     if basic.path_length is not None and basic.path_length < depth - 1:

@@ -102,8 +102,8 @@ def _has_subject(leaf: x509.Certificate, values: tuple[str, ...]) -> bool:
     if len(values) % 2 or len({name for name, _ in pairs}) != len(pairs):
         return False
     for name, value in pairs:
-        oid = _ATTRIBUTES.get(name)
-        if oid is None or [one.value for one in leaf.subject.get_attributes_for_oid(oid)] != [value]:
+        oid = _ATTRIBUTES[name].dotted_string if name in _ATTRIBUTES else name  # any other attribute is named by OID
+        if [one.value for one in leaf.subject if one.oid.dotted_string == oid] != [value]:
             return False
     return True
 

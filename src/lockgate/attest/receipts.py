@@ -53,9 +53,9 @@ class Receipt:
     def profile(self) -> int:
         """Raises ReceiptRefused for a tree nobody reads here."""
         profile = self.sign1.headers.protected.get(TREE_PROFILE)
-        if profile not in (RFC9162_SHA256, CCF):
+        if type(profile) is not int or profile not in (RFC9162_SHA256, CCF):
             raise ReceiptRefused("a receipt of an unknown kind of tree", profile=profile)
-        return int(profile)
+        return profile
 
     def proofs(self, kind: int) -> tuple[Any, ...]:
         """The decoded proofs of one kind, at least one. Raises EvidenceMalformed."""
@@ -63,9 +63,11 @@ class Receipt:
         proofs = found.get(kind) if isinstance(found, Mapping) else None
         if type(proofs) is not tuple or not 0 < len(proofs) <= MAX_PROOFS:
             raise EvidenceMalformed("a receipt has one to eight proofs of the kind asked for", kind=kind)
+        if not all(type(proof) is bytes for proof in proofs):
+            raise EvidenceMalformed("a proof is CBOR in a byte string")
         try:
             return tuple(cbor_modes.decode(proof, limits=LIMITS) for proof in proofs)
-        except (LockgateError, TypeError) as error:
+        except LockgateError as error:
             raise EvidenceMalformed("a proof is CBOR in a byte string") from error
 
 
@@ -181,7 +183,7 @@ def _check_signature(receipt: Receipt, root: bytes, keys: Mapping[bytes, CoseKey
         raise ReceiptRefused("the receipt is signed by a key that is not the service's", kid=kid)
     if receipt.sign1.payload is not None or type(alg) is not int:
         raise EvidenceMalformed("a receipt names its algorithm and carries no root")
-    accept = Acceptance(algorithms=frozenset(SIGNATURES), understood=frozenset(), bare_alg=False)
+    accept = Acceptance(algorithms=frozenset(SIGNATURES), understood=frozenset({TREE_PROFILE}), bare_alg=False)
     receipt.sign1.verify(keys[kid].bound_to(alg), accept, external_aad=b"", detached=root)
     return kid
 

@@ -223,6 +223,11 @@ def verify(raw: bytes, chain: Sequence[x509.Certificate], at: UnixSeconds) -> Au
     return Sealed.make(Authentic, report, product, path)
 
 
+def reaches(level: bytes, floor: bytes, product: Product) -> bool:
+    """Whether every component of a firmware level is at least the floor's. Both are 8 bytes in the product's layout."""
+    return all(level[place] >= floor[place] for place in (_LEVELS_TURIN if product is Product.TURIN else _LEVELS))
+
+
 def _signed(report: Report, key: CoseKey) -> bool:
     if key.kty != KeyType.EC2 or key.crv != CurveId.P384:
         return False
@@ -231,9 +236,7 @@ def _signed(report: Report, key: CoseKey) -> bool:
 
 def _check_product(report: Report, leaf: x509.Certificate, product: Product) -> None:
     """The certificate's name of the product, its root and the report's own CPUID tell one story."""
-    name = _value(leaf, "2")
-    text = name[2:] if name is not None and name[:1] == b"\x16" and len(name) == 2 + name[1] else b""
-    if text.partition(b"-")[0] != product.value.encode():
+    if _text(_value(leaf, "2")).partition(b"-")[0] != product.value.encode():
         raise EvidenceRefused("the certificate is for another product than its root", product=product.value)
     family = report.cpuid_family
     if family is not None and (family == _TURIN_FAMILY) != (product is Product.TURIN):
@@ -270,6 +273,13 @@ def _value(leaf: x509.Certificate, oid: str) -> bytes | None:
     return None
 
 
+def _text(value: bytes | None) -> bytes:
+    """A DER IA5String of up to 127 characters, else nothing."""
+    if value is None or len(value) < 2 or value[0] != 0x16 or value[1] != len(value) - 2:
+        return b""
+    return value[2:]
+
+
 def _small(value: bytes | None) -> int | None:
     """A DER INTEGER of 0..255, in its one encoding."""
     if value is None or not 3 <= len(value) <= 4 or value[0] != 2 or value[1] != len(value) - 2:
@@ -278,4 +288,4 @@ def _small(value: bytes | None) -> int | None:
     return number if 0 <= number <= 255 and (len(value) == 3) == (number < 128) else None
 
 
-__all__ = ("AMD_ROOTS", "REPORT_BYTES", "Authentic", "Product", "Report", "verify")
+__all__ = ("AMD_ROOTS", "REPORT_BYTES", "Authentic", "Product", "Report", "reaches", "verify")

@@ -8,16 +8,20 @@ the signing key stands, and an endorsement of the guest's measurement, itself a 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, final
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from lockgate.attest import sev_snp
-from lockgate.attest.certificates import Path, fingerprint, load, load_pem, public_key
+from lockgate.attest.certificates import Path, load, load_pem, public_key
 from lockgate.attest.did_x509 import DidX509
 from lockgate.attest.errors import EvidenceMalformed, EvidenceRefused, IssuerRefused, NoExpectation, NotBound
 from lockgate.codec import cbor
-from lockgate.crypto.hashes import SHA256, equal
+from lockgate.crypto.hashes import SHA256, SHA384, SHA512, equal
 from lockgate.envelope.cose.algorithms import SIGNATURES
 from lockgate.envelope.cose.headers import Acceptance, Headers
 from lockgate.envelope.cose.keys import CoseKey
@@ -28,10 +32,12 @@ from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.sealed import Sealed
 from lockgate.primitives.time import UnixSeconds
 
-ISS, SUB, IAT = 1, 2, 6  # claims of a CWT: RFC 8392 §3.1
-_SHA256 = -16  # COSE algorithm of a thumbprint: RFC 9054
+ISS, SUB, EXP, NBF, IAT = 1, 2, 4, 5, 6  # claims of a CWT: RFC 8392 §3.1
+_THUMBPRINTS: Final = {-16: SHA256, -43: SHA384, -44: SHA512}  # COSE algorithms: RFC 9054
+_CERTIFIED: Final = frozenset({CWT_CLAIMS, X5CHAIN, X5T})  # what is processed of a statement by chain
 _EPOCH = 1  # CBOR tag of a time in seconds
 _MEASUREMENT_BYTES: Final = 48
+_LEVEL_BYTES: Final = 8
 _MEASUREMENT: Final = "x-ms-sevsnpvm-launchmeasurement"
 _SVN: Final = "x-ms-sevsnpvm-guestsvn"
 
@@ -65,12 +71,16 @@ class Statement:
     @property
     def issued_at(self) -> UnixSeconds:
         """When the issuer says that it signed: a claim like the others. Raises EvidenceMalformed without one."""
-        value = self._claim(IAT, "signingtime")
-        if isinstance(value, cbor.Tag) and value.number == _EPOCH:
-            value = value.value
-        if type(value) is not int or value < 0:
+        value = _seconds(self._claim(IAT, "signingtime"))
+        if value is None or value < 0:
             raise EvidenceMalformed("the statement does not say when it was issued")
-        return UnixSeconds(value)
+        return UnixSeconds(math.floor(value))
+
+    def check_times(self, at: UnixSeconds) -> None:
+        """Raise IssuerRefused when the statement says that it is over by `at`, or has not begun (RFC 8392 §3.1)."""
+        begins, ends = _seconds(self.claim(NBF)), _seconds(self.claim(EXP))
+        if (begins is not None and at < begins) or (ends is not None and at >= ends):
+            raise IssuerRefused("the statement's issuer limits it to another time", at=at, begins=begins, ends=ends)
 
     @property
     def bare(self) -> bytes:
@@ -128,20 +138,26 @@ class Expected:
     """What an attested statement must be. Nothing has a default, and an empty set is an error, not a licence.
 
     `service`: the header parameter under which the evidence travels. `workloads`: HOST_DATA of admitted guests, the
-    digest of what they run. `endorsers`: did:x509 names of who may endorse a measurement. `feed`: which line of
-    measurements, and `least_svn` the oldest security version of it that will do.
+    digest of what they run. `vmpl`: the level that asks for reports, 0 where the measured guest does so itself.
+    `least_tcb`: for each product that is admitted, the firmware level below which none of its chips is believed.
+    `endorsers`: did:x509 names of who may endorse a measurement. `feed`: which line of measurements, `least_svn` the
+    oldest security version of it that will do.
     """
 
     service: str
     workloads: frozenset[bytes]
+    vmpl: int
+    least_tcb: Mapping[sev_snp.Product, bytes]
     endorsers: frozenset[str]
     feed: str
     least_svn: int
 
     def __post_init__(self) -> None:
-        for name in ("service", "workloads", "endorsers", "feed"):
+        for name in ("service", "workloads", "least_tcb", "endorsers", "feed"):
             if not getattr(self, name):
                 raise NoExpectation("an expectation is empty", claim=name)
+        if any(len(level) != _LEVEL_BYTES for level in self.least_tcb.values()):
+            raise NoExpectation("a firmware level has eight bytes", claim="least_tcb")
 
 
 def verify_certified(statement: Statement, issuers: frozenset[str], at: UnixSeconds) -> Certified:
@@ -160,10 +176,9 @@ def verify_certified(statement: Statement, issuers: frozenset[str], at: UnixSeco
     if type(ders) is not tuple or not all(type(der) is bytes for der in ders):
         raise EvidenceMalformed("the statement carries no chain of certificates in its protected header")
     path = DidX509.parse(issuer).path(tuple(map(load, ders)), at)
-    thumbprint = headers.get(X5T)
-    if thumbprint is not None and thumbprint != (_SHA256, fingerprint(path.leaf)):
-        raise EvidenceMalformed("the thumbprint in the header is of another certificate")
-    _check_signature(statement, public_key(path.leaf, _algorithm(statement)), frozenset())
+    _check_thumbprint(headers.get(X5T), path.leaf)
+    statement.check_times(at)
+    _check_signature(statement, public_key(path.leaf, _algorithm(statement)), _CERTIFIED)
     return Sealed.make(Certified, statement, issuer, path)
 
 
@@ -178,13 +193,28 @@ def verify_attested(statement: Statement, expected: Expected, at: UnixSeconds) -
         raise IssuerRefused("the statement carries no evidence of that service", service=expected.service)
     report = sev_snp.verify(_bytes(carried, "attestation"), load_pem(_bytes(carried, "snp_endorsements")), at)
     key = _bound_key(carried.get("cose_key"), report.report)
-    if report.report.debug or report.report.migratable:
-        raise EvidenceRefused("the host may read this guest's memory, so its key may be the host's")
-    if report.report.host_data not in expected.workloads:
-        raise IssuerRefused("the guest runs another workload", host_data=report.report.host_data)
+    _check_guest(report, expected)
     endorsement = _endorsed(_bytes(carried, "uvm_endorsements"), report.report, expected)
-    _check_signature(statement, key.bound_to(_algorithm(statement)), frozenset({expected.service}))
+    for one in (statement, endorsement.statement):
+        one.check_times(at)
+    _check_signature(statement, key.bound_to(_algorithm(statement)), frozenset({expected.service, CWT_CLAIMS}))
     return Sealed.make(Attested, statement, report, endorsement)
+
+
+def _check_guest(evidence: sev_snp.Authentic, expected: Expected) -> None:
+    report, product = evidence.report, evidence.product
+    if report.debug or report.migratable:
+        raise EvidenceRefused("the host may read this guest's memory, so its key may be the host's")
+    if report.vmpl != expected.vmpl:
+        raise EvidenceRefused("another level of the guest asked for the report", vmpl=report.vmpl)
+    floor = expected.least_tcb.get(product)
+    if floor is None:
+        raise EvidenceRefused("no chip of this product is admitted", product=product.value)
+    for level in (report.reported_tcb, report.committed_tcb, report.launch_tcb):
+        if not sev_snp.reaches(level, floor, product):
+            raise EvidenceRefused("the chip's firmware is below what is believed", level=level, least=floor)
+    if report.host_data not in expected.workloads:
+        raise IssuerRefused("the guest runs another workload", host_data=report.host_data)
 
 
 def _bound_key(item: Any, report: sev_snp.Report) -> CoseKey:
@@ -219,9 +249,30 @@ def _endorsed_measurement(statement: Statement) -> tuple[bytes, int]:
         return payload, svn
     try:
         stated = json.loads(payload)
-        return bytes.fromhex(stated[_MEASUREMENT]), int(stated[_SVN])
+        measurement, svn = stated[_MEASUREMENT], stated[_SVN]
+        if type(svn) is not int and not (type(svn) is str and svn.isascii() and svn.isdigit()):
+            raise EvidenceMalformed("a security version is a whole number")
+        return bytes.fromhex(measurement), int(svn)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise EvidenceMalformed("an endorsement names no measurement and version") from error
+
+
+def _check_thumbprint(value: Any, leaf: x509.Certificate) -> None:
+    """Raise EvidenceMalformed unless the thumbprint of RFC 9360, where there is one, is of `leaf`."""
+    if value is None:
+        return
+    hash_ = _THUMBPRINTS.get(value[0]) if type(value) is tuple and len(value) == 2 and type(value[0]) is int else None
+    if hash_ is None or value[1] != hash_.digest(leaf.public_bytes(Encoding.DER)):
+        raise EvidenceMalformed("the thumbprint in the header is of another certificate")
+
+
+def _seconds(value: Any) -> int | float | None:
+    """A NumericDate, which may be a fraction (RFC 8392 §2); older issuers tagged it."""
+    if isinstance(value, cbor.Tag) and value.number == _EPOCH:
+        value = value.value
+    if value is None or type(value) is int or (type(value) is float and math.isfinite(value)):
+        return value
+    raise EvidenceMalformed("a time of the statement (issued, begins, ends) is no number of seconds")
 
 
 def _algorithm(statement: Statement) -> int:

@@ -86,7 +86,10 @@ def _shown(value: object) -> str:
     if isinstance(value, (bytes, bytearray, memoryview)):
         raw = bytes(value)
         return raw.hex() if len(raw) <= 32 else f"{raw[:8].hex()}…({len(raw)} B)"
-    text = str(value)
+    try:
+        text = str(value)
+    except ValueError:  # a peer's bignum beyond the digits that Python writes
+        text = "a number too long to write"
     text = text if len(text) <= 200 else text[:200] + "…"
     return text if text.isprintable() else repr(text)
 

@@ -15,7 +15,7 @@ from lockgate.attest import certificates
 from lockgate.attest.certificates import check_path, fingerprint, load, load_pem
 from lockgate.attest.errors import EvidenceMalformed, PathRefused
 from lockgate.primitives.time import UnixSeconds
-from tests.unit.attest.world import DAY, NOW, Party, issue, pem
+from tests.unit.attest.world import DAY, NOW, Party, issue, pem, usage
 
 
 def chain(**changes: object) -> Party:
@@ -94,6 +94,42 @@ def test_a_pinned_leaf_is_no_anchor_and_a_long_chain_is_refused() -> None:
         check_path(leaf.chain * 3, anchors(leaf), NOW)
     with pytest.raises(PathRefused, match="up to seven"):
         check_path(leaf.chain[:1], anchors(leaf), NOW)
+
+
+def test_a_certificate_given_twice_is_no_path() -> None:
+    root = issue("root", 1)
+    with pytest.raises(PathRefused, match="twice"):
+        check_path((root.certificate, root.certificate), anchors(root), NOW)
+    leaf = chain()
+    with pytest.raises(PathRefused, match="twice"):
+        check_path((*leaf.chain, leaf.chain[-1]), anchors(leaf), NOW)
+
+
+def test_a_leaf_whose_key_is_for_something_else_signs_nothing() -> None:
+    other = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=True,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    root = issue("root", 1)
+    signing = issue("leaf", 3, root, ca=False, extensions=[(usage(False), True)])
+    check_path(signing.chain, anchors(signing), NOW)
+    leaf = issue("leaf", 3, root, ca=False, extensions=[(other, True)])
+    with pytest.raises(PathRefused, match="signing"):
+        check_path(leaf.chain, anchors(leaf), NOW)
+
+
+def test_limits_of_names_are_not_passed_over_when_they_are_not_critical() -> None:
+    limits = x509.NameConstraints(permitted_subtrees=[x509.DNSName("a.example")], excluded_subtrees=None)
+    leaf = chain(extensions=[(limits, False)])
+    with pytest.raises(PathRefused, match="limits names"):
+        check_path(leaf.chain, anchors(leaf), NOW)
 
 
 def test_validity_has_both_its_ends() -> None:

@@ -13,7 +13,7 @@ from lockgate.attest.statements import Statement
 from lockgate.codec import cbor
 from lockgate.envelope.cose.headers import Headers
 from lockgate.envelope.cose.sign import Sign1
-from lockgate.envelope.errors import SignatureRefused
+from lockgate.envelope.errors import CriticalHeader, SignatureRefused
 from lockgate.merkle import tree
 from lockgate.merkle.errors import BadTreeIndex, ProofMismatch
 from tests.unit.attest.world import ES384, certified, endorser, issue
@@ -26,10 +26,17 @@ LEAVES = [tree.leaf_hash(entry) for entry in ENTRIES]
 
 
 def receipt(
-    profile: int, kind: int, proofs: list[Any], root: bytes, *, signer: Any = SERVICE, kid: bytes = KID
+    profile: Any,
+    kind: int,
+    proofs: list[Any],
+    root: bytes,
+    *,
+    signer: Any = SERVICE,
+    kid: bytes = KID,
+    more: Any = (),
 ) -> Receipt:
     proofs = [one if isinstance(one, bytes) else cbor.encode(one) for one in proofs]
-    headers = Headers.build({1: ES384, 4: kid, 395: profile}, {396: {kind: tuple(proofs)}})
+    headers = Headers.build({1: ES384, 4: kid, 395: profile, **dict(more)}, {396: {kind: tuple(proofs)}})
     signature = signer.signer.sign(Sign1(headers, None, b"").to_be_signed(b"", root))
     return Receipt.decode(Sign1(headers, None, signature).encode())
 
@@ -79,6 +86,33 @@ def test_a_place_outside_the_tree_an_unknown_tree_and_no_proof_are_refused() -> 
     for proofs in ([], [[5, 0, []]] * 9):
         with pytest.raises(EvidenceMalformed, match="one to eight"):
             verify_inclusion(receipt(RFC9162_SHA256, -1, proofs, bytes(32)), ENTRIES[0], KEYS)
+
+
+@pytest.mark.parametrize("proof", [(300,), (131, 5, 0, 128), "text", 7, None, {131: 5}])
+def test_a_proof_of_another_type_than_bytes_is_refused(proof: Any) -> None:
+    headers = Headers.build({1: ES384, 4: KID, 395: RFC9162_SHA256}, {396: {-1: (proof,)}})
+    with pytest.raises(EvidenceMalformed, match="byte string"):
+        verify_inclusion(Receipt.decode(Sign1(headers, None, bytes(96)).encode()), ENTRIES[0], KEYS)
+
+
+def test_true_is_no_kind_of_tree() -> None:
+    root = tree.root_of_hashes(LEAVES)
+    proof = [5, 0, list(tree.inclusion_proof(LEAVES, 0))]
+    with pytest.raises(ReceiptRefused, match="unknown kind"):
+        verify_inclusion(receipt(True, -1, [proof], root), ENTRIES[0], KEYS)
+
+
+def test_the_kind_of_tree_may_be_critical() -> None:
+    assert verify_inclusion(of_entry(0, more={2: (395,)}), ENTRIES[0], KEYS).kid == KID
+    with pytest.raises(CriticalHeader):
+        verify_inclusion(of_entry(0, more={2: (395, 15), 15: {1: "x"}}), ENTRIES[0], KEYS)
+
+
+def test_a_refusal_can_be_written_whatever_number_a_peer_sent() -> None:
+    proof = b"\x83\x05\xc2\x59\x08\x00" + b"\xff" * 2048 + b"\x80"  # the index is a bignum of 4932 digits
+    with pytest.raises(BadTreeIndex) as refused:
+        verify_inclusion(receipt(RFC9162_SHA256, -1, [proof], bytes(32)), ENTRIES[0], KEYS)
+    assert "index" in str(refused.value)
 
 
 def test_a_receipt_carries_no_root() -> None:

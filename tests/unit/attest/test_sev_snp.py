@@ -47,6 +47,7 @@ def test_a_vendor_of_the_same_names_is_not_amd() -> None:
         Machine(fields={0x1A0: bytes(64)}),
         Machine(product=b"Genoa-B0"),
         Machine(product=b"Milano"),
+        Machine(product=b""),
         Machine(fields={0x188: b"\x1a"}),
         *(Machine(levels={**Machine().levels, oid: 5}) for oid in Machine().levels),
         *(
@@ -60,6 +61,14 @@ def test_a_certificate_of_another_chip_product_or_level_is_refused(
 ) -> None:
     trust(monkeypatch, machine)
     with pytest.raises(EvidenceRefused):
+        judged(machine)
+
+
+def test_a_product_that_is_a_tag_and_nothing_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine()
+    trust(monkeypatch, machine)
+    monkeypatch.setattr(sev_snp, "_value", lambda leaf, oid: b"\x16")
+    with pytest.raises(EvidenceRefused, match="product"):
         judged(machine)
 
 

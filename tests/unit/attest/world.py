@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from lockgate.attest.sev_snp import Product
 from lockgate.attest.statements import Expected, Statement
 from lockgate.codec import cbor
 from lockgate.crypto import ecdsa
@@ -234,6 +235,8 @@ def expected(**changes: Any) -> Expected:
         "workloads": frozenset({b"\x77" * 32}),
         "endorsers": frozenset({did(endorser())}),
         "feed": FEED,
+        "vmpl": 0,
+        "least_tcb": {Product.MILAN: bytes.fromhex("04000000000018db")},
         "least_svn": 104,
     }
     return Expected(**{**given, **changes})
