@@ -95,19 +95,16 @@ class ClientStore(Generic[C, S]):
     def previous_height(self, height: Height, floor: Height) -> Height | None:
         """Return the highest stored height below `height` and not below `floor`, same revision.
 
-        A view scans upwards only, and a client may hold very many heights. So the ranges looked
-        through double in length going down; `floor`, a height known to be stored, ends the search.
+        A view scans upwards only, and a client may hold very many heights; so a range is only ever asked for its
+        first. The ranges looked at double in length going down; the one that holds any is halved until its last is
+        found. `floor`, a height known to be stored, ends the search.
         """
         high, reach = height.height, 1
         while high > floor.height:
             low = max(floor.height, high - reach)
-            start = self._prefix + _iteration_key(Height(height.revision, low))
-            end = self._prefix + _iteration_key(Height(height.revision, high))
-            last = None
-            for key, _ in self._view.scan(IBC_STORE, start, end):
-                last = key
-            if last is not None:
-                return self._height_of(last)
+            found = self._first_between(height.revision, low, high)
+            if found is not None:
+                return self._last_below(found, high)
             high, reach = low, reach * 2
         return None
 
@@ -168,6 +165,21 @@ class ClientStore(Generic[C, S]):
         outcome = Outcome()
         self.put_client_state(outcome, state.frozen())
         return outcome
+
+    def _last_below(self, found: Height, high: int) -> Height:
+        """The highest stored height below `high`, of the revision of `found`, which is a stored one."""
+        while found.height + 1 < high:
+            middle = (found.height + 1 + high) // 2
+            above = self._first_between(found.revision, middle, high)
+            if above is None:
+                high = middle
+            else:
+                found = above
+        return found
+
+    def _first_between(self, revision: int, low: int, high: int) -> Height | None:
+        start = self._prefix + _iteration_key(Height(revision, low))
+        return self._first_height(start, self._prefix + _iteration_key(Height(revision, high)))
 
     def _first_height(self, start: bytes, end: bytes) -> Height | None:
         for key, _ in self._view.scan(IBC_STORE, start, end):
