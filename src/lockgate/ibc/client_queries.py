@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -51,6 +52,8 @@ def consensus_state(clients: ClientModules, view: View, block: Block, data: byte
         raise BadQuery("the height is zero", client=name)
     else:
         height = Height(request.revision_number, request.revision_height)
+    if not _counts(view, name)(str(height).encode()):
+        raise NothingFound("forgotten", client=name, height=height)
     stored = _stored(view, host.consensus_state(name, height), client=name, height=height)
     return q.QueryConsensusStateResponse(
         consensus_state=AnyMessage.FromString(stored), proof_height=wire_height(block.height)
@@ -60,7 +63,7 @@ def consensus_state(clients: ClientModules, view: View, block: Block, data: byte
 def consensus_states(clients: ClientModules, view: View, block: Block, data: bytes) -> bytes:
     request = parse(q.QueryConsensusStatesRequest, data)
     name = host.check_named_client(request.client_id)
-    pairs, following = page(view, _consensus_prefix(name), request.pagination, _names_height)
+    pairs, following = page(view, _consensus_prefix(name), request.pagination, _counts(view, name))
     states = [
         client.ConsensusStateWithHeight(
             height=wire_height(Height.parse(key.decode())), consensus_state=AnyMessage.FromString(value)
@@ -73,7 +76,7 @@ def consensus_states(clients: ClientModules, view: View, block: Block, data: byt
 def consensus_state_heights(clients: ClientModules, view: View, block: Block, data: bytes) -> bytes:
     request = parse(q.QueryConsensusStateHeightsRequest, data)
     name = host.check_named_client(request.client_id)
-    pairs, following = page(view, _consensus_prefix(name), request.pagination, _names_height)
+    pairs, following = page(view, _consensus_prefix(name), request.pagination, _counts(view, name))
     heights = [wire_height(Height.parse(key.decode())) for key, _ in pairs]
     return q.QueryConsensusStateHeightsResponse(
         consensus_state_heights=heights, pagination=following
@@ -126,6 +129,9 @@ def _consensus_prefix(name: str) -> bytes:
     return host.client_key(name, b"consensusStates/")
 
 
-def _names_height(key: bytes) -> bool:
+def _counts(view: View, name: str) -> Callable[[bytes], bool]:
+    """Tells of a key under the prefix whether it is that of a consensus state which the client goes by."""
+    raw = view.get(host.STORE, host.forgotten(name))
+    bound = None if raw is None else Height(int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big"))
     # A client keeps its own records about a height below the height's key.
-    return b"/" not in key
+    return lambda key: b"/" not in key and (bound is None or Height.parse(key.decode()) > bound)

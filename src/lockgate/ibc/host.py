@@ -72,6 +72,11 @@ def consensus_state(client: str, height: Height) -> bytes:
     return client_key(client, b"consensusStates/" + str(height).encode())
 
 
+def forgotten(client: str) -> bytes:
+    """Where a client notes up to which height, revision and number of 8 bytes each, what it stores counts no more."""
+    return client_key(client, b"forgotten")
+
+
 def creator(client: str) -> bytes:
     return client_key(client, b"creator")
 

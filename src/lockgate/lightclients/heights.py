@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol, Self, TypeVar
 
 from lockgate.lightclients.forms import is_root
-from lockgate.lightclients.standing import ClientUpdate, Dated, RootUnset, is_past
+from lockgate.lightclients.standing import ClientUpdate, Dated, HeightForgotten, RootUnset, is_past
 from lockgate.lightclients.store import ClientStore, Freezable, processed_now
 from lockgate.primitives.ids import Height
 from lockgate.primitives.state import Outcome
@@ -56,12 +56,15 @@ def contradicts(store: ClientStore[C, S], state: C, height: Height, fresh: S, fl
 def advance(
     store: ClientStore[C, S], state: C, height: Height, fresh: S, now: UnixNanos, own_height: Height
 ) -> ClientUpdate:
-    """Store a verified consensus state, and drop the oldest one if it has expired. Raises RootUnset.
+    """Store a verified consensus state, and drop the oldest one if it has expired. Raises RootUnset, HeightForgotten.
 
     A height that is stored already changes nothing. Heights below the latest are filled in: of two
     relayers that race, the slower one needs its header too.
     """
     outcome = Outcome()
+    if store.has_forgotten(height):
+        raise HeightForgotten(client_id=store.client_id, height=height)
+    store.forget_on(outcome)
     oldest = store.oldest_height()
     if oldest is not None and _has_expired(store, state, oldest, now):
         store.delete_consensus_state(outcome, oldest)

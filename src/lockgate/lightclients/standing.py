@@ -64,6 +64,13 @@ class ConsensusStateMissing(Refused):
     wire = (CLIENT, 7)
 
 
+class HeightForgotten(Refused):
+    code = "lightclient.height_forgotten"
+    summary = "The client was frozen and recovered, and states of that height and below are still being deleted."
+    next_step = "Update the client to a height above the one that it was frozen at."
+    wire = (CLIENT, 7)
+
+
 class ProofHeightAhead(Unavailable):
     code = "lightclient.proof_height_ahead"
     summary = "The proof is for a height above the client's newest header."
@@ -183,6 +190,7 @@ __all__ = (
     "ConsensusStateMissing",
     "Dated",
     "Dates",
+    "HeightForgotten",
     "Judged",
     "MalformedState",
     "NotMisbehaviour",

@@ -5,6 +5,7 @@
     clients/{id}/consensusStates/{height}/processedTime   -> u64 ns     height, time of the host's block
     clients/{id}/consensusStates/{height}/processedHeight -> "r-h"      that stored the state
     clients/{id}/iterateConsensusStates ‖ u64be ‖ u64be -> its key    heights in number order, which keys are not
+    clients/{id}/forgotten -> u64be ‖ u64be    height up to which nothing counts; there while some of it is still stored
 
 A kind brings its own forms of the two states (`Forms`). Source: ibc-go 07-tendermint store.go.
 """
@@ -12,6 +13,7 @@ A kind brings its own forms of the two states (`Forms`). Source: ibc-go 07-tende
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, Generic, Protocol, Self, TypeVar
 
 from lockgate.lightclients.standing import ClientUnknown, ConsensusStateMissing, Dated, Judged
@@ -45,6 +47,9 @@ class Forms(Protocol[C, S]):
 IBC_STORE: Final = "ibc"
 CLIENT_STATE: Final = b"clientState"
 ITERATE: Final = b"iterateConsensusStates"
+FORGOTTEN: Final = b"forgotten"
+FORGET_AT_ONCE: Final = 1_024  # heights that a recovery deletes: four keys each, a third of a run of pruned packets
+FORGET_WITH_UPDATE: Final = 8  # heights that an update deletes beside its own: a small part of what it pays for
 _PROCESSED_TIME: Final = b"/processedTime"
 _PROCESSED_HEIGHT: Final = b"/processedHeight"
 
@@ -72,6 +77,8 @@ class ClientStore(Generic[C, S]):
         return state
 
     def find_consensus_state(self, height: Height) -> S | None:
+        if self.has_forgotten(height):
+            return None
         raw = self._view.get(IBC_STORE, self._prefix + _consensus_key(height))
         return None if raw is None else self._forms.consensus_state(raw)
 
@@ -84,12 +91,15 @@ class ClientStore(Generic[C, S]):
 
     def oldest_height(self) -> Height | None:
         """Return the lowest height that has a consensus state."""
-        start = self._prefix + ITERATE
-        return self._first_height(start, start + b"\xff" * 17)
+        bound = self._forgotten()
+        start = self._prefix + (ITERATE if bound is None else _iteration_key(bound) + b"\x00")
+        return self._first_height(start, self._prefix + ITERATE + b"\xff" * 17)
 
     def next_height(self, height: Height) -> Height | None:
         """Return the lowest stored height above `height`."""
-        start = self._prefix + _iteration_key(height) + b"\x00"
+        bound = self._forgotten()
+        above = height if bound is None else max(height, bound)
+        start = self._prefix + _iteration_key(above) + b"\x00"
         return self._first_height(start, self._prefix + ITERATE + b"\xff" * 17)
 
     def previous_height(self, height: Height, floor: Height) -> Height | None:
@@ -135,14 +145,25 @@ class ClientStore(Generic[C, S]):
         outcome.delete(IBC_STORE, key + _PROCESSED_HEIGHT)
         outcome.delete(IBC_STORE, self._prefix + _iteration_key(height))
 
-    def delete_consensus_states(self, outcome: Outcome) -> None:
-        """Drop every height: of a ledger that was caught, nothing that was stored before is known to be true.
+    def forget(self, outcome: Outcome, newest: Height) -> None:
+        """Drop every height up to the newest: of a ledger that was caught, nothing stored before is known to be true.
 
-        A client holds the heights of one trusting period, which is how long this can be.
+        A client holds the heights of one trusting period, which may be hundreds of thousands, and all validators
+        would delete them in one block. So a bounded number goes at once, and a record makes the rest unreachable from
+        now on; updates delete it little by little.
         """
-        start = self._prefix + ITERATE
-        for key, _ in self._view.scan(IBC_STORE, start, start + b"\xff" * 17):
-            self.delete_consensus_state(outcome, self._height_of(key))
+        self._drop(outcome, newest, FORGET_AT_ONCE)
+
+    def forget_on(self, outcome: Outcome) -> None:
+        """Delete some more of what a recovery left."""
+        bound = self._forgotten()
+        if bound is not None:
+            self._drop(outcome, bound, FORGET_WITH_UPDATE)
+
+    def has_forgotten(self, height: Height) -> bool:
+        """Whether a height counts no more, whatever is still stored of it."""
+        bound = self._forgotten()
+        return bound is not None and height <= bound
 
     def record(self, name: bytes) -> bytes | None:
         """Return what a kind keeps of its own under the client, by a name that is none of the above."""
@@ -166,6 +187,22 @@ class ClientStore(Generic[C, S]):
         self.put_client_state(outcome, state.frozen())
         return outcome
 
+    def _forgotten(self) -> Height | None:
+        raw = self._view.get(IBC_STORE, self._prefix + FORGOTTEN)
+        return None if raw is None else _height_in(raw)
+
+    def _drop(self, outcome: Outcome, bound: Height, most: int) -> None:
+        """Delete up to so many heights, the oldest first, none above the bound, and note it while any is left."""
+        start, end = self._prefix + ITERATE, self._prefix + _iteration_key(bound) + b"\x00"
+        found = [_height_in(key) for key, _ in islice(self._view.scan(IBC_STORE, start, end), most + 1)]
+        for height in found[:most]:
+            self.delete_consensus_state(outcome, height)
+        noted = self._forgotten()
+        if len(found) > most and noted != bound:
+            outcome.set(IBC_STORE, self._prefix + FORGOTTEN, _sortable(bound))
+        elif len(found) <= most and noted is not None:
+            outcome.delete(IBC_STORE, self._prefix + FORGOTTEN)
+
     def _last_below(self, found: Height, high: int) -> Height:
         """The highest stored height below `high`, of the revision of `found`, which is a stored one."""
         while found.height + 1 < high:
@@ -183,11 +220,8 @@ class ClientStore(Generic[C, S]):
 
     def _first_height(self, start: bytes, end: bytes) -> Height | None:
         for key, _ in self._view.scan(IBC_STORE, start, end):
-            return self._height_of(key)
+            return _height_in(key)
         return None
-
-    def _height_of(self, iteration_key: bytes) -> Height:
-        return Height(int.from_bytes(iteration_key[-16:-8], "big"), int.from_bytes(iteration_key[-8:], "big"))
 
 
 def processed_now(now: UnixNanos, own_height: Height) -> tuple[bytes, bytes]:
@@ -200,7 +234,27 @@ def _consensus_key(height: Height) -> bytes:
 
 
 def _iteration_key(height: Height) -> bytes:
-    return ITERATE + height.revision.to_bytes(8, "big") + height.height.to_bytes(8, "big")
+    return ITERATE + _sortable(height)
 
 
-__all__ = ("CLIENT_STATE", "IBC_STORE", "ITERATE", "ClientStore", "Forms", "Freezable", "processed_now")
+def _sortable(height: Height) -> bytes:
+    return height.revision.to_bytes(8, "big") + height.height.to_bytes(8, "big")
+
+
+def _height_in(raw: bytes) -> Height:
+    """The height that a key of the index, or a record, ends with."""
+    return Height(int.from_bytes(raw[-16:-8], "big"), int.from_bytes(raw[-8:], "big"))
+
+
+__all__ = (
+    "CLIENT_STATE",
+    "FORGET_AT_ONCE",
+    "FORGET_WITH_UPDATE",
+    "FORGOTTEN",
+    "IBC_STORE",
+    "ITERATE",
+    "ClientStore",
+    "Forms",
+    "Freezable",
+    "processed_now",
+)

@@ -55,7 +55,7 @@ class Recovery(NamedTuple, Generic[C, S]):
             raise SubstituteUnusable("not newer", subject=self.state.latest_height, substitute=height)
         outcome = Outcome()
         if self.caught:
-            self.old.delete_consensus_states(outcome)
+            self.old.forget(outcome, self.state.latest_height)
         self.old.put_consensus_state(outcome, height, self.new.consensus_state(height), self.new.processed(height))
         self.old.put_client_state(outcome, self.other)
         return outcome

@@ -88,6 +88,24 @@ def test_what_is_still_to_be_relayed(pair: Pair) -> None:
     assert not listed.HasField("pagination")
 
 
+def test_heights_that_a_client_has_forgotten_are_not_shown(pair: Pair) -> None:
+    a = pair.a
+    ibc = a.state.stores["ibc"]
+    shown = q.QueryConsensusStateHeightsRequest(client_id=a.client)
+    every = q.QueryConsensusStatesRequest(client_id=a.client)
+    one = q.QueryConsensusStateRequest(client_id=a.client, revision_number=1, revision_height=2)
+    assert ask(a, urls.QUERY_CONSENSUS_STATE, one)
+    ibc[host.forgotten(a.client)] = (1).to_bytes(8, "big") + (2).to_bytes(8, "big")
+    data = ask(a, urls.QUERY_CONSENSUS_STATE_HEIGHTS, shown)
+    found = q.QueryConsensusStateHeightsResponse.FromString(data).consensus_state_heights
+    assert [height.revision_height for height in found] == [3, 4]
+    data = ask(a, urls.QUERY_CONSENSUS_STATES, every)
+    states = q.QueryConsensusStatesResponse.FromString(data).consensus_states
+    assert [state.height.revision_height for state in states] == [3, 4]
+    with pytest.raises(NothingFound):
+        ask(a, urls.QUERY_CONSENSUS_STATE, one)
+
+
 def test_client_queries(pair: Pair) -> None:
     a = pair.a
     latest = a.light.latest_height(a.state, a.client)

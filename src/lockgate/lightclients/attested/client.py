@@ -164,7 +164,7 @@ class AttestedClient(StoredClient[ClientState, ConsensusState, ProofMemo | Stora
             raise SubstituteMismatch(subject=subject, substitute=substitute)
         outcome = found.take_over()
         if found.caught:
-            update.forget_retired(found.old, outcome)
+            update.forget_retired(found.old, outcome, now)
         check_not_lower(found.state.signers, found.other.signers)
         return outcome
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Final, TypeAlias
 
 from lockgate.codec import cbor
@@ -27,6 +29,8 @@ from lockgate.primitives.time import UnixNanos
 
 AttestedStore: TypeAlias = store.ClientStore[ClientState, ConsensusState]
 RETIRED: Final = b"signerSets/"  # ‖ u64be epoch -> [retired at, signer set]: evidence of old epochs still counts
+FORGOTTEN: Final = b"setsForgotten"  # -> u64be time: what had retired by then counts no more, deleted or not
+MAX_DROPPED: Final = 64  # retired sets that one rotation deletes, of which it adds one
 
 
 def check_attestation(state: ClientState, attestation: Attestation, now: UnixNanos) -> None:
@@ -86,9 +90,10 @@ def rotate(kept: AttestedStore, state: ClientState, rotation: Rotation, now: Uni
     check_set(following, now)
     check_not_lower(present, following)
     outcome = Outcome()
-    for epoch, (retired_at, _) in _retired(kept, present.epoch).items():
-        if is_past(retired_at, state.trusting_period, now):
-            kept.delete_record(outcome, _key(epoch))
+    for epoch, retired_at in islice(_retired(kept, present.epoch), MAX_DROPPED):
+        if not is_past(retired_at, state.trusting_period, now):
+            break  # those after it retired later
+        kept.delete_record(outcome, _key(epoch))
     kept.put_record(outcome, _key(present.epoch), cbor.encode([int(now), present.to_value()]))
     kept.put_client_state(outcome, replace(state, signers=following))
     return ClientUpdate(outcome)
@@ -108,10 +113,17 @@ def misbehaved(
     return True
 
 
-def forget_retired(kept: AttestedStore, outcome: Outcome) -> None:
-    """Drop the sets that retired: their keys have been caught, and would freeze whoever is recovered again."""
-    for key, _ in kept.records(RETIRED):
+def forget_retired(kept: AttestedStore, outcome: Outcome, now: UnixNanos) -> None:
+    """Drop the sets that retired: their keys have been caught, and would freeze whoever is recovered again.
+
+    A bounded number is deleted; where there are more, a record says that none counts, and rotations delete them when
+    their time has come.
+    """
+    found = [key for key, _ in islice(kept.records(RETIRED), store.FORGET_AT_ONCE + 1)]
+    for key in found[: store.FORGET_AT_ONCE]:
         kept.delete_record(outcome, key)
+    if len(found) > store.FORGET_AT_ONCE:
+        kept.put_record(outcome, FORGOTTEN, now.to_bytes(8, "big"))
 
 
 def check_misbehaviour(kept: AttestedStore, state: ClientState, evidence: Misbehaviour, now: UnixNanos | None) -> None:
@@ -139,7 +151,8 @@ def signers_of(kept: AttestedStore, state: ClientState, epoch: int, now: UnixNan
     raw = kept.record(_key(epoch)) if 0 < epoch < state.signers.epoch else None
     if raw is not None:
         retired_at, value = items(decoded(raw), int, tuple)
-        if now is None or not is_past(UnixNanos(retired_at), state.trusting_period, now):
+        counts = retired_at > int.from_bytes(kept.record(FORGOTTEN) or b"", "big")
+        if counts and (now is None or not is_past(UnixNanos(retired_at), state.trusting_period, now)):
             return read_set(value)
     raise StaleEpoch(attested=epoch, present=state.signers.epoch)
 
@@ -152,14 +165,13 @@ def _check_place(state: ClientState, attestation: Attestation) -> None:
         raise RootUnset(height=height, root=attestation.root)
 
 
-def _retired(kept: AttestedStore, present: int) -> dict[int, tuple[UnixNanos, SignerSet]]:
-    found = {}
+def _retired(kept: AttestedStore, present: int) -> Iterator[tuple[int, UnixNanos]]:
+    """The epochs of sets that retired, with when, the oldest first: read one by one, for there may be very many."""
     for key, raw in kept.records(RETIRED):
         epoch = int.from_bytes(key[len(RETIRED) :], "big")
-        retired_at, value = items(decoded(raw), int, tuple)
-        if epoch < present:
-            found[epoch] = UnixNanos(retired_at), read_set(value)
-    return found
+        if epoch >= present:  # of a client that was recovered into an earlier epoch
+            return
+        yield epoch, UnixNanos(items(decoded(raw), int, tuple)[0])
 
 
 def _key(epoch: int) -> bytes:

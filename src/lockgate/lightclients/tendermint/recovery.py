@@ -49,7 +49,7 @@ def recover(subject: ClientStore, substitute: ClientStore) -> Outcome:
     height = other.latest_height
     outcome = Outcome()
     if state.is_frozen:
-        subject.delete_consensus_states(outcome)
+        subject.forget(outcome, state.latest_height)
     subject.put_consensus_state(outcome, height, substitute.consensus_state(height), substitute.processed(height))
     revived = replace(
         state,
