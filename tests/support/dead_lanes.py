@@ -29,15 +29,24 @@ def pass_days(world: World, count: int) -> None:
 
 def freeze(end: End) -> None:
     """The ledger's client is frozen, as evidence would freeze it."""
+    _change(end, frozen_height=Height(0, 1))
+    assert status(end) == "Frozen"
+
+
+def trust_for_a_century(end: End) -> None:
+    """The ledger's client is one whose maker chose to trust a header for very long."""
+    _change(end, trusting_period=36_500 * DAY, unbonding_period=73_000 * DAY)
+
+
+def _change(end: End, **changes: object) -> None:
     chain = end.ledger.chain
     key = host.client_state(end.client)
     data = chain.view().get("ibc", key)
     assert data is not None
-    frozen = replace(decode_client_state(data), frozen_height=Height(0, 1))
-    chain.state.apply({("ibc", key): encode_client_state(frozen)})
+    changed = replace(decode_client_state(data), **changes)  # type: ignore[arg-type]  # whatever fields it has
+    chain.state.apply({("ibc", key): encode_client_state(changed)})
     for _ in range(2):
         end.ledger.block()
-    assert status(end) == "Frozen"
 
 
 def close_lane(world: World, end: End) -> None:
@@ -48,4 +57,4 @@ def close_lane(world: World, end: End) -> None:
         ledger.block()
 
 
-__all__ = ("PERIOD_DAYS", "close_lane", "freeze", "pass_days", "status")
+__all__ = ("DAY", "PERIOD_DAYS", "close_lane", "freeze", "pass_days", "status", "trust_for_a_century")

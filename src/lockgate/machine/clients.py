@@ -18,7 +18,7 @@ from lockgate.lightclients.tendermint import TendermintClient
 from lockgate.primitives.errors import PeerFault, Refused
 from lockgate.primitives.ids import ClientId, Height
 from lockgate.primitives.state import Outcome, View
-from lockgate.primitives.time import DurationNanos, UnixNanos
+from lockgate.primitives.time import DurationNanos, UnixNanos, seconds
 
 
 class ClientModule(LightClient, Protocol):
@@ -85,6 +85,8 @@ class MemberModule(ClientModule, Protocol):
         ...
 
 
+LONGEST_PERIOD: Final[DurationNanos] = seconds(60 * 86_400)  # no chain's is; twice it is a third of a year, at which
+# a relayer refreshes a client that trusts a header for a whole one
 KINDS: Final[tuple[Callable[[], MemberModule], ...]] = (
     TendermintClient,
     AttestedClient,
@@ -122,15 +124,19 @@ class Clients:
         """Has a client been expired, or frozen, for longer than it trusts a header?
 
         When it froze is not recorded; what is frozen gets no newer header, so that one's age tells: two periods.
+        Whoever makes a client chooses its period, and a century would keep everything without any upkeep: no period
+        counts for more than `LONGEST_PERIOD`, and who gets no header for two of those is lost though active. Nodes go
+        by this when they prune; no block's result does.
         """
         module = self.of(view, client)
-        if module.status(view, ClientId(client), now) == ACTIVE:
-            return False
         name = ClientId(client)
+        active = module.status(view, name, now) == ACTIVE
         data = view.get(host.STORE, host.consensus_state(client, module.latest_height(view, name)))
         if data is None:
             return True  # nothing can be proven to it, nor can it be brought forward
-        period = module.subject(view, name).trusting_period
+        period = LONGEST_PERIOD
+        if not active:
+            period = min(period, module.subject(view, name).trusting_period)
         return is_past(module.content(data)[0], DurationNanos(2 * period), now)
 
     def every(self, view: View) -> Iterator[tuple[ClientId, ClientModule]]:
@@ -167,4 +173,4 @@ class Clients:
         return rows
 
 
-__all__ = ("KINDS", "ClientModule", "Clients", "MemberModule")
+__all__ = ("KINDS", "LONGEST_PERIOD", "ClientModule", "Clients", "MemberModule")

@@ -13,11 +13,12 @@ from lockgate.ibc import host
 from lockgate.lab.ledgers import LabLedger
 from lockgate.lab.paths import expect, update
 from lockgate.machine import keys, lanes, pruning
+from lockgate.machine.clients import LONGEST_PERIOD
 from lockgate.machine.genesis import Parameters
 from lockgate.machine.records import LaneKind
 from lockgate.merkle.errors import NotAvailable
 from lockgate.storage.memory import MemoryNodes
-from tests.support.dead_lanes import PERIOD_DAYS, close_lane, freeze, pass_days, status
+from tests.support.dead_lanes import DAY, PERIOD_DAYS, close_lane, freeze, pass_days, status, trust_for_a_century
 from tests.support.lab import World
 from tests.support.traffic import BATCH, finish, run_through, send_many
 
@@ -202,6 +203,23 @@ def test_I15_a_packet_that_nobody_can_end_does_not_keep_every_block_for_ever(end
     else:
         assert pruned_to(ledger) == sent
         close_lane(world, world.a)
+    assert pruned_to(ledger) > sent
+
+
+def test_I15_a_client_that_trusts_a_header_for_a_century_keeps_no_block_as_long() -> None:
+    """Its maker chooses the period: with nothing to do any more he would keep every block on every node."""
+    world = small()
+    send_many(world, 1)
+    ledger = world.a.ledger
+    while ledger.height < LEAST_BLOCKS + 200:
+        ledger.block()
+    ((sent, _),) = ledger.chain.store.search([("send_packet.packet_sequence", "1")])
+    trust_for_a_century(world.a)
+    pass_days(world, 2 * LONGEST_PERIOD // DAY - 1)
+    assert status(world.a) == "Active"
+    assert pruned_to(ledger) == sent, "its relayer may be late"
+    pass_days(world, 2)
+    assert status(world.a) == "Active"
     assert pruned_to(ledger) > sent
 
 
