@@ -2,8 +2,9 @@
 
 Both checks first choose the signatures that count, by power alone, and only then verify those, in
 order. So a commit that lacks power costs no signature check, nothing behind the threshold is
-looked at, and the first signature that fails ends the whole verification: the slow complete
-ZIP-215 routine, which runs when the fast library says no, runs once per commit at most.
+looked at, and the first signature that fails ends the whole verification. The slow complete ZIP-215
+routine runs where the fast library says no: once for a signature that is none, and for each that only it
+accepts, which no honest validator makes, and which must count all the same (docs/explanation/attacks.md).
 """
 
 from __future__ import annotations
