@@ -28,7 +28,6 @@ from lockgate.cli import (
     token,
 )
 from lockgate.cli.context import DEFAULT_DATA, Settings, take_roots
-from lockgate.machine.machine import APP_VERSION
 from lockgate.node.folder import Folder
 from lockgate.node.hardening import harden
 from lockgate.primitives.version import VERSION
@@ -57,6 +56,8 @@ def main_options(
 @app.command()
 def version() -> None:
     """Print the version, and the app version of the ledgers that this build makes and opens."""
+    from lockgate.machine.machine import APP_VERSION
+
     typer.echo(f"{VERSION}\napp version {APP_VERSION}")
 
 
