@@ -19,7 +19,7 @@ from lockgate.host.refusal import RefusalWords
 from lockgate.host.sealing import Place, schema_name
 from lockgate.host.windows import Replayed
 from lockgate.hosting import traffic
-from lockgate.hosting.bulk import Bulk, BulkUnavailable, Handed, is_bulk
+from lockgate.hosting.bulk import Bulk, BulkUnavailable, Handed, is_bulk, is_of_bulk
 from lockgate.hosting.config import PeerRef
 from lockgate.hosting.epochs import Epochs
 from lockgate.hosting.forks import Forks, trusted_one
@@ -145,21 +145,24 @@ class Arrivals:
             return _unseen(refusal, waiting) if handed.schema.id.startswith(RESERVED) else refusal
         if handed.schema.id.startswith(RESERVED):  # in whichever form it came: nothing of it is for a guest
             return await self._meet(peer, record, handed, waiting, marks, item.patience)
-        if is_bulk(handed.schema):
+        if is_of_bulk(handed.schema):
             try:
-                handed = self._fetched(item, peer, waiting, handed.body)
+                handed = self._fetched(item, peer, waiting, handed)
             except BulkUnavailable as error:
                 return self._without_body(peer, record, waiting, error, marks)
         waiting = dataclasses.replace(waiting, schema=handed.schema)
         return await self._run(item, peer, record, handed, waiting, marks)
 
-    def _fetched(self, item: Item, peer: PeerRef, waiting: Deferred, body: bytes) -> Handed:
+    def _fetched(self, item: Item, peer: PeerRef, waiting: Deferred, sent: Handed) -> Handed:
         """The body of a bulk message. Raises BulkComing, BulkUnavailable."""
+        if not is_bulk(sent.schema):
+            raise BulkUnavailable("only a host says that a body lies with it, and no sender")
         if self._bulk is None:
             raise BulkUnavailable("this host takes no bulk bodies")
         now = max(self._steps.time, self._parts.clock.now())
         seconds = max(0, waiting.deadline - now) / NANOS_PER_SECOND
-        return self._bulk.take(item, peer.endpoint, waiting.commitment, body, waiting.deadline, seconds, self._wake)
+        named, deadline = waiting.commitment, waiting.deadline
+        return self._bulk.take(item, peer.endpoint, named, sent.body, deadline, seconds, self._wake)
 
     def _without_body(
         self,

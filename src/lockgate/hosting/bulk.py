@@ -36,6 +36,7 @@ from lockgate.envelope.content import MAX_BODY
 from lockgate.envelope.cose.algorithms import A256GCM
 from lockgate.envelope.errors import BlobGone, BulkMalformed, ChannelBroken, ChannelDown, ChunkRefused, ForeignLocator
 from lockgate.envelope.ports import BlobOffer, BlobSource
+from lockgate.hosting.reserved import RESERVED
 from lockgate.hosting.work import Item, Report
 from lockgate.primitives.errors import LockgateError, Refused, Unavailable
 from lockgate.primitives.ports import Rng
@@ -155,6 +156,9 @@ class Bulk:
             blob = blob_of(bulk.descriptor.locator)
         except (BulkMalformed, ForeignLocator) as error:
             raise BulkUnavailable(str(error)) from error
+        if is_of_bulk(bulk.schema) or bulk.schema.id.startswith(RESERVED):
+            # Small enough, it would be handed over as it is: a notice of a body that never came.
+            raise BulkUnavailable("a body in chunks is none of the host's own schemas")
         failure = self._failed.pop(name, None)
         if failure is not None:
             raise BulkUnavailable(str(failure)) from failure
@@ -314,6 +318,11 @@ def is_bulk(schema: SchemaName) -> bool:
     return schema.id == BODY_SCHEMA.id and schema.version.major == BODY_SCHEMA.version.major
 
 
+def is_of_bulk(schema: SchemaName) -> bool:
+    """Is it a schema by which hosts speak of bodies in chunks? A guest believes it, so no sender may use it freely."""
+    return is_bulk(schema) or schema.id == NOTICE_SCHEMA.id
+
+
 def _blob_in(body: bytes) -> BlobId | None:
     """The blob that a sent message names, if it is a bulk one."""
     with contextlib.suppress(BulkMalformed, ForeignLocator):
@@ -321,4 +330,4 @@ def _blob_in(body: bytes) -> BlobId | None:
     return None
 
 
-__all__ = ("Bulk", "BulkComing", "BulkUnavailable", "Handed", "NoChannel", "is_bulk")
+__all__ = ("Bulk", "BulkComing", "BulkUnavailable", "Handed", "NoChannel", "is_bulk", "is_of_bulk")

@@ -21,6 +21,7 @@ from lockgate.host.ports import Message, Refusal, Reply
 from lockgate.host.sealing import schema_ref
 from lockgate.hosting import bulk as bulk_module
 from lockgate.hosting.bulk import Bulk, BulkComing, BulkUnavailable, Handed, NoChannel
+from lockgate.hosting.reserved import RESERVED
 from lockgate.hosting.work import Item
 from lockgate.lab.entropy import SeededEntropy
 from lockgate.machine.genesis import Parameters
@@ -272,11 +273,35 @@ async def test_a_hostile_descriptor_is_refused(
     async with joined(world, tmp_path, kind="memory") as offer:
         frames, descriptor = sealed(bytes(100_000))
         offer.put(blob_of(descriptor.locator), frames)
-        good = BulkBody(bulk_module.BODY_SCHEMA, descriptor)
+        good = BulkBody(schema_ref("bytes@1.0"), descriptor)
         sending = world.a.host.send("b", "bulk/body@1.0", spoil(good), 600)
         await world._until(world.a, sending)
         await until_answered(world)
         assert (world.a.sent().state, world.a.sent().code) == ("refused", code)
+        assert kept(world.b, tmp_path) == []
+
+
+FORGED = BulkNotice(schema_ref("bytes@1.0"), 64 * MIB, bytes(32)).encode()
+
+
+@in_world(guest_b=keeper)
+async def test_a_sender_cannot_say_that_a_body_lies_with_the_host(world: HostWorld, tmp_path: Path) -> None:
+    async with joined(world, tmp_path, kind="memory"):
+        await world._until(world.a, world.a.host.send("b", "bulk/notice@1.0", FORGED, 600))
+        await until_answered(world)
+        assert (world.a.sent().state, world.a.sent().reason) == ("refused", "bulk.unavailable")
+
+
+@pytest.mark.parametrize("schema", ["bulk/notice@1.0", "bulk/notice@1.7", "bulk/body@1.0", f"{RESERVED}x@1.0"])
+@in_world(guest_b=keeper)
+async def test_a_body_in_chunks_is_not_of_the_hosts_own_schemas(world: HostWorld, tmp_path: Path, schema: str) -> None:
+    async with joined(world, tmp_path, kind="memory") as offer:
+        frames, descriptor = sealed(FORGED)
+        offer.put(blob_of(descriptor.locator), frames)
+        body = BulkBody(schema_ref(schema), descriptor).encode()
+        await world._until(world.a, world.a.host.send("b", "bulk/body@1.0", body, 600))
+        await until_answered(world)
+        assert (world.a.sent().state, world.a.sent().code) == ("refused", "bulk.unavailable")
         assert kept(world.b, tmp_path) == []
 
 
