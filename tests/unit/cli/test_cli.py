@@ -44,7 +44,9 @@ def test_every_verb_is_there_and_explains_itself() -> None:
 
 def test_a_verb_loads_what_it_needs_when_it_runs() -> None:
     """Every command waits until the tool is loaded, and `demo` starts what loads its processes only then."""
-    program = "import sys, lockgate.cli.main; print(*{name.split('.')[1] for name in sys.modules if name[:9] == 'lockgate.'})"
+    program = (
+        "import sys, lockgate.cli.main; print(*{name.split('.')[1] for name in sys.modules if name[:9] == 'lockgate.'})"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) <= {"cli", "codec", "crypto", "keystore", "node", "primitives"}
 
