@@ -5,7 +5,8 @@ travel as hex. The host speaks first, and again after each call: {"nonce": …}.
 "shown": …}, where the text is the JSON {"verb": …, arguments}: what was signed is what is carried out. Its answer is
 {"ok": …} or {"error": {code, detail, resume}}. A verb that goes on (`subscribe`, `wait`) answers {"event": …} lines and
 a last {"ok": {}}; it ends when the caller closes, or with its token: then `resume` has the arguments that go on from
-there. It is read no faster than its caller reads: nothing is kept in memory for a slow one.
+there. It is read no faster than its caller reads: nothing is kept in memory for a slow one. Who reads nothing is waited
+for as long as its token lasts, and where it asked for one answer, for IDLE_S: a few that hang keep nobody out for good.
 
 The socket of a local cluster (`cluster`) speaks the same, and asks for no token: see ADR 45.
 """
@@ -32,7 +33,7 @@ MAX_CALLERS: Final = 64  # connections at once: a subscriber has one for good, a
 LONG_S: Final = 86_400.0  # to look again, where nothing ends a stream
 LOOK_S: Final = 5.0  # how late a silent stream ends whose token was revoked, or its issuer replaced, or a clock set
 GREETING_S: Final = 30.0  # a host that is busy sealing answers late; one of before tokens, never
-IDLE_S: Final = 90.0  # for a call to come on a connection: a nonce lives no longer
+IDLE_S: Final = 90.0  # for a call to come on a connection, where a nonce lives no longer, or an answer to be read
 MAX_LINE: Final = 4 * 1024 * 1024  # a command of a megabyte in hex, with room
 RENEWABLE: Final = (NotAuthenticated.code, ListUnseen.code)  # what another token may help against
 Answer = dict[str, Any]
@@ -109,9 +110,7 @@ async def serve(path: Path, door: Door | None, handle: Serve) -> asyncio.Server:
             pass
         finally:
             callers -= 1
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
+            await _close(writer)
 
     server = await asyncio.start_unix_server(session, str(path), limit=MAX_LINE)
     os.chmod(path, 0o600)
@@ -243,7 +242,7 @@ async def _stream(
                 return
             if "number" in event:
                 arguments["since"] = event["number"]
-            await _send(writer, {"event": event})
+            await _push(writer, {"event": event}, left)
     finally:
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
@@ -255,8 +254,32 @@ async def _next(events: Events) -> Answer | None:
 
 
 async def _send(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    """Raises TimeoutError for a caller that does not read."""
     writer.write(json.dumps(answer).encode() + b"\n")
-    await writer.drain()
+    async with asyncio.timeout(IDLE_S):
+        await writer.drain()
+
+
+async def _push(writer: asyncio.StreamWriter, event: Answer, left: Callable[[], float]) -> None:
+    """Send an event to a caller that may take its time, as long as its token lasts."""
+    writer.write(json.dumps(event).encode() + b"\n")
+    while (seconds := left()) > 0:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, LOOK_S)):
+                await writer.drain()
+                return
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """What is said and not read goes through for a moment more; a caller that never reads holds nothing open."""
+    writer.close()
+    try:
+        async with asyncio.timeout(LOOK_S):
+            await writer.wait_closed()
+    except ConnectionError:
+        pass
+    except TimeoutError:
+        writer.transport.abort()
 
 
 async def _answer(

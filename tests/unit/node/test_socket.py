@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import stat
 from collections.abc import AsyncGenerator
@@ -11,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from lockgate.node import socket
 from lockgate.node.folder import NotRunning
 from lockgate.node.socket import MAX_LINE, BadCall, RemoteRefusal, call, serve, stream
 from lockgate.primitives.errors import Refused
+
+MUCH = 4_000_000  # bytes: more than lie between two processes that wait for each other
 
 
 class Never(Refused):
@@ -39,6 +43,10 @@ class Desk:
                 return self.count(int(arguments["to"]))
             case "ever":
                 return self.ever()
+            case "much":
+                return {"said": "x" * MUCH}
+            case "flood":
+                return self.flood()
         raise BadCall("no such verb")
 
     async def count(self, to: int) -> AsyncGenerator[dict[str, Any], None]:
@@ -55,6 +63,10 @@ class Desk:
             await asyncio.Event().wait()
         finally:
             self.closed.set()
+
+    async def flood(self) -> AsyncGenerator[dict[str, Any], None]:
+        for number in range(1_000):
+            yield {"number": number, "said": "x" * MUCH}
 
 
 def run(tmp_path: Path, work: Any) -> None:
@@ -115,6 +127,68 @@ def test_a_caller_that_goes_away_ends_its_stream(tmp_path: Path, how: str) -> No
         else:
             writer.write(b"\n")
         await desk.closed.wait()
+        writer.close()
+
+    run(tmp_path, work)
+
+
+def asked(verb: str) -> bytes:
+    return json.dumps({"call": json.dumps({"verb": verb}), "nonce": "", "shown": ""}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(("verb", "idle_s", "after_s"), [("much", 1.5, 0.2), ("flood", 0.2, 0.6)])
+def test_who_reads_nothing_loses_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, idle_s: float, after_s: float
+) -> None:
+    """One answer is waited for a while, a stream as long as its token lasts and that while more."""
+    monkeypatch.setattr(socket, "MAX_CALLERS", 1)
+    monkeypatch.setattr(socket, "LOOK_S", 0.05)
+    monkeypatch.setattr(socket, "IDLE_S", idle_s)
+    left = 60.0
+    monkeypatch.setattr(socket, "_left", lambda *_: left)
+
+    async def work(path: Path, desk: Desk) -> None:
+        nonlocal left
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(asked(verb))
+        await asyncio.sleep(after_s)
+        with pytest.raises(RemoteRefusal) as busy:
+            await call(path, "echo", word="x")
+        assert busy.value.fields["code"] == socket.TooManyCallers.code
+        left = 0.0
+        answer = None
+        async with asyncio.timeout(10):
+            while answer is None:
+                with contextlib.suppress(RemoteRefusal, NotRunning):
+                    answer = await call(path, "echo", word="x")
+                await asyncio.sleep(0.01)
+        assert answer == {"said": "x"}
+        await asyncio.sleep(0.3)
+        assert len(await reader.read()) < MUCH, "what was not read is not kept"
+        writer.close()
+
+    run(tmp_path, work)
+
+
+def test_who_reads_late_is_told_where_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its token ends while the host waits for it: no event is lost, and the last line says why it is the last."""
+    monkeypatch.setattr(socket, "LOOK_S", 0.05)
+    left = 60.0
+    monkeypatch.setattr(socket, "_left", lambda *_: left)
+
+    async def work(path: Path, desk: Desk) -> None:
+        nonlocal left
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=2 * MUCH)
+        writer.write(asked("flood"))
+        await asyncio.sleep(0.5)
+        left = 0.0
+        await asyncio.sleep(0.2)
+        assert "nonce" in json.loads(await reader.readline())
+        numbers = []
+        while "event" in (said := json.loads(await reader.readline())):
+            numbers.append(said["event"]["number"])
+        assert numbers == list(range(len(numbers)))
+        assert (said["error"]["code"], said["error"]["resume"]) == (socket.TokenEnded.code, {"since": numbers[-1]})
         writer.close()
 
     run(tmp_path, work)
