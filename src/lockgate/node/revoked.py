@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import Any, Final
 
@@ -36,8 +35,13 @@ class Watch:
     async def keep(self) -> None:
         """Prove it anew again and again, until cancelled. Where that fails, it grows old, and the door says so."""
         while True:
-            with contextlib.suppress(LockgateError):  # the host's own work meets the same, and reports it
+            try:
                 await self.look()
+            except LockgateError:
+                pass  # the host's own work meets the same, and reports it
+            except Exception as error:  # nobody watches this task, and without it the door takes only new tokens
+                told = {"message": "the list of revoked tokens was not read", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(told)
             await asyncio.sleep(EVERY_S)
 
     def status(self, now: UnixNanos) -> dict[str, int | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -77,9 +78,10 @@ async def test_p22_a_node_that_hides_a_revocation_is_not_believed(
         assert watch.seen == fresh
 
 
+@pytest.mark.parametrize("failure", [RpcError("away"), ValueError("a fault of ours")])
 @in_world()
 async def test_a_list_that_cannot_be_read_grows_old_and_is_read_again(
-    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     watch, reader = watch_of(world), world.a.host.reader
     monkeypatch.setattr(revoked, "EVERY_S", 0.01)
@@ -89,10 +91,12 @@ async def test_a_list_that_cannot_be_read_grows_old_and_is_read_again(
         nonlocal tries
         tries += 1
         if tries < 3:
-            raise RpcError("away")
+            raise failure
         return await honest(store, key, at)
 
     monkeypatch.setattr(reader.chain, "prove", away)
+    shown: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: shown.append(context))
     keeping = asyncio.create_task(watch.keep())
     async with asyncio.timeout(30):
         while watch.seen is None:
@@ -101,6 +105,7 @@ async def test_a_list_that_cannot_be_read_grows_old_and_is_read_again(
     with contextlib.suppress(asyncio.CancelledError):
         await keeping
     assert tries >= 3
+    assert [each["exception"] for each in shown] == ([] if isinstance(failure, LockgateError) else [failure] * 2)
 
 
 def test_what_is_revoked_is_named_whole() -> None:
