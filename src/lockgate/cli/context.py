@@ -42,10 +42,15 @@ def reporter(reports: bool) -> Callable[[str, dict[str, object]], None]:
         return output.print_report
 
     def say(kind: str, fields: dict[str, object]) -> None:
-        shown = "  ".join(f"{name}={value}" for name, value in fields.items())
+        shown = "  ".join(f"{name}={_plain(str(value))}" for name, value in fields.items())
         output.remark(f"{kind}  {shown}")
 
     return say
+
+
+def _plain(text: str) -> str:
+    """On one line, and without what moves a terminal: a stranger's words are in reports, too."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def ask(host: str, verb: str, **arguments: Any) -> dict[str, Any]:

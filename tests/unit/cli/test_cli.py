@@ -15,6 +15,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from lockgate.cli import output
+from lockgate.cli.context import reporter
 from lockgate.cli.main import app
 from lockgate.machine.errors import StaleFence
 from lockgate.machine.machine import APP_VERSION
@@ -175,6 +176,11 @@ def test_no_line_is_broken_in_a_pipe_and_no_bracket_is_taken_for_a_style(capsys:
         f"{BadCall.code} {words}",
         f"  place={words}",
     ]
+
+
+def test_a_strangers_words_in_a_report_write_no_line_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter(False)("token_refused", {"verb": "x\n\x1b[2Jready\r\ud800", "reason": "münchen"})
+    assert capsys.readouterr().err == "token_refused  verb=x\\n\\x1b[2Jready\\r\\ud800  reason=münchen\n"
 
 
 def test_a_host_that_does_not_run_and_one_that_is_named_wrongly_are_told_apart(tmp_path: Path) -> None:
