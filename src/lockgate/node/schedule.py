@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from lockgate.hosting.config import TRUSTING_S
 from lockgate.hosting.rotation import KEPT, ROTATED
 from lockgate.hosting.work import Report
 from lockgate.node.folder import read_json, write_json
@@ -28,6 +29,7 @@ LEAST_S: Final = KEPT // NANOS_PER_SECOND
 OTHERS_LEAST_S: Final = 3_599  # other keys open nothing, so none is kept
 MOST_S: Final = 3_660 * 86_400  # ten years
 LOOK_S: Final = 60.0
+AHEAD: Final = TRUSTING_S * NANOS_PER_SECOND  # no ledger that a host follows is as far behind a clock that is right
 
 
 class BadSchedule(Refused):
@@ -137,7 +139,7 @@ def read(home: Path, key: str = "") -> Schedule:
 def write(home: Path, every_s: int, now: UnixNanos, key: str = "") -> Schedule:
     """Set the period, from now on; one that stands already goes on as it is."""
     if read(home, key).every_s != every_s:
-        write_json(home / (f"rotation-{key}.json" if key else RECORD), {"every_s": every_s, "since_ns": int(now)})
+        _set(home, key, every_s, now)
     return read(home, key)
 
 
@@ -164,7 +166,7 @@ async def host_if_due(home: Path, host: Rotates, store: Remembers, now: UnixNano
 
     Raises BadSchedule, and what a rotation raises.
     """
-    return await _if_due(read(home), host, last_rotation(store), now)
+    return await _if_due(_read_at(home, "", now), host, last_rotation(store), now)
 
 
 async def rotate_if_due(home: Path, party: Rotates, store: Remembers, clock: Clock, key: str) -> bool:
@@ -174,7 +176,21 @@ async def rotate_if_due(home: Path, party: Rotates, store: Remembers, clock: Clo
     does not count. Raises BadSchedule, and what a rotation raises.
     """
     rotated, now = last_rotation(store), clock.now()
-    return await _if_due(read(home, key), party, rotated if rotated is not None and rotated <= now else None, now)
+    known = rotated if rotated is not None and rotated <= now else None
+    return await _if_due(_read_at(home, key, now), party, known, now)
+
+
+def _read_at(home: Path, key: str, now: UnixNanos) -> Schedule:
+    """The schedule, counted from now where it was set by a clock that was far ahead: it would wait for that time."""
+    found = read(home, key)
+    if found.since > now + AHEAD:
+        _set(home, key, found.every_s, now)
+        return read(home, key)
+    return found
+
+
+def _set(home: Path, key: str, every_s: int, since: UnixNanos) -> None:
+    write_json(home / (f"rotation-{key}.json" if key else RECORD), {"every_s": every_s, "since_ns": int(since)})
 
 
 async def _if_due(schedule: Schedule, party: Rotates, rotated: UnixNanos | None, now: UnixNanos) -> bool:

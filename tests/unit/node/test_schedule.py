@@ -14,7 +14,6 @@ from lockgate.node import schedule
 from lockgate.node.folder import NotRunning
 from lockgate.node.schedule import BadSchedule, Memory, host_if_due, parse, read, rotate_if_due, write
 from lockgate.node.spec import HostSpec, Spec
-from lockgate.primitives.errors import LockgateError
 from lockgate.primitives.time import NANOS_PER_SECOND, UnixNanos
 
 DAY = 86_400
@@ -28,7 +27,7 @@ class World:
         self.home = home
         self.time = START
         self.rotations: list[int] = []
-        self.failure: LockgateError | None = None
+        self.failure: Exception | None = None
         self.kept: dict[str, bytes] = {}
         self.said: list[str] = []
 
@@ -111,11 +110,31 @@ def test_setting_the_same_period_again_moves_nothing(world: World) -> None:
     assert write(world.home, 0, world.time).due(None) is None
 
 
-def test_what_fails_is_reported_and_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", ["", "account"])
+def test_a_period_set_by_a_clock_that_was_ahead_counts_from_now(world: World, key: str) -> None:
+    write(world.home, 2 * DAY, UnixNanos(START + 3_650 * DAY * NANOS_PER_SECOND), key)
+
+    def look() -> bool:
+        return asyncio.run(rotate_if_due(world.home, world, world, world, key)) if key else world.look()
+
+    assert not look()
+    world.pass_time(2 * DAY - 1)
+    assert not look()
+    world.pass_time(1)
+    assert look()
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [(NotRunning(), "node.not_running"), (OSError("no room"), "OSError"), (KeyError("x"), "KeyError")],
+)
+def test_what_fails_is_reported_and_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, failure: Exception, code: str
+) -> None:
     monkeypatch.setattr(schedule, "LOOK_S", 0.001)
     write(world.home, 2 * DAY, world.time)
     world.pass_time(2 * DAY)
-    world.failure = NotRunning()
+    world.failure = failure
 
     async def story() -> None:
         keeping = asyncio.create_task(
@@ -123,7 +142,8 @@ def test_what_fails_is_reported_and_tried_again(world: World, monkeypatch: pytes
                 world.home, world, world, world.now, lambda kind, fields: world.said.append(f"{kind} {fields}")
             )
         )
-        while not world.said:
+        while len(world.said) < 2:
+            assert not keeping.done(), "it goes on after a failure"
             await asyncio.sleep(0.001)
         assert world.rotations == []
         world.failure = None
@@ -135,7 +155,7 @@ def test_what_fails_is_reported_and_tried_again(world: World, monkeypatch: pytes
 
     asyncio.run(asyncio.wait_for(story(), 10))
     assert "rotation_failed" in world.said[0]
-    assert "node.not_running" in world.said[0]
+    assert code in world.said[0]
     assert world.rotations == [2 * DAY]
 
 
