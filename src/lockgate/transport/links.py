@@ -19,7 +19,7 @@ from typing import Final, Self
 
 from lockgate.crypto.ports import Encapsulator
 from lockgate.envelope.ports import Buffer
-from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.errors import LockgateError, Unavailable
 from lockgate.session.link import MAX_CONTENT, Acquaintances, Asked, Closed, Data, Event, Link, LinkLimits, Presented
 from lockgate.session.link.errors import LinkOver, LinkSlow, LinkTruncated
 from lockgate.session.meeting import Party
@@ -219,7 +219,9 @@ class LinkStream:
                 await self._acquaintances.judge(event.sides, event.claims)
                 claims = await self._acquaintances.claims(event.sides)
                 link.accept(claims, time.monotonic_ns())
-        except LockgateError:
+        except LockgateError as error:
+            if isinstance(error, Unavailable):
+                link.busy()  # cut off without a word, a peer would take a host that starts for a broken one
             with contextlib.suppress(LockgateError):  # a peer in a handshake is told that it failed, if it listens
                 async with self._writing:
                     await self._flush()

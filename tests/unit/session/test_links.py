@@ -169,14 +169,33 @@ def test_P19_a_link_back_to_its_own_caller_is_refused() -> None:
     refused(LockgateError, pair.alice, out, pair)
 
 
-def test_a_busy_side_says_so_and_only_in_place_of_message_2() -> None:
+def test_a_busy_side_says_so_and_only_in_place_of_message_2_or_4() -> None:
     pair = Pair()
     pair.bob.busy()
     refused(LinkBusy, pair.alice, b"".join(pair.bob.take()), pair)
     pair = Pair()
+    pair.feed(pair.bob, b"".join(pair.alice.take()))
+    pair.feed(pair.alice, b"".join(pair.bob.take()))
+    third = b"".join(pair.alice.take())
+    assert pair.bob.receive(third[:4], 0) is None
+    assert isinstance(pair.bob.receive(third[4:], 0), Presented)
+    pair.bob.busy()
+    refused(LinkBusy, pair.alice, b"".join(pair.bob.take()), pair)
+    for silent in (Pair().alice, Pair().open().bob, failed().bob):
+        silent.take()
+        silent.busy()
+        assert silent.take() == []
+        assert not silent.open
+    pair = Pair()
     refused(FrameRefused, pair.bob, header(Kind.BUSY, 0), pair)
     pair = Pair().open()
     refused(FrameRefused, pair.alice, header(Kind.BUSY, 0), pair)
+
+
+def failed() -> Pair:
+    pair = Pair()
+    refused(FrameRefused, pair.bob, header(Kind.DATA, 1), pair)
+    return pair
 
 
 def test_P19_suites_that_are_not_shared_are_named_to_the_peer() -> None:

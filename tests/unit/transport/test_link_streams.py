@@ -15,7 +15,7 @@ import pytest
 from lockgate.envelope.bulk import BlobId
 from lockgate.envelope.errors import BlobGone, ChannelBroken, ChannelDown
 from lockgate.keystore.software import OsEntropy
-from lockgate.primitives.errors import LockgateError
+from lockgate.primitives.errors import LockgateError, Unavailable
 from lockgate.session.edhoc.errors import HandshakeFailed, HandshakeMalformed, PeerRefused
 from lockgate.session.link import LinkLimits
 from lockgate.session.link import state as link_state
@@ -357,6 +357,37 @@ async def test_only_peers_are_served(tmp_path: Path) -> None:
             while len(told) < 3:
                 await asyncio.sleep(0.01)
         assert {error.code for error in told} == {"edhoc.failed", "edhoc.peer_refused", "link.frame_refused"}
+
+
+class Starting(Unavailable):
+    code = "tests.starting"
+    summary = "A test's host cannot ask its ledgers yet."
+    untouched = "Nothing."
+    next_step = "None."
+
+
+@pytest.mark.parametrize("asked", ["all", "judge"])
+@in_loop
+async def test_a_host_that_cannot_ask_its_ledgers_is_not_taken_for_a_broken_one(
+    asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer gives a body up after a few broken answers, and waits for a host that starts."""
+    whole = getattr(Friends, asked)
+
+    async def not_yet(friends: Friends, *arguments: Any) -> Any:
+        if friends.own == "bob":
+            raise Starting
+        return await whole(friends, *arguments)
+
+    monkeypatch.setattr(Friends, asked, not_yet)
+    async with serving(tmp_path, "alice") as (reach, told):
+        with pytest.raises(ChannelDown) as down:
+            await fetched(StreamSource(reach, calling("alice", "bob")), LAYOUT, 0, 7)
+        assert isinstance(down.value.__cause__, LinkBusy)
+        async with asyncio.timeout(5):
+            while not told:
+                await asyncio.sleep(0.01)
+        assert [error.code for error in told] == ["tests.starting"]
 
 
 @in_loop

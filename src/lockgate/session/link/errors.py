@@ -35,8 +35,8 @@ class LinkStale(Refused):
 
 class LinkBusy(Unavailable):
     code = "link.busy"
-    summary = "The other side has as many links as it takes."
-    untouched = "No handshake began."
+    summary = "The other side has as many links as it takes, or cannot ask its ledgers yet."
+    untouched = "No link was opened."
     next_step = "Try again after a pause."
 
 

@@ -20,7 +20,7 @@ MAX_SECOND: Final = 16_384  # message_2, without authorisation data: 4,532 bytes
 
 
 class Kind(IntEnum):
-    """What a frame carries. In the clear: HANDSHAKE before the link is open, and BUSY instead of a handshake."""
+    """What a frame carries. In the clear: HANDSHAKE before the link is open, and BUSY instead of its rest."""
 
     HANDSHAKE = 1  # a message of EDHOC
     DATA = 2

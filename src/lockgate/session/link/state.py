@@ -214,8 +214,9 @@ class Link:
             self._finish()
 
     def busy(self) -> None:
-        """Turn a stranger away before its handshake."""
-        self._emit(Kind.BUSY, b"")
+        """Turn away whoever opens a link, before its handshake or in the midst of it; an open link just ends."""
+        if self._phase is _Phase.MEETING and self._direction is Direction.RESPONDER:
+            self._emit(Kind.BUSY, b"")
         self._over()
 
     def abort(self) -> None:
