@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from lockgate.envelope.bulk import BlobId
 from lockgate.envelope.chunks import Complete
 from lockgate.envelope.ports import BlobSource, Buffer
 from lockgate.transport.bodies import Receiving
 
+T = TypeVar("T")
 BATCH: Final = 16  # chunks to a thread at once: 1 MiB; two batches are held at most
 
 
@@ -27,10 +29,10 @@ async def receive(source: BlobSource, blob: BlobId, body: Receiving) -> Complete
             async for chunk in chunks:
                 await writer.add(chunk)
         await writer.flush()
-        return await asyncio.to_thread(body.finish)
+        return await _undivided(asyncio.to_thread(body.finish))
     except BaseException:
-        await writer.settle()
-        await asyncio.to_thread(body.checkpoint)
+        await _undivided(writer.settle())
+        await _undivided(asyncio.to_thread(body.checkpoint))
         raise
 
 
@@ -62,6 +64,26 @@ class _Writer:
             await asyncio.shield(self._writing)
         batch, self._batch = self._batch, []
         self._writing = asyncio.create_task(asyncio.to_thread(self._body.take, batch))
+
+
+async def _undivided(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for a thread's work to its end, however often this is cancelled meanwhile.
+
+    Our caller closes the file and may remove it. A thread that still worked on it would write to whatever is opened
+    next under the file's number, and give a removed body its name.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # looked at: what interrupts goes first
+    raise cancelled
 
 
 async def _failed(task: asyncio.Task[None]) -> bool:

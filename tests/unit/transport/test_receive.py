@@ -9,9 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +64,43 @@ def test_a_body_arrives_in_a_private_file(bodies: Bodies, blobs: MemoryBlobs) ->
     assert (complete.descriptor, path.read_bytes()) == (DESCRIPTOR, BODY)
     assert path.stat().st_mode & 0o777 == 0o600
     assert os.listdir(bodies.folder) == ["one"]
+
+
+@pytest.mark.parametrize("verb", ["finish", "take", "checkpoint"])
+def test_nobody_lets_go_of_a_file_that_a_thread_works_on(
+    bodies: Bodies, blobs: MemoryBlobs, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Interrupted, and again while it waits: it ends when the thread has, so a removed body stays removed."""
+    entered, go_on = threading.Event(), threading.Event()
+    whole = getattr(Receiving, verb)
+
+    def slow(body: Receiving, *arguments: Any) -> Any:
+        entered.set()
+        assert go_on.wait(10)
+        return whole(body, *arguments)
+
+    monkeypatch.setattr(Receiving, verb, slow)
+    body = bodies.begin("one", DESCRIPTOR)
+    source = Spoiled(blobs, flip(6)) if verb == "checkpoint" else blobs
+
+    async def interrupted() -> None:
+        fetching = asyncio.create_task(receive(source, BLOB, body))
+        async with asyncio.timeout(10):
+            while not entered.is_set():
+                await asyncio.sleep(0.005)
+            for _ in range(4):
+                fetching.cancel()
+                await asyncio.sleep(0.02)
+            early = fetching.done()
+            go_on.set()
+            await asyncio.wait([fetching])
+        assert not early
+        assert fetching.cancelled()
+        body.close()
+        bodies.remove("one")
+
+    asyncio.run(interrupted())
+    assert os.listdir(bodies.folder) == []
 
 
 @pytest.mark.parametrize("body", [b"", b"x", bytes(CHUNK_BYTES), bytes(20 * CHUNK_BYTES + 5)])
