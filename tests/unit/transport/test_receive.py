@@ -12,6 +12,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ from lockgate.envelope.errors import (
 from lockgate.envelope.ports import BlobSource
 from lockgate.host.sealing import schema_ref
 from lockgate.transport import Address, Bodies, MemoryBlobs, Shelf, files, receive, seal_file
+from lockgate.transport import folder as folder_module
+from lockgate.transport import shelf as shelf_module
 from lockgate.transport.address import BadAddress
 from lockgate.transport.bodies import Receiving
 from lockgate.transport.folder import FolderSource
-from tests.support.blobs import BLOB, BODY, KEY, Spoiled, sealed
+from tests.support.blobs import BLOB, BODY, KEY, Spoiled, fetched, sealed
 
 FRAMES, DESCRIPTOR = sealed()
 GIB = 1 << 30
@@ -64,6 +67,37 @@ def test_a_body_arrives_in_a_private_file(bodies: Bodies, blobs: MemoryBlobs) ->
     assert (complete.descriptor, path.read_bytes()) == (DESCRIPTOR, BODY)
     assert path.stat().st_mode & 0o777 == 0o600
     assert os.listdir(bodies.folder) == ["one"]
+
+
+def test_a_mount_that_blocks_an_open_holds_up_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up as it is for a read, and what the mount opens afterwards is closed."""
+    shelf, go_on, opened = Shelf(tmp_path / "shelf"), threading.Event(), list[int]()
+    shelf.put(BLOB, FRAMES)
+
+    def slow(where: Path, blob: BlobId) -> tuple[int, int]:
+        go_on.wait(10)
+        found = shelf_module.open_blob(where, blob)
+        opened.append(found[0])
+        return found
+
+    monkeypatch.setattr(folder_module, "open_blob", slow)
+
+    async def tried() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        source = FolderSource(shelf.folder, chunk_s=0.05)
+        async with asyncio.timeout(5):
+            for _ in range(folder_module.THREADS + 1):
+                with pytest.raises(ChannelDown):
+                    await fetched(source, DESCRIPTOR.layout, 0, 7)
+            await asyncio.to_thread(bool)
+        go_on.set()
+        async with asyncio.timeout(5):
+            while len(opened) < folder_module.THREADS or any(os.path.exists(f"/proc/self/fd/{at}") for at in opened):
+                await asyncio.sleep(0.01)
+            assert await fetched(source, DESCRIPTOR.layout, 6, 7) == FRAMES[6:]
+        assert len(opened) == folder_module.THREADS + 1, "what had no thread yet is not opened later"
+
+    asyncio.run(tried())
 
 
 @pytest.mark.parametrize("verb", ["finish", "take", "checkpoint"])
