@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from lockgate.relay.chains.evm.fees import GWEI, FeeAboveCeiling, FeeRules, Fees
 from lockgate.relay.chains.evm.history import ReorganisedAfterRelease
 from lockgate.relay.chains.evm.journal import Journal, JournalDamaged, JournalFull, JournalOfAnother
 from lockgate.relay.chains.evm.memory import Memory
+from lockgate.relay.chains.evm.node import Call
+from lockgate.relay.chains.evm.nodes import EvmNodes
 from lockgate.relay.chains.evm.refusals import FundsMissing, GasBeyondBound, NonceSpent, Reverted, of_simulation
 from lockgate.relay.rpc import BadAnswer, RpcError
 from tests.support.evm_node import HOST, NETWORK, FakeNode, chain_of
@@ -706,6 +708,113 @@ def test_a_journal_never_grows_beyond_what_a_restart_reads(tmp_path: Path, monke
         await asyncio.gather(*tasks)
         await asyncio.wait_for(account.settled(), 10)
         assert world.effects() == [bytes([number]) * 600 for number in range(2)]
+
+    within(tmp_path, work)
+
+
+@dataclass
+class Receipts:
+    """A node of the same chain that says of receipts what `told` makes of them. Meets `EvmCalls`."""
+
+    pool: FakePool
+    told: Callable[[str, Any], Any]
+
+    async def close(self) -> None: ...
+
+    async def many(self, calls: Sequence[Call], /) -> list[Any]:
+        found = await self.pool.many(calls)
+        return [
+            self.told(params[0], one) if method == "eth_getTransactionReceipt" else one
+            for (method, params), one in zip(calls, found, strict=True)
+        ]
+
+
+def beside(world: World, account: EvmAccount, *others: Receipts) -> None:
+    """Have an account read through the node and others, of which two must agree."""
+    nodes = [("true", world.node), *((f"other {place}", each) for place, each in enumerate(others))]
+    account.chain.node = EvmNodes(nodes, 2, lambda name, fields: world.told.append((name, fields)))
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+def test_b5_nodes_that_hide_a_receipt_do_not_have_the_call_paid_for_again(tmp_path: Path, shown: int) -> None:
+    """One that lies, and beside it perhaps one that is late with its receipts: the nonce was not spent by another."""
+
+    async def work(world: World) -> None:
+        account = world.account()
+        hiding = [Receipts(world.node, lambda _hash, _true: None) for _ in range(2 - shown)]
+        beside(world, account, *hiding)
+        task = await sent(world, account)
+        world.node.mine()
+        for _ in range(10):
+            await asyncio.sleep(0.02)
+            world.node.mine()
+        assert world.effects() == [b"one"]
+        assert account.waiting == 1
+        assert "unavailable" in world.names(), "it is told that nobody knows"
+        hiding[0].told = lambda _hash, true: true
+        assert (await task).succeeded
+        await asyncio.wait_for(account.settled(), 10)
+        assert len(set(world.node.sent)) == 1
+
+    within(tmp_path, work)
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_b5_a_node_that_shows_an_old_receipt_for_ever_holds_nothing_up(tmp_path: Path, others: int) -> None:
+    """What a re-organisation took back is sent again: it keeps its nonce, so nothing can be done twice by that."""
+
+    async def work(world: World) -> None:
+        account = world.account()
+        shown: dict[str, Any] = {}
+        old = Receipts(world.node, lambda hash_, true: shown.setdefault(hash_, true) if true else shown.get(hash_))
+        beside(world, account, old, *(Receipts(world.node, lambda _hash, true: true) for _ in range(others - 1)))
+        task = await sent(world, account)
+        world.node.mine()
+        await task
+        world.node.reorganise(1)
+        await until(lambda: world.node.pool)
+        assert "dropped" in world.names()
+        assert len(set(world.node.sent)) == 1
+
+    within(tmp_path, work)
+
+
+def test_a_node_that_is_late_with_receipts_is_waited_for_in_silence(tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        account = world.account()
+
+        class Late(Receipts):
+            async def many(self, calls: Sequence[Call], /) -> list[Any]:
+                found = await super().many(calls)
+                methods = [method for method, _ in calls]
+                return ["0x0" if one == "eth_getTransactionCount" else found[at] for at, one in enumerate(methods)]
+
+        late = Late(world.node, lambda _hash, _true: None)
+        beside(world, account, late)
+        task = await sent(world, account)
+        world.node.mine()
+        await asyncio.sleep(0.05)
+        assert not task.done()
+        assert "unavailable" not in world.names()
+        beside(world, account, Receipts(world.node, lambda _hash, true: true))
+        assert (await task).succeeded
+
+    within(tmp_path, work)
+
+
+def test_a_receipt_of_another_transaction_counts_for_nothing(tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        account = world.account()
+        other = {"transactionHash": "0x" + "22" * 32}
+        account.chain.node = Receipts(world.node, lambda _hash, true: true and {**true, **other})
+        task = await sent(world, account)
+        world.node.mine(3)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(task), 0.1)
+        assert account.waiting == 1
+        account.chain.node = world.node
+        await task
+        assert len(world.node.sent) == 1
 
     within(tmp_path, work)
 

@@ -301,25 +301,38 @@ class EvmAccount:
         """See how far each step is; do again what a step needs."""
         steps = sorted(self._steps.values(), key=lambda step: step.nonce)
         final, newest = await self.chain.heads()
-        calls = [("eth_getTransactionReceipt", [hexed(one.hash)]) for step in steps for one in step.versions]
         count, pooled = await self._counts()  # before the receipts: what is counted has one
-        found = [None if json is None else answers.receipt_of(json) for json in await ask_all(self.chain.node, calls)]
-        receipts = {receipt.transaction: receipt for receipt in found if receipt is not None}
-        waiting = []
+        receipts = await self._receipts([one.hash for step in steps for one in step.versions])
+        waiting, untold = [], None
         for step in steps:
-            receipt = next((receipts[one.hash] for one in step.versions if one.hash in receipts), None)
-            step.spent = step.spent + 1 if receipt is None and step.nonce < count else 0
+            told = [receipts[one.hash] for one in step.versions]
+            receipt = next((one for one in told if isinstance(one, Receipt)), None)
+            doubt = next((one for one in told if isinstance(one, RpcError)), None)
+            spent = receipt is None and step.nonce < count
+            step.spent = step.spent + 1 if spent and doubt is None else 0
             if receipt is not None:
                 self._included(step, receipt, final)
             elif step.spent >= SPENT_LOOKS:
                 self._drop(step)
                 step.end(NonceSpent(account=hexed(self.address), nonce=step.nonce))
-            elif not step.spent:
+            elif spent and doubt is not None:
+                untold = doubt  # it may be in a block: signed under another nonce, its call would be paid for twice
+            elif not step.spent:  # sent again, it keeps its nonce: whatever a node says, it is done once
                 if step.included is not None:
                     self._report("dropped", {"chain": self.chain.chain_id, "hash": hexed(step.included.transaction)})
                     step.included, step.sent_at = None, NEVER
                 waiting.append(step)
         await self._move(waiting, pooled, newest)
+        if untold is not None:
+            raise untold
+
+    async def _receipts(self, hashes: Sequence[bytes]) -> dict[bytes, Receipt | RpcError | None]:
+        """By hash: a receipt, None where the chain has none, an error where that is not known. Raises BadAnswer."""
+        asked = [("eth_getTransactionReceipt", [hexed(one)]) for one in hashes]
+        found: dict[bytes, Receipt | RpcError | None] = {}
+        for one, json in zip(hashes, await self.chain.node.many(asked), strict=True):
+            found[one] = json if json is None or isinstance(json, RpcError) else answers.receipt_of(json, one)
+        return found
 
     def _included(self, step: Step, receipt: Receipt, final: EvmBlock) -> None:
         block = self.chain.history.at(receipt.block)

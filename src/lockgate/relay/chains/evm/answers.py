@@ -163,13 +163,16 @@ def calls_of(json: Any) -> tuple[TransactionCall, ...]:
     return tuple(found)
 
 
-def receipt_of(json: Any) -> Receipt:
+def receipt_of(json: Any, transaction: bytes) -> Receipt:
+    """The receipt of the transaction of this hash."""
     if not isinstance(json, dict):
         raise BadAnswer("not a receipt")
     try:
+        if exactly(json["transactionHash"], WORD) != transaction:
+            raise BadAnswer("the receipt of another transaction", asked=transaction)
         created = json.get("contractAddress")
         return Receipt(
-            exactly(json["transactionHash"], WORD),
+            transaction,
             quantity(json["status"]) == 1,
             quantity(json["blockNumber"]),
             exactly(json["blockHash"], WORD),

@@ -28,6 +28,7 @@ from lockgate.relay.rpc import STUMBLES, BadAnswer, RpcError
 GRACE_S: Final = 1.0  # after enough nodes have answered, for the others
 TAGS: Final = ("latest", "finalized", "safe")
 AT_NEWEST: Final = ("eth_call", "eth_getStorageAt", "eth_getCode", "eth_getBalance")
+RECEIPT: Final = "eth_getTransactionReceipt"
 ABSENT: Final = object()  # a node that gave no usable answer
 Report = Callable[[str, dict[str, object]], None]
 
@@ -179,17 +180,19 @@ class EvmNodes:
         ranked = sorted(groups.items(), key=lambda one: (len(one[1]), one[0] in said), reverse=True)
         enough = [(form, places) for form, places in ranked if len(places) >= self._required]
         method = asked.call[0]
+        # Whoever is behind, or lies, has no receipt: that many have none does not refute the one who shows it.
+        doubtful = method == RECEIPT and bool(said) and not any(form in said for form, _ in enough)
         if len(said) > 1:
             winner = enough[0][1] if enough and enough[0][0] in said else []
             self._differ(asked, [place for form in said for place in groups[form] if place not in winner])
-        if enough and (len(said) <= 1 or len([form for form, _ in enough if form in said]) == 1):
+        if enough and not doubtful and (len(said) <= 1 or len([form for form, _ in enough if form in said]) == 1):
             form, places = next((one for one in enough if one[0] in said), enough[0])
             for place in places:
                 self._standing[place].differs.discard(method)
             self._halted.discard(method)
             return asked.given[places[0]]
-        if method == "eth_getTransactionReceipt" and len(said) <= 1 and None in groups:
-            return None  # a node that is behind has none yet
+        if method == RECEIPT and len(said) <= 1:
+            return RpcError("too few nodes agree on a receipt", method=method)
         if len(said) > 1:
             self._halted.add(method)
         raise ChainUnavailable("too few nodes agree", method=method, **self._said())
@@ -266,7 +269,7 @@ def _form(call: Call, given: Any) -> Any:
             case "eth_getLogs":
                 return answers.logs_of(given)
             case "eth_getTransactionReceipt":
-                return answers.receipt_of(given)
+                return answers.receipt_of(given, bytes.fromhex(call[1][0][2:]))
             case "eth_getProof":
                 return _proof_form(given)
     except BadAnswer:
