@@ -232,8 +232,38 @@ def test_b5_no_one_node_says_which_nonce_is_free() -> None:
         counts("0x5", "many", "more")
 
 
-@pytest.mark.parametrize("method", ["eth_estimateGas", "eth_maxPriorityFeePerGas"])
-def test_b5_no_one_node_makes_it_dear(method: str) -> None:
+def test_b5_no_one_node_makes_it_dear() -> None:
+    method = "eth_maxPriorityFeePerGas"
     assert counts("0x5", "0xffffff", method=method) == 5
     assert counts("0x5", "0xffffff", "0x6", method=method) == 6
     assert counts("0x5", "0xffffff", None, method=method) == 5
+
+
+def test_b5_no_one_node_has_a_call_fail_in_its_block_where_it_is_paid_for() -> None:
+    """Gas that is too little is paid for nothing; what is left over costs nothing."""
+    method = "eth_estimateGas"
+    assert counts("0x5", "0xffff", method=method) == 0xFFFF
+    assert counts("0x5", "0x5", "0x2", method=method) == 5
+    assert counts("0x5", "0xffffff", "0x6", method=method) == 6
+
+
+def refused(*said: str | None) -> Any:
+    """What is made of estimates, None for a contract's refusal."""
+
+    def word(one: str | None) -> Seen:
+        seen = Seen(Numbers(), lambda _method, _params, _answer: one)
+        if one is None:
+            seen.spoil = lambda _method, _params, _answer: RpcError("execution reverted")
+        return seen
+
+    chain, _ = through(*map(word, said))
+    return asyncio.run(ask(chain.node, "eth_estimateGas", {}))
+
+
+def test_b5_what_enough_nodes_do_not_see_go_through_is_not_signed() -> None:
+    for said in ((None, "0x5"), ("0x5", None)):
+        with pytest.raises(ChainUnavailable, match="too few nodes agree"):
+            refused(*said)
+    with pytest.raises(RpcError, match="reverted"):
+        refused(None, None, "0x5")
+    assert refused("0x5", "0x5", None) == "0x5"

@@ -5,8 +5,8 @@ it: headers, logs, proofs, storage and results of calls at a block. Nodes are no
 the one that a tag names) is the highest that so many have reached, and they must agree which block it is; what is asked
 of "the newest block" is asked of that one, by its hash. A node that is behind, silent or says "no" counts for nothing,
 one that contradicts the others is told, and below the required number nothing is read: failing over never lowers it.
-What only the own account suffers from is what enough nodes have counted, and for gas and tips a middle value, of two
-the lower; a transaction is offered to all.
+What only the own account suffers from is what enough nodes have counted, and a middle value: of two tips the lower, of
+two estimates of gas the higher, where enough nodes say that the call goes through. A transaction is offered to all.
 Source: Ethereum execution API; EIP-1898.
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from statistics import median_low
+from statistics import median_high, median_low
 from typing import Any, Final
 
 from lockgate.courier.ports import ChainUnavailable
@@ -101,8 +101,10 @@ class EvmNodes:
                     found.append(self._sent(asked))
                 case "eth_getTransactionCount":
                     found.append(self._count(asked))
-                case "eth_maxPriorityFeePerGas" | "eth_estimateGas":
+                case "eth_maxPriorityFeePerGas":
                     found.append(self._middle(asked))
+                case "eth_estimateGas":
+                    found.append(self._estimated(asked))
                 case _:
                     found.append(self._agreed(asked))
         return found
@@ -222,6 +224,20 @@ class EvmNodes:
         if errors:
             return errors[0]
         raise ChainUnavailable("no node answers", method=asked.call[0], **self._said())
+
+    def _estimated(self, asked: _Round) -> Any:
+        """What a call takes, where so many nodes say that it goes through; of two numbers the higher.
+
+        Gas that is not used is not paid, but a call that is given too little, or that the contract refuses, fails in
+        its block and is: one node must not bring that about. Raises ChainUnavailable.
+        """
+        found = _quantities(asked.given)
+        if len(found) >= self._required:
+            return answers.hexed(median_high(found))
+        errors = [given for given in asked.given if isinstance(given, RpcError)]
+        if len(errors) >= self._required:
+            return errors[0]
+        raise ChainUnavailable("too few nodes agree", method=asked.call[0], **self._said())
 
     def _sent(self, asked: _Round) -> Any:
         """Taken where one takes it; else the first node's refusal. Raises ChainUnavailable where none said anything."""
