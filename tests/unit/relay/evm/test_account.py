@@ -712,6 +712,28 @@ def test_a_journal_never_grows_beyond_what_a_restart_reads(tmp_path: Path, monke
     within(tmp_path, work)
 
 
+def test_what_does_not_fit_in_the_journal_keeps_nothing_else_from_being_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dearer version that cannot be written down is not sent; the one that is on disk is, where the pool lost it."""
+
+    async def work(world: World) -> None:
+        monkeypatch.setattr("lockgate.relay.chains.evm.journal.MAX_BYTES", 1_500)
+        world.node.holds = True
+        account = world.account(waits=QUICK)
+        task = await sent(world, account, b"x" * 400)
+        world.node.lose()
+        world.node.mine()
+        await until(lambda: len(world.node.sent) > 1)
+        assert len(set(world.node.sent)) == 1
+        assert ("not_sent", {"chain": account.chain.chain_id, "nonce": 0, "code": "evm.journal_full"}) in world.told
+        world.node.holds = False
+        world.node.mine()
+        await task
+
+    within(tmp_path, work)
+
+
 @dataclass
 class Receipts:
     """A node of the same chain that says of receipts what `told` makes of them. Meets `EvmCalls`."""

@@ -359,7 +359,11 @@ class EvmAccount:
                 await self._again(self._keep(self._signed(pooled, self.address, b"", PLAIN_GAS, fees)), newest)
             for step in late:
                 if step.sent_at != NEVER and newest.number > step.sent_under:
-                    self._replace(step, fees)
+                    try:
+                        self._replace(step, fees)
+                    except LockgateError as error:  # what is on disk already can be sent nevertheless
+                        said = {"chain": self.chain.chain_id, "nonce": step.nonce, "code": error.code}
+                        self._report("not_sent", said)
                 await self._again(step, newest)
 
     def _replace(self, step: Step, fees: Fees | None) -> None:
