@@ -13,8 +13,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
-from google.protobuf.message import DecodeError
-
 from lockgate.courier.batches import BATCH_MOST
 from lockgate.courier.pace import Pace, Target
 from lockgate.courier.plan import Lane
@@ -31,6 +29,7 @@ from lockgate.relay.messages import Stage
 from lockgate.relay.mover import Counters, Mover, Report
 from lockgate.relay.precedence import Precedence, Yielding, at_once
 from lockgate.relay.quorum_guard import QuorumGuard
+from lockgate.relay.rpc import STUMBLES
 from lockgate.relay.status import added, direction_status, end_status
 from lockgate.relay.updaters.grounds import OtherHistory
 
@@ -45,8 +44,6 @@ CLEAR_DEADLINE_S: Final = 30.0  # without any progress
 Step = Callable[[], Awaitable[None]]
 RECEIVES: Final = (Stage.RECEIVE,)
 SETTLES: Final = (Stage.ACKNOWLEDGE, Stage.TIME_OUT)  # an acknowledgement frees the sender's state: first
-# What a hostile or broken node can make a reader stumble over. A relayer must not stop for it.
-STUMBLES: Final = (LockgateError, DecodeError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Relayer:

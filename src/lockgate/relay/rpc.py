@@ -41,7 +41,16 @@ NEW_HEADER: Final = {
 }
 
 # What a hostile or broken node can make a reader of its answers stumble over.
-STUMBLES: Final = (LockgateError, DecodeError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+STUMBLES: Final = (
+    LockgateError,
+    DecodeError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 T = TypeVar("T")
 

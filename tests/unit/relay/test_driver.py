@@ -60,6 +60,33 @@ def test_packets_of_both_directions_end() -> None:
     asyncio.run(work())
 
 
+def test_an_answer_that_is_too_deep_to_be_printed_ends_no_relayer() -> None:
+    async def work() -> None:
+        left = [3]
+
+        def deep(method: str, _: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+            if method == "status" and left[0]:
+                left[0] -= 1
+                height: list[Any] = []
+                for _ in range(10_000):
+                    height = [height]
+                result["sync_info"]["latest_block_height"] = height
+            return result
+
+        pair = Pair.make()
+        async with (
+            pair.running(),
+            relaying(pair.relayer(wrap={"alpha-1": lambda rpc: FaultyRpc(rpc, deep)})) as (relayer,),
+        ):
+            await started(relayer)
+            pair.send()
+            await pair.ended(1)
+        assert left == [0]
+        ended_once(pair, 1)
+
+    asyncio.run(work())
+
+
 def test_a_packet_is_acknowledged_long_before_the_next_heartbeat() -> None:
     async def work() -> None:
         pair = Pair.make(heartbeat_s=60.0)

@@ -97,6 +97,13 @@ def test_one_error_for_a_batch_is_the_nodes_word() -> None:
         against(refuse, lambda node: ask(node, "eth_chainId"))
 
 
+def test_an_error_whose_message_is_no_text_is_an_error_all_the_same() -> None:
+    failing = saying({"error": {"code": 3, "message": [["much"]]}})
+    with pytest.raises(RpcError) as refused:
+        against(failing, lambda node: ask(node, "a"))
+    assert refused.value.detail == "error"
+
+
 def test_a_node_that_cuts_or_is_away_is_unavailable() -> None:
     with pytest.raises(ChainUnavailable):
         against(lambda _: answer(b"[1, 2]")[:-3], lambda node: ask(node, "eth_chainId"), closes=True)

@@ -90,6 +90,18 @@ def nonsense(method: str, params: Sequence[Any], answer: Any) -> Any:
     return {"much": [params] * 3}
 
 
+def bottomless(method: str, params: Sequence[Any], answer: Any) -> Any:
+    """What JSON can hold, and nobody can print."""
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
+    return dict.fromkeys(answer, deep) if isinstance(answer, dict) else deep
+
+
+def bottomless_root(method: str, params: Sequence[Any], answer: Any) -> Any:
+    return {**answer, "storageHash": bottomless(method, params, [])} if method == "eth_getProof" else answer
+
+
 async def read(chain: EvmChain) -> tuple[Any, ...]:
     """What a courier asks, as values that can be compared."""
     tip = await chain.tip()
@@ -102,14 +114,17 @@ def honest() -> tuple[Any, ...]:
     return asyncio.run(read(chain_of(sent_one())[0]))
 
 
-@pytest.mark.parametrize("spoil", [another_root, another_word, no_logs, another_chain, far_ahead, nonsense])
+@pytest.mark.parametrize(
+    "spoil",
+    [another_root, another_word, no_logs, another_chain, far_ahead, nonsense, bottomless, bottomless_root],
+)
 def test_b5_one_poisoned_node_of_three_changes_nothing_but_an_alarm(spoil: Spoil) -> None:
     node = sent_one()
     chain, told = through(Seen(node), Seen(node, spoil), Seen(node))
     found = asyncio.run(read(chain))
     assert [str(one) for one in found[1:4]] == [str(one) for one in asyncio.run(read(chain_of(node)[0]))[1:4]]
     assert alarms(told) <= {"node 1"}
-    if spoil is not nonsense and spoil is not far_ahead:
+    if spoil not in (nonsense, far_ahead, bottomless, bottomless_root):
         assert alarms(told) == {"node 1"}
 
 
@@ -189,18 +204,22 @@ def test_no_more_can_be_required_than_there_are() -> None:
 class Broken(Seen):
     """A node whose answer breaks what reads it."""
 
+    error: Exception
+
     async def many(self, calls: Sequence[Call], /) -> list[Any]:
-        raise TypeError("unhashable type: 'list'")
+        raise self.error
 
 
+@pytest.mark.parametrize("error", [TypeError("unhashable type: 'list'"), RecursionError("too deep")])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_b5_an_answer_that_breaks_its_reader_is_one_nodes_and_stops_no_other(place: int) -> None:
+def test_b5_an_answer_that_breaks_its_reader_is_one_nodes_and_stops_no_other(place: int, error: Exception) -> None:
     node = sent_one()
-    nodes = [Seen(node), Seen(node)]
-    nodes.insert(place, Broken(node))
+    broken, nodes = Broken(node), [Seen(node), Seen(node)]
+    broken.error = error
+    nodes.insert(place, broken)
     chain, told = through(*nodes)
     assert asyncio.run(chain.tip()).height == Height(0, 7)
-    assert ("node", {"node": f"node {place}", "state": "TypeError(\"unhashable type: 'list'\")"}) in told
+    assert ("node", {"node": f"node {place}", "state": repr(error)}) in told
 
 
 def counts(*said: str | None, required: int = 2, method: str = "eth_getTransactionCount") -> int:

@@ -88,14 +88,14 @@ def quantity(value: Any, bits: int = 64) -> int:
     """A number: `0x` and hex digits."""
     if isinstance(value, str) and len(value) <= 2 + bits // 4 and _QUANTITY.match(value):
         return int(value[2:], 16)
-    raise BadAnswer("not a quantity", value=str(value)[:100])
+    raise BadAnswer("not a quantity", value=_shown(value))
 
 
 def data(value: Any, most: int = MAX_DATA) -> bytes:
     """Bytes: `0x` and pairs of hex digits, at most so many."""
     if isinstance(value, str) and len(value) <= 2 + 2 * most and _DATA.match(value):
         return bytes.fromhex(value[2:])
-    raise BadAnswer("not hex data", value=str(value)[:100])
+    raise BadAnswer("not hex data", value=_shown(value))
 
 
 def exactly(value: Any, size: int) -> bytes:
@@ -182,6 +182,11 @@ def receipt_of(json: Any, transaction: bytes) -> Receipt:
         )
     except KeyError as error:
         raise BadAnswer("a receipt without a field", field=error.args[0]) from error
+
+
+def _shown(value: Any) -> str:
+    """Of a list in a list in a list, a thousand deep, not even the text can be made."""
+    return value[:100] if isinstance(value, str) else type(value).__name__
 
 
 def printable(text: str) -> str:

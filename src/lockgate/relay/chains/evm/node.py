@@ -134,7 +134,9 @@ def _error_of(failure: Any, method: str, node: str) -> RpcError:
     detail = failure if isinstance(failure, Mapping) else {}
     data = detail.get("data")
     text = data if isinstance(data, str) and data.startswith("0x") else ""
-    return RpcError(printable(str(detail.get("message") or "error")[:500]), method=method, node=node, data=text)
+    said = detail.get("message")
+    said = said if isinstance(said, str) and said else "error"
+    return RpcError(printable(said[:500]), method=method, node=node, data=text)
 
 
 __all__ = ("BATCH", "Call", "EvmCalls", "EvmNode", "ask", "ask_all")

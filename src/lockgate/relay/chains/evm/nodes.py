@@ -298,7 +298,7 @@ def _proof_form(given: Any) -> Any:
         slots = tuple(
             (answers.quantity(one["key"], 256), tuple(map(str.lower, one["proof"]))) for one in given["storageProof"]
         )
-        return str(given["storageHash"]).lower(), tuple(map(str.lower, given["accountProof"])), slots
+        return str.lower(given["storageHash"]), tuple(map(str.lower, given["accountProof"])), slots
     except (KeyError, TypeError) as error:
         raise BadAnswer("a proof has another shape") from error
 
