@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -23,7 +24,7 @@ from lockgate.primitives.errors import LockgateError, Refused
 from lockgate.session.link import Acquaintances
 from lockgate.session.meeting import Claims, Sides
 from lockgate.transport import Address, BlobServer, Bodies, Linked, LinkStream, Shelf, source_at
-from lockgate.transport.files import write_all, written_whole
+from lockgate.transport.files import PART, write_all, written_whole
 from lockgate.transport.stream import Link
 
 QUIET_S = 1.0  # between two lines about refused links
@@ -123,8 +124,9 @@ def save_body(found: dict[str, Any], target: Path) -> int:
 
     Raises FileExists, FileUnreadable, BulkNoRoom.
     """
-    if target.exists():
-        raise FileExists(file=str(target))
+    for taken in (target, target.with_name(target.name + PART)):  # what is written first, too, may be a file of another's
+        if os.path.lexists(taken):
+            raise FileExists(file=str(taken))
     if found["file"] is None:
         with _named(target), written_whole(target, SAVED_MODE) as handle:
             write_all(handle, [bytes.fromhex(found["body"])])

@@ -56,6 +56,15 @@ def test_a_body_is_saved_whole_and_private(host: Any, tmp_path: Path, sequence: 
     assert sorted(os.listdir(tmp_path)) == ["bodies", "out"]
 
 
+def test_saving_a_body_overwrites_no_file_beside_it(host: Any, tmp_path: Path) -> None:
+    kept = tmp_path / "out.part"
+    kept.write_bytes(b"somebody's own")
+    with pytest.raises(FileExists, match="out.part"):
+        save_body(body_json(host, "07-tendermint-0", 1), tmp_path / "out")
+    assert kept.read_bytes() == b"somebody's own"
+    assert sorted(os.listdir(tmp_path)) == ["bodies", "out.part"]
+
+
 def test_a_place_that_cannot_be_written_is_named(host: Any, tmp_path: Path) -> None:
     with pytest.raises(FileUnreadable):
         save_body(body_json(host, "07-tendermint-0", 1), tmp_path / "no" / "folder")
