@@ -1,7 +1,8 @@
 """Lets calls in: nonce, issuer, times, place, proof, revocation, scope, in this order, and none is left out (P22).
 
-Time does not go back here: it is the wall clock, or what has passed since the guard began, whichever is later. A clock
-that is set back revives no token that has ended; one that is set forward ends tokens early, and harms nobody else.
+Time is the wall clock, or that of the guard's beginning and what has passed since, whichever is later. A clock that is
+set back behind that revives no token that has ended; one that was ahead and is set right does, and each call still
+needs a nonce of its own. One that is set forward ends tokens early, and harms nobody else.
 """
 
 from __future__ import annotations
