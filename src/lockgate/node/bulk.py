@@ -124,7 +124,7 @@ def save_body(found: dict[str, Any], target: Path) -> int:
 
     Raises FileExists, FileUnreadable, BulkNoRoom.
     """
-    for taken in (target, target.with_name(target.name + PART)):  # what is written first, too, may be a file of another's
+    for taken in (target, target.with_name(target.name + PART)):  # what is written first may be there, too
         if os.path.lexists(taken):
             raise FileExists(file=str(taken))
     if found["file"] is None:
