@@ -11,7 +11,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
 from lockgate.node.kept import genesis_of
 from lockgate.node.ledger import authority_signer, ledger_keys
 from lockgate.node.parameters import check_same
-from lockgate.node.ports import free_listener
+from lockgate.node.ports import free_ports
 from lockgate.primitives.errors import LockgateError, Refused, Unavailable
 from lockgate.primitives.ids import ChainId
 
@@ -130,8 +130,9 @@ def create(folder: Folder, name: str, chain_id: str, count: int, parameters: Par
         raise BadCluster("another number", validators=count)
     binary = find_binary()
     keys = ledger_keys(folder, name)
-    ports = [_free_ports() for _ in range(count)]
-    nodes = [Node(index, home / "validators" / str(index), rpc, p2p) for index, (rpc, p2p) in enumerate(ports)]
+    ports = free_ports(2 * count)  # kept for the cluster's life, so that its nodes find each other
+    pairs = enumerate(zip(ports[::2], ports[1::2], strict=True))
+    nodes = [Node(index, home / "validators" / str(index), rpc, p2p) for index, (rpc, p2p) in pairs]
     for node in nodes:
         _command(binary, "init", "--home", str(node.home))
     genesis = Genesis(
@@ -162,7 +163,7 @@ def join(folder: Folder, name: str) -> Node:
     Raises NotInitialised, NoCometBft, NodeEnded.
     """
     others, binary, home = nodes_of(folder, name), find_binary(), folder.ledger(name)
-    rpc, p2p = _free_ports()
+    rpc, p2p = _apart_from(others)
     node = Node(len(others), home / "validators" / str(len(others)), rpc, p2p)
     _command(binary, "init", "--home", str(node.home))
     shutil.copy(others[0].home / "config" / "genesis.json", node.home / "config" / "genesis.json")
@@ -225,10 +226,11 @@ def public_key(node: Node) -> bytes:
     return validator_keys.public_key(node.home)
 
 
-def _free_ports() -> tuple[int, int]:
-    """Two ports that are free now; they are kept for the cluster's life, so that its nodes find each other."""
-    with free_listener() as rpc, free_listener() as p2p:
-        return rpc.getsockname()[1], p2p.getsockname()[1]
+def _apart_from(others: Sequence[Node]) -> tuple[int, int]:
+    """Two ports that are free now and no other node's, for that may not be running."""
+    taken = {port for node in others for port in (node.rpc, node.p2p)}
+    rpc, p2p, *_ = (port for port in free_ports(2 + len(taken)) if port not in taken)
+    return rpc, p2p
 
 
 __all__ = (

@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
+from collections.abc import Sequence
 from typing import Final
 
 from lockgate.primitives.errors import Unavailable
 
-# None of those that the system gives to whoever asks for any: one could be taken at the next start.
-PORTS: Final = range(20_000, 32_000)
+# None of those that the system gives to whoever asks for any: one could be taken at the next start. Ports that are kept
+# stand apart from those taken at a start, when whoever keeps one does not listen at it yet.
+KEPT_PORTS: Final = range(20_000, 28_000)
+START_PORTS: Final = range(28_000, 32_000)
 TRIES: Final = 200
 
 
 class PortBusy(Unavailable):
     code = "node.port_busy"
     summary = "The port is taken by another program."
-    next_step = "Use port 0, which finds a free one, or stop the other program."
+    next_step = "Stop the other program; where a port can be chosen, 0 finds a free one."
 
 
 def listen(port: int) -> socket.socket:
@@ -34,12 +37,18 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def free_listener() -> socket.socket:
-    """A listening socket at a free port that stays free between two starts. Raises PortBusy."""
+def free_listener(among: Sequence[int] = START_PORTS) -> socket.socket:
+    """A listening socket at a port that the system gives to nobody by itself. Raises PortBusy."""
     for _ in range(TRIES):
         with contextlib.suppress(PortBusy):
-            return listen(PORTS.start + secrets.randbelow(len(PORTS)))
-    raise PortBusy("no free port was found", first=PORTS.start, last=PORTS.stop - 1)
+            return listen(secrets.choice(among))
+    raise PortBusy("no free port was found", first=among[0], last=among[-1])
 
 
-__all__ = ("PORTS", "PortBusy", "free_listener", "listen")
+def free_ports(count: int) -> list[int]:
+    """Ports to keep, each free now and no two the same. Raises PortBusy."""
+    with contextlib.ExitStack() as held:  # until all are found
+        return [int(held.enter_context(free_listener(KEPT_PORTS)).getsockname()[1]) for _ in range(count)]
+
+
+__all__ = ("KEPT_PORTS", "START_PORTS", "PortBusy", "free_listener", "free_ports", "listen")

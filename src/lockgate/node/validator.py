@@ -30,6 +30,7 @@ from lockgate.node.cometbft import Node, NodeEnded
 from lockgate.node.cometbft_binary import find_binary
 from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
 from lockgate.node.kept import genesis_of, kept
+from lockgate.node.ports import listen
 from lockgate.primitives.errors import LockgateError
 from lockgate.relay.rpc import Rpc
 from lockgate.storage.ledger import LedgerStore
@@ -191,6 +192,8 @@ async def _answers(node: Node, ended: asyncio.Task[int], within_s: float) -> Non
         raise NodeEnded("it does not answer", validator=node.index, within_s=within_s) from error
     finally:
         await rpc.close()
+    for port in (node.rpc, node.p2p):
+        listen(port).close()  # where another program has it, that is why
     raise NodeEnded("it ended at once", validator=node.index, log=str(node.home / "node.log"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
-from lockgate.node import cometbft, ledger, validator
+from lockgate.node import cometbft, ledger, ports, validator
 from lockgate.node.cometbft import (
     BadCluster,
     NoCometBft,
@@ -26,6 +27,7 @@ from lockgate.node.cometbft import (
 )
 from lockgate.node.engine import OtherEngine
 from lockgate.node.folder import DiskFull, Folder, NotInitialised
+from lockgate.node.ports import PortBusy, free_ports, listen
 from lockgate.node.spec import BadConfig, LedgerSpec, Spec, read_spec
 from tests.support.lab import START
 
@@ -142,21 +144,58 @@ def test_a_deployment_names_the_engine(tmp_path: Path) -> None:
         Spec(ledgers=(LedgerSpec("alpha", "alpha-1", engine="raft"), LedgerSpec("beta", "beta-1")))
 
 
-def test_a_node_that_ends_at_once_is_named_and_nothing_stays(nowhere: Path) -> None:
-    """The application's socket and the record of the processes go with it."""
+def ending_at_once(folder: Folder, where: Path, rpc: int, p2p: int) -> Path:
+    """A ledger whose node ends without a word; returns its home."""
     info = BUILD_INFO.replace(b"\x00", b"").replace(b"\n", b" ") % b"v0.38.26"
-    binary(nowhere, b"v0.38.26").write_bytes(b"#!/bin/sh\n# " + info + b"\nexit 1\n")
-    folder = Folder(nowhere / "data")
+    binary(where, b"v0.38.26").write_bytes(b"#!/bin/sh\n# " + info + b"\nexit 1\n")
     home = folder.ledger("alpha")
     (home / "validators" / "0").mkdir(parents=True)
-    (home / "cluster.json").write_text('{"nodes": [{"rpc": 1, "p2p": 2}]}')
+    (home / "cluster.json").write_text(json.dumps({"nodes": [{"rpc": rpc, "p2p": p2p}]}))
     (home / "genesis.cbor").write_bytes(LabLedger("alpha-1", SimulatedClock(START)).genesis.to_bytes())
+    return home
+
+
+def test_a_node_that_ends_at_once_is_named_and_nothing_stays(nowhere: Path) -> None:
+    """The application's socket and the record of the processes go with it."""
+    folder = Folder(nowhere / "data")
+    home = ending_at_once(folder, nowhere, *free_ports(2))
     with pytest.raises(NodeEnded):
         asyncio.run(validator.run(folder, "alpha", 0, lambda *_: None))
     assert not (home / "validators" / "0" / "process.json").exists()
     assert not (home / "address.json").exists()
     with pytest.raises(NotInitialised):
         asyncio.run(validator.run(folder, "alpha", 1, lambda *_: None))
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["rpc", "p2p"])
+def test_a_port_that_another_program_has_is_named(nowhere: Path, which: int) -> None:
+    folder, kept = Folder(nowhere / "data"), free_ports(2)
+    home = ending_at_once(folder, nowhere, *kept)
+    with listen(kept[which]), pytest.raises(PortBusy) as busy:
+        asyncio.run(validator.run(folder, "alpha", 0, lambda *_: None))
+    assert busy.value.fields["port"] == kept[which]
+    assert not (home / "validators" / "0" / "process.json").exists()
+
+
+def test_ports_that_are_kept_are_no_two_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = free_ports(4)
+    monkeypatch.setattr(ports, "KEPT_PORTS", few)
+    assert sorted(free_ports(4)) == sorted(few)
+    with pytest.raises(PortBusy):
+        free_ports(5)
+
+
+def test_a_node_that_joins_takes_no_port_of_one_that_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = free_ports(4)
+    monkeypatch.setattr(ports, "KEPT_PORTS", few)
+    assert sorted(cometbft._apart_from([Node(0, Path(), few[0], few[1])])) == sorted(few[2:])
+
+
+def test_a_link_is_never_at_a_port_that_a_node_keeps() -> None:
+    """Links listen before the nodes do, so a port they shared would be found out too late."""
+    assert not {*ports.KEPT_PORTS} & {*ports.START_PORTS}
+    with ports.free_listener() as listener:
+        assert listener.getsockname()[1] in ports.START_PORTS
 
 
 def standing(folder: Folder, where: Path) -> Path:
