@@ -180,21 +180,28 @@ def _is_followed(node: Node, application: CometBftApplication) -> bool:
 
 async def _answers(node: Node, ended: asyncio.Task[int], within_s: float) -> None:
     """Wait until the node serves its RPC and has a block: before that it does not know the ledger's time."""
-    rpc = Rpc(node.address)
+    serving = asyncio.create_task(_serving(node))
     try:
-        async with asyncio.timeout(within_s):
-            while not ended.done():
-                with contextlib.suppress(LockgateError):
-                    if int((await rpc.call("status"))["sync_info"]["latest_block_height"]):
-                        return
-                await asyncio.sleep(POLL_S)
-    except TimeoutError as error:
-        raise NodeEnded("it does not answer", validator=node.index, within_s=within_s) from error
+        await asyncio.wait({serving, ended}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            for port in (node.rpc, node.p2p):
+                listen(port).close()  # where another program has it, that is why
+            raise NodeEnded("it ended at once", validator=node.index, log=str(node.home / "node.log"))
+        if not serving.done():
+            raise NodeEnded("it does not answer", validator=node.index, within_s=within_s)
+        await serving
     finally:
-        await rpc.close()
-    for port in (node.rpc, node.p2p):
-        listen(port).close()  # where another program has it, that is why
-    raise NodeEnded("it ended at once", validator=node.index, log=str(node.home / "node.log"))
+        serving.cancel()
+        await asyncio.wait({serving})
+
+
+async def _serving(node: Node) -> None:
+    async with Rpc(node.address) as rpc:
+        while True:
+            with contextlib.suppress(LockgateError):
+                if int((await rpc.call("status"))["sync_info"]["latest_block_height"]):
+                    return
+            await asyncio.sleep(POLL_S)
 
 
 def _tell(report: Report, error: LockgateError) -> None:
