@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import shutil
 import tempfile
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.node.cometbft import processes_of
 from lockgate.node.folder import read_json, write_json
+from lockgate.node.leftover import gone
 from tests.interop.test_cometbft_light import cometbft  # noqa: F401  # a fixture
 from tests.support.clusters import NAME, Cluster
 from tests.support.deployment import Party
@@ -23,7 +22,6 @@ pytestmark = pytest.mark.interop
 EMPTIED = 2
 EVERY = 10  # blocks between snapshots
 SETTLE_S = 120.0
-ENDS_S = 30.0  # for a node that has lost its application to end by itself
 
 
 @pytest.fixture
@@ -31,14 +29,6 @@ def short() -> Iterator[Path]:
     """A folder of its own with a short path: the deployment's sockets lie in it."""
     with tempfile.TemporaryDirectory(prefix="lg-") as root:
         yield Path(root)
-
-
-async def ended(home: Path, pid: int) -> None:
-    """Wait for a CometBFT whose application was killed: until it has noticed, it writes into its folder."""
-    async with asyncio.timeout(ENDS_S):
-        with contextlib.suppress(FileNotFoundError):
-            while str(home).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                await asyncio.sleep(0.05)
 
 
 def test_S65_a_validator_with_an_emptied_folder_comes_back_by_state_sync(
@@ -59,10 +49,9 @@ def test_S65_a_validator_with_an_emptied_folder_comes_back_by_state_sync(
             async with cluster.load() as known:
                 await snapshots(cluster)
                 party = cluster.parties[EMPTIED]
-                running = processes_of(cluster.node(EMPTIED))["node"]
                 party.kill()
+                await gone(cluster.node(EMPTIED))  # until it has noticed, it writes into its folder
                 home = cluster.node(EMPTIED).home
-                await ended(home, running)
                 shutil.rmtree(home / "data")
                 for path in home.glob("application.sqlite*"):
                     path.unlink()

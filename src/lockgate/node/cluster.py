@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from lockgate.node import cometbft, kept, socket, statesync
+from lockgate.node import cometbft, kept, leftover, socket, statesync
 from lockgate.node.folder import Folder, write_json
 from lockgate.node.links import Links
 from lockgate.node.net import RECORD, NetRefused, answers
@@ -33,7 +33,6 @@ from lockgate.storage.snapshots import SnapshotFiles
 VALIDATORS: Final = 4
 ASK_S: Final = 2.0  # a node of this machine that has not answered by then is said not to answer
 CATCH_UP_S: Final = 120.0
-GONE_S: Final = 10.0  # a node whose application was killed ends by itself
 POLL_S: Final = 0.1
 Say = Callable[[str], None]
 SIGN_STATE: Final = "priv_validator_state.json"
@@ -118,7 +117,7 @@ class Cluster:
         if self._socket_folder is not None:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
         if self._lock is not None:
-            await asyncio.gather(*(self._gone(node.index) for node in self.nodes))
+            await asyncio.gather(*(leftover.gone(node) for node in self.nodes))
         await self.links.stop()
         await asyncio.gather(*(rpc.close() for rpc in self._rpcs))
         if self._server is not None:
@@ -139,7 +138,7 @@ class Cluster:
         async with self._turns:
             if self._is_down(index):
                 raise NetRefused(f"validator {index} is down already")
-            node = self._node_pid(index)
+            node = leftover.node_pid(self.nodes[index])
             self._killed[index] = half
 
             def end(child: Child) -> None:
@@ -149,7 +148,7 @@ class Cluster:
                         os.kill(pid, signal.SIGKILL)
 
             await self._processes.hold(name, end)
-            await self._gone(index)
+            await leftover.gone(self.nodes[index])
         up = len(self.nodes) - sum(self._is_down(each.index) for each in self.nodes)
         return {"validator": index, "killed": half, "up": up, "validators": len(self.nodes)}
 
@@ -165,7 +164,7 @@ class Cluster:
         begun = asyncio.get_running_loop().time()
         async with self._turns:
             await self._processes.hold(name)
-            await self._gone(index)
+            await leftover.gone(self.nodes[index])
             found: dict[str, Any] = {"validator": index, "caught_up": False}
             once: tuple[str, ...] = ()
             within_s = None
@@ -240,24 +239,6 @@ class Cluster:
         child = self._processes.children.get(self.child(index))
         return child is None or child.run.ended.done()
 
-    def _node_pid(self, index: int) -> int:
-        """Process of a validator's CometBFT; 0 where it does not run. The number may be another program's by now."""
-        pid = cometbft.processes_of(self.nodes[index]).get("node", 0)
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return 0
-        return pid if str(self.nodes[index].home).encode() in words else 0
-
-    async def _gone(self, index: int) -> None:
-        """Wait for the end of a node that lost its application, so that the next one finds its files free."""
-        ends = asyncio.get_running_loop().time() + GONE_S
-        while pid := self._node_pid(index):
-            if asyncio.get_running_loop().time() > ends:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            await asyncio.sleep(POLL_S)
-
     async def _source(self, index: int) -> Source:
         """Where a validator with nothing begins: at a snapshot, if one that it reaches has some and enough answer."""
         group = next(group for group in self._groups() if index in group)
@@ -290,7 +271,7 @@ class Cluster:
     async def _seen(self, index: int) -> dict[str, Any]:
         node, child = self.nodes[index], self._processes.children.get(self.child(index))
         row: dict[str, Any] = {"validator": index, "state": "up", "height": 0, "peers": 0, "rpc": node.address}
-        row |= {"application": child.pid if child is not None else 0, "node": self._node_pid(index), "time": ""}
+        row |= {"application": child.pid if child is not None else 0, "node": leftover.node_pid(node), "time": ""}
         if self._is_down(index):
             half = self._killed.get(index)
             return {**row, "state": "killed" if half is not None else "down", "application": 0}

@@ -25,7 +25,7 @@ from lockgate.ibc.ports import Application
 from lockgate.machine import keys as stores
 from lockgate.machine.validators import signing
 from lockgate.merkle.multistore import MultiStore
-from lockgate.node import collector, cometbft, validator_keys
+from lockgate.node import collector, cometbft, leftover, validator_keys
 from lockgate.node.cometbft import Node, NodeEnded
 from lockgate.node.cometbft_binary import find_binary
 from lockgate.node.folder import Folder, NotInitialised, read_json, write_json
@@ -90,6 +90,7 @@ async def _run(
     genesis, (versions, blocks) = genesis_of(folder, name), kept(folder, name)
     store = LedgerStore.open(node.home / "application.sqlite")
     try:
+        await leftover.gone(node)  # the store is this process's alone, so no application is behind that node
         state = MultiStore(stores.STORES, SqliteNodes(store.connection))
         if empty := prepare is not None and not state.version:
             await prepare(node, tuple(other for other in nodes if other is not node))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
-from lockgate.node import cometbft, ledger, ports, validator
+from lockgate.node import cometbft, ledger, leftover, ports, validator
 from lockgate.node.cometbft import (
     BadCluster,
     NoCometBft,
@@ -29,6 +31,7 @@ from lockgate.node.engine import OtherEngine
 from lockgate.node.folder import DiskFull, Folder, NotInitialised
 from lockgate.node.ports import PortBusy, free_ports, listen
 from lockgate.node.spec import BadConfig, LedgerSpec, Spec, read_spec
+from lockgate.storage.ledger import LedgerStore, StoreInUse
 from tests.support.lab import START
 
 BUILD_INFO = b"\x00path\tx\nmod\tgithub.com/cometbft/cometbft\t%s\th1:abc=\n\x00"
@@ -175,6 +178,37 @@ def test_a_port_that_another_program_has_is_named(nowhere: Path, which: int) -> 
         asyncio.run(validator.run(folder, "alpha", 0, lambda *_: None))
     assert busy.value.fields["port"] == kept[which]
     assert not (home / "validators" / "0" / "process.json").exists()
+
+
+def test_a_node_that_outlives_its_application_is_ended_at_the_next_start(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Now and then one never finishes stopping; it would have its files and ports for ever."""
+    monkeypatch.setattr(leftover, "ENDS_S", 0.2)
+    folder = Folder(nowhere / "data")
+    home = ending_at_once(folder, nowhere, *free_ports(2)) / "validators" / "0"
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", str(home)])
+    (home / "process.json").write_text(json.dumps({"application": 0, "node": left.pid}))
+    with pytest.raises(NodeEnded, match="at once"):
+        asyncio.run(validator.run(folder, "alpha", 0, lambda *_: None))
+    assert left.wait(timeout=10) < 0
+
+
+def test_a_start_beside_a_running_application_ends_no_node(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftover, "ENDS_S", 0.0)
+    folder = Folder(nowhere / "data")
+    home = ending_at_once(folder, nowhere, *free_ports(2)) / "validators" / "0"
+    running = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", str(home)])
+    (home / "process.json").write_text(json.dumps({"application": 0, "node": running.pid}))
+    store = LedgerStore.open(home / "application.sqlite")
+    try:
+        with pytest.raises(StoreInUse):
+            asyncio.run(validator.run(folder, "alpha", 0, lambda *_: None))
+        assert running.poll() is None
+    finally:
+        store.close()
+        running.kill()
+        running.wait(timeout=10)
 
 
 def test_ports_that_are_kept_are_no_two_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest
 from lockgate.lab.clock import SimulatedClock
 from lockgate.lab.ledgers import LabLedger
 from lockgate.node import cluster as module
-from lockgate.node import net
+from lockgate.node import leftover, net
 from lockgate.node.cluster import Cluster, Half, NetRunning, prepare
 from lockgate.node.cometbft import BadCluster
 from lockgate.node.folder import Folder
@@ -295,7 +295,7 @@ def test_a_cluster_that_does_not_end_is_named(
 def test_nodes_that_outlive_their_applications_are_waited_for(
     data: Folder, told: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "GONE_S", 0.3)
+    monkeypatch.setattr(leftover, "ENDS_S", 0.3)
     home = data.ledger("net") / "validators" / "2"
     left: list[asyncio.subprocess.Process] = []
 
