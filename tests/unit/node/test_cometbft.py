@@ -174,8 +174,9 @@ def test_a_node_that_ends_at_once_is_named_and_nothing_stays(nowhere: Path) -> N
 def test_a_port_that_another_program_has_is_named(nowhere: Path, which: int) -> None:
     folder, kept = Folder(nowhere / "data"), free_ports(2)
     home = ending_at_once(folder, nowhere, *kept)
+    at_once = asyncio.wait_for  # and not when a call to who listens there, and does not answer, has taken its time
     with listen(kept[which]), pytest.raises(PortBusy) as busy:
-        asyncio.run(validator.run(folder, "alpha", 0, lambda *_: None))
+        asyncio.run(at_once(validator.run(folder, "alpha", 0, lambda *_: None), 5))
     assert busy.value.fields["port"] == kept[which]
     assert not (home / "validators" / "0" / "process.json").exists()
 
